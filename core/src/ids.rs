@@ -1,0 +1,73 @@
+//! One type for each kind of number, so that none stands in for another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// A position in the replicated log: the cluster's time. The first entry has index 1; 0 is before everything.
+    LogIndex
+}
+number! {
+    /// A term of Raft (Ongaro, "Consensus: Bridging Theory and Practice", section 3.3).
+    Term
+}
+number! {
+    /// One data directory of one node, for as long as that directory exists. Also the node's id in Raft. A node whose
+    /// disk was lost gets another one, because it no longer knows whom it voted for.
+    MemberId
+}
+number! {
+    /// One life of a member: the index of the `Join` entry that began it. Commands and frames of an earlier life are
+    /// refused.
+    Incarnation
+}
+number! {
+    /// A random number that a process draws when it starts; tells two processes of one member apart before the log
+    /// has given them an incarnation.
+    BootId
+}
+number! {
+    /// A session on its node: counted from 1 by the node's process, never used twice in a life.
+    SessionId
+}
+number! {
+    /// Counts what one sender hands over (proposals of a member, parcels on a lane), from 1.
+    Sequence
+}
+
+impl LogIndex {
+    /// The position after this one.
+    pub fn next(self) -> LogIndex {
+        LogIndex(self.0 + 1)
+    }
+}
+
+/// One holding of one full JID: the position in the log of the bind that gave it out. A later bind has a greater id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct RouteId {
+    /// The index of the entry.
+    pub index: LogIndex,
+    /// The position among the operations of the entry, from 0.
+    pub position: u32,
+}
+
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.position)
+    }
+}

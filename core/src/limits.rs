@@ -1,0 +1,64 @@
+//! Every bound of the core in one place, with what happens at the bound.
+
+use std::time::Duration;
+
+/// Bytes of one stanza, tags included. Beyond it: stream error `policy-violation` for the sender. RFC 6120 section
+/// 13.12 asks for at least 10,000.
+pub const STANZA_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of one top-level element before authentication. Beyond it: stream error `policy-violation`.
+pub const STANZA_BYTES_BEFORE_AUTHENTICATION_MAX: usize = 64 * 1024;
+
+/// Nesting of elements within a stanza, the stanza itself being 1. Beyond it: stream error `policy-violation`.
+pub const XML_DEPTH_MAX: usize = 64;
+
+/// Attributes and namespace declarations of one element. Beyond it: stream error `policy-violation`.
+pub const XML_ATTRIBUTES_MAX: usize = 64;
+
+/// Bytes of one element or attribute name, prefix included. Beyond it: stream error `policy-violation`.
+pub const XML_NAME_BYTES_MAX: usize = 512;
+
+/// How long a connection may take to authenticate, whatever it sends meanwhile. Beyond it: stream error
+/// `connection-timeout`.
+pub const AUTHENTICATION_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long a TLS handshake may take. Beyond it the connection is closed.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Failed attempts to authenticate on one stream. Beyond it: stream error `policy-violation` (RFC 6120 section 6.4.5).
+pub const AUTHENTICATION_FAILURES_MAX: u32 = 5;
+
+/// Sessions of one account in the whole cluster. Beyond it a bind is refused with `resource-constraint`. Part of the
+/// agreed state's format: all members must use the same number.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 32;
+
+/// Stanzas that wait for one client, unacknowledged ones included. Beyond it the session is ended with
+/// `resource-constraint` and what waited is routed again.
+pub const SESSION_QUEUE_STANZAS_MAX: usize = 10_000;
+
+/// Bytes that wait for one client. Beyond it as for [`SESSION_QUEUE_STANZAS_MAX`].
+pub const SESSION_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How long a session without a connection may be resumed (XEP-0198 `max`); what a client asks beyond it is reduced
+/// to it.
+pub const RESUMPTION_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// Messages kept for an account that is not there. Beyond it the sender gets `service-unavailable` (XEP-0160).
+pub const OFFLINE_MESSAGES_MAX: usize = 1000;
+
+/// Items of one roster. Beyond it a roster set is refused with `resource-constraint`.
+pub const ROSTER_ITEMS_MAX: usize = 5000;
+
+/// Entities to which one session has sent directed presence and which are told when it goes. Beyond it directed
+/// presence is refused with `resource-constraint`.
+pub const DIRECTED_PRESENCE_MAX: usize = 1000;
+
+/// Operations in one batch of proposals of a member. What does not fit waits for the next batch.
+pub const BATCH_OPERATIONS_MAX: usize = 4096;
+
+/// Members a cluster can have, dead ones included. Beyond it a join is refused.
+pub const MEMBERS_MAX: usize = 128;
+
+/// How often a stanza is routed anew because the route was stale. Beyond it the sender gets
+/// `recipient-unavailable`.
+pub const REROUTES_MAX: u8 = 8;

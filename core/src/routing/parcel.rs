@@ -1,0 +1,38 @@
+//! A stanza on its way to one session, with the place that answers for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Incarnation, MemberId, RouteId, Sequence};
+use crate::stanza::Stanza;
+
+/// A stanza for the session that holds one route.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parcel {
+    /// What to deliver.
+    pub stanza: Stanza,
+    /// The holding it is for; a later holder of the same JID does not get it by this parcel.
+    pub route: RouteId,
+    /// Who keeps the other copy until this one is settled.
+    pub home: Home,
+}
+
+/// Who answers for a parcel: who is told when it is settled, and who routes it again when it could not be delivered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Home {
+    /// This node: sender and recipient are connected to the same one, or the server itself made the stanza.
+    Here,
+    /// The member to which the sender is connected; `number` counts on its lane to this node.
+    Member {
+        /// The sender's node.
+        member: MemberId,
+        /// The life of that node in which it counted.
+        incarnation: Incarnation,
+        /// Its number for the parcel.
+        number: Sequence,
+    },
+    /// The offline store, which keeps the message under this key.
+    Offline {
+        /// The key of the stored message.
+        key: i64,
+    },
+}
