@@ -16,7 +16,10 @@
 //!
 //! A room imports only rooms on floors below its own, and no two rooms import each other.
 
+pub mod cluster;
 pub mod ids;
 pub mod jid;
 pub mod limits;
+pub mod routing;
+pub mod stanza;
 pub mod time;

@@ -1,0 +1,135 @@
+//! What the members agree on, one entry of the log at a time.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::RoutePresence;
+use crate::ids::{BootId, Incarnation, MemberId, RouteId, Sequence, SessionId};
+use crate::jid::FullJid;
+
+/// One entry of the replicated log. Applying it is total: a command that cannot be followed is answered with a
+/// rejection, which is an outcome like any other.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// A process begins a life of a member.
+    Join(Join),
+    /// A life ends by its own will.
+    Leave(Life),
+    /// The members end a life: it was silent for too long, or its crash was seen.
+    Expel {
+        /// The life that ends. If the member has begun another one since, nothing happens.
+        life: Life,
+        /// Why.
+        reason: ExpelReason,
+    },
+    /// Binds and changes of presence of one member.
+    Batch(Batch),
+}
+
+/// One life of one member.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Life {
+    /// The member.
+    pub member: MemberId,
+    /// Which of its lives.
+    pub incarnation: Incarnation,
+}
+
+/// A process begins a life of a member; an earlier life of the same member ends in the same step, as does the life of
+/// another member of the same name, whose disk is lost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Join {
+    /// The member.
+    pub member: MemberId,
+    /// Tells this process from the one before it. A join that was proposed twice by one process begins one life.
+    pub boot: BootId,
+    /// The name that people know it by. Unique among the members that are not gone.
+    pub name: String,
+    /// Where other members reach it.
+    pub peer_address: SocketAddr,
+    /// Where clients reach it; the first is what `see-other-host` names.
+    pub client_addresses: Vec<SocketAddr>,
+    /// What it may become.
+    pub role: Role,
+    /// The versions of the agreed state that it understands.
+    pub versions: VersionRange,
+}
+
+/// What a member may become.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Role {
+    /// Serves clients; votes if the cluster has use for its vote.
+    Server,
+    /// Votes and serves no clients.
+    Witness,
+}
+
+/// The versions of the agreed state and of the links that a program understands, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VersionRange {
+    /// The oldest.
+    pub min: u32,
+    /// The newest.
+    pub max: u32,
+}
+
+/// Why a life was ended by the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ExpelReason {
+    /// Nothing was heard of it for longer than a lease can last.
+    Silent,
+    /// Its sockets closed and its port refuses, as a quorum saw.
+    Crashed,
+    /// It is heard of, but does not apply what was agreed.
+    Stuck,
+    /// A new process of the same member, or another member of the same name, has taken its place.
+    Replaced,
+}
+
+/// Operations of one member's sessions, agreed on together.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Batch {
+    /// Who proposes; an ended life is refused.
+    pub life: Life,
+    /// Counts the batches of that life from 1. One that was committed twice changes nothing the second time.
+    pub sequence: Sequence,
+    /// In the order in which they take effect.
+    pub operations: Vec<Operation>,
+}
+
+/// What one session asks of the agreed state.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Operation {
+    /// Gives a full JID to a session.
+    Bind {
+        /// The JID.
+        jid: FullJid,
+        /// Who is to hold it.
+        session: SessionId,
+        /// What happens if somebody holds it.
+        conflict: ConflictPolicy,
+    },
+    /// Takes a holding back. One that is not held any more is left alone, as is a later one of the same JID.
+    Unbind {
+        /// Which holding.
+        route: RouteId,
+    },
+    /// Changes what routing knows of a session's presence.
+    Announce {
+        /// Which holding.
+        route: RouteId,
+        /// Its presence from now on.
+        presence: RoutePresence,
+    },
+}
+
+/// What a bind does if the JID is held already (RFC 6120 section 7.7.2.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum ConflictPolicy {
+    /// The new session gets it; the old one is closed with `<conflict/>`.
+    #[default]
+    Replace,
+    /// The new session is refused with `<conflict/>`.
+    Refuse,
+}
