@@ -1,1 +1,3 @@
-//! .
+//! The means by which a node does what `cresset-core` decides: sockets, tasks, files, databases.
+
+pub mod transport;
