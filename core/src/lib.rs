@@ -23,3 +23,4 @@ pub mod limits;
 pub mod routing;
 pub mod stanza;
 pub mod time;
+pub mod wire;

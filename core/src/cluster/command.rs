@@ -14,6 +14,8 @@ use crate::jid::FullJid;
 pub enum Command {
     /// A process begins a life of a member.
     Join(Join),
+    /// A life has applied its own `Join` and serves from now on: a bind is answered only when it knows it too.
+    Activate(Life),
     /// A life ends by its own will.
     Leave(Life),
     /// The members end a life: it was silent for too long, or its crash was seen.

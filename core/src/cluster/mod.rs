@@ -1,9 +1,29 @@
-//! The agreed state: members and routes.
+//! The agreed state: members and routes, as every node computes it from the same log.
+//!
+//! ```text
+//! Command ──▶ ClusterState::apply ──▶ Outcome + Events
+//!                  │    ▲
+//!            snapshot   snapshot          RouteView: what routing reads of it
+//! ```
+//!
+//! The invariant: a full JID has at most one route, and a route belongs to a life that goes on. This room knows no XML,
+//! no sessions and no Raft; who proposes what and when is decided in [`crate::node`].
 
 mod command;
+mod event;
+mod member;
 mod route;
+mod routes;
+mod snapshot;
+mod state;
+mod voters;
 
-pub use command::{
-    Batch, Command, ConflictPolicy, ExpelReason, Join, Life, Operation, Role, VersionRange,
-};
+pub use command::{Batch, Command, ConflictPolicy, ExpelReason, Join, Life, Operation, Role, VersionRange};
+pub use event::{Applied, Event, OperationOutcome, Outcome, Rejection, Removal};
+pub use member::{Member, MemberState};
 pub use route::{AccountRoutes, Route, RoutePresence, RouteView};
+pub use snapshot::{SNAPSHOT_BYTES_MAX, SnapshotError};
+pub use state::{ClusterState, STATE_VERSION};
+
+#[cfg(test)]
+mod tests;

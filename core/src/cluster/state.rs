@@ -1,0 +1,289 @@
+//! The agreed state and the one function that changes it.
+//!
+//! ```text
+//! entry of the log ──▶ apply ──▶ outcome (for who proposed it) + events (for everybody)
+//! ```
+//!
+//! `apply` is total and reads nothing but its arguments: no clock, no configuration, no randomness. So every node that
+//! has applied the same entries has the same state, which [`ClusterState::digest`] lets them compare. Each life of a
+//! member is fenced by its incarnation: what an ended life still has in flight is rejected, and the end of a life takes
+//! only what that life held, never what somebody holds since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::cluster::routes::Routes;
+use crate::cluster::voters;
+use crate::cluster::{
+    AccountRoutes, Applied, Batch, Command, ConflictPolicy, Event, ExpelReason, Join, Life, Member, MemberState,
+    Operation, OperationOutcome, Outcome, Rejection, Removal, Route, RoutePresence,
+};
+use crate::ids::{LogIndex, MemberId, RouteId, SessionId};
+use crate::jid::{BareJid, FullJid};
+use crate::limits::{MEMBERS_MAX, SESSIONS_PER_ACCOUNT_MAX};
+
+/// The version of the agreed state's format and rules. Members that do not understand it cannot join.
+pub const STATE_VERSION: u32 = 1;
+
+/// What the members agree on, as of one index of the log.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterState {
+    pub(super) applied: LogIndex,
+    pub(super) members: BTreeMap<MemberId, Member>,
+    pub(super) voters: BTreeSet<MemberId>,
+    pub(super) routes: Routes,
+}
+
+impl ClusterState {
+    /// The state before the first entry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies the entry at `index`.
+    ///
+    /// # Panics
+    /// If `index` is not beyond the last one: the log is applied in order, once.
+    pub fn apply(&mut self, index: LogIndex, command: &Command) -> Applied {
+        self.skip(index);
+        let senior = self.senior();
+        let mut events = Vec::new();
+        let outcome = match command {
+            Command::Join(join) => self.join(index, join, &mut events),
+            Command::Activate(life) => self.activate(*life, &mut events),
+            Command::Leave(life) => self.end(index, *life, None, &mut events),
+            Command::Expel { life, reason } => self.end(index, *life, Some(*reason), &mut events),
+            Command::Batch(batch) => self.batch(index, batch, &mut events),
+        };
+        if self.senior() != senior {
+            events.push(Event::SeniorChanged(self.senior()));
+        }
+        Applied { outcome, events }
+    }
+
+    /// Moves past an entry that carries no command (a blank entry of a new leader, a change of Raft's membership).
+    ///
+    /// # Panics
+    /// As [`Self::apply`].
+    pub fn skip(&mut self, index: LogIndex) {
+        assert!(index > self.applied, "the log is applied in order: {index} after {}", self.applied);
+        self.applied = index;
+    }
+
+    /// The index of the last entry.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// All members, those that are gone but still counted as voters included, by id.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// One member.
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// The member, if this is its present life and the life is not over.
+    pub fn alive(&self, life: Life) -> Option<&Member> {
+        self.members.get(&life.member).filter(|member| member.life() == life && member.is_alive())
+    }
+
+    /// Who should vote. The leader makes Raft's membership follow.
+    pub fn voters(&self) -> &BTreeSet<MemberId> {
+        &self.voters
+    }
+
+    /// The oldest member that serves.
+    pub fn senior(&self) -> Option<MemberId> {
+        self.members.values().filter(|member| member.is_active()).min_by_key(|member| member.incarnation).map(|m| m.id)
+    }
+
+    /// How many of the voters may yet be lost before nothing can be agreed on any more.
+    pub fn can_lose(&self) -> usize {
+        let alive = self.voters.iter().filter(|id| self.members.get(id).is_some_and(Member::is_alive)).count();
+        let quorum = self.voters.len() / 2 + 1;
+        alive.saturating_sub(quorum)
+    }
+
+    /// The routes of an account, by id; none if it is offline or unknown.
+    pub fn routes_of(&self, account: &BareJid) -> Option<&AccountRoutes> {
+        self.routes.of(account)
+    }
+
+    /// The route by which a full JID is held.
+    pub fn holder(&self, jid: &FullJid) -> Option<Arc<Route>> {
+        self.routes.holder(jid)
+    }
+
+    /// All routes, by member and then by id.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter()
+    }
+
+    /// How many sessions there are in the cluster.
+    pub fn sessions(&self) -> usize {
+        self.routes.count()
+    }
+
+    /// How many sessions a member has.
+    pub fn sessions_of(&self, member: MemberId) -> usize {
+        self.routes.count_of(member)
+    }
+
+    /// A number that is equal on all nodes that have applied the same entries, and almost surely differs otherwise.
+    pub fn digest(&self) -> u64 {
+        voters::digest(self.applied, &self.members, &self.voters).wrapping_add(self.routes.digest())
+    }
+
+    fn join(&mut self, index: LogIndex, join: &Join, events: &mut Vec<Event>) -> Outcome {
+        if join.versions.min > STATE_VERSION || join.versions.max < STATE_VERSION {
+            return Outcome::Rejected(Rejection::WrongVersion);
+        }
+        if self.members.get(&join.member).is_some_and(|member| member.boot == join.boot) {
+            // The shell retries a join whose fate it does not know. A process that was expelled joins as another boot.
+            return Outcome::AlreadyDone;
+        }
+        if self.members.len() >= MEMBERS_MAX && !self.members.contains_key(&join.member) {
+            return Outcome::Rejected(Rejection::TooManyMembers);
+        }
+        let replaced: Vec<_> = self
+            .members
+            .values()
+            .filter(|member| member.is_alive() && (member.id == join.member || member.name == join.name))
+            .map(Member::life)
+            .collect();
+        for life in replaced {
+            self.end(index, life, Some(ExpelReason::Replaced), events);
+        }
+        let member = Member::joined(index, join);
+        events.push(Event::Joined(member.life()));
+        self.members.insert(member.id, member);
+        Outcome::Done
+    }
+
+    fn activate(&mut self, life: Life, events: &mut Vec<Event>) -> Outcome {
+        let Some(member) = self.members.get_mut(&life.member).filter(|member| member.life() == life) else {
+            return Outcome::Rejected(Rejection::LifeEnded);
+        };
+        match member.state {
+            MemberState::Gone { .. } => return Outcome::Rejected(Rejection::LifeEnded),
+            MemberState::Active => return Outcome::AlreadyDone,
+            MemberState::Joining => member.state = MemberState::Active,
+        }
+        events.push(Event::Activated(life));
+        self.choose_voters(Some(life.member), events);
+        Outcome::Done
+    }
+
+    fn end(&mut self, index: LogIndex, life: Life, expelled: Option<ExpelReason>, events: &mut Vec<Event>) -> Outcome {
+        if self.alive(life).is_none() {
+            return Outcome::Rejected(Rejection::LifeEnded);
+        }
+        let routes = self.routes.remove_all(life.member);
+        events.extend(routes.into_iter().map(|route| Event::RouteRemoved { route, reason: Removal::MemberEnded }));
+        events.push(Event::Ended { life, expelled });
+        let member = self.members.get_mut(&life.member).expect("a member that is alive is there");
+        member.state = MemberState::Gone { at: index, expelled };
+        self.choose_voters(None, events);
+        Outcome::Done
+    }
+
+    /// Decides anew who votes, and forgets who is neither alive nor counted.
+    fn choose_voters(&mut self, activated: Option<MemberId>, events: &mut Vec<Event>) {
+        let chosen = voters::choose(&self.voters, &self.members, activated);
+        if chosen != self.voters {
+            self.voters = chosen;
+            events.push(Event::VotersChanged);
+        }
+        let voters = &self.voters;
+        self.members.retain(|id, member| member.is_alive() || voters.contains(id));
+    }
+
+    fn batch(&mut self, index: LogIndex, batch: &Batch, events: &mut Vec<Event>) -> Outcome {
+        let Some(member) = self.members.get_mut(&batch.life.member).filter(|member| member.life() == batch.life) else {
+            return Outcome::Rejected(Rejection::LifeEnded);
+        };
+        match member.state {
+            MemberState::Gone { .. } => return Outcome::Rejected(Rejection::LifeEnded),
+            MemberState::Joining => return Outcome::Rejected(Rejection::NotActive),
+            MemberState::Active => {}
+        }
+        if batch.sequence <= member.last_batch {
+            return Outcome::AlreadyDone;
+        }
+        member.last_batch = batch.sequence;
+        let outcomes = batch.operations.iter().zip(0..).map(|(operation, position)| match operation {
+            Operation::Bind { jid, session, conflict } => {
+                self.bind(RouteId { index, position }, batch.life, jid, *session, *conflict, events)
+            }
+            Operation::Unbind { route } => self.unbind(batch.life.member, *route, events),
+            Operation::Announce { route, presence } => self.announce(batch.life.member, *route, *presence, events),
+        });
+        Outcome::Operations(outcomes.collect())
+    }
+
+    /// RFC 6120 section 7.7.2.2.
+    fn bind(
+        &mut self,
+        id: RouteId,
+        life: Life,
+        jid: &FullJid,
+        session: SessionId,
+        conflict: ConflictPolicy,
+        events: &mut Vec<Event>,
+    ) -> OperationOutcome {
+        let holder = self.routes.holder(jid);
+        match (&holder, conflict) {
+            (Some(_), ConflictPolicy::Refuse) => return OperationOutcome::Conflict,
+            (Some(_), ConflictPolicy::Replace) => {}
+            (None, ConflictPolicy::Replace | ConflictPolicy::Refuse) => {
+                if self.routes.of(&jid.to_bare()).is_some_and(|routes| routes.len() >= SESSIONS_PER_ACCOUNT_MAX) {
+                    return OperationOutcome::TooManySessions;
+                }
+            }
+        }
+        if let Some(old) = holder {
+            self.routes.remove(old.member, old.id);
+            events.push(Event::RouteRemoved { route: old, reason: Removal::Replaced { by: id } });
+        }
+        let route = Arc::new(Route {
+            id,
+            jid: jid.clone(),
+            member: life.member,
+            incarnation: life.incarnation,
+            session,
+            presence: RoutePresence::default(),
+        });
+        self.routes.insert(route.clone());
+        events.push(Event::RouteAdded(route));
+        OperationOutcome::Bound(id)
+    }
+
+    fn unbind(&mut self, member: MemberId, id: RouteId, events: &mut Vec<Event>) -> OperationOutcome {
+        match self.routes.remove(member, id) {
+            Some(route) => {
+                events.push(Event::RouteRemoved { route, reason: Removal::Unbound });
+                OperationOutcome::Done
+            }
+            None => OperationOutcome::NotHeld,
+        }
+    }
+
+    fn announce(
+        &mut self,
+        member: MemberId,
+        id: RouteId,
+        presence: RoutePresence,
+        events: &mut Vec<Event>,
+    ) -> OperationOutcome {
+        match self.routes.announce(member, id, presence) {
+            Some(route) => {
+                events.push(Event::RouteChanged(route));
+                OperationOutcome::Done
+            }
+            None => OperationOutcome::NotHeld,
+        }
+    }
+}

@@ -1,0 +1,298 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::ids::{BootId, LogIndex, MemberId, Sequence, SessionId};
+use crate::jid::FullJid;
+use crate::limits::SESSIONS_PER_ACCOUNT_MAX;
+
+/// Two lives would serve one JID if a bind that was in flight when its life ended could still take effect.
+#[test]
+fn a_late_bind_of_an_expelled_life_is_rejected() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    let late = cluster.batch(1, vec![bind("romeo@example.org/garden", 1)]);
+    cluster.expel(1);
+
+    let applied = cluster.apply(&late);
+
+    assert_eq!(applied.outcome, Outcome::Rejected(Rejection::LifeEnded));
+    assert!(cluster.state.holder(&jid("romeo@example.org/garden")).is_none());
+}
+
+/// The shell retries a proposal whose fate it does not know, so any entry may be there twice.
+#[test]
+fn a_bind_committed_twice_is_one_route() {
+    let mut cluster = Cluster::of(&["a"]);
+    let batch = cluster.batch(1, vec![bind("romeo@example.org/garden", 1)]);
+
+    let first = cluster.apply(&batch);
+    let second = cluster.apply(&batch);
+
+    assert!(matches!(first.outcome, Outcome::Operations(_)));
+    assert_eq!((second.outcome, second.events), (Outcome::AlreadyDone, vec![]));
+    assert_eq!(cluster.state.sessions(), 1);
+}
+
+#[test]
+fn a_join_committed_twice_begins_one_life() {
+    let mut cluster = Cluster::of(&["a"]);
+    let join = join(2, "b", 7);
+
+    cluster.apply(&join);
+    let life = cluster.state.member(MemberId(2)).unwrap().life();
+
+    assert_eq!(cluster.apply(&join).outcome, Outcome::AlreadyDone);
+    assert_eq!(cluster.state.member(MemberId(2)).unwrap().life(), life);
+}
+
+/// The original's clean-up of a dead node removes routes by full JID whoever holds them by then, and so cuts off the
+/// users who had already come back.
+#[test]
+fn the_end_of_a_life_leaves_alone_what_somebody_holds_since() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    cluster.run(1, vec![bind("romeo@example.org/garden", 1), bind("nurse@example.org/hall", 2)]);
+    let taken = cluster.run(2, vec![bind("romeo@example.org/garden", 1)]);
+
+    let removed = removals(&cluster.expel(1));
+
+    let OperationOutcome::Bound(route) = taken[0] else { panic!("{taken:?}") };
+    assert_eq!(cluster.state.holder(&jid("romeo@example.org/garden")).unwrap().id, route);
+    assert_eq!(removed, vec![("nurse@example.org/hall".to_owned(), Removal::MemberEnded)]);
+}
+
+#[test]
+fn a_bind_takes_the_jid_over_or_is_refused_as_the_policy_says() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    cluster.run(1, vec![bind("romeo@example.org/garden", 1)]);
+
+    let refuse = Operation::Bind {
+        jid: jid("romeo@example.org/garden"),
+        session: SessionId(5),
+        conflict: ConflictPolicy::Refuse,
+    };
+
+    assert_eq!(cluster.run(2, vec![refuse]), vec![OperationOutcome::Conflict]);
+    let batch = cluster.batch(2, vec![bind("romeo@example.org/garden", 6)]);
+    let applied = cluster.apply(&batch);
+    let by = cluster.state.holder(&jid("romeo@example.org/garden")).unwrap().id;
+    assert_eq!(removals(&applied), vec![("romeo@example.org/garden".to_owned(), Removal::Replaced { by })]);
+}
+
+#[test]
+fn a_member_cannot_release_the_route_of_another() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    let bound = cluster.run(1, vec![bind("romeo@example.org/garden", 1)]);
+    let OperationOutcome::Bound(route) = bound[0] else { panic!("{bound:?}") };
+
+    assert_eq!(cluster.run(2, vec![Operation::Unbind { route }]), vec![OperationOutcome::NotHeld]);
+    assert_eq!(cluster.run(1, vec![Operation::Unbind { route }]), vec![OperationOutcome::Done]);
+    assert_eq!(cluster.state.sessions(), 0);
+}
+
+#[test]
+fn an_account_has_a_bounded_number_of_sessions_in_the_whole_cluster() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    for n in 0..SESSIONS_PER_ACCOUNT_MAX {
+        cluster.run(1 + n as u64 % 2, vec![bind(&format!("romeo@example.org/{n}"), n as u64)]);
+    }
+
+    let one_more = cluster.run(1, vec![bind("romeo@example.org/more", 99)]);
+    let again = cluster.run(1, vec![bind("romeo@example.org/0", 100)]);
+
+    assert_eq!(one_more, vec![OperationOutcome::TooManySessions]);
+    assert!(matches!(again[0], OperationOutcome::Bound(_)));
+}
+
+#[test]
+fn a_member_that_has_only_joined_binds_nobody() {
+    let mut cluster = Cluster::of(&["a"]);
+    cluster.apply(&join(2, "b", 1));
+
+    let batch = cluster.batch(2, vec![bind("romeo@example.org/garden", 1)]);
+
+    assert_eq!(cluster.apply(&batch).outcome, Outcome::Rejected(Rejection::NotActive));
+}
+
+#[test]
+fn votes_are_odd_and_at_most_five() {
+    let mut cluster = Cluster::of(&["a"]);
+    let mut counts = vec![cluster.state.voters().len()];
+    for n in 2..=8 {
+        cluster.start(n, &format!("node{n}"), n);
+        counts.push(cluster.state.voters().len());
+    }
+
+    assert_eq!(counts, vec![1, 2, 3, 3, 5, 5, 5, 5]);
+}
+
+/// A disk that was lost took the member's vote with it; the machine comes back as another member.
+#[test]
+fn a_member_of_the_same_name_inherits_the_vote_of_the_dead_one() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    cluster.expel(2);
+    assert_eq!(cluster.state.can_lose(), 0);
+
+    cluster.start(9, "b", 9);
+
+    assert_eq!(*cluster.state.voters(), BTreeSet::from([MemberId(1), MemberId(3), MemberId(9)]));
+    assert_eq!(cluster.state.can_lose(), 1);
+}
+
+#[test]
+fn the_oldest_life_that_serves_is_the_senior() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    assert_eq!(cluster.state.senior(), Some(MemberId(1)));
+
+    let events = cluster.expel(1).events;
+    assert!(events.contains(&Event::SeniorChanged(Some(MemberId(2)))));
+    cluster.start(1, "a", 77);
+
+    assert_eq!(cluster.state.senior(), Some(MemberId(2)));
+}
+
+#[test]
+fn a_program_of_another_version_cannot_join() {
+    let mut cluster = Cluster::of(&["a"]);
+    let Command::Join(mut newer) = join(2, "b", 1) else { unreachable!() };
+    newer.versions = VersionRange { min: STATE_VERSION + 1, max: STATE_VERSION + 3 };
+
+    assert_eq!(cluster.apply(&Command::Join(newer)).outcome, Outcome::Rejected(Rejection::WrongVersion));
+}
+
+#[test]
+fn a_snapshot_brings_the_same_state_back() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    cluster.run(1, vec![bind("romeo@example.org/garden", 1), bind("romeo@example.org/street", 2)]);
+    let bound = cluster.run(2, vec![bind("juliet@example.org/balcony", 1)]);
+    let OperationOutcome::Bound(route) = bound[0] else { panic!("{bound:?}") };
+    let presence = RoutePresence { priority: Some(-3), interested: true };
+    cluster.run(2, vec![Operation::Announce { route, presence }]);
+
+    let mut copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).unwrap();
+
+    assert_eq!(copy.digest(), cluster.state.digest());
+    assert_eq!(copy.encode_snapshot(), cluster.state.encode_snapshot());
+    let batch = cluster.batch(1, vec![bind("romeo@example.org/garden", 3)]);
+    let applied = cluster.apply(&batch);
+    assert_eq!(copy.apply(cluster.state.applied(), &batch), applied);
+    assert_eq!(copy.digest(), cluster.state.digest());
+}
+
+#[test]
+fn a_snapshot_with_any_bit_flipped_is_refused() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    cluster.run(1, vec![bind("romeo@example.org/garden", 1)]);
+    let whole = cluster.state.encode_snapshot();
+
+    for bit in 0..whole.len() * 8 {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(ClusterState::decode_snapshot(&damaged).is_err(), "bit {bit}");
+    }
+    for length in 0..whole.len() {
+        assert!(ClusterState::decode_snapshot(&whole[..length]).is_err(), "cut to {length}");
+    }
+}
+
+/// The digest is kept up with each change; it must be what a fresh count over the whole table gives.
+#[test]
+fn the_digest_follows_every_change() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    let before = cluster.state.digest();
+    let bound = cluster.run(1, vec![bind("romeo@example.org/garden", 1)]);
+    let OperationOutcome::Bound(route) = bound[0] else { panic!("{bound:?}") };
+    assert_ne!(cluster.state.digest(), before);
+    cluster
+        .run(1, vec![Operation::Announce { route, presence: RoutePresence { priority: Some(1), interested: false } }]);
+    cluster.run(1, vec![Operation::Unbind { route }]);
+
+    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).unwrap();
+    assert_eq!(copy.routes.digest(), cluster.state.routes.digest());
+    assert_eq!(cluster.state.routes.digest(), 0);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+struct Cluster {
+    state: ClusterState,
+}
+
+impl Cluster {
+    /// Members 1, 2, … of these names, all active.
+    fn of(names: &[&str]) -> Cluster {
+        let mut cluster = Cluster { state: ClusterState::new() };
+        for (name, id) in names.iter().zip(1..) {
+            cluster.start(id, name, id);
+        }
+        cluster
+    }
+
+    fn start(&mut self, member: u64, name: &str, boot: u64) {
+        self.apply(&join(member, name, boot));
+        let life = self.life(member);
+        self.apply(&Command::Activate(life));
+    }
+
+    fn life(&self, member: u64) -> Life {
+        self.state.member(MemberId(member)).unwrap().life()
+    }
+
+    fn apply(&mut self, command: &Command) -> Applied {
+        self.state.apply(LogIndex(self.state.applied().0 + 1), command)
+    }
+
+    fn expel(&mut self, member: u64) -> Applied {
+        let life = self.life(member);
+        self.apply(&Command::Expel { life, reason: ExpelReason::Silent })
+    }
+
+    fn batch(&self, member: u64, operations: Vec<Operation>) -> Command {
+        let last = self.state.member(MemberId(member)).unwrap().last_batch;
+        Command::Batch(Batch { life: self.life(member), sequence: Sequence(last.0 + 1), operations })
+    }
+
+    fn run(&mut self, member: u64, operations: Vec<Operation>) -> Vec<OperationOutcome> {
+        let batch = self.batch(member, operations);
+        match self.apply(&batch).outcome {
+            Outcome::Operations(outcomes) => outcomes,
+            Outcome::Done | Outcome::AlreadyDone | Outcome::Rejected(_) => {
+                panic!("a batch of a live member has effect")
+            }
+        }
+    }
+}
+
+fn join(member: u64, name: &str, boot: u64) -> Command {
+    Command::Join(Join {
+        member: MemberId(member),
+        boot: BootId(boot),
+        name: name.to_owned(),
+        peer_address: "127.0.0.1:5701".parse().unwrap(),
+        client_addresses: vec!["127.0.0.1:5222".parse().unwrap()],
+        role: Role::Server,
+        versions: VersionRange { min: 1, max: 1 },
+    })
+}
+
+fn jid(text: &str) -> FullJid {
+    FullJid::new(text).unwrap()
+}
+
+fn bind(text: &str, session: u64) -> Operation {
+    Operation::Bind { jid: jid(text), session: SessionId(session), conflict: ConflictPolicy::Replace }
+}
+
+fn removals(applied: &Applied) -> Vec<(String, Removal)> {
+    let removed = applied.events.iter().filter_map(|event| match event {
+        Event::RouteRemoved { route, reason } => Some((route.jid.to_string(), *reason)),
+        Event::Joined(_)
+        | Event::Activated(_)
+        | Event::Ended { .. }
+        | Event::VotersChanged
+        | Event::SeniorChanged(_)
+        | Event::RouteAdded(_)
+        | Event::RouteChanged(_) => None,
+    });
+    removed.collect()
+}
