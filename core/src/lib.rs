@@ -10,7 +10,7 @@
 //! 4  routing     where a stanza goes; handed over and not yet settled      node   the control plane as one machine
 //! 3  stanza      message, presence, iq; stanza errors
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
-//!    config      the configuration file, typed
+//!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
 //! 1  time, limits, ids, jid, wire                  the ground
 //! ```
 //!
@@ -21,6 +21,7 @@ pub mod ids;
 pub mod jid;
 pub mod limits;
 pub mod routing;
+pub mod sasl;
 pub mod stanza;
 pub mod time;
 pub mod wire;
