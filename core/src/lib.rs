@@ -17,6 +17,7 @@
 //! A room imports only rooms on floors below its own, and no two rooms import each other.
 
 pub mod cluster;
+pub mod config;
 pub mod ids;
 pub mod jid;
 pub mod limits;

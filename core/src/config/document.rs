@@ -1,0 +1,320 @@
+//! An XML file as a tree of elements that know their places.
+//!
+//! Comments are skipped. A document type definition or a processing instruction is refused: the first can name other
+//! files and grow without bound, the second is an order to a program that is not this one. Only the five predefined
+//! entities and character references are resolved.
+
+use quick_xml::XmlVersion;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::reader::Reader;
+
+use super::FILE_BYTES_MAX;
+use super::problem::{Fault, Place, Problem, excerpt};
+
+/// Nesting of elements, the root being 1. Beyond it: [`Fault::TooDeep`]. The deepest that has a meaning is 6.
+const DEPTH_MAX: usize = 16;
+
+/// Attributes of one element. Beyond it the file is refused; no element has a use for more than 4.
+const ATTRIBUTES_MAX: usize = 32;
+
+const FILE_START: Place = Place { line: 1, column: 1 };
+
+/// One element with everything in it.
+#[derive(Debug)]
+pub(super) struct Element {
+    pub(super) name: String,
+    pub(super) place: Place,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) children: Vec<Element>,
+    /// All character data directly in the element, in order.
+    pub(super) text: String,
+    /// Where that data begins; the place of the element if there is none.
+    pub(super) text_place: Place,
+}
+
+/// One attribute of an element.
+#[derive(Debug)]
+pub(super) struct Attribute {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) place: Place,
+}
+
+/// The root element of a file.
+pub(super) fn parse(bytes: &[u8]) -> Result<Element, Problem> {
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(Problem { place: FILE_START, fault: Fault::TooLarge { bytes: bytes.len() } });
+    }
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
+        Problem { place: Places::new(valid).of(valid.len()), fault: not_xml("a byte that is not UTF-8") }
+    })?;
+    if let Some((offset, character)) = text.char_indices().find(|(_, c)| !is_xml_character(*c)) {
+        let fault = not_xml(&format!("the character U+{:04X}", u32::from(character)));
+        return Err(Problem { place: Places::new(text).of(offset), fault });
+    }
+    Parser { places: Places::new(text), open: Vec::new(), root: None }.run()
+}
+
+/// Production [2] of XML 1.0.
+fn is_xml_character(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+fn not_xml(reason: &str) -> Fault {
+    Fault::NotXml { reason: excerpt(reason) }
+}
+
+/// Turns offsets into places. Offsets come in rising order, but for a few, so the whole file is walked about once.
+struct Places<'a> {
+    text: &'a str,
+    offset: usize,
+    place: Place,
+}
+
+impl<'a> Places<'a> {
+    fn new(text: &'a str) -> Self {
+        Places { text, offset: 0, place: FILE_START }
+    }
+
+    fn of(&mut self, offset: usize) -> Place {
+        if offset < self.offset {
+            (self.offset, self.place) = (0, FILE_START);
+        }
+        for c in self.text.get(self.offset..offset).unwrap_or_default().chars() {
+            if c == '\n' {
+                self.place = Place { line: self.place.line + 1, column: 1 };
+            } else {
+                self.place.column += 1;
+            }
+        }
+        self.offset = offset;
+        self.place
+    }
+
+    /// The offset of a piece of the text.
+    fn offset_of(&self, piece: &str) -> usize {
+        (piece.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len())
+    }
+}
+
+struct Parser<'a> {
+    places: Places<'a>,
+    open: Vec<Element>,
+    root: Option<Element>,
+}
+
+impl Parser<'_> {
+    fn run(mut self) -> Result<Element, Problem> {
+        let mut reader = Reader::from_str(self.places.text);
+        loop {
+            let offset = reader.buffer_position() as usize;
+            let event = reader.read_event().map_err(|error| {
+                let offset = reader.error_position() as usize;
+                self.problem(offset, not_xml(&error.to_string()))
+            })?;
+            match event {
+                Event::Start(tag) => self.begin(&tag, offset)?,
+                Event::Empty(tag) => {
+                    self.begin(&tag, offset)?;
+                    self.end();
+                }
+                Event::End(_) => self.end(),
+                Event::Text(text) => self.text(&text.xml10_content(), offset)?,
+                Event::CData(text) => self.text(&text.xml10_content(), offset)?,
+                Event::GeneralRef(reference) => {
+                    let text = self.resolve(&reference, offset)?;
+                    self.text(&text, offset)?;
+                }
+                Event::Comment(_) => {}
+                Event::Decl(declaration) => {
+                    let encoding = declaration.encoding().and_then(Result::ok);
+                    if encoding.is_some_and(|name| !name.eq_ignore_ascii_case("utf-8")) {
+                        return Err(self.problem(offset, not_xml("an encoding other than UTF-8 is declared")));
+                    }
+                }
+                Event::PI(_) => return Err(self.refused(offset, "a processing instruction was")),
+                Event::DocType(_) => return Err(self.refused(offset, "a document type definition (DOCTYPE) was")),
+                Event::Eof => return self.finish(offset),
+            }
+        }
+    }
+
+    fn begin(&mut self, tag: &BytesStart<'_>, offset: usize) -> Result<(), Problem> {
+        if self.open.len() == DEPTH_MAX {
+            return Err(self.problem(offset, Fault::TooDeep { max: DEPTH_MAX }));
+        }
+        if self.open.is_empty() && self.root.is_some() {
+            return Err(self.problem(offset, not_xml("a second root element")));
+        }
+        let place = self.places.of(offset);
+        let attributes = self.attributes(tag, offset)?;
+        let name = tag.name().as_ref().to_owned();
+        self.open.push(Element {
+            name,
+            place,
+            attributes,
+            children: Vec::new(),
+            text: String::new(),
+            text_place: place,
+        });
+        Ok(())
+    }
+
+    fn attributes(&mut self, tag: &BytesStart<'_>, offset: usize) -> Result<Vec<Attribute>, Problem> {
+        let mut attributes = Vec::new();
+        for attribute in tag.attributes() {
+            let attribute = attribute.map_err(|error| self.problem(offset, not_xml(&error.to_string())))?;
+            if attributes.len() == ATTRIBUTES_MAX {
+                let reason = format!("more than {ATTRIBUTES_MAX} attributes");
+                return Err(self.problem(offset, not_xml(&reason)));
+            }
+            let key = attribute.key.into_inner();
+            let place = self.places.of(self.places.offset_of(key));
+            let value = attribute.normalized_value(XmlVersion::Explicit1_0);
+            let value = value.map_err(|error| Problem { place, fault: not_xml(&error.to_string()) })?;
+            attributes.push(Attribute { name: key.to_owned(), value: value.into_owned(), place });
+        }
+        Ok(attributes)
+    }
+
+    fn text(&mut self, text: &str, offset: usize) -> Result<(), Problem> {
+        let blank = text.len() - text.trim_start().len();
+        let is_blank = blank == text.len();
+        match self.open.last_mut() {
+            Some(element) => {
+                if !is_blank && element.text.trim().is_empty() {
+                    element.text_place = self.places.of(offset + blank);
+                }
+                element.text.push_str(text);
+                Ok(())
+            }
+            None if is_blank => Ok(()),
+            None => Err(self.problem(offset + blank, not_xml("text outside the root element"))),
+        }
+    }
+
+    fn resolve(&mut self, reference: &BytesRef<'_>, offset: usize) -> Result<String, Problem> {
+        match reference.resolve_char_ref() {
+            Ok(Some(c)) if is_xml_character(c) => return Ok(c.to_string()),
+            Ok(None) => {
+                if let Some(text) = resolve_predefined_entity(reference) {
+                    return Ok(text.to_owned());
+                }
+            }
+            Ok(Some(_)) | Err(_) => {}
+        }
+        Err(self.problem(offset, not_xml(&format!("the unknown entity &{};", &**reference))))
+    }
+
+    fn end(&mut self) {
+        // The reader has compared the names: an end without a beginning does not get here.
+        if let Some(element) = self.open.pop() {
+            match self.open.last_mut() {
+                Some(parent) => parent.children.push(element),
+                None => self.root = Some(element),
+            }
+        }
+    }
+
+    fn finish(mut self, offset: usize) -> Result<Element, Problem> {
+        if let Some(element) = self.open.last() {
+            let fault = not_xml(&format!("<{}> is not closed", element.name));
+            return Err(Problem { place: element.place, fault });
+        }
+        match self.root.take() {
+            Some(root) => Ok(root),
+            None => Err(self.problem(offset, not_xml("it holds no element"))),
+        }
+    }
+
+    fn refused(&mut self, offset: usize, what: &'static str) -> Problem {
+        self.problem(offset, Fault::Refused { what })
+    }
+
+    fn problem(&mut self, offset: usize, fault: Fault) -> Problem {
+        Problem { place: self.places.of(offset), fault }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_attributes_and_text_know_their_places() {
+        let root = parse(b"<?xml version='1.0'?>\n<a>\n  <b c='1' \td = '&lt;2'> x &amp; y </b><!-- no -->\n</a>")
+            .expect("XML");
+
+        let b = &root.children[0];
+        assert_eq!((root.place, b.place), (at(2, 1), at(3, 3)));
+        assert_eq!((b.attributes[1].value.as_str(), b.attributes[1].place), ("<2", at(3, 13)));
+        assert_eq!((b.text.as_str(), b.text_place), (" x & y ", at(3, 26)));
+    }
+
+    #[test]
+    fn what_is_not_xml_is_refused_with_its_place() {
+        let cases: [(&str, Place); 13] = [
+            ("", at(1, 1)),
+            ("<a>", at(1, 1)),
+            ("<a></b>", at(1, 4)),
+            ("<a/>\n<b/>", at(2, 1)),
+            ("<a/>\n x", at(2, 2)),
+            ("<a b='1' b='2'/>", at(1, 1)),
+            ("<a b=1/>", at(1, 1)),
+            ("<a>&evil;</a>", at(1, 4)),
+            ("<a>&#0;</a>", at(1, 4)),
+            ("<a b='&evil;'/>", at(1, 4)),
+            ("<a>\n\u{1}</a>", at(2, 1)),
+            ("<?xml version='1.0' encoding='latin1'?><a/>", at(1, 1)),
+            ("<a", at(1, 1)),
+        ];
+        for (text, place) in cases {
+            let problem = parse(text.as_bytes()).expect_err(text);
+            assert!(matches!(problem.fault, Fault::NotXml { .. }), "{text}: {problem}");
+            assert_eq!(problem.place, place, "{text}: {problem}");
+        }
+        let problem = parse(b"<a>\n\xFF</a>").expect_err("not UTF-8");
+        assert_eq!(problem.place, at(2, 1));
+    }
+
+    #[test]
+    fn a_definition_that_could_name_other_files_is_refused() {
+        for text in ["<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><a>&e;</a>", "<?php ?><a/>"] {
+            let problem = parse(text.as_bytes()).expect_err(text);
+            assert!(matches!(problem.fault, Fault::Refused { .. }), "{problem}");
+        }
+    }
+
+    #[test]
+    fn depth_width_and_size_are_bounded() {
+        let deep = parse("<a>".repeat(100_000).as_bytes()).expect_err("too deep");
+        assert_eq!(deep.fault, Fault::TooDeep { max: DEPTH_MAX });
+
+        let wide: String = (0..50_000).map(|n| format!(" a{n}=''")).collect();
+        assert!(parse(format!("<a{wide}/>").as_bytes()).is_err());
+
+        let big = parse(&vec![b' '; FILE_BYTES_MAX + 1]).expect_err("too big");
+        assert!(matches!(big.fault, Fault::TooLarge { .. }));
+    }
+
+    /// Any file may be handed in: what is not understood is a problem, never a panic.
+    #[test]
+    fn a_file_cut_or_flipped_anywhere_does_not_panic() {
+        let text = b"<?xml version='1.0'?><a b='\xC3\xA4'>&amp;<![CDATA[x]]><!-- c --></a>".to_vec();
+        for length in 0..text.len() {
+            drop(parse(&text[..length]));
+            for bit in 0..8 {
+                let mut flipped = text.clone();
+                flipped[length] ^= 1 << bit;
+                drop(parse(&flipped));
+            }
+        }
+    }
+
+    fn at(line: u32, column: u32) -> Place {
+        Place { line, column }
+    }
+}
