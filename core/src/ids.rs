@@ -57,6 +57,15 @@ impl LogIndex {
     }
 }
 
+/// One life of one member.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Life {
+    /// The member.
+    pub member: MemberId,
+    /// Which of its lives.
+    pub incarnation: Incarnation,
+}
+
 /// One holding of one full JID: the position in the log of the bind that gave it out. A later bind has a greater id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct RouteId {
@@ -69,5 +78,11 @@ pub struct RouteId {
 impl fmt::Display for RouteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.index, self.position)
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.member, self.incarnation)
     }
 }

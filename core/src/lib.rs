@@ -21,6 +21,7 @@ pub mod config;
 pub mod ids;
 pub mod jid;
 pub mod limits;
+pub mod liveness;
 pub mod routing;
 pub mod sasl;
 pub mod stanza;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::RoutePresence;
-use crate::ids::{BootId, Incarnation, MemberId, RouteId, Sequence, SessionId};
+use crate::ids::{BootId, Life, MemberId, RouteId, Sequence, SessionId};
 use crate::jid::FullJid;
 
 /// One entry of the replicated log. Applying it is total: a command that cannot be followed is answered with a
@@ -27,15 +27,6 @@ pub enum Command {
     },
     /// Binds and changes of presence of one member.
     Batch(Batch),
-}
-
-/// One life of one member.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Life {
-    /// The member.
-    pub member: MemberId,
-    /// Which of its lives.
-    pub incarnation: Incarnation,
 }
 
 /// A process begins a life of a member; an earlier life of the same member ends in the same step, as does the life of

@@ -18,7 +18,8 @@ mod snapshot;
 mod state;
 mod voters;
 
-pub use command::{Batch, Command, ConflictPolicy, ExpelReason, Join, Life, Operation, Role, VersionRange};
+pub use crate::ids::Life;
+pub use command::{Batch, Command, ConflictPolicy, ExpelReason, Join, Operation, Role, VersionRange};
 pub use event::{Applied, Event, OperationOutcome, Outcome, Rejection, Removal};
 pub use member::{Member, MemberState};
 pub use route::{AccountRoutes, Route, RoutePresence, RouteView};

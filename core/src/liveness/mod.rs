@@ -1,0 +1,28 @@
+//! May I serve, who is silent, who has crashed: four small machines that the safety of a takeover rests on.
+//!
+//! ```text
+//! member                                    leader
+//!   Lease::ask ───────── beat ─────────────▶ heard (Silence)
+//!                                            its own beats, answered by a quorum (Quorum)
+//!   Lease::granted ◀──── grant ───────────── once a round that began after the ask was answered by a quorum
+//! ```
+//!
+//! The invariant: **a member whose life was ended for silence holds no lease any more.** A lease runs from the moment
+//! at which the member *asked*. A leader grants an ask only after a quorum has answered a round of beats that the
+//! leader began after the ask reached it, so no member of another term can have become leader before the ask. A leader
+//! ends a life for silence only after it has heard nothing of it, and has led, for longer than a lease can last on the
+//! slowest clock. Hence the lease has run out by then, whoever granted it.
+//!
+//! Evidence of a crash ([`Evidence`]) is another matter: it is believed without waiting, because a process that is gone
+//! serves nobody. If it is wrong (a firewall that answers with resets), two members may serve one JID until the older
+//! lease runs out; frames of the ended life are refused all the same. It can be switched off.
+
+mod evidence;
+mod lease;
+mod quorum;
+mod silence;
+
+pub use evidence::{Evidence, LogEnd};
+pub use lease::Lease;
+pub use quorum::{Quorum, VoterSets, has_quorum};
+pub use silence::Silence;
