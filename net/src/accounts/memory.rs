@@ -1,0 +1,238 @@
+//! The account store of simulations: a few maps, shared by all nodes of a simulated cluster.
+//!
+//! Every answer is ready at once and depends on nothing but the calls that were made, in their order. What a real
+//! store does badly is added around it (see [`MemoryAccounts::set_available`]).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cresset_core::ids::{MemberId, RouteId};
+use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::stanza::Stanza;
+use cresset_core::time::UnixMillis;
+
+use super::{
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, Hash,
+    Identity, NewAccount, OfflineMessage, RosterItem, RosterWrite, ScramKeys, StoreError, StoreFuture, Stored, Written,
+};
+
+/// An account store in memory. Clones share what is stored.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryAccounts {
+    tables: Arc<Mutex<Tables>>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    unavailable: bool,
+    accounts: BTreeMap<NodePart, Account>,
+    messages_stored: i64,
+    identity: Option<Identity>,
+    members: u64,
+}
+
+#[derive(Debug)]
+struct Account {
+    credentials: Credentials,
+    roster: BTreeMap<BareJid, RosterItem>,
+    messages: BTreeMap<i64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    message: Stanza,
+    at: UnixMillis,
+    holder: Option<RouteId>,
+}
+
+impl MemoryAccounts {
+    /// An empty store.
+    pub fn new() -> MemoryAccounts {
+        MemoryAccounts::default()
+    }
+
+    /// Says whether the store answers from now on; if not, everything is [`StoreError::Unavailable`] and nothing is
+    /// done.
+    pub fn set_available(&self, available: bool) {
+        self.lock().unavailable = !available;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("nothing panics while it holds the tables")
+    }
+
+    /// A future that does `work` on the tables when it is first polled.
+    fn with<'a, T: Send + 'a>(
+        &'a self,
+        work: impl FnOnce(&mut Tables) -> Result<T, StoreError> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let mut tables = self.lock();
+            if tables.unavailable {
+                return Err(StoreError::Unavailable("switched off".to_owned()));
+            }
+            work(&mut tables)
+        })
+    }
+}
+
+impl Tables {
+    fn add(&mut self, account: NewAccount, existing: Existing) -> Added {
+        match (self.accounts.get_mut(&account.name), existing) {
+            (Some(_), Existing::Keep) => Added::Exists,
+            (Some(found), Existing::Update) => {
+                found.credentials = account.credentials;
+                Added::Updated
+            }
+            (None, Existing::Keep | Existing::Update) => {
+                let empty =
+                    Account { credentials: account.credentials, roster: BTreeMap::new(), messages: BTreeMap::new() };
+                self.accounts.insert(account.name, empty);
+                Added::Created
+            }
+        }
+    }
+}
+
+impl Account {
+    fn claim(&mut self, claimant: &Claimant) -> Vec<OfflineMessage> {
+        let mut claimed = Vec::new();
+        for (&key, waiting) in &mut self.messages {
+            if claimed.len() == CLAIM_MESSAGES_MAX {
+                break;
+            }
+            if waiting.holder.is_none_or(|holder| claimant.may_take_from(holder)) {
+                waiting.holder = Some(claimant.route);
+                claimed.push(OfflineMessage { key, message: waiting.message.clone(), at: waiting.at });
+            }
+        }
+        claimed
+    }
+}
+
+impl Accounts for MemoryAccounts {
+    fn credentials(&self, account: NodePart, hash: Hash) -> StoreFuture<'_, Option<ScramKeys>> {
+        self.with(move |tables| {
+            let credentials = tables.accounts.get(&account).map(|account| &account.credentials);
+            Ok(credentials.and_then(|credentials| credentials.of(hash).cloned()))
+        })
+    }
+
+    fn exists(&self, account: NodePart) -> StoreFuture<'_, bool> {
+        self.with(move |tables| Ok(tables.accounts.contains_key(&account)))
+    }
+
+    fn add(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Added> {
+        self.with(move |tables| Ok(tables.add(NewAccount { name: account, credentials }, Existing::Keep)))
+    }
+
+    fn add_many(&self, accounts: Vec<NewAccount>, existing: Existing) -> StoreFuture<'_, Vec<Added>> {
+        self.with(move |tables| {
+            super::within_one_call(accounts.len())?;
+            Ok(accounts.into_iter().map(|account| tables.add(account, existing)).collect())
+        })
+    }
+
+    fn change_credentials(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Written> {
+        self.with(move |tables| {
+            let Some(found) = tables.accounts.get_mut(&account) else { return Ok(Written::NoSuchAccount) };
+            found.credentials = credentials;
+            Ok(Written::Done)
+        })
+    }
+
+    fn remove(&self, account: NodePart) -> StoreFuture<'_, Written> {
+        self.with(move |tables| match tables.accounts.remove(&account) {
+            Some(_) => Ok(Written::Done),
+            None => Ok(Written::NoSuchAccount),
+        })
+    }
+
+    fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>> {
+        self.with(move |tables| {
+            let names = tables.accounts.keys().filter(|name| after.as_ref().is_none_or(|after| *name > after));
+            Ok(names.take(max.min(ACCOUNTS_PER_CALL_MAX)).cloned().collect())
+        })
+    }
+
+    fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>> {
+        self.with(move |tables| {
+            let roster = tables.accounts.get(&account).map(|account| account.roster.values().cloned().collect());
+            Ok(roster.unwrap_or_default())
+        })
+    }
+
+    fn set_roster_item(&self, account: NodePart, item: RosterItem) -> StoreFuture<'_, RosterWrite> {
+        self.with(move |tables| {
+            let Some(found) = tables.accounts.get_mut(&account) else { return Ok(RosterWrite::NoSuchAccount) };
+            if found.roster.len() >= ROSTER_ITEMS_MAX && !found.roster.contains_key(&item.jid) {
+                return Ok(RosterWrite::Full);
+            }
+            found.roster.insert(item.jid.clone(), item);
+            Ok(RosterWrite::Done)
+        })
+    }
+
+    fn remove_roster_item(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
+        self.with(move |tables| {
+            let found = tables.accounts.get_mut(&account);
+            Ok(found.is_some_and(|found| found.roster.remove(&contact).is_some()))
+        })
+    }
+
+    fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored> {
+        self.with(move |tables| {
+            let Some(found) = tables.accounts.get_mut(&account) else { return Ok(Stored::NoSuchAccount) };
+            if found.messages.len() >= max {
+                return Ok(Stored::Full);
+            }
+            tables.messages_stored += 1;
+            found.messages.insert(tables.messages_stored, Waiting { message, at, holder: None });
+            Ok(Stored::Kept)
+        })
+    }
+
+    fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>> {
+        self.with(move |tables| {
+            Ok(tables.accounts.get_mut(&account).map(|found| found.claim(&claimant)).unwrap_or_default())
+        })
+    }
+
+    fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()> {
+        self.with(move |tables| {
+            let Some(found) = tables.accounts.get_mut(&account) else { return Ok(()) };
+            for key in keys {
+                if found.messages.get(&key).is_some_and(|waiting| waiting.holder == Some(route)) {
+                    found.messages.remove(&key);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize> {
+        self.with(move |tables| Ok(tables.accounts.get(&account).map_or(0, |found| found.messages.len())))
+    }
+
+    fn identity(&self, candidate: Founding) -> StoreFuture<'_, Identity> {
+        self.with(move |tables| Ok(tables.identity.get_or_insert_with(|| candidate.into_identity()).clone()))
+    }
+
+    fn set_formed(&self) -> StoreFuture<'_, ()> {
+        self.with(move |tables| match &mut tables.identity {
+            Some(identity) => {
+                identity.formed = true;
+                Ok(())
+            }
+            None => Err(StoreError::Unreadable("there is no identity".to_owned())),
+        })
+    }
+
+    fn allocate_member(&self, _name: String) -> StoreFuture<'_, MemberId> {
+        self.with(move |tables| {
+            tables.members += 1;
+            Ok(MemberId(tables.members))
+        })
+    }
+}

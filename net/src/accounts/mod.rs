@@ -1,0 +1,128 @@
+//! Accounts: SCRAM keys, rosters, messages for those who are away, and the row by which a cluster knows itself.
+//!
+//! All members of a cluster share one account store; that is how they know that they belong together. The store is
+//! a seam: [`Accounts`] has a real side and a simulated one ([`memory`]).
+//!
+//! ```text
+//! session ──Order──▶ clients/connection ──▶ dyn Accounts ──▶ sqlite │ memory
+//! formation (identity, member ids) ─────────────┘
+//! ```
+//!
+//! Invariants: what a method has answered `Ok` to is durable; an account's name is a prepared localpart; passwords
+//! are never here, only what SCRAM derives from them. An offline message is handed to one live route at a time.
+//!
+//! Nothing is decided here: whether a message is stored at all, or whom a roster change is told, is core's business.
+
+pub mod memory;
+mod model;
+mod roster;
+mod scram;
+
+use cresset_core::ids::{MemberId, RouteId};
+use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::stanza::Stanza;
+use cresset_core::time::UnixMillis;
+use futures_util::future::BoxFuture;
+
+pub use model::{
+    Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, NewAccount,
+    OfflineMessage, RosterWrite, Stored, Written,
+};
+pub use roster::{RosterItem, Subscription};
+pub use scram::{Hash, ScramKeys};
+
+/// What every method answers.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// Accounts in one call of [`Accounts::list`] or [`Accounts::add_many`]; more is cut off or refused.
+pub const ACCOUNTS_PER_CALL_MAX: usize = 10_000;
+
+/// Messages that one [`Accounts::claim`] hands out; the caller asks again until it gets none.
+pub const CLAIM_MESSAGES_MAX: usize = 100;
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Too much waits for the store already. Nothing was done.
+    #[error("the account store is busy: nothing was done, try again later")]
+    Busy,
+    /// The store failed. Whether a write was done is unknown.
+    #[error("the account store is not available: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read: damaged, or written by something else.
+    #[error("the account store holds something unreadable: {0}")]
+    Unreadable(String),
+    /// The caller asked for more than one call may do. Nothing was done.
+    #[error("too much in one call to the account store: {0}")]
+    TooMuch(String),
+}
+
+/// One domain's accounts, shared by all members of its cluster.
+///
+/// An account is named by the localpart of its JID; the domain is the cluster's. A future does nothing until it is
+/// polled; one that is dropped may or may not have had its effect.
+pub trait Accounts: Send + Sync + 'static {
+    /// The keys of an account for one hash; none if there is no such account.
+    fn credentials(&self, account: NodePart, hash: Hash) -> StoreFuture<'_, Option<ScramKeys>>;
+
+    /// Whether there is such an account.
+    fn exists(&self, account: NodePart) -> StoreFuture<'_, bool>;
+
+    /// Creates an account, unless there is one of that name.
+    fn add(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Added>;
+
+    /// Creates many accounts in one transaction, at most [`ACCOUNTS_PER_CALL_MAX`]; the answers are in the order of
+    /// the accounts. `existing` says what becomes of those whose name is taken; the second of two equal names in
+    /// one call counts as taken.
+    fn add_many(&self, accounts: Vec<NewAccount>, existing: Existing) -> StoreFuture<'_, Vec<Added>>;
+
+    /// Gives an account other keys.
+    fn change_credentials(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Written>;
+
+    /// Removes an account with its roster and its messages.
+    fn remove(&self, account: NodePart) -> StoreFuture<'_, Written>;
+
+    /// The names that follow `after` in the order of their bytes, at most `max` and never more than
+    /// [`ACCOUNTS_PER_CALL_MAX`].
+    fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>>;
+
+    /// An account's roster, ordered by JID; empty if there is no such account.
+    fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>>;
+
+    /// Puts an item into a roster, in place of the one with the same JID. At most
+    /// [`ROSTER_ITEMS_MAX`](cresset_core::limits::ROSTER_ITEMS_MAX) items fit.
+    fn set_roster_item(&self, account: NodePart, item: RosterItem) -> StoreFuture<'_, RosterWrite>;
+
+    /// Takes an item out of a roster; answers whether it was there.
+    fn remove_roster_item(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool>;
+
+    /// Keeps a message for an account, which then has at most `max` of them.
+    fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored>;
+
+    /// Hands out to one route the oldest messages that no other live route has claimed, at most
+    /// [`CLAIM_MESSAGES_MAX`]. The claimant does not get again what it claimed before.
+    fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>>;
+
+    /// Forgets messages that arrived. Only what is still claimed by this route goes.
+    fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()>;
+
+    /// How many messages wait for an account, claimed ones included.
+    fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize>;
+
+    /// The cluster's identity. The first caller ever writes it from `candidate`; everybody gets the same answer.
+    fn identity(&self, candidate: Founding) -> StoreFuture<'_, Identity>;
+
+    /// Notes that the founder has formed the cluster: from now on everybody else joins, and nobody founds.
+    fn set_formed(&self) -> StoreFuture<'_, ()>;
+
+    /// A member id that was never given out before, greater than all of them. `name` is kept for people.
+    fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId>;
+}
+
+/// Refuses more accounts than one call may carry.
+fn within_one_call(accounts: usize) -> Result<(), StoreError> {
+    if accounts <= ACCOUNTS_PER_CALL_MAX {
+        return Ok(());
+    }
+    Err(StoreError::TooMuch(format!("{accounts} accounts, at most {ACCOUNTS_PER_CALL_MAX} are allowed")))
+}

@@ -1,0 +1,213 @@
+//! What goes into the account store and comes out of it.
+
+use std::fmt;
+
+use cresset_core::ids::{LogIndex, MemberId, RouteId};
+use cresset_core::jid::NodePart;
+use cresset_core::stanza::Stanza;
+use cresset_core::time::UnixMillis;
+use rand::Rng;
+
+use super::{Hash, ScramKeys};
+
+/// What is kept of a password: the SCRAM keys for both hashes (RFC 5802, RFC 7677).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Credentials {
+    /// For SCRAM-SHA-1; absent if the account was imported without.
+    pub sha1: Option<ScramKeys>,
+    /// For SCRAM-SHA-256; absent if the account was imported without.
+    pub sha256: Option<ScramKeys>,
+}
+
+impl Credentials {
+    /// The keys for one hash.
+    pub fn of(&self, hash: Hash) -> Option<&ScramKeys> {
+        match hash {
+            Hash::Sha1 => self.sha1.as_ref(),
+            Hash::Sha256 => self.sha256.as_ref(),
+        }
+    }
+}
+
+/// One account to create.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAccount {
+    /// The localpart of its JID.
+    pub name: NodePart,
+    /// Its keys.
+    pub credentials: Credentials,
+}
+
+/// What [`add_many`](super::Accounts::add_many) does with an account that is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Existing {
+    /// Leaves it as it is.
+    Keep,
+    /// Gives it the new keys.
+    Update,
+}
+
+/// What became of an account that was to be created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Added {
+    /// It was created.
+    Created,
+    /// It was there and has the new keys.
+    Updated,
+    /// It was there and is as it was.
+    Exists,
+}
+
+/// What became of a change to an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// It was made.
+    Done,
+    /// There is no such account.
+    NoSuchAccount,
+}
+
+/// What became of a roster item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RosterWrite {
+    /// It is in the roster.
+    Done,
+    /// The roster has as many items as it may have.
+    Full,
+    /// There is no such account.
+    NoSuchAccount,
+}
+
+/// What became of a message for somebody who is away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stored {
+    /// It is kept.
+    Kept,
+    /// As many wait as may wait.
+    Full,
+    /// There is no such account.
+    NoSuchAccount,
+}
+
+/// A message that waited, with the key under which it waits until it is forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfflineMessage {
+    /// Greater for a message that was stored later.
+    pub key: i64,
+    /// The message as it was stored.
+    pub message: Stanza,
+    /// When it was stored, for the delay stamp (XEP-0203).
+    pub at: UnixMillis,
+}
+
+/// A route that asks for its account's messages, with what its node knows of the account's routes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claimant {
+    /// Who asks.
+    pub route: RouteId,
+    /// The account's routes; what another one of them has claimed stays claimed.
+    pub live: Vec<RouteId>,
+    /// The position in the log that the view had applied *before* `live` was read from it. A claim of a route that
+    /// was bound later is respected, because the view could not know that route.
+    pub as_of: LogIndex,
+}
+
+impl Claimant {
+    /// Whether a message that `holder` has claimed is this claimant's for the taking.
+    pub fn may_take_from(&self, holder: RouteId) -> bool {
+        holder != self.route && holder.index <= self.as_of && !self.live.contains(&holder)
+    }
+}
+
+/// Tells one cluster from another. No secret.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub [u8; 16]);
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClusterId({self})")
+    }
+}
+
+/// What a node must know to be let in by the members. Never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinSecret(pub [u8; 32]);
+
+impl fmt::Debug for JoinSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinSecret(…)")
+    }
+}
+
+/// Makes the salt that is shown for an account that does not exist, so that it is the same on every node and at
+/// every time, as that of a real account is. Never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FakeSaltSecret(pub [u8; 32]);
+
+impl fmt::Debug for FakeSaltSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeSaltSecret(…)")
+    }
+}
+
+/// The row by which all members know that they belong together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster_id: ClusterId,
+    /// What its members prove to each other that they know.
+    pub join_secret: JoinSecret,
+    /// What its nodes make fake salts with.
+    pub fake_salt_secret: FakeSaltSecret,
+    /// The member that wrote the row: it alone may form the cluster.
+    pub founder: MemberId,
+    /// Whether it has done so.
+    pub formed: bool,
+}
+
+/// An identity that becomes the cluster's if there is none yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Founding {
+    /// The cluster's id.
+    pub cluster_id: ClusterId,
+    /// The secret of its members.
+    pub join_secret: JoinSecret,
+    /// The secret behind its fake salts.
+    pub fake_salt_secret: FakeSaltSecret,
+    /// The member that offers to form it.
+    pub founder: MemberId,
+}
+
+impl Founding {
+    /// Draws an identity. The generator must be seeded by the operating system in production, for the secrets are as
+    /// good as it is.
+    pub fn draw(random: &mut rand::rngs::StdRng, founder: MemberId) -> Founding {
+        let (mut cluster_id, mut join_secret, mut fake_salt_secret) = ([0; 16], [0; 32], [0; 32]);
+        random.fill_bytes(&mut cluster_id);
+        random.fill_bytes(&mut join_secret);
+        random.fill_bytes(&mut fake_salt_secret);
+        Founding {
+            cluster_id: ClusterId(cluster_id),
+            join_secret: JoinSecret(join_secret),
+            fake_salt_secret: FakeSaltSecret(fake_salt_secret),
+            founder,
+        }
+    }
+
+    /// The identity that this becomes.
+    pub fn into_identity(self) -> Identity {
+        Identity {
+            cluster_id: self.cluster_id,
+            join_secret: self.join_secret,
+            fake_salt_secret: self.fake_salt_secret,
+            founder: self.founder,
+            formed: false,
+        }
+    }
+}
