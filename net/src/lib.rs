@@ -1,4 +1,6 @@
 //! The means by which a node does what `cresset-core` decides: sockets, tasks, files, databases.
 
 pub mod accounts;
+pub mod clock;
+pub mod runtime;
 pub mod transport;
