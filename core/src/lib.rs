@@ -24,6 +24,7 @@ pub mod limits;
 pub mod liveness;
 pub mod routing;
 pub mod sasl;
+pub mod session;
 pub mod stanza;
 pub mod time;
 pub mod wire;

@@ -1,0 +1,65 @@
+//! Why a stream ends (RFC 6120 section 4.9).
+
+/// The defined conditions of RFC 6120 section 4.9.3.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum StreamErrorCondition {
+    BadFormat,
+    BadNamespacePrefix,
+    Conflict,
+    ConnectionTimeout,
+    HostGone,
+    HostUnknown,
+    ImproperAddressing,
+    InternalServerError,
+    InvalidFrom,
+    InvalidNamespace,
+    InvalidXml,
+    NotAuthorized,
+    NotWellFormed,
+    PolicyViolation,
+    RemoteConnectionFailed,
+    Reset,
+    ResourceConstraint,
+    RestrictedXml,
+    SeeOtherHost,
+    SystemShutdown,
+    UndefinedCondition,
+    UnsupportedEncoding,
+    UnsupportedFeature,
+    UnsupportedStanzaType,
+    UnsupportedVersion,
+}
+
+impl StreamErrorCondition {
+    /// The name of the element that tells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            StreamErrorCondition::BadFormat => "bad-format",
+            StreamErrorCondition::BadNamespacePrefix => "bad-namespace-prefix",
+            StreamErrorCondition::Conflict => "conflict",
+            StreamErrorCondition::ConnectionTimeout => "connection-timeout",
+            StreamErrorCondition::HostGone => "host-gone",
+            StreamErrorCondition::HostUnknown => "host-unknown",
+            StreamErrorCondition::ImproperAddressing => "improper-addressing",
+            StreamErrorCondition::InternalServerError => "internal-server-error",
+            StreamErrorCondition::InvalidFrom => "invalid-from",
+            StreamErrorCondition::InvalidNamespace => "invalid-namespace",
+            StreamErrorCondition::InvalidXml => "invalid-xml",
+            StreamErrorCondition::NotAuthorized => "not-authorized",
+            StreamErrorCondition::NotWellFormed => "not-well-formed",
+            StreamErrorCondition::PolicyViolation => "policy-violation",
+            StreamErrorCondition::RemoteConnectionFailed => "remote-connection-failed",
+            StreamErrorCondition::Reset => "reset",
+            StreamErrorCondition::ResourceConstraint => "resource-constraint",
+            StreamErrorCondition::RestrictedXml => "restricted-xml",
+            StreamErrorCondition::SeeOtherHost => "see-other-host",
+            StreamErrorCondition::SystemShutdown => "system-shutdown",
+            StreamErrorCondition::UndefinedCondition => "undefined-condition",
+            StreamErrorCondition::UnsupportedEncoding => "unsupported-encoding",
+            StreamErrorCondition::UnsupportedFeature => "unsupported-feature",
+            StreamErrorCondition::UnsupportedStanzaType => "unsupported-stanza-type",
+            StreamErrorCondition::UnsupportedVersion => "unsupported-version",
+        }
+    }
+}

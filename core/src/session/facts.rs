@@ -1,0 +1,67 @@
+//! What a session is told.
+
+use std::collections::BTreeSet;
+
+use crate::ids::RouteId;
+use crate::jid::FullJid;
+use crate::sasl::ScramKeys;
+use crate::stanza::Stanza;
+use crate::time::UnixMillis;
+
+/// The TLS handshake on the transport is complete; from here on bytes are those within TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TlsEstablished;
+
+/// What the accounts know of somebody who wants to log in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CredentialsAnswer {
+    /// The keys of the account.
+    Found(ScramKeys),
+    /// There is no such account, or it has no keys for this mechanism.
+    Unknown,
+    /// The accounts cannot be reached.
+    Unavailable,
+}
+
+/// The session holds its JID and every active member knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// What was asked for by [`Order::Bind`](crate::session::Order::Bind).
+    pub jid: FullJid,
+    /// The holding.
+    pub route: RouteId,
+}
+
+/// Why a session does not get the JID that it wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BindRefusal {
+    /// Another session holds it and keeps it.
+    Conflict,
+    /// The account has as many sessions as it may have.
+    TooManySessions,
+    /// The cluster could not agree, as when this node has lost its quorum.
+    Unavailable,
+}
+
+/// The accounts cannot be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the accounts cannot be reached")]
+pub struct StoreUnavailable;
+
+/// A message that waited for the account, and goes on waiting under its key until it is settled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OfflineMessage {
+    /// Greater for a message that was stored later.
+    pub key: i64,
+    /// The message as it was stored.
+    pub message: Stanza,
+    /// When it was stored, for the delay stamp (XEP-0203).
+    pub at: UnixMillis,
+}
+
+/// Routes that ended without a word of their sessions, because their member was expelled.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RoutesGone {
+    /// The JIDs that were held.
+    pub jids: BTreeSet<FullJid>,
+}
