@@ -11,7 +11,7 @@
 //! 3  stanza      message, presence, iq; stanza errors
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
-//! 1  time, limits, ids, jid, wire                  the ground
+//! 1  time, limits, ids, jid, wire, resilience      the ground
 //! ```
 //!
 //! A room imports only rooms on floors below its own, and no two rooms import each other.
@@ -22,6 +22,7 @@ pub mod ids;
 pub mod jid;
 pub mod limits;
 pub mod liveness;
+pub mod resilience;
 pub mod routing;
 pub mod sasl;
 pub mod session;

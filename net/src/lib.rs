@@ -1,6 +1,7 @@
 //! The means by which a node does what `cresset-core` decides: sockets, tasks, files, databases.
 
 pub mod accounts;
+pub mod admin;
 pub mod clock;
 pub mod runtime;
 pub mod transport;

@@ -1,0 +1,87 @@
+//! Asks a running node through its control socket.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::{ClusterStatus, EXCHANGE_TIME_MAX, RESPONSE_BYTES_MAX, Request, Response};
+
+/// Why there is no answer. Each is a sentence for the operator.
+#[derive(Debug, Error)]
+#[allow(missing_docs)] // the messages say what the fields hold
+pub enum AskError {
+    #[error("no node runs here: there is no control socket at '{}'", path.display())]
+    NoSocket { path: PathBuf },
+    #[error("no node runs here any more: nobody answers at the control socket '{}'", path.display())]
+    NobodyThere { path: PathBuf },
+    #[error("you may not use the control socket '{}': run this as the user that runs the node", path.display())]
+    NoPermission { path: PathBuf },
+    #[error("the node at '{}' did not answer within {} s", path.display(), EXCHANGE_TIME_MAX.as_secs())]
+    TimedOut { path: PathBuf },
+    #[error("the node at '{}' answered something that is not understood ({reason}): is it of another version?",
+            path.display())]
+    NotUnderstood { path: PathBuf, reason: String },
+    #[error("the node refused the request: {reason}")]
+    Refused { reason: String },
+    #[error("the control socket '{}' failed: {error}", path.display())]
+    Failed { path: PathBuf, error: std::io::Error },
+}
+
+/// Asks for the status of the cluster.
+///
+/// # Errors
+///
+/// If there is no node, no permission, or no answer that can be understood.
+pub async fn ask_status(socket: &Path) -> Result<ClusterStatus, AskError> {
+    match ask(socket, &Request::Status).await? {
+        Response::Status { status } => Ok(*status),
+        Response::Refused { reason } => Err(AskError::Refused { reason }),
+    }
+}
+
+/// Sends one request and waits for the answer.
+///
+/// # Errors
+///
+/// If there is no node, no permission, or no answer that can be understood.
+pub async fn ask(socket: &Path, request: &Request) -> Result<Response, AskError> {
+    let answer = match timeout(EXCHANGE_TIME_MAX, exchange(socket, request)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(failure(socket, error)),
+        Err(_) => return Err(AskError::TimedOut { path: socket.to_owned() }),
+    };
+    if answer.is_empty() {
+        return Err(AskError::NobodyThere { path: socket.to_owned() });
+    }
+    serde_json::from_slice(&answer)
+        .map_err(|error| AskError::NotUnderstood { path: socket.to_owned(), reason: error.to_string() })
+}
+
+async fn exchange(socket: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let mut line = serde_json::to_vec(request).map_err(std::io::Error::other)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let mut answer = Vec::new();
+    BufReader::new(stream.take(RESPONSE_BYTES_MAX)).read_until(b'\n', &mut answer).await?;
+    Ok(answer)
+}
+
+fn failure(socket: &Path, error: std::io::Error) -> AskError {
+    let path = socket.to_owned();
+    let nobody = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    let kind = error.kind();
+    if kind == ErrorKind::NotFound {
+        AskError::NoSocket { path }
+    } else if kind == ErrorKind::PermissionDenied {
+        AskError::NoPermission { path }
+    } else if nobody.contains(&kind) {
+        AskError::NobodyThere { path }
+    } else {
+        AskError::Failed { path, error }
+    }
+}

@@ -1,0 +1,56 @@
+//! The control socket: how the operator's commands reach a running node.
+//!
+//! ```text
+//! cresset cluster status ─▶ client::ask ─▶ unix socket (0600, same user only) ─▶ Server ─▶ the node's answer
+//!                                          {"ask":"status"}⏎ ─▶ ◀─ {"answer":"status","status":{…}}⏎
+//! ```
+//!
+//! One request and one answer on each connection, one line of JSON each, both bounded in size and time. Connections
+//! are answered one after the other; those that wait are bounded by the backlog of the socket. Nothing here decides
+//! anything: the node hands in where its answers come from.
+
+mod client;
+mod server;
+mod status;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::{AskError, ask, ask_status};
+pub use server::{AdminError, Server, StatusSource};
+pub use status::{ClusterStatus, MemberState, MemberStatus};
+
+/// What may be asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the cluster is, as this node sees it.
+    Status,
+}
+
+/// What is answered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    /// To [`Request::Status`].
+    Status {
+        /// How the cluster is.
+        status: Box<ClusterStatus>,
+    },
+    /// The request was not understood.
+    Refused {
+        /// One sentence.
+        reason: String,
+    },
+}
+
+/// Bytes of a request. Beyond it the request is refused.
+const REQUEST_BYTES_MAX: u64 = 4096;
+
+/// Bytes of an answer: 128 members of less than 1 KiB each, and room. Beyond it the client gives up.
+const RESPONSE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long one connection may take. Beyond it the server closes it, and the client gives up.
+const EXCHANGE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Answers requests on the control socket.
+
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::{ClusterStatus, EXCHANGE_TIME_MAX, REQUEST_BYTES_MAX, Request, Response};
+
+/// Where the answer to [`Request::Status`] comes from.
+pub type StatusSource = Arc<dyn Fn() -> BoxFuture<'static, ClusterStatus> + Send + Sync>;
+
+/// The user that may ask for everything.
+const ROOT: u32 = 0;
+
+/// After a failed accept (no file descriptor is free): not at once again, because it would fail again.
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Why the control socket cannot be opened.
+#[derive(Debug, Error)]
+#[allow(missing_docs)] // the messages say what the fields hold
+pub enum AdminError {
+    #[error("another node answers at the control socket '{}': does it use the same data directory?", path.display())]
+    InUse { path: PathBuf },
+    #[error("'{}' is in the way of the control socket and is not a socket", path.display())]
+    NotASocket { path: PathBuf },
+    #[error("the control socket '{}' cannot be opened: {error}", path.display())]
+    Failed { path: PathBuf, error: std::io::Error },
+}
+
+/// The open control socket of a node. It is removed when this value is dropped.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+    owner: u32,
+}
+
+impl Server {
+    /// Opens the socket for the user that runs the node, and nobody else. One that a dead node left behind is replaced.
+    ///
+    /// # Errors
+    ///
+    /// If a node answers there, or the socket cannot be made.
+    pub async fn open(path: &Path) -> Result<Server, AdminError> {
+        let failed = |error| AdminError::Failed { path: path.to_owned(), error };
+        remove_remains(path).await?;
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
+        let owner = std::fs::metadata(path).map_err(failed)?.uid();
+        Ok(Server { listener, path: path.to_owned(), owner })
+    }
+
+    /// Answers until it is dropped.
+    pub async fn serve(self, status: StatusSource) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => self.attend(stream, &status).await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept on the control socket");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One request, one answer. Whoever is slow is cut off, so that the next one gets its turn.
+    async fn attend(&self, stream: UnixStream, status: &StatusSource) {
+        // Between bind and chmod the socket may have been open to others: who asks is what counts.
+        let allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == self.owner || peer.uid() == ROOT);
+        if !allowed {
+            tracing::warn!("another user tried to use the control socket");
+            return;
+        }
+        match timeout(EXCHANGE_TIME_MAX, exchange(stream, status)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a request on the control socket was cut short"),
+            Err(_) => tracing::debug!("a request on the control socket took too long"),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A socket that stays behind is replaced at the next start.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+async fn exchange(stream: UnixStream, status: &StatusSource) -> std::io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = Vec::new();
+    BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Ok(());
+    }
+    let response = match serde_json::from_slice(&line) {
+        Ok(Request::Status) => Response::Status { status: Box::new(status().await) },
+        Err(error) => Response::Refused { reason: format!("not a request: {error}") },
+    };
+    let mut answer = serde_json::to_vec(&response).map_err(std::io::Error::other)?;
+    answer.push(b'\n');
+    writer.write_all(&answer).await?;
+    writer.shutdown().await
+}
+
+/// Removes the socket of a node that is dead.
+async fn remove_remains(path: &Path) -> Result<(), AdminError> {
+    let failed = |error| AdminError::Failed { path: path.to_owned(), error };
+    match UnixStream::connect(path).await {
+        Ok(_) => Err(AdminError::InUse { path: path.to_owned() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            use std::os::unix::fs::FileTypeExt;
+            // Connecting to a plain file is refused too; that one is not ours to delete.
+            if !std::fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
+                return Err(AdminError::NotASocket { path: path.to_owned() });
+            }
+            std::fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}

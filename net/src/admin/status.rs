@@ -1,0 +1,108 @@
+//! How a cluster is, as one of its nodes sees it.
+
+use std::net::SocketAddr;
+
+use cresset_core::resilience::Resilience;
+use serde::{Deserialize, Serialize};
+
+/// How the cluster is, as one of its nodes sees it. Numbers that only the leader knows are absent elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The cluster's identity, as the shared account database holds it.
+    pub cluster_id: String,
+    /// The name of the node that answers.
+    pub node: String,
+    /// Whether the node that answers holds a lease, so that it serves.
+    pub serving: bool,
+    /// The name of the leader, if this node knows one.
+    pub leader: Option<String>,
+    /// The name of the oldest active member.
+    pub senior: Option<String>,
+    /// The term of Raft.
+    pub term: u64,
+    /// The last entry that this node has applied.
+    pub applied_index: u64,
+    /// Sessions in the whole cluster.
+    pub sessions: u64,
+    /// Members, the senior first.
+    pub members: Vec<MemberStatus>,
+    /// How many voters may go at once without stopping the cluster; absent if it stands still already.
+    pub can_lose: Option<u32>,
+    /// The same in a sentence, with what helps.
+    pub advice: String,
+}
+
+/// How one member is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: u64,
+    /// `server` or `witness`.
+    pub role: String,
+    /// Whether it takes part.
+    pub state: MemberState,
+    /// Whether it votes.
+    pub voter: bool,
+    /// Whether it leads.
+    pub leader: bool,
+    /// Its place in the order of joining, from 1.
+    pub seniority: u32,
+    /// Which of its lives.
+    pub incarnation: u64,
+    /// Where other members reach it.
+    pub address: SocketAddr,
+    /// Where clients reach it.
+    pub client_addresses: Vec<SocketAddr>,
+    /// Whether the node that answers has a link to it. True for itself.
+    pub reachable: bool,
+    /// Sessions on it.
+    pub sessions: u64,
+    /// The last entry that it said to have applied, if it said so to this node.
+    pub applied_index: Option<u64>,
+    /// What is left of its lease, if this node knows.
+    pub lease_remaining_ms: Option<u64>,
+}
+
+/// Whether a member takes part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberState {
+    /// It has asked to join.
+    Joining,
+    /// It takes part.
+    Active,
+    /// It gives its sessions away and is about to leave.
+    Draining,
+    /// It left, or was expelled.
+    Gone,
+}
+
+impl MemberState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MemberState::Joining => "joining",
+            MemberState::Active => "active",
+            MemberState::Draining => "draining",
+            MemberState::Gone => "gone",
+        }
+    }
+}
+
+impl ClusterStatus {
+    /// Counts the voters among the members and fills in [`can_lose`](Self::can_lose) and [`advice`](Self::advice).
+    ///
+    /// A voter counts as present if it is active and this node reaches it.
+    #[must_use]
+    pub fn with_advice(mut self) -> Self {
+        let voters = self.members.iter().filter(|member| member.voter);
+        let present = voters.clone().filter(|voter| voter.reachable && voter.state != MemberState::Gone);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let resilience = Resilience { voters: count(voters.clone().count()), present: count(present.count()) };
+        self.can_lose = resilience.can_lose();
+        self.advice = resilience.advice();
+        self
+    }
+}

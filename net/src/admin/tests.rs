@@ -1,0 +1,131 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+
+use super::*;
+
+#[tokio::test]
+async fn the_status_is_answered_as_the_node_gives_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, _server) = started(folder.path()).await;
+
+    let answered = ask_status(&socket).await.expect("an answer");
+
+    assert_eq!(answered, status());
+    assert_eq!(answered.can_lose, Some(1));
+    assert_eq!(answered.advice, "you can lose 1 more member");
+}
+
+#[tokio::test]
+async fn the_socket_is_for_its_owner_only_and_goes_with_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, mut server) = started(folder.path()).await;
+    let mode = std::fs::metadata(&socket).expect("a socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    server.shutdown().await;
+
+    assert!(matches!(ask_status(&socket).await, Err(AskError::NoSocket { .. })));
+}
+
+#[tokio::test]
+async fn a_socket_left_by_a_dead_node_is_replaced_and_a_living_one_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
+    assert!(matches!(ask_status(&socket).await, Err(AskError::NobodyThere { .. })));
+
+    let (socket, _server) = started(folder.path()).await;
+
+    assert!(ask_status(&socket).await.is_ok());
+    assert!(matches!(Server::open(&socket).await, Err(AdminError::InUse { .. })));
+}
+
+#[tokio::test]
+async fn a_file_in_the_way_is_not_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("admin.sock");
+    std::fs::write(&path, "precious").expect("a file");
+
+    assert!(matches!(Server::open(&path).await, Err(AdminError::NotASocket { .. })));
+    assert_eq!(std::fs::read(&path).expect("the file"), b"precious");
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, _server) = started(folder.path()).await;
+    for line in ["nonsense\n".to_owned(), "{\"ask\":\"explode\"}\n".to_owned(), "{\"ask\":".repeat(10_000) + "\n"] {
+        let answer = talk(&socket, line.as_bytes()).await;
+        assert!(answer.starts_with("{\"answer\":\"refused\",\"reason\":\"not a request"), "{answer}");
+    }
+    assert!(ask_status(&socket).await.is_ok());
+}
+
+/// Whoever connects and says nothing must not keep the operator out.
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_cut_off_and_the_next_one_is_answered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, _server) = started(folder.path()).await;
+    let mut silent = UnixStream::connect(&socket).await.expect("a connection");
+
+    let mut nothing = Vec::new();
+    silent.read_to_end(&mut nothing).await.expect("the end of the stream");
+
+    assert!(nothing.is_empty());
+    assert!(ask_status(&socket).await.is_ok());
+}
+
+async fn talk(socket: &Path, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket).await.expect("a connection");
+    // The server stops reading at its bound; the rest may fail to be written.
+    drop(stream.write_all(bytes).await);
+    let mut answer = vec![0; 256];
+    let length = stream.read(&mut answer).await.expect("an answer");
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+async fn started(folder: &Path) -> (PathBuf, JoinSet<()>) {
+    let socket = folder.join("admin.sock");
+    let server = Server::open(&socket).await.expect("a socket");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.serve(Arc::new(|| Box::pin(async { status() }))));
+    (socket, tasks)
+}
+
+fn status() -> ClusterStatus {
+    let member = |number: u16, name: &str| MemberStatus {
+        name: name.to_owned(),
+        id: u64::from(number),
+        role: "server".to_owned(),
+        state: MemberState::Active,
+        voter: true,
+        leader: number == 1,
+        seniority: u32::from(number),
+        incarnation: 7,
+        address: ([127, 0, 0, 1], 5700 + number).into(),
+        client_addresses: vec![([127, 0, 0, 1], 5221 + number).into()],
+        reachable: true,
+        sessions: 3,
+        applied_index: Some(9),
+        lease_remaining_ms: None,
+    };
+    let status = ClusterStatus {
+        cluster_id: "c".to_owned(),
+        node: "a".to_owned(),
+        serving: true,
+        leader: Some("a".to_owned()),
+        senior: Some("a".to_owned()),
+        term: 2,
+        applied_index: 9,
+        sessions: 9,
+        members: vec![member(1, "a"), member(2, "b"), member(3, "c")],
+        can_lose: None,
+        advice: String::new(),
+    };
+    status.with_advice()
+}
