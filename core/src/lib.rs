@@ -29,3 +29,4 @@ pub mod session;
 pub mod stanza;
 pub mod time;
 pub mod wire;
+pub mod xml;

@@ -1,13 +1,31 @@
 //! Message, presence and iq as values (RFC 6120 section 8, RFC 6121).
 //!
+//! ```text
+//! Element ─▶ from_element ─▶ Stanza ─▶ write ─▶ bytes for a client
+//!                 │            │ └───▶ serde ─▶ bytes for a member
+//!            StanzaFault     bounce
+//! ```
+//!
 //! A stanza is read once, at the edge, from an [`Element`](crate::xml::Element); its addresses are JIDs from then on,
 //! and its children are canonical XML that may be written to anybody as it stands. Everything that leaves the server
 //! is written by [`Stanza::write`].
+//!
+//! Deliberately not here: who may send what, and where it goes. Attributes of the stanza's own tag that RFC 6120 does
+//! not define are not kept.
+
+mod content;
+mod error;
+mod read;
+mod write;
+
+pub use error::{ErrorCondition, ErrorType, StanzaError};
+pub use read::{Refusal, StanzaFault};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::jid::Jid;
+use crate::xml::Element;
 
 /// One stanza in the namespace `jabber:client`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -71,4 +89,129 @@ pub enum IqType {
     Set,
     Result,
     Error,
+}
+
+impl Stanza {
+    /// A stanza without addresses, id or content.
+    pub fn new(kind: Kind) -> Stanza {
+        Stanza { kind, from: None, to: None, id: None, language: None, payload: Bytes::new() }
+    }
+
+    /// The result of an iq request, to its sender: `payload` or nothing.
+    pub fn answer(&self, payload: Option<&Element>) -> Stanza {
+        let mut written = Vec::new();
+        if let Some(payload) = payload {
+            payload.write(&mut written);
+        }
+        Stanza {
+            kind: Kind::Iq(IqType::Result),
+            from: self.to.clone(),
+            to: self.from.clone(),
+            id: self.id.clone(),
+            language: None,
+            payload: written.into(),
+        }
+    }
+
+    /// The stanza with one more child behind its content.
+    #[must_use]
+    pub fn with_child(mut self, child: &Element) -> Stanza {
+        let mut payload = Vec::from(self.payload);
+        child.write(&mut payload);
+        self.payload = payload.into();
+        self
+    }
+}
+
+impl Kind {
+    /// `message`, `presence` or `iq`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Message(_) => "message",
+            Kind::Presence(_) => "presence",
+            Kind::Iq(_) => "iq",
+        }
+    }
+
+    /// The kind of a stanza that reports an error about this one.
+    pub fn error(self) -> Kind {
+        match self {
+            Kind::Message(_) => Kind::Message(MessageType::Error),
+            Kind::Presence(_) => Kind::Presence(PresenceType::Error),
+            Kind::Iq(_) => Kind::Iq(IqType::Error),
+        }
+    }
+
+    /// The value of `type`; nothing where none is written.
+    pub fn type_name(self) -> Option<&'static str> {
+        match self {
+            Kind::Message(MessageType::Normal) | Kind::Presence(PresenceType::Available) => None,
+            Kind::Message(MessageType::Chat) => Some("chat"),
+            Kind::Message(MessageType::Groupchat) => Some("groupchat"),
+            Kind::Message(MessageType::Headline) => Some("headline"),
+            Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) | Kind::Iq(IqType::Error) => {
+                Some("error")
+            }
+            Kind::Presence(PresenceType::Unavailable) => Some("unavailable"),
+            Kind::Presence(PresenceType::Subscribe) => Some("subscribe"),
+            Kind::Presence(PresenceType::Subscribed) => Some("subscribed"),
+            Kind::Presence(PresenceType::Unsubscribe) => Some("unsubscribe"),
+            Kind::Presence(PresenceType::Unsubscribed) => Some("unsubscribed"),
+            Kind::Presence(PresenceType::Probe) => Some("probe"),
+            Kind::Iq(IqType::Get) => Some("get"),
+            Kind::Iq(IqType::Set) => Some("set"),
+            Kind::Iq(IqType::Result) => Some("result"),
+        }
+    }
+
+    /// The kind of the element with this name and `type`; nothing if there is none, as for an iq without `type`.
+    pub fn of(name: &str, type_name: Option<&str>) -> Option<Kind> {
+        match name {
+            "message" => Some(Kind::Message(match type_name {
+                Some("chat") => MessageType::Chat,
+                Some("groupchat") => MessageType::Groupchat,
+                Some("headline") => MessageType::Headline,
+                Some("error") => MessageType::Error,
+                Some(_) | None => MessageType::Normal,
+            })),
+            "presence" => Some(Kind::Presence(match type_name {
+                None => PresenceType::Available,
+                Some("unavailable") => PresenceType::Unavailable,
+                Some("subscribe") => PresenceType::Subscribe,
+                Some("subscribed") => PresenceType::Subscribed,
+                Some("unsubscribe") => PresenceType::Unsubscribe,
+                Some("unsubscribed") => PresenceType::Unsubscribed,
+                Some("probe") => PresenceType::Probe,
+                Some("error") => PresenceType::Error,
+                Some(_) => return None,
+            })),
+            "iq" => Some(Kind::Iq(match type_name {
+                Some("get") => IqType::Get,
+                Some("set") => IqType::Set,
+                Some("result") => IqType::Result,
+                Some("error") => IqType::Error,
+                Some(_) | None => return None,
+            })),
+            _ => None,
+        }
+    }
+
+    /// Whether an error about it may be sent. Never about an error or the answer to an iq (RFC 6120 section 8.3.1),
+    /// and not where the sender expects no answer: unavailable presence and probes.
+    pub fn may_be_answered_with_error(self) -> bool {
+        match self {
+            Kind::Message(MessageType::Error)
+            | Kind::Presence(PresenceType::Error | PresenceType::Unavailable | PresenceType::Probe)
+            | Kind::Iq(IqType::Error | IqType::Result) => false,
+            Kind::Message(MessageType::Normal | MessageType::Chat | MessageType::Groupchat | MessageType::Headline)
+            | Kind::Presence(
+                PresenceType::Available
+                | PresenceType::Subscribe
+                | PresenceType::Subscribed
+                | PresenceType::Unsubscribe
+                | PresenceType::Unsubscribed,
+            )
+            | Kind::Iq(IqType::Get | IqType::Set) => true,
+        }
+    }
 }

@@ -1,0 +1,167 @@
+//! What a stanza contains, looked at when somebody asks.
+
+use super::{Kind, MessageType, Stanza};
+use crate::time::UnixMillis;
+use crate::xml::{Child, Element, ns};
+
+/// XEP-0203.
+const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0334.
+const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0380.
+const ENCRYPTION: &str = "urn:xmpp:eme:0";
+
+impl Stanza {
+    /// The stanza as an element without attributes, to look at its children. Empty if the payload is not what
+    /// [`Stanza::from_element`] would have left there, which only a broken member could send.
+    pub fn payload_element(&self) -> Element {
+        let name = self.kind.name();
+        Element::with_content(name, ns::CLIENT, &self.payload).unwrap_or_else(|_| Element::new(name, ns::CLIENT))
+    }
+
+    /// The first child with this name and namespace.
+    pub fn child(&self, name: &str, namespace: &str) -> Option<Element> {
+        self.payload_element().child(name, namespace).map(|child| child.open())
+    }
+
+    /// Whether there is a child with this name and namespace.
+    pub fn has_child(&self, name: &str, namespace: &str) -> bool {
+        self.payload_element().child(name, namespace).is_some()
+    }
+
+    /// The first child element, which is the request of an iq.
+    pub fn first_child(&self) -> Option<Element> {
+        self.payload_element().children().next().map(|child| child.open())
+    }
+
+    /// The text of the first body.
+    pub fn body(&self) -> Option<String> {
+        self.child("body", ns::CLIENT).map(|body| body.text().into_owned())
+    }
+
+    /// The priority of a presence, 0 if it says nothing; nothing if what it says is no priority (RFC 6121
+    /// section 4.7.2.3).
+    pub fn priority(&self) -> Option<i8> {
+        match self.child("priority", ns::CLIENT) {
+            None => Some(0),
+            Some(priority) => priority.text().trim().parse().ok(),
+        }
+    }
+
+    /// Keeps only those children of which `keep` says so, and all text.
+    pub fn retain_children(&mut self, keep: impl FnMut(Child<'_>) -> bool) {
+        let mut element = self.payload_element();
+        element.retain_children(keep);
+        if element.content().len() != self.payload.len() {
+            self.payload = element.into_content().into();
+        }
+    }
+
+    /// The stanza with a note that it was sent at `sent` and kept by `by` until now (XEP-0203).
+    #[must_use]
+    pub fn with_delay(self, by: &str, sent: UnixMillis) -> Stanza {
+        let delay = Element::new("delay", DELAY).with_attribute("from", by).with_attribute("stamp", &sent.to_xmpp());
+        self.with_child(&delay)
+    }
+
+    /// Whether the stanza is worth keeping until its recipient is there (XEP-0160, RFC 6121 section 8.5.2): a message of
+    /// type chat or normal that has a body, is encrypted (XEP-0380) or asks to be stored, and does not ask for the
+    /// contrary (XEP-0334). A message of which only chat states are left is not.
+    pub fn is_storable(&self) -> bool {
+        match self.kind {
+            Kind::Message(MessageType::Chat | MessageType::Normal) => {}
+            Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
+            | Kind::Presence(_)
+            | Kind::Iq(_) => return false,
+        }
+        let element = self.payload_element();
+        let has = |name, namespace| element.child(name, namespace).is_some();
+        let refused = has("no-store", HINTS) || has("no-permanent-store", HINTS);
+        let wanted = has("body", ns::CLIENT) || has("store", HINTS) || has("encryption", ENCRYPTION);
+        wanted && !refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::stanza::{IqType, PresenceType};
+
+    fn with(kind: Kind, payload: &'static str) -> Stanza {
+        Stanza { payload: payload.into(), ..Stanza::new(kind) }
+    }
+
+    const CHAT: Kind = Kind::Message(MessageType::Chat);
+
+    #[test]
+    fn bodies_of_chat_and_normal_messages_are_stored() {
+        for (kind, payload) in [
+            (CHAT, "<body>a</body>"),
+            (
+                Kind::Message(MessageType::Normal),
+                "<body>a</body><active xmlns='http://jabber.org/protocol/chatstates'/>",
+            ),
+            (CHAT, "<received xmlns='urn:xmpp:receipts' id='1'/><store xmlns='urn:xmpp:hints'/>"),
+            (CHAT, "<encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>"),
+        ] {
+            assert!(with(kind, payload).is_storable(), "{payload}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_the_moment_is_not_stored() {
+        for (kind, payload) in [
+            (CHAT, "<active xmlns='http://jabber.org/protocol/chatstates'/>"),
+            (CHAT, "<body>a</body><no-store xmlns='urn:xmpp:hints'/>"),
+            (CHAT, "<body>a</body><no-permanent-store xmlns='urn:xmpp:hints'/>"),
+            (CHAT, "<body xmlns='http://www.w3.org/1999/xhtml'>a</body>"),
+            (CHAT, ""),
+            (Kind::Message(MessageType::Headline), "<body>a</body>"),
+            (Kind::Message(MessageType::Groupchat), "<body>a</body>"),
+            (Kind::Message(MessageType::Error), "<body>a</body>"),
+            (Kind::Presence(PresenceType::Available), "<body>a</body>"),
+            (Kind::Iq(IqType::Set), "<body>a</body>"),
+        ] {
+            assert!(!with(kind, payload).is_storable(), "{kind:?} {payload}");
+        }
+    }
+
+    #[test]
+    fn a_delay_is_noted_behind_the_content() {
+        let stanza = with(CHAT, "<body>a</body>").with_delay("example.org", UnixMillis(0));
+
+        assert_eq!(
+            stanza.payload,
+            "<body>a</body><delay xmlns='urn:xmpp:delay' from='example.org' stamp='1970-01-01T00:00:00.000Z'/>"
+        );
+    }
+
+    #[test]
+    fn forged_children_are_taken_out_and_the_rest_stays() {
+        let mut stanza = with(CHAT, "a<delay xmlns='urn:xmpp:delay'/>&amp;<body>b</body><delay/>c");
+
+        stanza.retain_children(|child| !child.is("delay", DELAY));
+
+        assert_eq!(stanza.payload, "a&amp;<body>b</body><delay/>c");
+    }
+
+    #[test]
+    fn a_priority_is_a_small_number_or_nothing() {
+        let presence = |payload| with(Kind::Presence(PresenceType::Available), payload).priority();
+        assert_eq!(presence(""), Some(0));
+        assert_eq!(presence("<priority>-1</priority>"), Some(-1));
+        assert_eq!(presence("<priority>128</priority>"), None);
+        assert_eq!(presence("<priority/>"), None);
+    }
+
+    /// Stanzas come from other members too; what they contain was canonical there.
+    #[test]
+    fn a_payload_that_is_no_xml_is_as_good_as_none() {
+        for payload in ["<body>", "</message>", "<body></x>", "a&b;", "<body><![CDATA["] {
+            let stanza = with(CHAT, payload);
+            assert_eq!(stanza.body(), None);
+            assert!(!stanza.is_storable());
+        }
+    }
+}

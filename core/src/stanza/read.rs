@@ -1,0 +1,173 @@
+//! An element becomes a stanza, or it is said why not.
+
+use bytes::Bytes;
+
+use super::{ErrorCondition, IqType, Kind, Stanza};
+use crate::jid::Jid;
+use crate::xml::{Element, ns};
+
+/// Why an element is no stanza that could be handled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StanzaFault {
+    /// Neither message nor presence nor iq in `jabber:client`: stream error `unsupported-stanza-type` (or what the
+    /// session makes of it, if the element belongs to the stream).
+    NotAStanza,
+    /// A stanza that breaks the rules of RFC 6120 section 8.
+    Refused(Box<Refusal>),
+}
+
+/// A stanza that breaks the rules, and what its sender is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// What is wrong.
+    pub condition: ErrorCondition,
+    /// The stanza for the sender, without addresses; nothing if none may be sent.
+    pub answer: Option<Stanza>,
+}
+
+impl Stanza {
+    /// Reads an element as a stanza. A message of unknown type is a normal one (RFC 6121 section 5.2.2).
+    ///
+    /// # Errors
+    ///
+    /// [`StanzaFault`]: not a stanza, an address that is no JID, an unknown type of presence or iq, an iq without id, or
+    /// a request without exactly one child element (RFC 6120 section 8.2.3).
+    pub fn from_element(element: Element) -> Result<Stanza, StanzaFault> {
+        if element.namespace() != ns::CLIENT {
+            return Err(StanzaFault::NotAStanza);
+        }
+        let (kind, known) = match Kind::of(element.name(), element.attribute("type")) {
+            Some(kind) => (kind, true),
+            // An answer to a stanza of unknown type is to be an error of its kind.
+            None => match element.name() {
+                "presence" => (Kind::of("presence", None).ok_or(StanzaFault::NotAStanza)?, false),
+                "iq" => (Kind::Iq(IqType::Get), false),
+                _ => return Err(StanzaFault::NotAStanza),
+            },
+        };
+        let mut stanza = Stanza::new(kind);
+        stanza.id = element.attribute("id").map(str::to_owned);
+        stanza.language = element.language().map(str::to_owned);
+        let from = address(&element, "from");
+        let to = address(&element, "to");
+        let is_iq_in_order = is_iq_in_order(kind, &element);
+        stanza.payload = Bytes::from(element.into_content());
+        match (known && is_iq_in_order, from, to) {
+            (true, Ok(from), Ok(to)) => Ok(Stanza { from, to, ..stanza }),
+            (false, _, _) => Err(stanza.refuse(ErrorCondition::BadRequest)),
+            (true, _, _) => Err(stanza.refuse(ErrorCondition::JidMalformed)),
+        }
+    }
+
+    fn refuse(self, condition: ErrorCondition) -> StanzaFault {
+        StanzaFault::Refused(Box::new(Refusal { condition, answer: self.bounce(condition, None) }))
+    }
+}
+
+/// An empty address is one that is not there: some clients write it so.
+fn address(element: &Element, name: &str) -> Result<Option<Jid>, ()> {
+    match element.attribute(name) {
+        None | Some("") => Ok(None),
+        Some(jid) => Jid::new(jid).map(Some).map_err(|_| ()),
+    }
+}
+
+fn is_iq_in_order(kind: Kind, element: &Element) -> bool {
+    match kind {
+        Kind::Message(_) | Kind::Presence(_) => true,
+        Kind::Iq(iq_type) => {
+            let children = element.children().len();
+            let right_count = match iq_type {
+                IqType::Get | IqType::Set => children == 1,
+                IqType::Result => children <= 1,
+                IqType::Error => true,
+            };
+            right_count && element.attribute("id").is_some_and(|id| !id.is_empty())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::stanza::{MessageType, PresenceType};
+
+    fn read(xml: &str) -> Result<Stanza, StanzaFault> {
+        Stanza::from_element(Element::parse(xml.as_bytes(), ns::CLIENT).unwrap())
+    }
+
+    fn refusal(xml: &str) -> Refusal {
+        match read(xml).unwrap_err() {
+            StanzaFault::Refused(refusal) => *refusal,
+            StanzaFault::NotAStanza => panic!("{xml} is a stanza"),
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_whole() {
+        let stanza =
+            read("<message to='B@Example.org/x' type='chat' id='1' xml:lang='de'><body>a</body></message>").unwrap();
+
+        assert_eq!(stanza.kind, Kind::Message(MessageType::Chat));
+        assert_eq!(stanza.to.unwrap().as_str(), "b@example.org/x");
+        assert_eq!(stanza.id.unwrap(), "1");
+        assert_eq!(stanza.language.unwrap(), "de");
+        assert_eq!(stanza.payload, "<body>a</body>");
+    }
+
+    #[test]
+    fn a_message_of_unknown_type_is_a_normal_one() {
+        assert_eq!(read("<message type='telepathy'/>").unwrap().kind, Kind::Message(MessageType::Normal));
+    }
+
+    #[test]
+    fn requests_that_break_the_rules_are_bad_requests() {
+        for xml in [
+            "<iq type='get'><q xmlns='a'/></iq>",
+            "<iq type='get' id=''><q xmlns='a'/></iq>",
+            "<iq id='1'><q xmlns='a'/></iq>",
+            "<iq id='1' type='ask'><q xmlns='a'/></iq>",
+            "<iq id='1' type='get'/>",
+            "<iq id='1' type='set'><q xmlns='a'/><q xmlns='b'/></iq>",
+            "<presence type='telepathy'/>",
+        ] {
+            let refusal = refusal(xml);
+            assert_eq!(refusal.condition, ErrorCondition::BadRequest, "{xml}");
+            assert!(refusal.answer.is_some(), "{xml}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_no_jid_is_said_to_be_malformed() {
+        let long = format!("<message to='{}@example.org'/>", "a".repeat(1024));
+        for xml in ["<message to='@example.org'/>", "<presence to='a@b@c'/>", "<message to='a b@c'/>", &long] {
+            assert_eq!(refusal(xml).condition, ErrorCondition::JidMalformed, "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_broken_error_or_result_is_not_answered() {
+        for xml in ["<iq type='result'/>", "<iq type='error' id='1' to='@'/>", "<message type='error' to='@'/>"] {
+            assert_eq!(refusal(xml).answer, None, "{xml}");
+        }
+    }
+
+    #[test]
+    fn other_elements_and_other_namespaces_are_no_stanzas() {
+        for xml in ["<body/>", "<message xmlns='jabber:server'/>", "<stream xmlns='http://etherx.jabber.org/streams'/>"]
+        {
+            assert_eq!(read(xml), Err(StanzaFault::NotAStanza), "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_makes_no_difference() {
+        let plain = read("<presence type='subscribe' to='a@b'><x xmlns='y'/></presence>").unwrap();
+        let prefixed =
+            read("<c:presence xmlns:c='jabber:client' xmlns:z='y' type='subscribe' to='a@b'><z:x/></c:presence>");
+
+        assert_eq!(prefixed.unwrap(), plain);
+        assert_eq!(plain.kind, Kind::Presence(PresenceType::Subscribe));
+    }
+}

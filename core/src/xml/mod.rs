@@ -1,0 +1,39 @@
+//! XML as XMPP uses it: strict, incremental, bounded, and written in one canonical form.
+//!
+//! ```text
+//! bytes ─▶ reader ─▶ scan (where a piece ends) ─▶ tag, text (is it XML 1.0?) ─▶ scope (namespaces)
+//!                                                        │
+//!                                   Element ◀── assembly (canonical form, written in the same pass)
+//! ```
+//!
+//! **Invariant.** Nothing that came in leaves as it came. What an [`Element`] holds was checked and written again here,
+//! in a form that two parsers cannot read differently: no prefixes on elements, `xmlns` only where the namespace
+//! changes, prefixes of attributes generated and declared on the spot, references resolved, CDATA turned into text,
+//! one way to escape. An element that is written and read again is the same element.
+//!
+//! What RFC 6120 section 11.1 forbids is refused: comments, processing instructions, document types, entities. Every
+//! bound of [`XmlLimits`] holds before memory is taken, and time is linear in what is received.
+//!
+//! Deliberately not here: what an element means. A prefix within the text of an element or the value of an attribute
+//! loses its meaning, as XMPP has no use for it.
+
+mod assembly;
+mod bounds;
+mod characters;
+mod declaration;
+mod element;
+mod error;
+mod header;
+pub mod ns;
+mod reader;
+mod scan;
+mod scope;
+mod tag;
+mod text;
+pub mod write;
+
+pub use bounds::XmlLimits;
+pub use element::{Child, Element};
+pub use error::XmlError;
+pub use header::StreamHeader;
+pub use reader::{StreamEvent, StreamReader};
