@@ -23,6 +23,7 @@ pub mod jid;
 pub mod limits;
 pub mod liveness;
 pub mod resilience;
+pub mod node;
 pub mod routing;
 pub mod sasl;
 pub mod session;

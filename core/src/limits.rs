@@ -56,6 +56,12 @@ pub const DIRECTED_PRESENCE_MAX: usize = 1000;
 /// Operations in one batch of proposals of a member. What does not fit waits for the next batch.
 pub const BATCH_OPERATIONS_MAX: usize = 4096;
 
+/// Bytes of the operations in one batch, so that it fits a control message with room to spare.
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+
+/// Binds of one node's sessions that wait for a batch. Beyond it a bind is refused with `resource-constraint`.
+pub const REQUESTS_WAITING_MAX: usize = 100_000;
+
 /// Members a cluster can have, dead ones included. Beyond it a join is refused.
 pub const MEMBERS_MAX: usize = 128;
 

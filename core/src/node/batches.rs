@@ -1,0 +1,142 @@
+//! Requests of this node's sessions, gathered into batches: while one is in flight the next one fills.
+//!
+//! One batch in flight keeps them in order without any rule about reordering, and makes the number of the last batch
+//! that took effect enough to recognise one that was committed twice.
+
+use std::collections::VecDeque;
+
+use crate::cluster::{Batch, Operation, OperationOutcome, Outcome};
+use crate::ids::{Life, Sequence, SessionId};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, REQUESTS_WAITING_MAX};
+use crate::node::{Answer, BindRefusal, Request};
+
+/// An answer and the session that it is for.
+pub(super) type Answered = (SessionId, Answer);
+
+#[derive(Debug, Default)]
+pub(super) struct Batches {
+    waiting: VecDeque<Request>,
+    in_flight: Option<InFlight>,
+    last: Sequence,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    batch: Batch,
+    requests: Vec<Request>,
+}
+
+impl Batches {
+    /// Takes a request, or refuses it if too many wait: only binds are bounded, because each other request belongs to a
+    /// route that was bound before.
+    pub(super) fn request(&mut self, request: Request) -> Option<Answered> {
+        match request {
+            Request::Bind { .. } if self.waiting.len() >= REQUESTS_WAITING_MAX => return Self::refuse(request),
+            Request::Bind { .. } | Request::Announce { .. } | Request::Unbind { .. } => {}
+        }
+        self.waiting.push_back(request);
+        None
+    }
+
+    /// The refusal of a request. What needs no answer gets none: with the life all of its routes end.
+    pub(super) fn refuse(request: Request) -> Option<Answered> {
+        match request {
+            Request::Bind { session, .. } => Some((session, Answer::Refused(BindRefusal::NotServing))),
+            Request::Announce { .. } | Request::Unbind { .. } => None,
+        }
+    }
+
+    pub(super) fn refuse_all(&mut self) -> Vec<Answered> {
+        let mut refused = self.refuse_in_flight();
+        refused.extend(self.waiting.drain(..).filter_map(Self::refuse));
+        refused
+    }
+
+    pub(super) fn refuse_in_flight(&mut self) -> Vec<Answered> {
+        let requests = self.in_flight.take().map(|in_flight| in_flight.requests).unwrap_or_default();
+        requests.into_iter().filter_map(Self::refuse).collect()
+    }
+
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// The batch to propose: the one in flight again if `again`, else the next one if none is in flight.
+    pub(super) fn next(&mut self, life: Life, again: bool) -> Option<Batch> {
+        if let Some(in_flight) = &self.in_flight {
+            return again.then(|| in_flight.batch.clone());
+        }
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let mut bytes = 0;
+        let fits = self.waiting.iter().take(BATCH_OPERATIONS_MAX).take_while(|request| {
+            bytes += size(request);
+            bytes <= BATCH_BYTES_MAX
+        });
+        let count = fits.count();
+        let requests: Vec<_> = self.waiting.drain(..count).collect();
+        self.last.0 += 1;
+        let batch = Batch { life, sequence: self.last, operations: requests.iter().map(operation).collect() };
+        self.in_flight = Some(InFlight { batch: batch.clone(), requests });
+        Some(batch)
+    }
+
+    /// A batch of this life was committed: the answers to give once everybody knows.
+    pub(super) fn committed(&mut self, sequence: Sequence, outcome: &Outcome) -> Vec<Answered> {
+        match outcome {
+            Outcome::Operations(outcomes) => {
+                let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.batch.sequence == sequence) else {
+                    return Vec::new();
+                };
+                in_flight
+                    .requests
+                    .into_iter()
+                    .zip(outcomes)
+                    .filter_map(|(request, outcome)| answer(&request, *outcome))
+                    .collect()
+            }
+            // Its first commit was answered; or it took effect before a snapshot that hid the outcome.
+            Outcome::AlreadyDone | Outcome::Done => Vec::new(),
+            Outcome::Rejected(_) => self.refuse_in_flight(),
+        }
+    }
+}
+
+/// Bytes of a request in the log, roughly and from above.
+fn size(request: &Request) -> usize {
+    match request {
+        Request::Bind { jid, .. } => jid.as_str().len() + 32,
+        Request::Announce { .. } | Request::Unbind { .. } => 32,
+    }
+}
+
+fn operation(request: &Request) -> Operation {
+    match request {
+        Request::Bind { session, jid, conflict } => {
+            Operation::Bind { jid: jid.clone(), session: *session, conflict: *conflict }
+        }
+        Request::Announce { route, presence, .. } => Operation::Announce { route: *route, presence: *presence },
+        Request::Unbind { route } => Operation::Unbind { route: *route },
+    }
+}
+
+fn answer(request: &Request, outcome: OperationOutcome) -> Option<Answered> {
+    match (request, outcome) {
+        (Request::Bind { session, .. }, OperationOutcome::Bound(route)) => Some((*session, Answer::Bound { route })),
+        (Request::Bind { session, .. }, OperationOutcome::Conflict) => {
+            Some((*session, Answer::Refused(BindRefusal::Conflict)))
+        }
+        (Request::Bind { session, .. }, OperationOutcome::TooManySessions) => {
+            Some((*session, Answer::Refused(BindRefusal::TooManySessions)))
+        }
+        (Request::Announce { session, revision, .. }, OperationOutcome::Done) => {
+            Some((*session, Answer::Announced { revision: *revision }))
+        }
+        // The route was taken over meanwhile, which its session hears by itself.
+        (Request::Announce { .. }, _) | (Request::Unbind { .. }, _) => None,
+        (Request::Bind { .. }, OperationOutcome::Done | OperationOutcome::NotHeld) => {
+            unreachable!("a bind is bound or refused")
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What the leader does besides: it grants leases, ends the lives of the silent and the crashed, and makes Raft's
+//! membership follow the agreed state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::{ClusterState, Command, ExpelReason};
+use crate::config::Timing;
+use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
+use crate::liveness::{Evidence, Quorum, Silence, VoterSets};
+use crate::node::{Output, PROPOSE_AGAIN_AFTER, RaftStatus};
+use crate::time::Uptime;
+
+/// Heartbeats for which a member may be behind without applying anything before it counts as silent.
+const STUCK_AFTER_HEARTBEATS: u32 = 4;
+
+#[derive(Debug)]
+pub(super) struct Leading {
+    term: Term,
+    timing: Timing,
+    silence: Silence,
+    quorum: Quorum,
+    asks: BTreeMap<Life, Ask>,
+    progress: BTreeMap<Life, (LogIndex, Uptime)>,
+    expelling: BTreeMap<Life, Uptime>,
+    membership_due: Uptime,
+}
+
+/// The latest ask of a life that is not granted yet, and the one before it: a round in flight confirms the earlier one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ask {
+    latest: Option<(Sequence, Uptime)>,
+    earlier: Option<(Sequence, Uptime)>,
+}
+
+impl Leading {
+    pub(super) fn new(now: Uptime, term: Term, timing: Timing) -> Self {
+        Leading {
+            term,
+            silence: Silence::new(now, timing.expel_after),
+            timing,
+            quorum: Quorum::new(),
+            asks: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            expelling: BTreeMap::new(),
+            membership_due: now,
+        }
+    }
+
+    /// A life began: its silence is counted from here.
+    pub(super) fn began(&mut self, now: Uptime, life: Life) {
+        self.silence.heard(now, life);
+    }
+
+    /// A life is over.
+    pub(super) fn forget(&mut self, life: Life) {
+        self.silence.forget(life);
+        self.asks.remove(&life);
+        self.progress.remove(&life);
+        self.expelling.remove(&life);
+    }
+
+    /// A round of this leader's own beats begins.
+    pub(super) fn round(&mut self, now: Uptime, round: Sequence) {
+        self.quorum.round(now, round);
+    }
+
+    /// A life asks for a lease. `applied` is what it and this leader have applied, given if the life is to keep up.
+    pub(super) fn asked(&mut self, now: Uptime, life: Life, ask: Sequence, applied: Option<(LogIndex, LogIndex)>) {
+        if applied.is_some_and(|(applied, newest)| self.is_stuck(now, life, applied, newest)) {
+            return;
+        }
+        self.silence.heard(now, life);
+        let asks = self.asks.entry(life).or_default();
+        asks.earlier = asks.earlier.or(asks.latest);
+        asks.latest = Some((ask, now));
+    }
+
+    fn is_stuck(&mut self, now: Uptime, life: Life, applied: LogIndex, newest: LogIndex) -> bool {
+        let (last, since) = self.progress.entry(life).or_insert((applied, now));
+        if applied > *last || applied >= newest {
+            (*last, *since) = (applied, now);
+        }
+        now.since(*since) > self.timing.heartbeat * STUCK_AFTER_HEARTBEATS
+    }
+
+    /// A member answered a round: the asks that are granted by it. An answer from another term proves nothing.
+    pub(super) fn answered(
+        &mut self,
+        voter: MemberId,
+        round: Sequence,
+        voted: Term,
+        sets: &VoterSets,
+    ) -> Vec<(Life, Sequence)> {
+        if voted != self.term {
+            return Vec::new();
+        }
+        self.quorum.answered(voter, round, sets);
+        let Some(confirmed) = self.quorum.confirmed() else { return Vec::new() };
+        self.asks.iter_mut().filter_map(|(life, ask)| Some((*life, ask.granted_by(confirmed)?))).collect()
+    }
+
+    /// When the next silence will have lasted too long, or something is to be tried again.
+    pub(super) fn timeout(&self, state: &ClusterState, me: MemberId) -> Option<Uptime> {
+        let others = state.members().filter(|member| member.is_alive() && member.id != me);
+        let silences = others.map(|member| {
+            let life = member.life();
+            let again = self.expelling.get(&life).map(|at| *at + PROPOSE_AGAIN_AFTER);
+            again.unwrap_or_else(|| self.silence.deadline(life))
+        });
+        silences.min()
+    }
+
+    /// What is to be done at `now`.
+    pub(super) fn duties(
+        &mut self,
+        now: Uptime,
+        state: &ClusterState,
+        raft: &RaftStatus,
+        evidence: &Evidence,
+        me: MemberId,
+    ) -> Vec<Output> {
+        let mut orders = Vec::new();
+        let expels = self.expels(now, state, raft, evidence, me);
+        if !expels.is_empty() {
+            orders.push(Output::Propose(expels));
+        }
+        orders.extend(self.membership(now, state, raft));
+        orders
+    }
+
+    fn expels(
+        &mut self,
+        now: Uptime,
+        state: &ClusterState,
+        raft: &RaftStatus,
+        evidence: &Evidence,
+        me: MemberId,
+    ) -> Vec<Command> {
+        let mut expels = Vec::new();
+        for member in state.members().filter(|member| member.is_alive() && member.id != me) {
+            let life = member.life();
+            let reason = if evidence.is_conclusive(member.id, member.boot, &raft.voter_sets) {
+                ExpelReason::Crashed
+            } else if self.silence.is_silent(now, life) {
+                let stuck = self.progress.get(&life).is_some_and(|(_, since)| now.since(*since) > self.timing.lease);
+                if stuck { ExpelReason::Stuck } else { ExpelReason::Silent }
+            } else {
+                continue;
+            };
+            if self.expelling.get(&life).is_some_and(|at| now < *at + PROPOSE_AGAIN_AFTER) {
+                continue;
+            }
+            self.expelling.insert(life, now);
+            expels.push(Command::Expel { life, reason });
+        }
+        expels
+    }
+
+    /// One direction only: the state says who should vote, Raft follows. While Raft moves, nothing is ordered.
+    fn membership(&mut self, now: Uptime, state: &ClusterState, raft: &RaftStatus) -> Option<Output> {
+        if now < self.membership_due || raft.voter_sets.len() != 1 {
+            return None;
+        }
+        let present = raft.voter_sets.first()?;
+        let voters = if state.voters().is_empty() { present.clone() } else { state.voters().clone() };
+        let alive = state.members().filter(|member| member.is_alive()).map(|member| member.id);
+        let learners: BTreeSet<_> = alive.filter(|id| !voters.contains(id)).collect();
+        if voters == *present && learners == raft.learners {
+            return None;
+        }
+        self.membership_due = now + PROPOSE_AGAIN_AFTER;
+        Some(Output::Membership { voters, learners })
+    }
+}
+
+impl Ask {
+    fn granted_by(&mut self, confirmed: Uptime) -> Option<Sequence> {
+        let granted = |ask: &Option<(Sequence, Uptime)>| ask.filter(|(_, heard)| *heard <= confirmed);
+        if let Some((ask, _)) = granted(&self.latest) {
+            *self = Ask::default();
+            return Some(ask);
+        }
+        let (ask, _) = granted(&self.earlier)?;
+        self.earlier = None;
+        Some(ask)
+    }
+}

@@ -1,0 +1,76 @@
+//! What members say to each other on the control links.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Command;
+use crate::ids::{BootId, Life, LogIndex, MemberId, Sequence, Term};
+use crate::liveness::LogEnd;
+
+/// Bytes of the largest control message: a batch of [`BATCH_OPERATIONS_MAX`](crate::limits::BATCH_OPERATIONS_MAX) binds
+/// whose JIDs are of ordinary length. The batcher stays below it.
+pub const CONTROL_BYTES_MAX: usize = 1 << 20;
+
+/// One message on a control link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ControlMessage {
+    /// I live. Also my ask for a lease, and if I lead, the round that confirms that I still do.
+    Beat {
+        /// Counts my beats.
+        round: Sequence,
+        /// What I have applied.
+        applied: LogIndex,
+        /// My life, if I have one.
+        life: Option<Life>,
+        /// Who leads, as far as I know.
+        leader: Option<MemberId>,
+    },
+    /// The answer to a beat.
+    BeatAnswer {
+        /// Which.
+        round: Sequence,
+        /// The term of my last vote.
+        voted: Term,
+        /// What I have applied.
+        applied: LogIndex,
+        /// Who leads, as far as I know.
+        leader: Option<MemberId>,
+    },
+    /// A quorum counts you in, as of your asking.
+    Granted {
+        /// The round of the beat that asked.
+        ask: Sequence,
+        /// The life that asked.
+        life: Life,
+    },
+    /// That life of yours is over.
+    Over {
+        /// Which.
+        life: Life,
+    },
+    /// I have applied everything up to here.
+    Applied {
+        /// The index.
+        index: LogIndex,
+    },
+    /// The links of this process closed and its port refuses me.
+    Crashed {
+        /// The member.
+        member: MemberId,
+        /// Which process of it.
+        boot: BootId,
+        /// Where my log ends.
+        log_end: LogEnd,
+    },
+    /// I take that back: I have a link to it.
+    TakenBack {
+        /// The member.
+        member: MemberId,
+        /// Which process of it.
+        boot: BootId,
+    },
+    /// Propose this for me, if you lead.
+    Propose {
+        /// Commands of the sender's own life.
+        commands: Vec<Command>,
+    },
+}

@@ -1,0 +1,721 @@
+//! The control plane of one node as one machine: what it proposes, whom it believes, when it may serve.
+//!
+//! ```text
+//!  sessions ──Request──▶┌───────────────────────────────┐──Answer────▶ sessions
+//!  links ────Control───▶│ Node                          │──Send──────▶ links
+//!  links ─LinkUp, …────▶│  ClusterState   (agreed)      │──Propose───▶ Raft, if this node leads
+//!  Raft ────Committed──▶│  Batches, Known (requests)    │──TakeOver──▶ Raft
+//!  Raft ────Raft───────▶│  Lease, Evidence (liveness)   │──Membership▶ Raft
+//!  timer ──────────────▶│  Leading        (if it leads) │──Event─────▶ read view, lanes, sessions
+//!                       └───────────────────────────────┘──Service───▶ sessions
+//! ```
+//!
+//! One `handle(now, input)`, one `poll_output()` that only pops, one `poll_timeout()`. The order of outputs is the order
+//! of effects: events come before the report to others that they were applied, so "every active member has applied it"
+//! means that every active member routes by it.
+//!
+//! The outcome of a proposal is learned from the log, never from an answer of the leader; a proposal whose fate is not
+//! known is made again, which changes nothing the second time. The machine lives for one life of the member: when the
+//! life is over it says [`Output::LifeOver`], and its driver makes another one with another boot id.
+//!
+//! It does not know what a stanza is, where bytes come from, or how Raft works.
+
+mod batches;
+mod input;
+mod known;
+mod leading;
+mod message;
+mod output;
+mod succession;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
+pub use message::{CONTROL_BYTES_MAX, ControlMessage};
+pub use output::{Answer, Output, Service};
+
+use self::batches::Batches;
+use self::known::Known;
+use self::leading::Leading;
+use self::succession::Succession;
+use crate::cluster::{ClusterState, Command, Event, Join, Member, MemberState, Role, VersionRange};
+use crate::config::Timing;
+use crate::ids::{BootId, Incarnation, Life, LogIndex, MemberId, Sequence, Term};
+use crate::liveness::{Evidence, Lease};
+use crate::time::Uptime;
+
+/// How long a proposal may be without effect before it is made again. Longer than an agreement takes on a busy disk,
+/// shorter than a person's patience.
+const PROPOSE_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// How long clients of a node that lost its lease are kept waiting before they are sent away. A change of leaders is
+/// over by then; a partition is not.
+const CLOSE_AFTER_PAUSE: Duration = Duration::from_millis(500);
+
+/// What a node is, for one life.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// Its member id.
+    pub member: MemberId,
+    /// A number drawn for this life.
+    pub boot: BootId,
+    /// The name that people know it by.
+    pub name: String,
+    /// Where other members reach it.
+    pub peer_address: SocketAddr,
+    /// Where clients reach it.
+    pub client_addresses: Vec<SocketAddr>,
+    /// What it may become.
+    pub role: Role,
+    /// The versions that this program understands.
+    pub versions: VersionRange,
+    /// Heartbeat, lease, silence.
+    pub timing: Timing,
+    /// Whether closed links and a refusing port count as evidence of a crash.
+    pub crash_evidence: bool,
+}
+
+/// The control plane of one node, for one life.
+#[derive(Debug)]
+pub struct Node {
+    settings: NodeSettings,
+    state: ClusterState,
+    raft: RaftStatus,
+    stage: Stage,
+    service: Service,
+    paused_at: Option<Uptime>,
+    lease: Lease,
+    links: BTreeMap<MemberId, Link>,
+    evidence: Evidence,
+    succession: Succession,
+    batches: Batches,
+    known: Known,
+    leading: Option<Leading>,
+    next_beat: Uptime,
+    propose_again: Uptime,
+    output: VecDeque<Output>,
+}
+
+/// How far this life has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The join is proposed and not seen in the log yet.
+    Joining,
+    /// The join is in the log, the activation is proposed.
+    Joined(Life),
+    /// The member serves as long as it holds a lease.
+    Active(Life),
+    /// The leave is proposed.
+    Leaving(Life),
+    /// This life is over; the machine does nothing more.
+    Over,
+}
+
+/// What is known of the control link to a process of a peer.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    boot: BootId,
+    state: LinkState,
+    leader: Option<MemberId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LinkState {
+    Up,
+    Closed,
+    Refused,
+}
+
+impl Node {
+    /// A node that has applied nothing yet and joins as soon as it can.
+    pub fn new(now: Uptime, settings: NodeSettings) -> Self {
+        let lease = Lease::new(settings.timing.lease);
+        Node {
+            settings,
+            state: ClusterState::new(),
+            raft: RaftStatus::default(),
+            stage: Stage::Joining,
+            service: Service::Close,
+            paused_at: None,
+            lease,
+            links: BTreeMap::new(),
+            evidence: Evidence::new(),
+            succession: Succession::default(),
+            batches: Batches::default(),
+            known: Known::default(),
+            leading: None,
+            next_beat: now,
+            propose_again: now,
+            output: VecDeque::new(),
+        }
+    }
+
+    /// The machine of the next life of the same process: it knows what this one knows of the log and of Raft.
+    pub fn reborn(self, now: Uptime, boot: BootId) -> Node {
+        let settings = NodeSettings { boot, ..self.settings };
+        let leads = self.raft.leader == Some(settings.member);
+        let leading = leads.then(|| Leading::new(now, self.raft.term, settings.timing.clone()));
+        Node { state: self.state, raft: self.raft, leading, ..Node::new(now, settings) }
+    }
+
+    /// The agreed state as far as this node has applied it.
+    pub fn state(&self) -> &ClusterState {
+        &self.state
+    }
+
+    /// The life of this member, once its join was applied and until it is over.
+    pub fn life(&self) -> Option<Life> {
+        match self.stage {
+            Stage::Joined(life) | Stage::Active(life) | Stage::Leaving(life) => Some(life),
+            Stage::Joining | Stage::Over => None,
+        }
+    }
+
+    /// What Raft last said of itself.
+    pub fn raft(&self) -> &RaftStatus {
+        &self.raft
+    }
+
+    /// Whether clients are served.
+    pub fn service(&self) -> Service {
+        self.service
+    }
+
+    /// When the lease ends or has ended.
+    pub fn lease_until(&self) -> Option<Uptime> {
+        self.lease.until()
+    }
+
+    /// The highest index that a member is known to have applied.
+    pub fn applied_by(&self, member: MemberId) -> Option<LogIndex> {
+        if member == self.settings.member { Some(self.state.applied()) } else { self.known.applied_by(member) }
+    }
+
+    /// The next order, in the order of effects.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.output.pop_front()
+    }
+
+    /// When to call with [`Input::Timeout`] unless something else happens before.
+    pub fn poll_timeout(&self) -> Option<Uptime> {
+        if self.stage == Stage::Over {
+            return None;
+        }
+        let lease_end = self.lease.until().filter(|_| self.service == Service::Serve);
+        let close = self.paused_at.map(|at| at + CLOSE_AFTER_PAUSE);
+        let again = self.wants_to_propose().then_some(self.propose_again);
+        let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, self.settings.member));
+        [Some(self.next_beat), lease_end, close, again, leading, self.succession.timeout()].into_iter().flatten().min()
+    }
+
+    /// Takes a fact.
+    pub fn handle(&mut self, now: Uptime, input: Input) {
+        if self.stage == Stage::Over {
+            return self.handle_after_the_end(input);
+        }
+        match input {
+            Input::Committed(entries) => self.committed(now, entries),
+            Input::Installed(state) => self.installed(now, *state),
+            Input::Raft(status) => self.raft_changed(now, status),
+            Input::Control { from, message, voted } => self.control(now, from, message, voted),
+            Input::LinkUp(peer) => self.link_up(now, peer),
+            Input::LinkClosed(peer) => self.link_closed(peer),
+            Input::PortRefused(peer) => self.port_refused(now, peer),
+            Input::Request(request) => self.request(request),
+            Input::Leave => self.leave(),
+            Input::Timeout => {}
+        }
+        self.beat_if_due(now);
+        self.lead(now);
+        self.succeed(now);
+        self.propose(now);
+        self.serve_or_not(now);
+        self.answer_what_is_known(now);
+    }
+
+    /// The log goes on being applied, so that the next life begins where this one ended.
+    fn handle_after_the_end(&mut self, input: Input) {
+        match input {
+            Input::Committed(entries) => {
+                for Entry { index, command } in entries {
+                    match command {
+                        Some(command) => {
+                            let events = self.state.apply(index, &command).events;
+                            self.output.extend(events.into_iter().map(Output::Event));
+                        }
+                        None => self.state.skip(index),
+                    }
+                }
+            }
+            Input::Installed(state) => self.replace_state(*state),
+            Input::Raft(status) => self.raft = status,
+            Input::Request(request) => {
+                self.output
+                    .extend(Batches::refuse(request).map(|(session, answer)| Output::Answer { session, answer }));
+            }
+            Input::Control { .. }
+            | Input::LinkUp(_)
+            | Input::LinkClosed(_)
+            | Input::PortRefused(_)
+            | Input::Leave
+            | Input::Timeout => {}
+        }
+    }
+
+    // ---- the log ----------------------------------------------------------------------------------------------------
+
+    fn committed(&mut self, now: Uptime, entries: Vec<Entry>) {
+        let mut proposers = Vec::new();
+        for Entry { index, command } in entries {
+            let Some(command) = command else {
+                self.state.skip(index);
+                continue;
+            };
+            let applied = self.state.apply(index, &command);
+            for event in applied.events {
+                self.happened(now, index, event);
+            }
+            if let Command::Batch(batch) = &command {
+                if self.life() == Some(batch.life) {
+                    self.known.await_everyone(index, self.batches.committed(batch.sequence, &applied.outcome));
+                } else if !proposers.contains(&batch.life) {
+                    proposers.push(batch.life);
+                }
+            }
+        }
+        for life in proposers {
+            if self.state.alive(life).is_some() {
+                self.send(life.member, ControlMessage::Applied { index: self.state.applied() });
+            }
+        }
+    }
+
+    fn happened(&mut self, now: Uptime, index: LogIndex, event: Event) {
+        match &event {
+            Event::Joined(life) => {
+                let mine = *life == self.my_life_in_the_state(life.incarnation);
+                if mine && self.stage == Stage::Joining {
+                    self.stage = Stage::Joined(*life);
+                    self.propose_again = now;
+                }
+                self.heard(now, *life);
+            }
+            Event::Activated(life) => {
+                if self.stage == Stage::Joined(*life) {
+                    self.stage = Stage::Active(*life);
+                }
+                // It serves only once it has applied this entry itself, and so knows all that is before it.
+                self.known.applied(life.member, index);
+                self.heard(now, *life);
+            }
+            Event::Ended { life, expelled } => {
+                self.ended(*life, expelled.is_none());
+            }
+            Event::VotersChanged
+            | Event::SeniorChanged(_)
+            | Event::RouteAdded(_)
+            | Event::RouteChanged(_)
+            | Event::RouteRemoved { .. } => {}
+        }
+        self.output.push_back(Output::Event(event));
+    }
+
+    /// The life that the state gives this process, if the state speaks of this process at all.
+    fn my_life_in_the_state(&self, incarnation: Incarnation) -> Life {
+        let known = self.state.member(self.settings.member).is_some_and(|member| member.boot == self.settings.boot);
+        Life { member: if known { self.settings.member } else { MemberId(0) }, incarnation }
+    }
+
+    fn ended(&mut self, life: Life, by_itself: bool) {
+        self.known.forget(life.member);
+        self.evidence.forget(life.member);
+        self.evidence.forget_witness(life.member);
+        if let Some(leading) = &mut self.leading {
+            leading.forget(life);
+        }
+        if self.life() == Some(life) {
+            self.end_of_this_life(by_itself);
+        }
+    }
+
+    fn end_of_this_life(&mut self, by_itself: bool) {
+        self.stage = Stage::Over;
+        self.lease.give_up();
+        self.leading = None;
+        self.service = Service::Close;
+        let refused = self.batches.refuse_all();
+        self.output.extend(refused.into_iter().map(|(session, answer)| Output::Answer { session, answer }));
+        let see_other_host = self.somewhere_else();
+        self.output.push_back(if by_itself { Output::Left } else { Output::LifeOver { see_other_host } });
+    }
+
+    /// Where clients of this node may go: the youngest other member that serves and is linked, so that not all go to
+    /// the senior.
+    pub fn somewhere_else(&self) -> Option<SocketAddr> {
+        let serves = |member: &&Member| {
+            member.is_active()
+                && member.id != self.settings.member
+                && member.role == Role::Server
+                && self.is_linked(member)
+        };
+        self.state.members().filter(serves).max_by_key(|member| member.incarnation)?.client_addresses.first().copied()
+    }
+
+    fn installed(&mut self, now: Uptime, state: ClusterState) {
+        self.replace_state(state);
+        match self.state.member(self.settings.member).filter(|member| member.boot == self.settings.boot) {
+            Some(member) => {
+                let life = member.life();
+                match (member.state, self.stage) {
+                    (MemberState::Gone { expelled, .. }, _) => self.end_of_this_life(expelled.is_none()),
+                    (MemberState::Active, Stage::Joining | Stage::Joined(_)) => self.stage = Stage::Active(life),
+                    (MemberState::Joining, Stage::Joining) => self.stage = Stage::Joined(life),
+                    (MemberState::Active, Stage::Active(_) | Stage::Leaving(_) | Stage::Over)
+                    | (MemberState::Joining, Stage::Joined(_) | Stage::Active(_) | Stage::Leaving(_) | Stage::Over) => {
+                    }
+                }
+            }
+            None if self.stage != Stage::Joining => self.end_of_this_life(false),
+            None => {}
+        }
+        // What became of a batch that was in flight cannot be seen in a snapshot: its sessions are told that it failed,
+        // and what did take effect is released by them.
+        let refused = self.batches.refuse_in_flight();
+        self.output.extend(refused.into_iter().map(|(session, answer)| Output::Answer { session, answer }));
+        self.propose_again = now;
+    }
+
+    /// Tells what a snapshot changes as if it had happened entry by entry.
+    fn replace_state(&mut self, state: ClusterState) {
+        let old = std::mem::replace(&mut self.state, state);
+        self.output.extend(Output::difference(&old, &self.state));
+    }
+
+    // ---- Raft -------------------------------------------------------------------------------------------------------
+
+    fn raft_changed(&mut self, now: Uptime, status: RaftStatus) {
+        let new_leader = status.leader != self.raft.leader || status.term != self.raft.term;
+        self.raft = status;
+        if new_leader {
+            self.succession.leader_changed();
+            // What was sent to the leader before may have been lost with it.
+            self.propose_again = now;
+            let leads = self.raft.leader == Some(self.settings.member);
+            self.leading = leads.then(|| Leading::new(now, self.raft.term, self.settings.timing.clone()));
+            if leads {
+                self.next_beat = now;
+            }
+        }
+    }
+
+    fn leader(&self) -> Option<MemberId> {
+        // A node that is no member of the Raft group yet is told by its peers who leads.
+        self.raft
+            .leader
+            .or_else(|| self.links.values().filter(|link| link.state == LinkState::Up).find_map(|link| link.leader))
+    }
+
+    // ---- links ------------------------------------------------------------------------------------------------------
+
+    fn is_linked(&self, member: &Member) -> bool {
+        self.links.get(&member.id).is_some_and(|link| link.boot == member.boot && link.state == LinkState::Up)
+    }
+
+    fn send(&mut self, to: MemberId, message: ControlMessage) {
+        self.output.push_back(Output::Send { to, message });
+    }
+
+    fn send_to_linked(&mut self, message: &ControlMessage) {
+        let linked = self.links.iter().filter(|(_, link)| link.state == LinkState::Up);
+        self.output.extend(linked.map(|(to, _)| Output::Send { to: *to, message: message.clone() }));
+    }
+
+    fn link_up(&mut self, now: Uptime, peer: Peer) {
+        let before = self.links.insert(peer.member, Link { boot: peer.boot, state: LinkState::Up, leader: None });
+        if before.is_some_and(|link| link.boot == peer.boot && link.state == LinkState::Refused) {
+            self.evidence.taken_back(self.settings.member, peer.member, peer.boot);
+            self.send_to_linked(&ControlMessage::TakenBack { member: peer.member, boot: peer.boot });
+        }
+        // The peer learns at once who leads and that this node lives.
+        self.next_beat = now;
+    }
+
+    fn link_closed(&mut self, peer: Peer) {
+        if let Some(link) = self.links.get_mut(&peer.member).filter(|link| link.boot == peer.boot) {
+            link.state = LinkState::Closed;
+        }
+    }
+
+    /// The port of a process whose link closed refuses: that is what a crash looks like from here.
+    fn port_refused(&mut self, now: Uptime, peer: Peer) {
+        let Some(link) = self.links.get_mut(&peer.member).filter(|link| link.boot == peer.boot) else { return };
+        if link.state != LinkState::Closed || !self.settings.crash_evidence {
+            return;
+        }
+        link.state = LinkState::Refused;
+        let log_end = self.raft.log_end;
+        self.evidence.seen(self.settings.member, peer.member, peer.boot, log_end);
+        self.send_to_linked(&ControlMessage::Crashed { member: peer.member, boot: peer.boot, log_end });
+        self.believe(now, peer);
+    }
+
+    fn control(&mut self, now: Uptime, from: Peer, message: ControlMessage, voted: Term) {
+        let Some(link) = self.links.get_mut(&from.member).filter(|link| link.boot == from.boot) else { return };
+        match message {
+            ControlMessage::Beat { round, applied, life, leader } => {
+                link.leader = leader;
+                self.peer_applied(from, applied);
+                let answer =
+                    ControlMessage::BeatAnswer { round, voted, applied: self.state.applied(), leader: self.leader() };
+                self.send(from.member, answer);
+                self.asked(now, from, round, life, applied);
+            }
+            ControlMessage::BeatAnswer { round, voted, applied, leader } => {
+                link.leader = leader;
+                self.peer_applied(from, applied);
+                self.round_answered(from.member, round, voted);
+            }
+            ControlMessage::Granted { ask, life } => {
+                if self.life() == Some(life) {
+                    self.lease.granted(ask);
+                }
+            }
+            ControlMessage::Over { life } => {
+                if self.life() == Some(life) {
+                    self.end_of_this_life(false);
+                }
+            }
+            ControlMessage::Applied { index } => self.peer_applied(from, index),
+            ControlMessage::Crashed { member, boot, log_end } => {
+                if self.settings.crash_evidence {
+                    self.evidence.seen(from.member, member, boot, log_end);
+                    self.believe(now, Peer { member, boot });
+                }
+            }
+            ControlMessage::TakenBack { member, boot } => self.evidence.taken_back(from.member, member, boot),
+            ControlMessage::Propose { commands } => self.proposed_by(from.member, commands),
+        }
+    }
+
+    fn peer_applied(&mut self, from: Peer, index: LogIndex) {
+        // A process that the state does not know yet, or no more, has no say in what everybody knows.
+        if self.state.member(from.member).is_some_and(|member| member.boot == from.boot && member.is_alive()) {
+            self.known.applied(from.member, index);
+        }
+    }
+
+    // ---- liveness ---------------------------------------------------------------------------------------------------
+
+    fn beat_if_due(&mut self, now: Uptime) {
+        if now < self.next_beat || self.stage == Stage::Over {
+            return;
+        }
+        self.next_beat = now + self.settings.timing.heartbeat;
+        let round = self.lease.ask(now);
+        let beat =
+            ControlMessage::Beat { round, applied: self.state.applied(), life: self.life(), leader: self.raft.leader };
+        self.send_to_linked(&beat);
+        if let Some(leading) = &mut self.leading {
+            leading.round(now, round);
+        }
+        self.round_answered(self.settings.member, round, self.raft.voted);
+        if let Some(life) = self.life() {
+            self.asked_by_life(now, life, round, self.state.applied());
+        }
+    }
+
+    fn asked(&mut self, now: Uptime, from: Peer, round: Sequence, life: Option<Life>, applied: LogIndex) {
+        let Some(life) = life.filter(|life| life.member == from.member) else { return };
+        if self.leading.is_none() {
+            return;
+        }
+        match self.state.alive(life) {
+            Some(_) => self.asked_by_life(now, life, round, applied),
+            None if life.incarnation.0 <= self.state.applied().0 => {
+                self.send(from.member, ControlMessage::Over { life });
+            }
+            None => {}
+        }
+    }
+
+    fn asked_by_life(&mut self, now: Uptime, life: Life, round: Sequence, applied: LogIndex) {
+        let active = self.state.alive(life).is_some_and(Member::is_active);
+        let newest = self.state.applied();
+        if let Some(leading) = &mut self.leading {
+            leading.asked(now, life, round, active.then_some((applied, newest)));
+        }
+    }
+
+    fn heard(&mut self, now: Uptime, life: Life) {
+        if let Some(leading) = &mut self.leading {
+            leading.began(now, life);
+        }
+    }
+
+    fn round_answered(&mut self, voter: MemberId, round: Sequence, voted: Term) {
+        let Some(leading) = &mut self.leading else { return };
+        for (life, ask) in leading.answered(voter, round, voted, &self.raft.voter_sets) {
+            if life.member != self.settings.member {
+                self.output.push_back(Output::Send { to: life.member, message: ControlMessage::Granted { ask, life } });
+            } else if self.life() == Some(life) {
+                self.lease.granted(ask);
+            }
+        }
+    }
+
+    /// Something was said about a crash: is it enough to act on?
+    fn believe(&mut self, now: Uptime, suspect: Peer) {
+        let is_leader = self.raft.leader == Some(suspect.member);
+        if is_leader && self.evidence.is_conclusive(suspect.member, suspect.boot, &self.raft.voter_sets) {
+            let order = self.evidence.successors(suspect.member, suspect.boot, &self.raft.voter_sets);
+            self.succession.begin(now, suspect.member, order);
+        }
+    }
+
+    fn succeed(&mut self, now: Uptime) {
+        if let Some((dead, target)) = self.succession.next(now) {
+            self.output.push_back(Output::TakeOver { dead, target });
+        }
+    }
+
+    fn serve_or_not(&mut self, now: Uptime) {
+        let active = matches!(self.stage, Stage::Active(_) | Stage::Leaving(_));
+        let service = match (active && self.lease.is_held(now), self.service) {
+            (true, _) => Service::Serve,
+            (false, Service::Serve) => Service::Pause,
+            (false, Service::Pause) if self.paused_at.is_some_and(|at| now >= at + CLOSE_AFTER_PAUSE) => Service::Close,
+            (false, service) => service,
+        };
+        if service != self.service {
+            self.service = service;
+            self.paused_at = (service == Service::Pause).then_some(now);
+            self.output.push_back(Output::Service(service));
+        }
+    }
+
+    // ---- leading ----------------------------------------------------------------------------------------------------
+
+    fn lead(&mut self, now: Uptime) {
+        let Some(leading) = &mut self.leading else { return };
+        let orders = leading.duties(now, &self.state, &self.raft, &self.evidence, self.settings.member);
+        self.output.extend(orders);
+    }
+
+    /// Followers propose through the leader. Each member proposes for itself only; nobody but a leader expels.
+    fn proposed_by(&mut self, from: MemberId, commands: Vec<Command>) {
+        if self.leading.is_none() {
+            return;
+        }
+        let own = commands.into_iter().filter(|command| match command {
+            Command::Join(join) => join.member == from,
+            Command::Activate(life) | Command::Leave(life) => life.member == from,
+            Command::Batch(batch) => batch.life.member == from,
+            Command::Expel { .. } => false,
+        });
+        let commands: Vec<_> = own.collect();
+        if !commands.is_empty() {
+            self.output.push_back(Output::Propose(commands));
+        }
+    }
+
+    // ---- requests ---------------------------------------------------------------------------------------------------
+
+    fn request(&mut self, request: Request) {
+        let refused = match self.stage {
+            Stage::Active(_) if self.service == Service::Serve => self.batches.request(request),
+            Stage::Active(_) | Stage::Leaving(_) => match request {
+                Request::Bind { .. } => Batches::refuse(request),
+                Request::Announce { .. } | Request::Unbind { .. } => self.batches.request(request),
+            },
+            Stage::Joining | Stage::Joined(_) | Stage::Over => Batches::refuse(request),
+        };
+        self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
+    }
+
+    fn leave(&mut self) {
+        match self.stage {
+            Stage::Active(life) | Stage::Joined(life) => {
+                self.stage = Stage::Leaving(life);
+                self.propose_again = Uptime::ZERO;
+                if self.leading.is_some() {
+                    self.output.extend(self.heir().map(|to| Output::TransferLeadership { to }));
+                }
+            }
+            Stage::Joining => {
+                self.stage = Stage::Over;
+                self.output.push_back(Output::Left);
+            }
+            Stage::Leaving(_) | Stage::Over => {}
+        }
+    }
+
+    /// Who should lead after this node: of the voters that are linked, the one that has applied most.
+    fn heir(&self) -> Option<MemberId> {
+        let linked = |member: &&Member| member.id != self.settings.member && self.is_linked(member);
+        let voters = self.state.members().filter(|member| self.state.voters().contains(&member.id));
+        voters.filter(linked).max_by_key(|member| (self.known.applied_by(member.id), member.id)).map(|member| member.id)
+    }
+
+    fn wants_to_propose(&self) -> bool {
+        match self.stage {
+            Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) => true,
+            Stage::Active(_) => self.batches.is_in_flight(),
+            Stage::Over => false,
+        }
+    }
+
+    fn propose(&mut self, now: Uptime) {
+        let Some(leader) = self.leader() else { return };
+        let again = now >= self.propose_again;
+        let mut commands = Vec::new();
+        match self.stage {
+            Stage::Joining if again => commands.push(Command::Join(self.join())),
+            Stage::Joined(life) if again => commands.push(Command::Activate(life)),
+            Stage::Leaving(life) if again => {
+                commands.extend(self.batches.next(life, true).map(Command::Batch));
+                commands.push(Command::Leave(life));
+            }
+            Stage::Active(life) => commands.extend(self.batches.next(life, again).map(Command::Batch)),
+            Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) | Stage::Over => {}
+        }
+        if commands.is_empty() {
+            return;
+        }
+        self.propose_again = now + PROPOSE_AGAIN_AFTER;
+        if self.leading.is_some() {
+            self.output.push_back(Output::Propose(commands));
+        } else if leader != self.settings.member {
+            self.send(leader, ControlMessage::Propose { commands });
+        }
+    }
+
+    fn join(&self) -> Join {
+        let NodeSettings { member, boot, name, peer_address, client_addresses, role, versions, .. } = &self.settings;
+        Join {
+            member: *member,
+            boot: *boot,
+            name: name.clone(),
+            peer_address: *peer_address,
+            client_addresses: client_addresses.clone(),
+            role: *role,
+            versions: *versions,
+        }
+    }
+
+    /// A bind is answered when every active member has applied it, and only while this node may serve.
+    fn answer_what_is_known(&mut self, now: Uptime) {
+        if !self.lease.is_held(now) || self.stage == Stage::Over {
+            return;
+        }
+        let me = self.settings.member;
+        let others =
+            self.state.members().filter(|member| member.is_active() && member.id != me).map(|member| member.id);
+        let answers = self.known.by_all(others);
+        self.output.extend(answers.map(|(session, answer)| Output::Answer { session, answer }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! The orders that a node gives.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::cluster::{ClusterState, Command, Event, Member, Removal, Route};
+use crate::ids::{Life, MemberId, RouteId, SessionId};
+use crate::node::{BindRefusal, ControlMessage};
+
+/// An order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Appends these commands to the log. Only ordered while this node leads; if it does not any more, nothing happens.
+    Propose(Vec<Command>),
+    /// Says this on the control link to that member, if there is one. What cannot be sent is lost: it will be said again.
+    Send {
+        /// To whom.
+        to: MemberId,
+        /// What.
+        message: ControlMessage,
+    },
+    /// The agreed state changed: the read view, the lanes and the sessions follow before the next output is carried out.
+    Event(Event),
+    /// Answers a session of this node.
+    Answer {
+        /// Which.
+        session: SessionId,
+        /// With what.
+        answer: Answer,
+    },
+    /// How clients are treated from now on.
+    Service(Service),
+    /// The leader is dead: has Raft elect `target` at once.
+    TakeOver {
+        /// The leader that is dead.
+        dead: MemberId,
+        /// Who is to lead.
+        target: MemberId,
+    },
+    /// Makes Raft's membership this one. Ordered again until [`RaftStatus`](crate::node::RaftStatus) shows it.
+    Membership {
+        /// Who votes.
+        voters: BTreeSet<MemberId>,
+        /// Who follows without a vote.
+        learners: BTreeSet<MemberId>,
+    },
+    /// Hands the leadership over before leaving.
+    TransferLeadership {
+        /// To whom.
+        to: MemberId,
+    },
+    /// This life is over although the process lives: its clients are sent away, its links cut, another life begins.
+    LifeOver {
+        /// Where its clients may go.
+        see_other_host: Option<SocketAddr>,
+    },
+    /// This life has left the cluster as it was asked to.
+    Left,
+}
+
+/// The answer to a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Every active member routes to the session.
+    Bound {
+        /// By this route.
+        route: RouteId,
+    },
+    /// The bind has not taken effect.
+    Refused(BindRefusal),
+    /// Every active member knows the presence.
+    Announced {
+        /// As it was asked.
+        revision: u64,
+    },
+}
+
+/// How clients are treated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// The node holds a lease: everything goes on.
+    Serve,
+    /// The lease has ended: nothing is read, delivered, acknowledged or bound; it may come back.
+    Pause,
+    /// The lease did not come back: clients are sent away and none is let in.
+    Close,
+}
+
+impl Output {
+    /// The events that lead from one state to another, as far as they matter to routes and members.
+    pub(super) fn difference(old: &ClusterState, new: &ClusterState) -> Vec<Output> {
+        let mut events = Vec::new();
+        let routes = |state: &ClusterState| -> BTreeMap<RouteId, Arc<Route>> {
+            state.routes().map(|route| (route.id, route.clone())).collect()
+        };
+        let (before, after) = (routes(old), routes(new));
+        for (id, route) in &before {
+            if !after.contains_key(id) {
+                events.push(Event::RouteRemoved { route: route.clone(), reason: removal(route, new) });
+            }
+        }
+        let lives = |state: &ClusterState| -> Vec<(Life, bool)> {
+            state.members().filter(|m| m.is_alive()).map(|m| (m.life(), m.is_active())).collect()
+        };
+        for (life, _) in lives(old) {
+            if new.alive(life).is_none() {
+                events.push(Event::Ended { life, expelled: None });
+            }
+        }
+        for (life, active) in lives(new) {
+            if old.alive(life).is_none() {
+                events.push(Event::Joined(life));
+            }
+            if active && !old.alive(life).is_some_and(Member::is_active) {
+                events.push(Event::Activated(life));
+            }
+        }
+        for (id, route) in &after {
+            match before.get(id) {
+                None => events.push(Event::RouteAdded(route.clone())),
+                Some(known) if known != route => events.push(Event::RouteChanged(route.clone())),
+                Some(_) => {}
+            }
+        }
+        if old.voters() != new.voters() {
+            events.push(Event::VotersChanged);
+        }
+        events.into_iter().map(Output::Event).collect()
+    }
+}
+
+fn removal(route: &Route, new: &ClusterState) -> Removal {
+    if new.alive(Life { member: route.member, incarnation: route.incarnation }).is_none() {
+        return Removal::MemberEnded;
+    }
+    match new.holder(&route.jid) {
+        Some(holder) => Removal::Replaced { by: holder.id },
+        None => Removal::Unbound,
+    }
+}

@@ -1,0 +1,426 @@
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
+
+use super::*;
+use crate::cluster::{ConflictPolicy, ExpelReason, MemberState};
+use crate::ids::SessionId;
+use crate::jid::FullJid;
+
+#[test]
+fn three_nodes_join_and_serve() {
+    let world = World::of(3);
+
+    assert!(world.nodes.values().all(|node| node.service() == Service::Serve));
+    assert_eq!(world.node(2).state().senior(), Some(MemberId(1)));
+    assert_eq!(world.node(3).state().voters().len(), 3);
+    assert_eq!(world.membership.0.len(), 3);
+}
+
+#[test]
+fn a_bind_is_answered_once_every_active_member_has_applied_it() {
+    let mut world = World::of(3);
+    world.deaf_to_log.insert(3);
+
+    world.bind(1, "romeo@example.org/garden");
+    world.run(100);
+    assert_eq!(world.answers(1), vec![]);
+
+    world.deaf_to_log.clear();
+    world.run(10);
+    assert!(matches!(world.answers(1)[..], [Answer::Bound { .. }]));
+    assert!(world.node(3).state().holder(&jid("romeo@example.org/garden")).is_some());
+}
+
+/// The member that does not apply must not hold everybody's binds up for ever.
+#[test]
+fn a_member_that_does_not_apply_is_expelled_and_the_bind_is_answered() {
+    let mut world = World::of(3);
+    world.deaf_to_log.insert(3);
+    world.bind(1, "romeo@example.org/garden");
+
+    world.run(6_000);
+
+    assert!(matches!(world.answers(1)[..], [Answer::Bound { .. }]));
+    assert!(matches!(
+        world.node(1).state().member(MemberId(3)).unwrap().state,
+        MemberState::Gone { expelled: Some(ExpelReason::Stuck | ExpelReason::Silent), .. }
+    ));
+}
+
+/// Promise P1 rests on this: whoever is expelled for silence has stopped serving before.
+#[test]
+fn a_member_that_is_cut_off_stops_serving_before_it_is_expelled() {
+    let mut world = World::of(3);
+    world.cut_off.insert(3);
+    let cut_at = world.now;
+
+    let paused = world.run_until(10_000, |world| world.node(3).service() != Service::Serve);
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_active());
+    let closed = world.run_until(10_000, |world| world.node(3).service() == Service::Close);
+    let expelled = world.run_until(10_000, |world| !world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+
+    let timing = Timing::default();
+    assert!(paused.since(cut_at) <= timing.lease);
+    assert!(closed > paused);
+    assert!(expelled.since(cut_at) > timing.lease);
+    assert!(expelled.since(cut_at) <= Duration::from_secs(5), "promise P6: {expelled}");
+}
+
+#[test]
+fn a_member_that_comes_back_before_it_is_expelled_goes_on_as_if_nothing_had_happened() {
+    let mut world = World::of(3);
+    world.cut_off.insert(3);
+    world.run_until(10_000, |world| world.node(3).service() == Service::Pause);
+
+    world.cut_off.clear();
+    world.run(400);
+
+    assert_eq!(world.node(3).service(), Service::Serve);
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_active());
+}
+
+#[test]
+fn a_member_that_comes_back_after_it_was_expelled_is_told_and_begins_another_life() {
+    let mut world = World::of(3);
+    world.cut_off.insert(3);
+    world.deaf_to_log.insert(3);
+    world.run(6_000);
+    let before = world.node(1).state().member(MemberId(3)).unwrap().incarnation;
+
+    world.cut_off.clear();
+    world.run(400);
+    assert!(world.over.contains(&3), "told by the leader, although the log has not reached it");
+
+    world.deaf_to_log.clear();
+    world.reborn(3);
+    world.run(2_000);
+    let member = world.node(1).state().member(MemberId(3)).unwrap();
+    assert!(member.is_active() && member.incarnation > before);
+    assert_eq!(world.node(3).service(), Service::Serve);
+}
+
+#[test]
+fn a_crash_that_all_others_see_ends_the_life_at_once() {
+    let mut world = World::of(3);
+    let crashed_at = world.now;
+
+    world.crash(3);
+    let expelled = world.run_until(1_000, |world| !world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+
+    assert!(expelled.since(crashed_at) <= Duration::from_millis(50));
+}
+
+/// A process behind a broken switch port looks dead to one member only.
+#[test]
+fn a_crash_that_only_one_member_sees_is_not_believed() {
+    let mut world = World::of(3);
+    let gone = world.peer(3);
+    world.handle(1, Input::LinkClosed(gone));
+    world.handle(1, Input::PortRefused(gone));
+
+    world.run(200);
+
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_active());
+}
+
+#[test]
+fn a_refusing_port_is_no_evidence_as_long_as_the_link_is_up() {
+    let mut world = World::of(3);
+    let alive = world.peer(3);
+    world.handle(1, Input::PortRefused(alive));
+    world.handle(2, Input::PortRefused(alive));
+
+    world.run(200);
+
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_active());
+}
+
+#[test]
+fn the_survivors_of_a_leader_ask_for_the_same_successor() {
+    let mut world = World::of(3);
+
+    world.crash(1);
+    world.run(5);
+
+    let first: Vec<_> = [2, 3].map(|node| world.take_overs.iter().find(|(by, _)| *by == node).unwrap().1).into();
+    assert_eq!(first[0], first[1]);
+}
+
+#[test]
+fn without_evidence_of_crashes_only_silence_counts() {
+    let mut world = World::with(3, |settings| settings.crash_evidence = false);
+    world.crash(3);
+
+    world.run(3_000);
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_active());
+    world.run(2_000);
+    assert!(!world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+}
+
+#[test]
+fn a_proposal_that_was_lost_is_made_again_and_takes_effect_once() {
+    let mut world = World::of(3);
+    world.lose_proposals = 1;
+    world.bind(2, "romeo@example.org/garden");
+
+    world.run(2_000);
+
+    assert!(matches!(world.answers(2)[..], [Answer::Bound { .. }]));
+    assert_eq!(world.node(1).state().sessions(), 1);
+}
+
+#[test]
+fn a_node_without_a_lease_binds_nobody() {
+    let mut world = World::of(3);
+    world.cut_off.insert(3);
+    world.run_until(10_000, |world| world.node(3).service() != Service::Serve);
+
+    world.bind(3, "romeo@example.org/garden");
+
+    assert_eq!(world.answers(3), vec![Answer::Refused(BindRefusal::NotServing)]);
+}
+
+/// Only a leader's own observation ends a life; a member that could propose it for another could end anybody's.
+#[test]
+fn a_peer_cannot_propose_in_the_name_of_another() {
+    let mut world = World::of(3);
+    let victim = world.node(3).life().unwrap();
+    let expel = Command::Expel { life: victim, reason: ExpelReason::Silent };
+    let leave = Command::Leave(victim);
+    let from = world.peer(2);
+    let message = ControlMessage::Propose { commands: vec![expel, leave] };
+    world.handle(1, Input::Control { from, message, voted: Term(1) });
+
+    world.run(100);
+
+    assert!(world.node(1).state().alive(victim).is_some());
+}
+
+#[test]
+fn a_member_leaves_in_good_order() {
+    let mut world = World::of(3);
+
+    world.handle(3, Input::Leave);
+    world.run(100);
+
+    assert!(world.left.contains(&3));
+    assert!(matches!(
+        world.node(1).state().member(MemberId(3)).unwrap().state,
+        MemberState::Gone { expelled: None, .. }
+    ));
+}
+
+#[test]
+fn calls_that_come_too_early_change_nothing() {
+    let mut world = World::of(3);
+    world.run(1);
+    let now = world.now;
+    let node = world.nodes.get_mut(&1).unwrap();
+    while node.poll_output().is_some() {}
+
+    for _ in 0..5 {
+        node.handle(now, Input::Timeout);
+    }
+
+    assert_eq!(node.poll_output(), None);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// Nodes, perfect links that deliver within the same millisecond, and a log with a fixed leader (member 1).
+struct World {
+    now: Uptime,
+    nodes: BTreeMap<u64, Node>,
+    log: Vec<Command>,
+    fed: BTreeMap<u64, usize>,
+    wire: VecDeque<(u64, u64, ControlMessage)>,
+    cut_off: std::collections::BTreeSet<u64>,
+    deaf_to_log: std::collections::BTreeSet<u64>,
+    dead: std::collections::BTreeSet<u64>,
+    over: std::collections::BTreeSet<u64>,
+    left: std::collections::BTreeSet<u64>,
+    answers: Vec<(u64, Answer)>,
+    take_overs: Vec<(u64, MemberId)>,
+    membership: (std::collections::BTreeSet<MemberId>, std::collections::BTreeSet<MemberId>),
+    lose_proposals: usize,
+    sessions: u64,
+}
+
+impl World {
+    fn of(count: u64) -> World {
+        World::with(count, |_| {})
+    }
+
+    fn with(count: u64, adjust: impl Fn(&mut NodeSettings)) -> World {
+        let now = Uptime::ZERO;
+        let nodes = (1..=count).map(|id| {
+            let mut settings = settings(id);
+            adjust(&mut settings);
+            (id, Node::new(now, settings))
+        });
+        let mut world = World {
+            now,
+            nodes: nodes.collect(),
+            log: Vec::new(),
+            fed: BTreeMap::new(),
+            wire: VecDeque::new(),
+            cut_off: Default::default(),
+            deaf_to_log: Default::default(),
+            dead: Default::default(),
+            over: Default::default(),
+            left: Default::default(),
+            answers: Vec::new(),
+            take_overs: Vec::new(),
+            membership: ([MemberId(1)].into(), Default::default()),
+            lose_proposals: 0,
+            sessions: 0,
+        };
+        for a in 1..=count {
+            world.raft(a);
+            for b in (1..=count).filter(|b| *b != a) {
+                let peer = world.peer(b);
+                world.handle(a, Input::LinkUp(peer));
+            }
+        }
+        world.run_until(3_000, |world| world.nodes.values().all(|node| node.service() == Service::Serve));
+        world.run(1_000);
+        world
+    }
+
+    fn node(&self, id: u64) -> &Node {
+        &self.nodes[&id]
+    }
+
+    fn peer(&self, id: u64) -> Peer {
+        Peer { member: MemberId(id), boot: self.node(id).settings.boot }
+    }
+
+    /// Tells a node how Raft stands.
+    fn raft(&mut self, id: u64) {
+        let status = RaftStatus {
+            term: Term(1),
+            voted: Term(1),
+            leader: Some(MemberId(1)),
+            voter_sets: vec![self.membership.0.clone()],
+            learners: self.membership.1.clone(),
+            log_end: (Term(1), LogIndex(self.log.len() as u64)),
+        };
+        self.handle(id, Input::Raft(status));
+    }
+
+    fn handle(&mut self, id: u64, input: Input) {
+        let now = self.now;
+        self.nodes.get_mut(&id).unwrap().handle(now, input);
+        while let Some(output) = self.nodes.get_mut(&id).unwrap().poll_output() {
+            self.carry_out(id, output);
+        }
+    }
+
+    fn carry_out(&mut self, id: u64, output: Output) {
+        match output {
+            Output::Propose(_) if self.lose_proposals > 0 => self.lose_proposals -= 1,
+            Output::Propose(commands) => self.log.extend(commands),
+            Output::Send { to, message } => self.wire.push_back((id, to.0, message)),
+            Output::Answer { answer, .. } => self.answers.push((id, answer)),
+            Output::TakeOver { target, .. } => self.take_overs.push((id, target)),
+            Output::Membership { voters, learners } => {
+                self.membership = (voters, learners);
+                self.nodes.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.raft(id));
+            }
+            Output::LifeOver { .. } => drop(self.over.insert(id)),
+            Output::Left => drop(self.left.insert(id)),
+            Output::Event(_) | Output::Service(_) | Output::TransferLeadership { .. } => {}
+        }
+    }
+
+    /// One millisecond at a time: timers, then the log, then the wire until it is empty.
+    fn run(&mut self, milliseconds: u64) {
+        for _ in 0..milliseconds {
+            self.now = self.now + Duration::from_millis(1);
+            let alive: Vec<_> = self.nodes.keys().copied().filter(|id| !self.dead.contains(id)).collect();
+            for id in alive {
+                if self.node(id).poll_timeout().is_some_and(|due| due <= self.now) {
+                    self.handle(id, Input::Timeout);
+                }
+                self.feed(id);
+            }
+            while let Some((from, to, message)) = self.wire.pop_front() {
+                let lost = [from, to].iter().any(|id| self.cut_off.contains(id) || self.dead.contains(id));
+                if !lost {
+                    let from = self.peer(from);
+                    self.handle(to, Input::Control { from, message, voted: Term(1) });
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, id: u64) {
+        let fed = self.fed.entry(id).or_default();
+        if self.deaf_to_log.contains(&id) || self.cut_off.contains(&id) || *fed == self.log.len() {
+            return;
+        }
+        let new = self.log[*fed..].iter().zip(*fed as u64 + 1..);
+        let entries = new.map(|(command, index)| Entry { index: LogIndex(index), command: Some(command.clone()) });
+        let entries = entries.collect();
+        *fed = self.log.len();
+        self.handle(id, Input::Committed(entries));
+    }
+
+    fn run_until(&mut self, milliseconds_max: u64, reached: impl Fn(&World) -> bool) -> Uptime {
+        for _ in 0..milliseconds_max {
+            if reached(self) {
+                return self.now;
+            }
+            self.run(1);
+        }
+        panic!("not reached within {milliseconds_max} ms");
+    }
+
+    fn crash(&mut self, id: u64) {
+        self.dead.insert(id);
+        let gone = self.peer(id);
+        for survivor in self.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
+            self.handle(survivor, Input::LinkClosed(gone));
+            self.handle(survivor, Input::PortRefused(gone));
+        }
+    }
+
+    fn reborn(&mut self, id: u64) {
+        let node = self.nodes.remove(&id).unwrap();
+        let boot = BootId(node.settings.boot.0 + 1000);
+        self.nodes.insert(id, node.reborn(self.now, boot));
+        for other in self.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
+            let (a, b) = (self.peer(id), self.peer(other));
+            self.handle(other, Input::LinkUp(a));
+            self.handle(id, Input::LinkUp(b));
+        }
+    }
+
+    fn bind(&mut self, id: u64, text: &str) {
+        self.sessions += 1;
+        let request =
+            Request::Bind { session: SessionId(self.sessions), jid: jid(text), conflict: ConflictPolicy::Replace };
+        self.handle(id, Input::Request(request));
+    }
+
+    fn answers(&self, id: u64) -> Vec<Answer> {
+        self.answers.iter().filter(|(to, _)| *to == id).map(|(_, answer)| answer.clone()).collect()
+    }
+}
+
+fn settings(id: u64) -> NodeSettings {
+    NodeSettings {
+        member: MemberId(id),
+        boot: BootId(100 + id),
+        name: format!("node{id}"),
+        peer_address: "127.0.0.1:5701".parse().unwrap(),
+        client_addresses: vec!["127.0.0.1:5222".parse().unwrap()],
+        role: Role::Server,
+        versions: VersionRange { min: 1, max: 1 },
+        timing: Timing::default(),
+        crash_evidence: true,
+    }
+}
+
+fn jid(text: &str) -> FullJid {
+    FullJid::new(text).unwrap()
+}
