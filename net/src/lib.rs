@@ -3,5 +3,6 @@
 pub mod accounts;
 pub mod admin;
 pub mod clock;
+pub mod disk;
 pub mod runtime;
 pub mod transport;

@@ -1,0 +1,220 @@
+//! The real disk: a data directory and one thread that does the waiting.
+//!
+//! Operations go into a queue and are carried out in its order by one thread, because blocking calls must not hold up
+//! tokio's workers. The queue is bounded by its users: the log has one operation under way, and so has everybody else
+//! who writes; readers wait for their answer.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::{Disk, DiskError, FileEntry, is_file_name};
+
+/// Files that the thread keeps open for appending. The log appends to one at a time.
+const OPEN_FILES_MAX: usize = 4;
+
+/// What a file is called while [`Disk::write`] fills it.
+const UNFINISHED: &str = ".unfinished";
+
+type Work = Box<dyn FnOnce(&mut Directory) + Send>;
+
+/// A data directory. Clones share the thread, which ends when the last of them is dropped.
+#[derive(Clone, Debug)]
+pub struct DirectoryDisk {
+    work: mpsc::Sender<Work>,
+}
+
+impl DirectoryDisk {
+    /// Opens a directory, making it (and those above it) if it does not exist. What an interrupted write left behind is
+    /// removed.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made or read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let (work, queue) = mpsc::channel::<Work>();
+        let mut directory = Directory { path: path.to_owned(), open: HashMap::new() };
+        std::thread::Builder::new().name("cresset-disk".into()).spawn(move || {
+            while let Ok(job) = queue.recv() {
+                job(&mut directory);
+            }
+        })?;
+        Ok(DirectoryDisk { work })
+    }
+
+    /// Puts a job into the queue before it returns, so that calls keep their order.
+    fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        file: &str,
+        job: impl FnOnce(&mut Directory, &str) -> io::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, DiskError>> {
+        let name = file.to_owned();
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |directory| {
+            let result = if is_file_name(&name) {
+                job(directory, &name)
+            } else {
+                Err(io::Error::new(ErrorKind::InvalidInput, "not a file name"))
+            };
+            // Who asked may have stopped waiting.
+            let _ = answer.send(result.map_err(|error| named(operation, &name, &error)));
+        });
+        let file = file.to_owned();
+        let gone = move || DiskError::Failed { operation, file, reason: "the thread of the disk has ended".into() };
+        if self.work.send(work).is_err() {
+            return Box::pin(std::future::ready(Err(gone())));
+        }
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(gone())) })
+    }
+}
+
+impl Disk for DirectoryDisk {
+    fn list(&self) -> BoxFuture<'static, Result<Vec<FileEntry>, DiskError>> {
+        self.run("list", "directory", |directory, _| directory.list())
+    }
+
+    fn read(&self, file: &str, offset: u64, len: u64) -> BoxFuture<'static, Result<Vec<u8>, DiskError>> {
+        self.run("read", file, move |directory, name| directory.read(name, offset, len))
+    }
+
+    fn append_sync(&self, file: &str, offset: u64, bytes: Bytes) -> BoxFuture<'static, Result<(), DiskError>> {
+        self.run("append", file, move |directory, name| directory.append_sync(name, offset, &bytes))
+    }
+
+    fn truncate(&self, file: &str, bytes: u64) -> BoxFuture<'static, Result<(), DiskError>> {
+        self.run("truncate", file, move |directory, name| directory.truncate(name, bytes))
+    }
+
+    fn write(&self, file: &str, content: Bytes) -> BoxFuture<'static, Result<(), DiskError>> {
+        self.run("write", file, move |directory, name| directory.write(name, &content))
+    }
+
+    fn remove(&self, file: &str) -> BoxFuture<'static, Result<(), DiskError>> {
+        self.run("remove", file, move |directory, name| directory.remove(name))
+    }
+}
+
+/// What the thread owns.
+struct Directory {
+    path: PathBuf,
+    open: HashMap<String, File>,
+}
+
+impl Directory {
+    fn list(&self) -> io::Result<Vec<FileEntry>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let metadata = entry.metadata()?;
+            if metadata.is_file() && is_file_name(&name) {
+                files.push(FileEntry { name, bytes: metadata.len() });
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn read(&self, name: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let file = File::open(self.path.join(name))?;
+        let there = file.metadata()?.len().saturating_sub(offset).min(len);
+        let mut bytes = vec![0; usize::try_from(there).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    fn append_sync(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if !self.open.contains_key(name) {
+            let path = self.path.join(name);
+            let is_made = !path.exists();
+            if is_made && offset > 0 {
+                return Err(ErrorKind::NotFound.into());
+            }
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+            if is_made {
+                self.sync_directory()?;
+            }
+            if self.open.len() >= OPEN_FILES_MAX {
+                self.open.clear();
+            }
+            self.open.insert(name.to_owned(), file);
+        }
+        let file = self.open.get(name).ok_or(ErrorKind::NotFound)?;
+        let end = file.metadata()?.len();
+        if end < offset {
+            return Err(io::Error::other(format!("it ends at {end} and should end at {offset}")));
+        }
+        if end > offset {
+            file.set_len(offset)?;
+        }
+        file.write_all_at(bytes, offset)?;
+        file.sync_data()
+    }
+
+    fn truncate(&mut self, name: &str, bytes: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        file.set_len(bytes)?;
+        file.sync_all()
+    }
+
+    fn write(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.open.remove(name);
+        let unfinished = self.path.join(format!("{name}{UNFINISHED}"));
+        let written = self.write_unfinished(&unfinished, content);
+        if written.is_err() {
+            // It was never anybody's file. If it cannot be removed either, the next start does it.
+            let _ = fs::remove_file(&unfinished);
+        }
+        written?;
+        fs::rename(&unfinished, self.path.join(name))?;
+        self.sync_directory()
+    }
+
+    fn write_unfinished(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all_at(content, 0)?;
+        file.sync_all()
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.open.remove(name);
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        self.sync_directory()
+    }
+
+    /// Makes names durable (fsync(2): "Calling fsync() does not necessarily ensure that the entry in the directory
+    /// containing the file has also reached disk").
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn named(operation: &'static str, file: &str, error: &io::Error) -> DiskError {
+    let file = file.to_owned();
+    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        DiskError::Full { operation, file }
+    } else if error.kind() == ErrorKind::NotFound {
+        DiskError::Missing { operation, file }
+    } else {
+        DiskError::Failed { operation, file, reason: error.to_string() }
+    }
+}
