@@ -68,3 +68,21 @@ pub const MEMBERS_MAX: usize = 128;
 /// How often a stanza is routed anew because the route was stale. Beyond it the sender gets
 /// `recipient-unavailable`.
 pub const REROUTES_MAX: u8 = 8;
+
+/// Parcels to one member that nobody there has taken yet. At the bound the senders' sockets are not read.
+pub const OUTBOX_UNTAKEN_PARCELS_MAX: u64 = 20_000;
+
+/// Bytes of parcels to one member that nobody there has taken yet. At the bound as for
+/// [`OUTBOX_UNTAKEN_PARCELS_MAX`].
+pub const OUTBOX_UNTAKEN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Parcels to one member that are not settled, also because clients there do not acknowledge. At the bound as for
+/// [`OUTBOX_UNTAKEN_PARCELS_MAX`].
+pub const OUTBOX_PARCELS_MAX: usize = 1_000_000;
+
+/// Bytes of parcels to one member that are not settled. At the bound as for [`OUTBOX_UNTAKEN_PARCELS_MAX`].
+pub const OUTBOX_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Recipients for whom one sender remembers by which route it last reached them. Beyond it the oldest is forgotten;
+/// should that recipient's session end at the same moment, what follows may overtake what was under way to it.
+pub const PATHS_MAX: usize = 64;

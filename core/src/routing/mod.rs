@@ -1,5 +1,20 @@
 //! Where a stanza goes, and what is kept until it has arrived.
+//!
+//! ```text
+//! stanza + routes of the recipient ──decide──▶ Decision ──▶ session here
+//!                                                  │
+//!                                                  └──▶ Outbox ═══ lane ═══▶ Inbox ──▶ session there
+//! ```
+//!
+//! [`decide`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
+//! [`Paths`] sees to it that a stanza does not overtake an earlier one by another way.
 
+mod frame;
+mod inbox;
+mod outbox;
 mod parcel;
 
+pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
+pub use inbox::{Inbox, Received};
+pub use outbox::{Outbox, OutboxOrder, Redecide};
 pub use parcel::{Home, Parcel};

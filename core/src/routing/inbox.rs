@@ -1,0 +1,223 @@
+//! What one life of another member has handed to this node and must be answered for.
+//!
+//! Invariants: each number is delivered at most once. Each ends as settled or as returned, and a returned parcel is
+//! kept here until the home has put it into other hands; so if the home dies meanwhile, it is decided here.
+//!
+//! Answers are gathered: many parcels that are settled one after the other become one range. It reads no sockets and
+//! knows no sessions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::RouteId;
+use crate::ids::{Incarnation, LogIndex, MemberId, Sequence};
+use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, ranges_of};
+use crate::routing::parcel::{Home, Parcel};
+
+/// The parcels that came from one life of one member.
+#[derive(Debug)]
+pub struct Inbox {
+    member: MemberId,
+    incarnation: Incarnation,
+    received: Sequence,
+    /// With a session of this node.
+    held: BTreeSet<Sequence>,
+    /// Returned, and the home has not said that it holds them again.
+    returned: BTreeMap<Sequence, (LogIndex, Parcel)>,
+    answers: Answers,
+    home_gone: bool,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    linked: bool,
+    taken: bool,
+    settled: Vec<Sequence>,
+    /// In the order in which they were returned: the indexes do not fall.
+    returned: Vec<(LogIndex, Sequence)>,
+    ready: std::collections::VecDeque<DataAnswer>,
+}
+
+/// What the owner does with a frame of the home.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Hand it to the session, or back by [`Inbox::give_back`].
+    Deliver(Parcel),
+    /// Tell the session that holds this route, if any, that messages are stored for it.
+    Nudge(RouteId),
+    /// Nothing: it was a repetition, or concerned the answers only.
+    Nothing,
+    /// A number is missing, which cannot happen on one connection: close it.
+    Gap,
+}
+
+impl Inbox {
+    /// Nothing was received from this life yet.
+    pub fn new(member: MemberId, incarnation: Incarnation) -> Self {
+        Inbox {
+            member,
+            incarnation,
+            received: Sequence(0),
+            held: BTreeSet::new(),
+            returned: BTreeMap::new(),
+            answers: Answers::default(),
+            home_gone: false,
+        }
+    }
+
+    /// The home has connected: it is told where to go on, and again what was returned.
+    pub fn link_up(&mut self) {
+        self.answers = Answers { linked: true, ..Answers::default() };
+        self.answers.ready.push_back(DataAnswer::Taken { upto: self.received });
+        let mut returned: Vec<_> = self.returned.iter().map(|(number, (index, _))| (*index, *number)).collect();
+        returned.sort_unstable();
+        self.answers.returned = returned;
+    }
+
+    /// The connection is lost, and with it answers that the home will ask for.
+    pub fn link_down(&mut self) {
+        self.answers = Answers::default();
+    }
+
+    /// The home sent a frame.
+    pub fn handle_frame(&mut self, frame: DataFrame) -> Received {
+        match frame {
+            DataFrame::Parcel { number, route, stanza } => {
+                if let Some(refused) = self.count(number) {
+                    return refused;
+                }
+                self.held.insert(number);
+                let home = Home::Member { member: self.member, incarnation: self.incarnation, number };
+                Received::Deliver(Parcel { stanza, route, home })
+            }
+            DataFrame::Nudge { number, route } => {
+                if let Some(refused) = self.count(number) {
+                    return refused;
+                }
+                self.answer_settled(number);
+                Received::Nudge(route)
+            }
+            DataFrame::Recall { ranges } => {
+                self.recall(&ranges);
+                Received::Nothing
+            }
+            DataFrame::Confirmed { ranges } => {
+                for range in ranges.iter().filter(|range| range.first <= range.last) {
+                    let confirmed: Vec<_> = self.returned.range(range.first..=range.last).map(|(n, _)| *n).collect();
+                    for number in confirmed {
+                        self.returned.remove(&number);
+                    }
+                }
+                Received::Nothing
+            }
+        }
+    }
+
+    /// A parcel is done with.
+    pub fn settle(&mut self, number: Sequence) {
+        if self.held.remove(&number) {
+            self.answer_settled(number);
+        }
+    }
+
+    /// The session for which the parcel was is not here, as this node's state at `index` says. If the home's life is
+    /// over, the parcel comes back: it is to be decided here.
+    #[must_use]
+    pub fn give_back(&mut self, number: Sequence, index: LogIndex, parcel: Parcel) -> Option<Parcel> {
+        if !self.held.remove(&number) {
+            return None;
+        }
+        if self.home_gone {
+            return Some(parcel);
+        }
+        self.returned.insert(number, (index, parcel));
+        if self.answers.linked {
+            self.answers.returned.push((index, number));
+        }
+        None
+    }
+
+    /// The life of the home is over: what it may not have decided again is decided here, in this order. What sessions
+    /// still hold they go on delivering.
+    #[must_use]
+    pub fn home_gone(&mut self) -> Vec<Parcel> {
+        self.home_gone = true;
+        self.answers = Answers::default();
+        std::mem::take(&mut self.returned).into_values().map(|(_, parcel)| parcel).collect()
+    }
+
+    /// Whether no session holds anything of it: after the end of the home's life nothing more will happen here.
+    pub fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.returned.is_empty()
+    }
+
+    /// The next answer to the home. Called when the connection can be written to; what was settled meanwhile is
+    /// gathered until then.
+    pub fn poll_answer(&mut self) -> Option<DataAnswer> {
+        if self.answers.ready.is_empty() {
+            self.gather();
+        }
+        self.answers.ready.pop_front()
+    }
+
+    /// Takes note of a number; answers what to do with one that is not the next.
+    fn count(&mut self, number: Sequence) -> Option<Received> {
+        if number <= self.received {
+            return Some(Received::Nothing);
+        }
+        if number.0 != self.received.0 + 1 {
+            return Some(Received::Gap);
+        }
+        self.received = number;
+        self.answers.taken = self.answers.linked;
+        None
+    }
+
+    fn recall(&mut self, ranges: &[NumberRange]) {
+        for range in ranges {
+            let last = range.last.min(self.received);
+            if last.0.saturating_sub(range.first.0) > crate::limits::OUTBOX_PARCELS_MAX as u64 {
+                continue;
+            }
+            for number in (range.first.0..=last.0).map(Sequence) {
+                if !self.held.contains(&number) && !self.returned.contains_key(&number) {
+                    self.answer_settled(number);
+                }
+            }
+        }
+    }
+
+    fn answer_settled(&mut self, number: Sequence) {
+        if self.answers.linked {
+            self.answers.settled.push(number);
+        }
+    }
+
+    fn gather(&mut self) {
+        let answers = &mut self.answers;
+        if std::mem::take(&mut answers.taken) {
+            answers.ready.push_back(DataAnswer::Taken { upto: self.received });
+        }
+        for chunk in ranges_of(std::mem::take(&mut answers.settled)).chunks(RANGES_PER_FRAME_MAX) {
+            answers.ready.push_back(DataAnswer::Settled { ranges: chunk.to_vec() });
+        }
+        let returned = std::mem::take(&mut answers.returned);
+        for same_index in returned.chunk_by(|one, other| one.0 == other.0) {
+            // In the order in which the session gave them back, not by number.
+            for (index, number) in same_index {
+                push_returned(&mut answers.ready, *index, *number);
+            }
+        }
+    }
+}
+
+/// Appends to the last answer if it still has room and says the same.
+fn push_returned(ready: &mut std::collections::VecDeque<DataAnswer>, index: LogIndex, number: Sequence) {
+    if let Some(DataAnswer::Returned { ranges, index: last }) = ready.back_mut()
+        && *last == index
+        && ranges.len() < RANGES_PER_FRAME_MAX
+    {
+        super::frame::push_number(ranges, number);
+        return;
+    }
+    ready.push_back(DataAnswer::Returned { ranges: vec![NumberRange { first: number, last: number }], index });
+}

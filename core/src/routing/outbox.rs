@@ -1,0 +1,387 @@
+//! What this node has handed to one life of another member and must not forget yet.
+//!
+//! ```text
+//!            send                 Taken                    Settled
+//!   session ─────▶ kept, sent ───────────▶ kept, handled ────────────▶ forgotten
+//!                       │                        │ Returned
+//!                       │ the peer's life ends   ▼
+//!                       └───────────────▶ decided again, in order
+//! ```
+//!
+//! Invariants: a parcel leaves only as settled or as an order to decide it again, exactly once. Parcels for one route
+//! leave towards a decision in the order in which they came. A sender is told `Handled` exactly once, and not before a
+//! second member holds its stanza.
+//!
+//! A sender whose stanzas took a route that no longer exists asks for [`Outbox::pass`] before it sends to the same
+//! recipient another way: it is let past when nothing is under way on that route any more, so nothing overtakes.
+//!
+//! It writes no sockets and chooses no routes. A connection is `link_up` when it may be written to; the frames of an
+//! older connection must not be handed in after that.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Included};
+
+use bytes::Bytes;
+
+use crate::ids::{LogIndex, RouteId, Sequence};
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX};
+use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
+use crate::stanza::Stanza;
+use crate::wire;
+
+/// The parcels on their way to one life of one member. `Origin` is who wants to know that a parcel was taken, `Pass`
+/// who wants to know that a route is clear.
+#[derive(Debug)]
+pub struct Outbox<Origin, Pass> {
+    last: Sequence,
+    taken: Sequence,
+    kept: BTreeMap<Sequence, Kept<Origin>>,
+    kept_bytes: usize,
+    untaken_bytes: usize,
+    /// Parcels under way by route; no entry if there are none.
+    under_way: BTreeMap<RouteId, u32>,
+    passes: BTreeMap<RouteId, Vec<Pass>>,
+    /// Returned, and this node has not applied the index yet at which they were missed. The indexes do not fall.
+    returned: VecDeque<(LogIndex, Sequence)>,
+    /// Returned and ordered to be decided again, and nobody else holds them yet.
+    in_decision: BTreeSet<Sequence>,
+    confirmed: Vec<Sequence>,
+    applied: LogIndex,
+    link: Link,
+    orders: VecDeque<OutboxOrder<Origin, Pass>>,
+}
+
+/// What an [`Outbox`] wants done, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub enum OutboxOrder<Origin, Pass> {
+    /// Send these bytes, an encoded [`DataFrame`].
+    Transmit(Bytes),
+    /// The parcel is in the hands of two members: its sender may be told so.
+    Handled(Origin),
+    /// Decide again where this stanza goes.
+    Redecide(Redecide<Origin>),
+    /// Nothing is under way any more on the route that was asked about.
+    Passed(Pass),
+}
+
+/// A stanza that was not delivered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Redecide<Origin> {
+    /// Its number on this lane.
+    pub number: Sequence,
+    /// What it is.
+    pub stanza: Stanza,
+    /// How often it was returned.
+    pub attempts: u8,
+    /// Who has not been told yet that the stanza is taken care of.
+    pub origin: Option<Origin>,
+    /// The owner keeps its copy until [`Outbox::confirm`].
+    pub confirm: bool,
+}
+
+#[derive(Debug)]
+struct Kept<Origin> {
+    frame: Bytes,
+    route: RouteId,
+    origin: Option<Origin>,
+    attempts: u8,
+    returned: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Link {
+    Down,
+    /// The owner has not said yet how far it is.
+    Greeting,
+    Up,
+    /// The life of the peer is over.
+    Gone,
+}
+
+impl<Origin, Pass> Default for Outbox<Origin, Pass> {
+    fn default() -> Self {
+        Outbox {
+            last: Sequence(0),
+            taken: Sequence(0),
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            untaken_bytes: 0,
+            under_way: BTreeMap::new(),
+            passes: BTreeMap::new(),
+            returned: VecDeque::new(),
+            in_decision: BTreeSet::new(),
+            confirmed: Vec::new(),
+            applied: LogIndex(0),
+            link: Link::Down,
+            orders: VecDeque::new(),
+        }
+    }
+}
+
+impl<Origin, Pass> Outbox<Origin, Pass> {
+    /// Takes charge of a stanza for a route of the peer that was returned `attempts` times before. After the end of
+    /// the peer's life it is to be decided again at once.
+    pub fn send(&mut self, origin: Option<Origin>, route: RouteId, stanza: Stanza, attempts: u8) {
+        let number = self.next_number();
+        // `last` counts it all the same: a number is never used twice.
+        if self.link == Link::Gone {
+            self.taken = self.last;
+            let redecide = Redecide { number, stanza, attempts, origin, confirm: false };
+            self.orders.push_back(OutboxOrder::Redecide(redecide));
+            return;
+        }
+        let frame = encode(&DataFrame::Parcel { number, route, stanza });
+        self.keep(number, Kept { frame, route, origin, attempts, returned: false });
+    }
+
+    /// Tells the session that holds a route of the peer to claim stored messages.
+    pub fn nudge(&mut self, route: RouteId) {
+        if self.link == Link::Gone {
+            return;
+        }
+        let number = self.next_number();
+        let frame = encode(&DataFrame::Nudge { number, route });
+        self.keep(number, Kept { frame, route, origin: None, attempts: 0, returned: false });
+    }
+
+    /// Answers `Passed` when nothing that was sent on this route before is under way any more.
+    pub fn pass(&mut self, route: RouteId, pass: Pass) {
+        if self.under_way.contains_key(&route) {
+            self.passes.entry(route).or_default().push(pass);
+        } else {
+            self.orders.push_back(OutboxOrder::Passed(pass));
+        }
+    }
+
+    /// A [`Redecide`] with `confirm` was decided, and what it was is in other hands.
+    pub fn confirm(&mut self, number: Sequence) {
+        if self.in_decision.remove(&number) {
+            self.confirmed.push(number);
+        }
+    }
+
+    /// Whether senders should wait. What is sent all the same is kept.
+    pub fn is_full(&self) -> bool {
+        let untaken = self.last.0 - self.taken.0;
+        untaken >= OUTBOX_UNTAKEN_PARCELS_MAX
+            || self.untaken_bytes >= OUTBOX_UNTAKEN_BYTES_MAX
+            || self.kept.len() >= OUTBOX_PARCELS_MAX
+            || self.kept_bytes >= OUTBOX_BYTES_MAX
+    }
+
+    /// Parcels that are not settled.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// A connection to the peer can be written to. The peer speaks first.
+    pub fn link_up(&mut self) {
+        if self.link != Link::Gone {
+            self.link = Link::Greeting;
+        }
+    }
+
+    /// The connection is lost; its answers may be.
+    pub fn link_down(&mut self) {
+        if self.link != Link::Gone {
+            self.link = Link::Down;
+        }
+    }
+
+    /// The life of the peer is over and the read view no longer shows its routes: everything that is not settled is
+    /// decided again, in order.
+    pub fn peer_gone(&mut self) {
+        self.link = Link::Gone;
+        self.returned.clear();
+        self.in_decision.clear();
+        self.confirmed.clear();
+        for (number, kept) in std::mem::take(&mut self.kept) {
+            self.redecide(number, kept, false);
+        }
+        self.kept_bytes = 0;
+        self.untaken_bytes = 0;
+        self.taken = self.last;
+        self.under_way.clear();
+        for pass in std::mem::take(&mut self.passes).into_values().flatten() {
+            self.orders.push_back(OutboxOrder::Passed(pass));
+        }
+    }
+
+    /// This node's read view shows the state at `index`.
+    pub fn applied(&mut self, index: LogIndex) {
+        self.applied = self.applied.max(index);
+        while let Some((missed_at, number)) = self.returned.front().copied()
+            && missed_at <= self.applied
+        {
+            self.returned.pop_front();
+            let kept = self.forget(number).expect("a returned parcel is kept until it is decided again");
+            let route = kept.route;
+            self.redecide(number, kept, true);
+            self.arrived(route);
+        }
+    }
+
+    /// The peer answered.
+    pub fn handle_answer(&mut self, answer: DataAnswer) {
+        match (self.link, answer) {
+            (Link::Gone | Link::Down, _) => {}
+            (Link::Greeting, DataAnswer::Taken { upto }) => self.resume(upto),
+            // The owner greets first; anything else before it is a fault of its own and changes nothing here.
+            (Link::Greeting, DataAnswer::Settled { .. } | DataAnswer::Returned { .. }) => {}
+            (Link::Up, DataAnswer::Taken { upto }) => self.take(upto),
+            (Link::Up, DataAnswer::Settled { ranges }) => self.settle(&ranges),
+            (Link::Up, DataAnswer::Returned { ranges, index }) => self.take_back(&ranges, index),
+        }
+    }
+
+    /// The next order, oldest first.
+    pub fn poll_order(&mut self) -> Option<OutboxOrder<Origin, Pass>> {
+        if self.orders.is_empty() && self.link == Link::Up && !self.confirmed.is_empty() {
+            let ranges = ranges_of(std::mem::take(&mut self.confirmed));
+            self.transmit_ranges(ranges, |ranges| DataFrame::Confirmed { ranges });
+        }
+        self.orders.pop_front()
+    }
+
+    fn next_number(&mut self) -> Sequence {
+        self.last = Sequence(self.last.0 + 1);
+        self.last
+    }
+
+    fn keep(&mut self, number: Sequence, kept: Kept<Origin>) {
+        self.kept_bytes += kept.frame.len();
+        self.untaken_bytes += kept.frame.len();
+        *self.under_way.entry(kept.route).or_default() += 1;
+        if self.link == Link::Up {
+            self.orders.push_back(OutboxOrder::Transmit(kept.frame.clone()));
+        }
+        self.kept.insert(number, kept);
+    }
+
+    /// The greeting of the owner: what it has not received is sent again, and what it has is asked about, because its
+    /// answers may have been lost with the connection.
+    fn resume(&mut self, upto: Sequence) {
+        self.link = Link::Up;
+        self.take(upto);
+        let mut open = Vec::new();
+        for (number, kept) in &self.kept {
+            if *number > self.taken {
+                self.orders.push_back(OutboxOrder::Transmit(kept.frame.clone()));
+            } else if !kept.returned {
+                push_number(&mut open, *number);
+            }
+        }
+        self.transmit_ranges(open, |ranges| DataFrame::Recall { ranges });
+    }
+
+    fn transmit_ranges(&mut self, ranges: Vec<NumberRange>, frame: impl Fn(Vec<NumberRange>) -> DataFrame) {
+        for chunk in ranges.chunks(RANGES_PER_FRAME_MAX) {
+            self.orders.push_back(OutboxOrder::Transmit(encode(&frame(chunk.to_vec()))));
+        }
+    }
+
+    fn take(&mut self, upto: Sequence) {
+        let upto = upto.min(self.last);
+        if upto <= self.taken {
+            return;
+        }
+        for kept in self.kept.range_mut((Excluded(self.taken), Included(upto))).map(|(_, kept)| kept) {
+            self.untaken_bytes = self.untaken_bytes.saturating_sub(kept.frame.len());
+            if let Some(origin) = kept.origin.take() {
+                self.orders.push_back(OutboxOrder::Handled(origin));
+            }
+        }
+        self.taken = upto;
+    }
+
+    fn settle(&mut self, ranges: &[NumberRange]) {
+        for range in ranges {
+            self.take(range.last);
+            for number in self.open_in(*range) {
+                let kept = self.forget(number).expect("it was found a moment ago");
+                self.arrived(kept.route);
+            }
+        }
+    }
+
+    fn take_back(&mut self, ranges: &[NumberRange], index: LogIndex) {
+        for range in ranges {
+            self.take(range.last);
+            for number in self.open_in(*range) {
+                let kept = self.kept.get_mut(&number).expect("it was found a moment ago");
+                kept.returned = true;
+                kept.attempts = kept.attempts.saturating_add(1);
+                self.returned.push_back((index, number));
+            }
+            self.confirm_again(*range);
+        }
+        self.applied(self.applied);
+    }
+
+    /// What is kept of a range and was not returned, in order. A peer that contradicts itself and settles what it has
+    /// returned is not believed.
+    fn open_in(&self, range: NumberRange) -> Vec<Sequence> {
+        if range.first > range.last {
+            return Vec::new();
+        }
+        let kept = self.kept.range(range.first..=range.last);
+        kept.filter(|(_, kept)| !kept.returned).map(|(number, _)| *number).collect()
+    }
+
+    /// The owner returns on every connection what it was not told to forget; so a confirmation that was lost with a
+    /// connection is given again.
+    fn confirm_again(&mut self, range: NumberRange) {
+        let last = range.last.min(self.last);
+        if last.0.saturating_sub(range.first.0) > OUTBOX_PARCELS_MAX as u64 {
+            return;
+        }
+        for number in (range.first.0..=last.0).map(Sequence) {
+            if !self.kept.contains_key(&number) && !self.in_decision.contains(&number) {
+                self.confirmed.push(number);
+            }
+        }
+    }
+
+    /// Removes a parcel from what is kept; its route still counts it.
+    fn forget(&mut self, number: Sequence) -> Option<Kept<Origin>> {
+        let kept = self.kept.remove(&number)?;
+        self.kept_bytes -= kept.frame.len();
+        Some(kept)
+    }
+
+    fn redecide(&mut self, number: Sequence, kept: Kept<Origin>, confirm: bool) {
+        match wire::decode(&kept.frame, kept.frame.len()).expect("this node encoded it") {
+            DataFrame::Parcel { stanza, .. } => {
+                if confirm {
+                    self.in_decision.insert(number);
+                }
+                let Kept { origin, attempts, .. } = kept;
+                self.orders.push_back(OutboxOrder::Redecide(Redecide { number, stanza, attempts, origin, confirm }));
+            }
+            // Whoever claims the route's account next finds the messages.
+            DataFrame::Nudge { .. } if confirm => self.confirmed.push(number),
+            DataFrame::Nudge { .. } | DataFrame::Recall { .. } | DataFrame::Confirmed { .. } => {}
+        }
+    }
+
+    fn arrived(&mut self, route: RouteId) {
+        let count = self.under_way.get_mut(&route).expect("a route counts every parcel that is under way on it");
+        *count -= 1;
+        if *count > 0 {
+            return;
+        }
+        self.under_way.remove(&route);
+        for pass in self.passes.remove(&route).unwrap_or_default() {
+            self.orders.push_back(OutboxOrder::Passed(pass));
+        }
+    }
+}
+
+fn encode(frame: &DataFrame) -> Bytes {
+    Bytes::from(wire::encode(frame))
+}
