@@ -1,1 +1,64 @@
-fn main() {}
+//! The program `cresset`: arguments, configuration, logging, exit codes. Everything else is in the crates it starts.
+
+mod configuration;
+mod exit;
+mod logging;
+mod operate;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Failure;
+
+/// One XMPP domain, served by several redundant nodes.
+#[derive(Debug, Parser)]
+#[command(version, after_help = exit::CODES)]
+struct Arguments {
+    #[command(flatten)]
+    log: logging::Log,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at the cluster that a running node belongs to
+    #[command(subcommand)]
+    Cluster(operate::cluster::Command),
+    /// Look at a configuration file
+    #[command(subcommand)]
+    Config(operate::config::Command),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = logging::start(&arguments.log).and_then(|()| run(arguments.command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.show();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Cluster(command) => operate::cluster::run(command),
+        Command::Config(command) => operate::config::run(command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,171 @@
+//! `cresset cluster`: asks a running node about its cluster.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use cresset_net::admin::{ClusterStatus, MemberStatus, ask_status};
+
+use crate::exit::Failure;
+use crate::{configuration, terminal};
+
+/// What to ask.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the members, who leads, and what the cluster can still lose
+    Status {
+        #[command(flatten)]
+        node: WhichNode,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which node to ask.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct WhichNode {
+    /// The configuration file of the node
+    #[arg(long, value_name = "FILE", default_value = configuration::DEFAULT_FILE)]
+    config: PathBuf,
+    /// The control socket of the node
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl WhichNode {
+    fn socket(self) -> Result<PathBuf, Failure> {
+        match self.socket {
+            Some(socket) => Ok(socket),
+            None => Ok(configuration::load(&self.config)?.config.node.admin_socket),
+        }
+    }
+}
+
+/// Asks, and says what was answered.
+///
+/// # Errors
+///
+/// If no node answers, or if the cluster serves nobody there.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Status { node, json } => {
+            let socket = node.socket()?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
+            let status = runtime.block_on(ask_status(&socket)).map_err(Failure::failed)?;
+            if json {
+                terminal::say(&serde_json::to_string_pretty(&status).map_err(Failure::failed)?);
+            } else {
+                terminal::say(&table(&status));
+            }
+            if status.serving && status.can_lose.is_some() { Ok(()) } else { Err(Failure::NotServing) }
+        }
+    }
+}
+
+/// The status as people read it: the members, then what holds for all, then what to do.
+fn table(status: &ClusterStatus) -> String {
+    let head = ["NAME", "STATE", "ROLE", "VOTES", "LINK", "SESSIONS", "APPLIED", "LEASE", "ADDRESS", "CLIENTS"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(status.members.iter().map(row));
+    let widths: Vec<usize> =
+        (0..head.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            cells.join("  ").trim_end().to_owned()
+        })
+        .collect();
+    let unknown = "unknown";
+    let leader = status.leader.as_deref().unwrap_or(unknown);
+    let senior = status.senior.as_deref().unwrap_or(unknown);
+    lines.push(String::new());
+    lines.push(format!("cluster {}, seen by {}", status.cluster_id, status.node));
+    lines.push(format!("leader {leader} (term {}), senior {senior}, index {}", status.term, status.applied_index));
+    lines.push(format!("{} sessions", status.sessions));
+    if !status.serving {
+        lines.push(format!("{} holds no lease and serves nobody at the moment", status.node));
+    }
+    lines.push(status.advice.clone());
+    lines.join("\n")
+}
+
+fn row(member: &MemberStatus) -> [String; 10] {
+    let or_dash = |number: Option<u64>, unit: &str| number.map_or("-".to_owned(), |number| format!("{number}{unit}"));
+    let clients: Vec<String> = member.client_addresses.iter().map(ToString::to_string).collect();
+    let votes = match (member.leader, member.voter) {
+        (true, _) => "leader",
+        (false, true) => "yes",
+        (false, false) => "no",
+    };
+    [
+        member.name.clone(),
+        member.state.as_str().to_owned(),
+        member.role.clone(),
+        votes.to_owned(),
+        if member.reachable { "up" } else { "down" }.to_owned(),
+        member.sessions.to_string(),
+        or_dash(member.applied_index, ""),
+        or_dash(member.lease_remaining_ms, " ms"),
+        member.address.to_string(),
+        if clients.is_empty() { "-".to_owned() } else { clients.join(",") },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use cresset_net::admin::MemberState;
+
+    use super::*;
+
+    #[test]
+    fn the_table_ends_with_what_the_cluster_can_lose() {
+        let shown = table(&status(3));
+
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[0].starts_with("NAME    STATE   ROLE    VOTES   LINK"), "{shown}");
+        assert!(lines[1].starts_with("node-1  active  server  leader  up"), "{shown}");
+        assert!(lines[2].ends_with("127.0.0.1:5702  127.0.0.1:5223"), "{shown}");
+        assert_eq!(lines.last(), Some(&"you can lose 1 more member"));
+    }
+
+    #[test]
+    fn two_servers_are_told_what_they_lack() {
+        assert!(table(&status(2)).ends_with("you cannot lose a member: add a witness"));
+    }
+
+    fn status(members: u16) -> ClusterStatus {
+        let member = |number: u16| MemberStatus {
+            name: format!("node-{number}"),
+            id: u64::from(number),
+            role: "server".to_owned(),
+            state: MemberState::Active,
+            voter: true,
+            leader: number == 1,
+            seniority: u32::from(number),
+            incarnation: 1,
+            address: ([127, 0, 0, 1], 5700 + number).into(),
+            client_addresses: vec![([127, 0, 0, 1], 5221 + number).into()],
+            reachable: true,
+            sessions: 0,
+            applied_index: None,
+            lease_remaining_ms: Some(2750),
+        };
+        let status = ClusterStatus {
+            cluster_id: "c".to_owned(),
+            node: "node-1".to_owned(),
+            serving: true,
+            leader: Some("node-1".to_owned()),
+            senior: Some("node-1".to_owned()),
+            term: 1,
+            applied_index: 4,
+            sessions: 0,
+            members: (1..=members).map(member).collect(),
+            can_lose: None,
+            advice: String::new(),
+        };
+        status.with_advice()
+    }
+}

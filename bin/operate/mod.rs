@@ -1,0 +1,4 @@
+//! The operator's commands: they look at files or ask a running node, and say what they found.
+
+pub(crate) mod cluster;
+pub(crate) mod config;
