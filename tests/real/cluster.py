@@ -1,0 +1,210 @@
+"""Three real node processes on loopback, started as an operator would start them, and ended in every way there is."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+DOMAIN = "example.org"
+PASSWORD = "wherefore art thou"
+START_SECONDS_MAX = 30
+
+
+class Deadline(AssertionError):
+    """A condition was not met in time."""
+
+
+async def until(what, condition, seconds):
+    """Waits until `condition()` is true, and fails with `what` if it is not within `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise Deadline(f"not within {seconds} s: {what}")
+        await asyncio.sleep(0.01)
+
+
+def free_ports(count):
+    """Ports of loopback that nobody uses at the moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Node:
+    """One node process: its configuration, its log, its life."""
+
+    def __init__(self, cluster, name, client_port, peer_port):
+        self.cluster = cluster
+        self.name = name
+        self.client_port = client_port
+        self.peer_port = peer_port
+        self.data = cluster.directory / name
+        self.config = cluster.directory / f"{name}.xml"
+        self.log = cluster.directory / f"{name}.log"
+        self.process = None
+
+    @property
+    def certificate(self):
+        return self.data / "certificate.pem"
+
+    @property
+    def socket(self):
+        return self.data / "admin.sock"
+
+    def write_config(self, cluster_settings="", tls="required", client_settings=""):
+        members = "".join(f"<member>127.0.0.1:{node.peer_port}</member>" for node in self.cluster.nodes.values())
+        self.config.write_text(
+            f"""<?xml version="1.0"?>
+<cresset>
+  <domain>{DOMAIN}</domain>
+  <node name="{self.name}" data="{self.data}"/>
+  <accounts><sqlite path="{self.cluster.accounts}"/></accounts>
+  <clients>
+    <listener address="127.0.0.1:{self.client_port}" tls="{tls}"/>
+    {client_settings}
+  </clients>
+  <cluster>
+    <listen address="127.0.0.1:{self.peer_port}"/>
+    <join><tcp-ip>{members}</tcp-ip></join>
+    {cluster_settings}
+  </cluster>
+</cresset>
+"""
+        )
+
+    def start(self):
+        assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.cluster.program, "node", "--config", self.config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "RUST_BACKTRACE": "1"},
+            )
+
+    @property
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        """As kill -9 does."""
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def status(self):
+        """What `cresset cluster status --json` says, or nothing if the node does not answer."""
+        run = subprocess.run(
+            [self.cluster.program, "cluster", "status", "--json", "--socket", self.socket],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+        return json.loads(run.stdout) if run.returncode == 0 else None
+
+    async def status_later(self):
+        return await asyncio.to_thread(self.status)
+
+    def memory_bytes(self):
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+class Cluster:
+    """Some nodes that share one account store."""
+
+    def __init__(self, program, directory, names=("a", "b", "c"), **settings):
+        self.program = str(program)
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.accounts = self.directory / "accounts.sqlite"
+        ports = free_ports(2 * len(names))
+        self.nodes = {
+            name: Node(self, name, ports[2 * at], ports[2 * at + 1]) for at, name in enumerate(names)
+        }
+        for node in self.nodes.values():
+            node.write_config(**settings)
+
+    def __getitem__(self, name):
+        return self.nodes[name]
+
+    def cli(self, *words, **options):
+        return subprocess.run(
+            [self.program, *map(str, words)], capture_output=True, text=True, timeout=60, check=False, **options
+        )
+
+    def import_users(self, names):
+        lines = "".join(f"{name},{PASSWORD}\n" for name in names)
+        config = next(iter(self.nodes.values())).config
+        run = self.cli("user", "import", "--config", config, "-", input=lines)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+    async def start(self, names=None):
+        for name in names or self.nodes:
+            self.nodes[name].start()
+        await self.formed(names)
+
+    async def formed(self, names=None):
+        """Every node (or those named) serves and sees all of them active, under one leader."""
+        names = list(names or self.nodes)
+        await until(f"{names} form a cluster", lambda: self._is_formed(names), START_SECONDS_MAX)
+
+    async def _is_formed(self, names):
+        for name in names:
+            node = self.nodes[name]
+            assert node.is_running, f"{name} has ended:\n{node.log_text()[-3000:]}"
+        statuses = await asyncio.gather(*(self.nodes[name].status_later() for name in names))
+        if not all(statuses) or not all(status["serving"] for status in statuses):
+            return False
+        leaders = {status["leader"] for status in statuses}
+        active = [{m["name"] for m in status["members"] if m["state"] == "active"} for status in statuses]
+        return len(leaders) == 1 and None not in leaders and all(set(names) <= each for each in active)
+
+    def leader(self):
+        """The node that leads, as a running node says."""
+        for node in self.nodes.values():
+            status = node.is_running and node.status()
+            if status and status["leader"]:
+                return self.nodes[status["leader"]]
+        raise AssertionError("nobody knows a leader")
+
+    def followers(self):
+        leader = self.leader()
+        return [node for node in self.nodes.values() if node is not leader]
+
+    def stop(self):
+        """Ends what still runs, whatever state it is in."""
+        for node in self.nodes.values():
+            if node.is_running:
+                node.thaw()
+                node.kill()
+
+    def panics(self):
+        """Lines of the logs that no run may have."""
+        lines = (line for node in self.nodes.values() for line in node.log_text().splitlines())
+        return [line for line in lines if "panicked at" in line]
