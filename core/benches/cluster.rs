@@ -78,11 +78,7 @@ fn populated(present: u64) -> ClusterState {
     state
 }
 
-fn agree(
-    state: &mut ClusterState,
-    sequence: &mut u64,
-    operations: Vec<Operation>,
-) -> Vec<cresset_core::ids::RouteId> {
+fn agree(state: &mut ClusterState, sequence: &mut u64, operations: Vec<Operation>) -> Vec<cresset_core::ids::RouteId> {
     *sequence += 1;
     let batch = Batch { life: life(state), sequence: Sequence(*sequence), operations };
     let applied = state.apply(state.applied().next(), &Command::Batch(batch));

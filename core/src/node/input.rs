@@ -1,5 +1,7 @@
 //! The facts that a node takes.
 
+use std::sync::Arc;
+
 use crate::cluster::{ClusterState, Command, RoutePresence};
 use crate::ids::{BootId, LogIndex, MemberId, RouteId, SessionId, Term};
 use crate::jid::FullJid;
@@ -44,7 +46,7 @@ pub struct Entry {
     /// Its position.
     pub index: LogIndex,
     /// What it says; absent for Raft's own entries.
-    pub command: Option<Command>,
+    pub command: Option<Arc<Command>>,
 }
 
 /// One process of a peer.

@@ -277,7 +277,7 @@ impl Node {
             for event in applied.events {
                 self.happened(now, index, event);
             }
-            if let Command::Batch(batch) = &command {
+            if let Command::Batch(batch) = &*command {
                 if self.life() == Some(batch.life) {
                     self.known.await_everyone(index, self.batches.committed(batch.sequence, &applied.outcome));
                 } else if !proposers.contains(&batch.life) {

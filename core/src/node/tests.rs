@@ -359,7 +359,8 @@ impl World {
             return;
         }
         let new = self.log[*fed..].iter().zip(*fed as u64 + 1..);
-        let entries = new.map(|(command, index)| Entry { index: LogIndex(index), command: Some(command.clone()) });
+        let entries =
+            new.map(|(command, index)| Entry { index: LogIndex(index), command: Some(command.clone().into()) });
         let entries = entries.collect();
         *fed = self.log.len();
         self.handle(id, Input::Committed(entries));
