@@ -6,11 +6,11 @@
 //! Answers are gathered: many parcels that are settled one after the other become one range. It reads no sockets and
 //! knows no sessions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::ids::RouteId;
-use crate::ids::{Incarnation, LogIndex, MemberId, Sequence};
-use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, ranges_of};
+use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::limits::OUTBOX_PARCELS_MAX;
+use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::routing::parcel::{Home, Parcel};
 
 /// The parcels that came from one life of one member.
@@ -34,7 +34,7 @@ struct Answers {
     settled: Vec<Sequence>,
     /// In the order in which they were returned: the indexes do not fall.
     returned: Vec<(LogIndex, Sequence)>,
-    ready: std::collections::VecDeque<DataAnswer>,
+    ready: VecDeque<DataAnswer>,
 }
 
 /// What the owner does with a frame of the home.
@@ -175,7 +175,7 @@ impl Inbox {
     fn recall(&mut self, ranges: &[NumberRange]) {
         for range in ranges {
             let last = range.last.min(self.received);
-            if last.0.saturating_sub(range.first.0) > crate::limits::OUTBOX_PARCELS_MAX as u64 {
+            if last.0.saturating_sub(range.first.0) > OUTBOX_PARCELS_MAX as u64 {
                 continue;
             }
             for number in (range.first.0..=last.0).map(Sequence) {
@@ -211,12 +211,12 @@ impl Inbox {
 }
 
 /// Appends to the last answer if it still has room and says the same.
-fn push_returned(ready: &mut std::collections::VecDeque<DataAnswer>, index: LogIndex, number: Sequence) {
+fn push_returned(ready: &mut VecDeque<DataAnswer>, index: LogIndex, number: Sequence) {
     if let Some(DataAnswer::Returned { ranges, index: last }) = ready.back_mut()
         && *last == index
         && ranges.len() < RANGES_PER_FRAME_MAX
     {
-        super::frame::push_number(ranges, number);
+        push_number(ranges, number);
         return;
     }
     ready.push_back(DataAnswer::Returned { ranges: vec![NumberRange { first: number, last: number }], index });

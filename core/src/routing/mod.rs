@@ -9,12 +9,18 @@
 //! [`decide`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
 //! [`Paths`] sees to it that a stanza does not overtake an earlier one by another way.
 
+mod decide;
 mod frame;
 mod inbox;
 mod outbox;
 mod parcel;
+mod paths;
+#[cfg(test)]
+mod tests;
 
+pub use decide::{ChosenRoutes, Decision, decide, interested, recipient};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Received};
 pub use outbox::{Outbox, OutboxOrder, Redecide};
 pub use parcel::{Home, Parcel};
+pub use paths::{EndedPath, Paths};

@@ -1,0 +1,310 @@
+//! The table of RFC 6121 section 8: where a stanza goes, given the routes of the account it is for.
+//!
+//! | to | message | presence | iq |
+//! |---|---|---|---|
+//! | full JID, held | that resource | that resource | that resource |
+//! | full JID, not held | chat, normal: as to the bare JID; groupchat: error; else dropped | dropped | error |
+//! | bare JID, somebody available | chat, normal: the most available resources; headline: all that take messages; groupchat: error; error: dropped | all available resources | error |
+//! | bare JID, nobody available | chat, normal: stored; groupchat: error; else dropped | dropped | error |
+//! | the domain | error | dropped | error |
+//! | another domain | error | error | error |
+//!
+//! "Error" is `service-unavailable` (so that nobody learns whether an account exists) where an error may be answered,
+//! and nothing where it may not: see [`Kind::may_be_answered_with_error`](crate::stanza::Kind). What is for the
+//! sender's own account or for the server itself was answered by the sender's session before it came here.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::cluster::Route;
+use crate::jid::{BareJid, DomainRef, Jid};
+use crate::stanza::{ErrorCondition, Kind, MessageType, PresenceType, Stanza};
+
+/// Some routes of one account: mostly none, one or two.
+pub type ChosenRoutes = SmallVec<[Arc<Route>; 2]>;
+
+/// Where a stanza goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// To each of these sessions; never none.
+    Deliver(ChosenRoutes),
+    /// Into the offline store, if there is such an account; else as `Bounce(ServiceUnavailable)`.
+    Store,
+    /// Back to the sender as this error.
+    Bounce(ErrorCondition),
+    /// Nowhere: the rules want no answer.
+    Drop,
+}
+
+/// Whose routes a decision needs: the account of this domain that the stanza is for, if it is for one.
+pub fn recipient(domain: &DomainRef, stanza: &Stanza) -> Option<BareJid> {
+    let to = stanza.to.as_ref().or(stanza.from.as_ref())?;
+    (to.domain() == domain && to.node().is_some()).then(|| to.to_bare())
+}
+
+/// Decides where a stanza goes. `routes` are those of the [`recipient`], none if it has none.
+pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainRef, stanza: &Stanza) -> Decision {
+    let Some(to) = stanza.to.as_ref().or(stanza.from.as_ref()) else { return Decision::Drop };
+    if to.domain() != domain {
+        return error(stanza, foreign(domain, to));
+    }
+    if to.node().is_none() {
+        return match stanza.kind {
+            Kind::Message(_) | Kind::Iq(_) => error(stanza, ErrorCondition::ServiceUnavailable),
+            Kind::Presence(_) => Decision::Drop,
+        };
+    }
+    let routes = routes.unwrap_or_default();
+    if let Some(holder) = holder(routes, stanza) {
+        return Decision::Deliver(ChosenRoutes::from_elem(holder.clone(), 1));
+    }
+    match stanza.kind {
+        Kind::Message(kind) => message(routes, to, kind, stanza),
+        Kind::Presence(kind) => presence(routes, to, kind),
+        Kind::Iq(_) => error(stanza, ErrorCondition::ServiceUnavailable),
+    }
+}
+
+/// The routes of those resources that have asked for the roster (RFC 6121 section 2.1.6).
+pub fn interested(routes: &[Arc<Route>]) -> ChosenRoutes {
+    routes.iter().filter(|route| route.presence.interested).cloned().collect()
+}
+
+/// The session to which the full JID belongs. Subscriptions are between accounts: a full JID says nothing there
+/// (RFC 6121 section 3.1.3).
+fn holder<'a>(routes: &'a [Arc<Route>], stanza: &Stanza) -> Option<&'a Arc<Route>> {
+    let to = stanza.to.as_ref()?;
+    to.resource()?;
+    match stanza.kind {
+        Kind::Presence(
+            PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed
+            | PresenceType::Probe,
+        ) => None,
+        Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error)
+        | Kind::Message(_)
+        | Kind::Iq(_) => routes.iter().find(|route| route.jid == *to),
+    }
+}
+
+/// RFC 6121 sections 8.5.2.1.1, 8.5.2.2.1 and 8.5.3.2.1. Where the last lets us choose between an error and treating
+/// a message of type normal to a resource that has gone as one to the account, nothing is lost by the latter.
+fn message(routes: &[Arc<Route>], to: &Jid, kind: MessageType, stanza: &Stanza) -> Decision {
+    match kind {
+        MessageType::Chat | MessageType::Normal => deliver(most_available(routes)).unwrap_or_else(|| keep(stanza)),
+        MessageType::Headline if to.resource().is_none() => {
+            deliver(accepting(routes).cloned().collect()).unwrap_or(Decision::Drop)
+        }
+        MessageType::Headline | MessageType::Error => Decision::Drop,
+        MessageType::Groupchat => Decision::Bounce(ErrorCondition::ServiceUnavailable),
+    }
+}
+
+/// RFC 6121 sections 8.5.2.1.2 and 8.5.3.2.2. An account that is not there is told of a subscription when the asker's
+/// server asks again; nothing is stored.
+fn presence(routes: &[Arc<Route>], to: &Jid, kind: PresenceType) -> Decision {
+    match kind {
+        PresenceType::Available | PresenceType::Unavailable | PresenceType::Error if to.resource().is_some() => {
+            Decision::Drop
+        }
+        PresenceType::Error => Decision::Drop,
+        PresenceType::Available
+        | PresenceType::Unavailable
+        | PresenceType::Subscribe
+        | PresenceType::Subscribed
+        | PresenceType::Unsubscribe
+        | PresenceType::Unsubscribed
+        | PresenceType::Probe => {
+            let available = routes.iter().filter(|route| route.presence.is_available()).cloned().collect();
+            deliver(available).unwrap_or(Decision::Drop)
+        }
+    }
+}
+
+/// Available resources that take messages to the bare JID: those whose priority is not negative (RFC 6121 section
+/// 8.5.2.1.1).
+fn accepting(routes: &[Arc<Route>]) -> impl Iterator<Item = &Arc<Route>> {
+    routes.iter().filter(|route| route.presence.priority.is_some_and(|priority| priority >= 0))
+}
+
+/// All resources that share the highest priority, if it is not negative: RFC 6121 section 8.5.2.1.1 lets the server
+/// deliver to the most available resource or resources, and equal priorities say that neither is more available.
+fn most_available(routes: &[Arc<Route>]) -> ChosenRoutes {
+    let highest = accepting(routes).map(|route| route.presence.priority).max().flatten();
+    accepting(routes).filter(|route| route.presence.priority == highest).cloned().collect()
+}
+
+fn deliver(routes: ChosenRoutes) -> Option<Decision> {
+    (!routes.is_empty()).then_some(Decision::Deliver(routes))
+}
+
+/// A message that nobody takes at the moment. What is not worth storing passes silently, except that who wrote
+/// something for a person is told that it cannot be kept.
+fn keep(stanza: &Stanza) -> Decision {
+    if stanza.is_storable() {
+        Decision::Store
+    } else if stanza.body().is_some() {
+        Decision::Bounce(ErrorCondition::ServiceUnavailable)
+    } else {
+        Decision::Drop
+    }
+}
+
+/// A domain below ours would be a service of ours, and there is none (RFC 6120 section 10.4); any other is a remote
+/// one, and there is no federation.
+fn foreign(domain: &DomainRef, to: &Jid) -> ErrorCondition {
+    let below = to.domain().as_str().strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    if below { ErrorCondition::ItemNotFound } else { ErrorCondition::RemoteServerNotFound }
+}
+
+fn error(stanza: &Stanza, condition: ErrorCondition) -> Decision {
+    if stanza.kind.may_be_answered_with_error() { Decision::Bounce(condition) } else { Decision::Drop }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cluster::RoutePresence;
+    use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, SessionId};
+    use crate::stanza::IqType;
+    use crate::xml::Element;
+
+    const NOBODY: &[(&str, Option<i8>)] = &[];
+
+    /// Where the stanza goes, in one word or as the names of resources.
+    fn outcome(resources: &[(&str, Option<i8>)], to: &str, kind: Kind) -> String {
+        let routes: Vec<_> = resources.iter().zip(1..).map(|((name, priority), n)| route(name, *priority, n)).collect();
+        let domain = Jid::new("capulet.example").unwrap();
+        let mut stanza = Stanza::new(kind).with_child(&Element::new("body", "jabber:client").with_text("Wherefore?"));
+        stanza.to = Some(Jid::new(to).unwrap());
+        stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
+        match decide(Some(&routes), domain.domain(), &stanza) {
+            Decision::Deliver(routes) => {
+                routes.iter().map(|route| route.jid.resource().as_str()).collect::<Vec<_>>().join(" ")
+            }
+            Decision::Store => "stored".to_owned(),
+            Decision::Bounce(condition) => condition.name().to_owned(),
+            Decision::Drop => "dropped".to_owned(),
+        }
+    }
+
+    fn route(resource: &str, priority: Option<i8>, number: u64) -> Arc<Route> {
+        Arc::new(Route {
+            id: RouteId { index: LogIndex(number), position: 0 },
+            jid: format!("juliet@capulet.example/{resource}").parse().unwrap(),
+            member: MemberId(1),
+            incarnation: Incarnation(1),
+            session: SessionId(number),
+            presence: RoutePresence { priority, interested: false },
+        })
+    }
+
+    const BARE: &str = "juliet@capulet.example";
+    const BALCONY: &str = "juliet@capulet.example/balcony";
+    const GONE: &str = "juliet@capulet.example/tomb";
+    const CHAT: Kind = Kind::Message(MessageType::Chat);
+    const NORMAL: Kind = Kind::Message(MessageType::Normal);
+    const GROUPCHAT: Kind = Kind::Message(MessageType::Groupchat);
+    const HEADLINE: Kind = Kind::Message(MessageType::Headline);
+    const MESSAGE_ERROR: Kind = Kind::Message(MessageType::Error);
+    const AVAILABLE: Kind = Kind::Presence(PresenceType::Available);
+    const UNAVAILABLE: Kind = Kind::Presence(PresenceType::Unavailable);
+    const SUBSCRIBE: Kind = Kind::Presence(PresenceType::Subscribe);
+    const GET: Kind = Kind::Iq(IqType::Get);
+    const RESULT: Kind = Kind::Iq(IqType::Result);
+
+    fn assert_rows(to: &str, resources: &[(&str, Option<i8>)], rows: &[(Kind, &str)]) {
+        for (kind, expected) in rows {
+            assert_eq!(outcome(resources, to, *kind), *expected, "{kind:?} to {to} with {resources:?}");
+        }
+    }
+
+    /// RFC 6121 section 8.5.3.1; a resource that is not available is connected all the same.
+    #[test]
+    fn a_full_jid_that_is_held_gets_everything() {
+        for priority in [None, Some(-1), Some(5)] {
+            let rows = [CHAT, NORMAL, GROUPCHAT, HEADLINE, MESSAGE_ERROR, AVAILABLE, UNAVAILABLE, GET, RESULT]
+                .map(|kind| (kind, "balcony"));
+            assert_rows(BALCONY, &[("chamber", Some(9)), ("balcony", priority)], &rows);
+        }
+    }
+
+    /// RFC 6121 section 8.5.3.2.
+    #[test]
+    fn a_full_jid_that_nobody_holds_falls_back_for_messages_to_a_person_only() {
+        let rows = [
+            (CHAT, "balcony"),
+            (NORMAL, "balcony"),
+            (GROUPCHAT, "service-unavailable"),
+            (HEADLINE, "dropped"),
+            (MESSAGE_ERROR, "dropped"),
+            (AVAILABLE, "dropped"),
+            (UNAVAILABLE, "dropped"),
+            (GET, "service-unavailable"),
+            (RESULT, "dropped"),
+        ];
+        assert_rows(GONE, &[("balcony", Some(0))], &rows);
+        assert_rows(GONE, NOBODY, &[(CHAT, "stored"), (NORMAL, "stored"), (GET, "service-unavailable")]);
+    }
+
+    /// RFC 6121 section 8.5.2.1.
+    #[test]
+    fn a_bare_jid_reaches_the_most_available_resources() {
+        let resources =
+            [("balcony", Some(5)), ("chamber", Some(5)), ("garden", Some(1)), ("cell", Some(-1)), ("tomb", None)];
+        let rows = [
+            (CHAT, "balcony chamber"),
+            (NORMAL, "balcony chamber"),
+            (GROUPCHAT, "service-unavailable"),
+            (HEADLINE, "balcony chamber garden"),
+            (MESSAGE_ERROR, "dropped"),
+            (AVAILABLE, "balcony chamber garden cell"),
+            (UNAVAILABLE, "balcony chamber garden cell"),
+            (SUBSCRIBE, "balcony chamber garden cell"),
+            (GET, "service-unavailable"),
+            (RESULT, "dropped"),
+        ];
+        assert_rows(BARE, &resources, &rows);
+    }
+
+    /// RFC 6121 section 8.5.2.1.1: "If all of the available resources have a negative presence priority, then the
+    /// server SHOULD handle the stanza as if there were no available resources".
+    #[test]
+    fn a_bare_jid_never_reaches_negative_priority_with_a_message() {
+        for resources in [&[("cell", Some(-1))][..], &[("tomb", None)], NOBODY] {
+            let rows =
+                [(CHAT, "stored"), (NORMAL, "stored"), (GROUPCHAT, "service-unavailable"), (HEADLINE, "dropped")];
+            assert_rows(BARE, resources, &rows);
+        }
+        assert_rows(BARE, &[("cell", Some(-1))], &[(AVAILABLE, "cell")]);
+    }
+
+    /// RFC 6121 section 8.5.2.2.
+    #[test]
+    fn a_bare_jid_without_anybody_available_loses_presence_and_refuses_iq() {
+        let rows = [(AVAILABLE, "dropped"), (SUBSCRIBE, "dropped"), (GET, "service-unavailable"), (RESULT, "dropped")];
+        assert_rows(BARE, &[("tomb", None)], &rows);
+    }
+
+    #[test]
+    fn what_is_for_another_domain_is_an_error_that_says_which_kind() {
+        assert_rows("verona.example", NOBODY, &[(CHAT, "remote-server-not-found"), (RESULT, "dropped")]);
+        assert_rows("a@notcapulet.example", NOBODY, &[(AVAILABLE, "remote-server-not-found")]);
+        assert_rows("ball@rooms.capulet.example", NOBODY, &[(GROUPCHAT, "item-not-found"), (GET, "item-not-found")]);
+        assert_rows("capulet.example", NOBODY, &[(CHAT, "service-unavailable"), (AVAILABLE, "dropped")]);
+    }
+
+    /// Chat states to somebody who is away would otherwise come back as errors about nothing a person wrote.
+    #[test]
+    fn what_is_not_worth_storing_passes_silently() {
+        let domain = Jid::new("capulet.example").unwrap();
+        let mut stanza = Stanza::new(CHAT);
+        stanza.to = Some(Jid::new(BARE).unwrap());
+
+        assert_eq!(decide(None, domain.domain(), &stanza), Decision::Drop);
+    }
+}

@@ -1,0 +1,400 @@
+//! An outbox and an inbox with an unreliable connection between them.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::stanza::{Kind, MessageType, Stanza};
+use crate::wire;
+
+const ROUTE: RouteId = RouteId { index: LogIndex(7), position: 0 };
+
+#[test]
+fn a_sender_is_told_once_and_only_after_the_owner_has_the_stanza() {
+    let mut pair = Pair::connected();
+
+    pair.send(1, ROUTE);
+    pair.outbox_speaks();
+    assert!(pair.handled.is_empty());
+    pair.settle_everywhere();
+    pair.exchange();
+
+    assert_eq!(pair.handled, [1]);
+    assert!(pair.outbox.is_empty());
+}
+
+#[test]
+fn what_was_lost_with_a_connection_is_sent_again_and_delivered_once() {
+    let mut pair = Pair::connected();
+    pair.send(1, ROUTE);
+    pair.exchange();
+    pair.send(2, ROUTE);
+    pair.outbox_speaks();
+    pair.disconnect();
+    pair.send(3, ROUTE);
+
+    pair.connect();
+    pair.exchange();
+
+    assert_eq!(pair.delivered, [1, 2, 3]);
+    assert_eq!(pair.handled, [1, 2, 3]);
+}
+
+#[test]
+fn an_answer_that_was_lost_with_a_connection_is_asked_for() {
+    let mut pair = Pair::connected();
+    pair.send(1, ROUTE);
+    pair.exchange();
+    pair.settle_everywhere();
+    pair.disconnect();
+
+    pair.connect();
+    pair.exchange();
+
+    assert!(pair.outbox.is_empty());
+    assert!(pair.inbox.is_idle());
+}
+
+/// Otherwise the home would choose the route that the owner has just told it is gone.
+#[test]
+fn a_returned_parcel_waits_until_the_home_knows_as_much_as_the_owner() {
+    let mut pair = Pair::connected();
+    pair.send(1, ROUTE);
+    pair.exchange();
+
+    pair.give_back(1, 9);
+    pair.exchange();
+    assert!(pair.redecided.is_empty());
+    pair.outbox.applied(LogIndex(9));
+    pair.exchange();
+
+    assert_eq!(pair.redecided, [1]);
+    assert_eq!(pair.inbox.home_gone(), [], "confirmed, so the owner's copy is gone");
+}
+
+/// The home dies after it was given the parcel back and before it was in other hands.
+#[test]
+fn a_returned_parcel_that_nobody_confirmed_is_decided_by_the_owner_when_the_home_dies() {
+    let mut pair = Pair::connected();
+    pair.send(1, ROUTE);
+    pair.exchange();
+    pair.give_back(1, 9);
+    pair.exchange();
+
+    let orphans = pair.inbox.home_gone();
+
+    assert_eq!(orphans.iter().map(|parcel| text(&parcel.stanza)).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn a_lost_confirmation_is_given_again() {
+    let mut pair = Pair::connected();
+    pair.outbox.applied(LogIndex(9));
+    pair.send(1, ROUTE);
+    pair.exchange();
+    pair.give_back(1, 9);
+    pair.inbox_speaks();
+    pair.obey_outbox();
+    pair.disconnect();
+
+    pair.connect();
+    pair.exchange();
+
+    assert_eq!(pair.redecided, [1]);
+    assert_eq!(pair.inbox.home_gone(), []);
+}
+
+#[test]
+fn what_is_not_settled_when_the_peer_dies_is_decided_again_in_order() {
+    let mut pair = Pair::connected();
+    for number in 1..=5 {
+        pair.send(number, ROUTE);
+    }
+    pair.exchange();
+    pair.settle(2);
+    pair.give_back(4, 100);
+    pair.exchange();
+    pair.send(6, ROUTE);
+
+    pair.outbox.peer_gone();
+    pair.send(7, ROUTE);
+    pair.obey_outbox();
+
+    assert_eq!(pair.redecided, [1, 3, 4, 5, 6, 7]);
+    assert_eq!(pair.handled, [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn nobody_passes_while_a_stanza_is_under_way_on_the_route() {
+    let mut pair = Pair::connected();
+    let other = RouteId { index: LogIndex(8), position: 0 };
+    pair.send(1, ROUTE);
+    pair.exchange();
+
+    pair.outbox.pass(ROUTE, "behind");
+    pair.outbox.pass(other, "free");
+    pair.obey_outbox();
+    assert_eq!(pair.passed, ["free"]);
+    pair.give_back(1, 9);
+    pair.outbox.applied(LogIndex(9));
+    pair.exchange();
+
+    assert_eq!(pair.passed, ["free", "behind"]);
+}
+
+#[test]
+fn a_stalled_peer_makes_senders_wait_and_a_slow_client_does_not() {
+    let mut pair = Pair::connected();
+    for number in 1..=crate::limits::OUTBOX_UNTAKEN_PARCELS_MAX {
+        pair.send(number, ROUTE);
+    }
+    assert!(pair.outbox.is_full());
+
+    pair.exchange();
+
+    assert!(!pair.outbox.is_full(), "all taken, none settled");
+}
+
+#[test]
+fn a_number_that_is_missing_is_noticed_and_one_that_is_repeated_ignored() {
+    let mut inbox = Inbox::new(MemberId(1), Incarnation(1));
+    let nudge = |number| DataFrame::Nudge { number: Sequence(number), route: ROUTE };
+
+    assert_eq!(inbox.handle_frame(nudge(1)), Received::Nudge(ROUTE));
+    assert_eq!(inbox.handle_frame(nudge(1)), Received::Nothing);
+    assert_eq!(inbox.handle_frame(nudge(3)), Received::Gap);
+}
+
+/// Ranges that no honest peer sends.
+#[test]
+fn absurd_ranges_cost_nothing_and_change_nothing() {
+    let mut pair = Pair::connected();
+    pair.send(1, ROUTE);
+    pair.exchange();
+    let absurd = vec![
+        NumberRange { first: Sequence(9), last: Sequence(2) },
+        NumberRange { first: Sequence(2), last: Sequence(u64::MAX) },
+    ];
+
+    pair.outbox.handle_answer(DataAnswer::Returned { ranges: absurd.clone(), index: LogIndex(0) });
+    pair.outbox.handle_answer(DataAnswer::Taken { upto: Sequence(u64::MAX) });
+    pair.inbox.handle_frame(DataFrame::Recall { ranges: absurd.clone() });
+    pair.inbox.handle_frame(DataFrame::Confirmed { ranges: absurd });
+
+    assert_eq!(pair.outbox.len(), 1);
+    assert!(!pair.inbox.is_idle());
+}
+
+/// Connections are lost, clients acknowledge or end, at random; in the end either the peer dies or everything arrives.
+#[test]
+fn nothing_is_lost_and_nothing_doubled_whatever_happens_to_the_connection() {
+    for seed in 0..300 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut pair = Pair::connected();
+        let mut sent = 0;
+        for _ in 0..200 {
+            match random.random_range(0..12) {
+                0..4 => {
+                    sent += 1;
+                    pair.send(sent, RouteId { index: LogIndex(random.random_range(1..4)), position: 0 });
+                }
+                4 => pair.outbox_speaks(),
+                5 => pair.inbox_speaks(),
+                6 => pair.exchange(),
+                7 => pair.disconnect(),
+                8 => pair.connect(),
+                9 | 10 => {
+                    if let Some(number) = pair.any_held(&mut random) {
+                        pair.settle(number);
+                    }
+                }
+                _ => {
+                    if let Some(number) = pair.any_held(&mut random) {
+                        pair.index += random.random_range(0..2);
+                        pair.give_back(number, pair.index);
+                        pair.outbox.applied(LogIndex(pair.index - random.random_range(0..2)));
+                    }
+                }
+            }
+        }
+        let dies = random.random_bool(0.5);
+        pair.finish(dies);
+        pair.assert_all_accounted_for(sent, dies, seed);
+    }
+}
+
+/// A home, an owner, and what has come of the stanzas, each of which is named by its number.
+struct Pair {
+    outbox: Outbox<u64, &'static str>,
+    inbox: Inbox,
+    connected: bool,
+    to_owner: VecDeque<DataFrame>,
+    to_home: VecDeque<DataAnswer>,
+    index: u64,
+    held: BTreeMap<u64, Parcel>,
+    delivered: Vec<u64>,
+    settled: BTreeSet<u64>,
+    handled: Vec<u64>,
+    redecided: Vec<u64>,
+    passed: Vec<&'static str>,
+}
+
+impl Pair {
+    fn connected() -> Pair {
+        let mut pair = Pair {
+            outbox: Outbox::default(),
+            inbox: Inbox::new(MemberId(1), Incarnation(1)),
+            connected: false,
+            to_owner: VecDeque::new(),
+            to_home: VecDeque::new(),
+            index: 10,
+            held: BTreeMap::new(),
+            delivered: Vec::new(),
+            settled: BTreeSet::new(),
+            handled: Vec::new(),
+            redecided: Vec::new(),
+            passed: Vec::new(),
+        };
+        pair.connect();
+        pair.exchange();
+        pair
+    }
+
+    fn send(&mut self, number: u64, route: RouteId) {
+        let mut stanza = Stanza::new(Kind::Message(MessageType::Chat));
+        stanza.id = Some(number.to_string());
+        self.outbox.send(Some(number), route, stanza, 0);
+    }
+
+    fn connect(&mut self) {
+        if !self.connected {
+            self.connected = true;
+            self.outbox.link_up();
+            self.inbox.link_up();
+        }
+    }
+
+    fn disconnect(&mut self) {
+        self.obey_outbox();
+        self.connected = false;
+        self.to_owner.clear();
+        self.to_home.clear();
+        self.outbox.link_down();
+        self.inbox.link_down();
+    }
+
+    fn obey_outbox(&mut self) {
+        while let Some(order) = self.outbox.poll_order() {
+            match order {
+                OutboxOrder::Transmit(bytes) => self.to_owner.push_back(wire::decode(&bytes, bytes.len()).unwrap()),
+                OutboxOrder::Handled(number) => self.handled.push(number),
+                OutboxOrder::Redecide(redecide) => {
+                    self.redecided.push(text(&redecide.stanza));
+                    if redecide.confirm {
+                        self.outbox.confirm(redecide.number);
+                    }
+                }
+                OutboxOrder::Passed(pass) => self.passed.push(pass),
+            }
+        }
+    }
+
+    fn outbox_speaks(&mut self) {
+        self.obey_outbox();
+        for frame in std::mem::take(&mut self.to_owner) {
+            match self.inbox.handle_frame(frame) {
+                Received::Deliver(parcel) => {
+                    self.delivered.push(text(&parcel.stanza));
+                    self.held.insert(text(&parcel.stanza), parcel);
+                }
+                Received::Nothing => {}
+                Received::Nudge(_) | Received::Gap => panic!("no nudge was sent and no frame left out"),
+            }
+        }
+    }
+
+    fn inbox_speaks(&mut self) {
+        while let Some(answer) = self.inbox.poll_answer() {
+            self.to_home.push_back(answer);
+        }
+        for answer in std::mem::take(&mut self.to_home) {
+            self.outbox.handle_answer(answer);
+        }
+    }
+
+    fn exchange(&mut self) {
+        for _ in 0..4 {
+            self.inbox_speaks();
+            self.outbox_speaks();
+        }
+    }
+
+    fn any_held(&self, random: &mut StdRng) -> Option<u64> {
+        let at = random.random_range(0..self.held.len().max(1));
+        self.held.keys().nth(at).copied()
+    }
+
+    fn settle(&mut self, number: u64) {
+        let parcel = self.held.remove(&number).unwrap();
+        self.settled.insert(number);
+        self.inbox.settle(lane_number(&parcel));
+    }
+
+    fn settle_everywhere(&mut self) {
+        self.exchange();
+        for number in self.held.keys().copied().collect::<Vec<_>>() {
+            self.settle(number);
+        }
+    }
+
+    fn give_back(&mut self, number: u64, index: u64) {
+        let parcel = self.held.remove(&number).unwrap();
+        assert_eq!(self.inbox.give_back(lane_number(&parcel), LogIndex(index), parcel), None);
+    }
+
+    fn finish(&mut self, dies: bool) {
+        if dies {
+            self.outbox.peer_gone();
+            self.obey_outbox();
+            return;
+        }
+        self.connect();
+        self.outbox.applied(LogIndex(u64::MAX));
+        self.exchange();
+        self.settle_everywhere();
+        self.exchange();
+    }
+
+    fn assert_all_accounted_for(&mut self, sent: u64, dies: bool, seed: u64) {
+        let once: BTreeSet<_> = self.delivered.iter().copied().collect();
+        assert_eq!(once.len(), self.delivered.len(), "delivered twice, seed {seed}");
+        assert!(self.delivered.is_sorted(), "out of order, seed {seed}");
+        let again: BTreeSet<_> = self.redecided.iter().copied().collect();
+        assert_eq!(again.len(), self.redecided.len(), "decided twice, seed {seed}");
+        let handled: BTreeSet<_> = self.handled.iter().copied().collect();
+        assert_eq!(handled.len(), self.handled.len(), "told twice, seed {seed}");
+        for number in 1..=sent {
+            assert!(self.settled.contains(&number) || again.contains(&number), "{number} is lost, seed {seed}");
+        }
+        assert!(self.outbox.is_empty());
+        if !dies {
+            assert_eq!(handled.len() as u64, sent, "somebody was not told, seed {seed}");
+            assert!(self.settled.is_disjoint(&again), "settled and decided again, seed {seed}");
+            assert!(self.inbox.is_idle(), "the owner keeps something, seed {seed}");
+        }
+    }
+}
+
+fn text(stanza: &Stanza) -> u64 {
+    stanza.id.as_ref().unwrap().parse().unwrap()
+}
+
+fn lane_number(parcel: &Parcel) -> Sequence {
+    let Home::Member { number, .. } = parcel.home else { panic!("it came over a lane") };
+    number
+}
