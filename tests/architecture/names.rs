@@ -1,0 +1,244 @@
+//! What must not be named where.
+
+use crate::paths::named;
+use crate::source::{Source, below};
+
+/// One name that is not allowed, with what to use instead.
+struct Ban {
+    /// A path, or the beginning of one. `*` stands for any word. A word by itself is banned wherever it stands.
+    name: &'static str,
+    instead: &'static str,
+}
+
+const fn ban(name: &'static str, instead: &'static str) -> Ban {
+    Ban { name, instead }
+}
+
+const FACTS: &str = "facts come in and orders go out; the shell does the rest";
+const TIME: &str = "the time is told: `now: Uptime`";
+const RANDOM: &str = "a generator is handed in by the caller";
+const UNSHARED: &str = "a machine has one owner";
+
+const CORE: &[Ban] = &[
+    ban("tokio", FACTS),
+    ban("openraft", FACTS),
+    ban("mio", FACTS),
+    ban("futures_util", FACTS),
+    ban("tracing", FACTS),
+    ban("async", FACTS),
+    ban("await", FACTS),
+    ban("std::fs", FACTS),
+    ban("std::env", FACTS),
+    ban("std::process", FACTS),
+    ban("std::thread", UNSHARED),
+    ban("std::net::TcpStream", FACTS),
+    ban("std::net::TcpListener", FACTS),
+    ban("std::net::UdpSocket", FACTS),
+    ban("std::net::ToSocketAddrs", FACTS),
+    ban("std::net::*all", FACTS),
+    ban("std::os", FACTS),
+    ban("std::time::*all", TIME),
+    ban("Instant", TIME),
+    ban("SystemTime", TIME),
+    ban("UNIX_EPOCH", TIME),
+    ban("rand::rng", RANDOM),
+    ban("rand::random", RANDOM),
+    ban("rand::thread_rng", RANDOM),
+    ban("OsRng", RANDOM),
+    ban("SysRng", RANDOM),
+    ban("ThreadRng", RANDOM),
+    ban("from_os_rng", RANDOM),
+    ban("from_entropy", RANDOM),
+    ban("getrandom", RANDOM),
+    ban("RandomState", RANDOM),
+    ban("Mutex", UNSHARED),
+    ban("RwLock", UNSHARED),
+    ban("Condvar", UNSHARED),
+    ban("mpsc", UNSHARED),
+    ban("thread_local", UNSHARED),
+    ban("static", UNSHARED),
+];
+
+const RUNTIME: &str = "crate::runtime::spawn, which hands the seed on";
+const CLOCK: &str = "tokio::time::Instant, or crate::clock";
+
+const NET: &[Ban] = &[
+    ban("std::time::Instant", CLOCK),
+    ban("std::time::SystemTime", CLOCK),
+    ban("SystemTime", CLOCK),
+    ban("tokio::spawn", RUNTIME),
+    ban("tokio::task::spawn", RUNTIME),
+    ban("rand::rng", RANDOM),
+    ban("rand::random", RANDOM),
+    ban("rand::thread_rng", RANDOM),
+    ban("OsRng", RANDOM),
+    ban("SysRng", RANDOM),
+    ban("ThreadRng", RANDOM),
+    ban("from_os_rng", RANDOM),
+    ban("futures_util::select", "a biased tokio::select!"),
+    ban("futures::select", "a biased tokio::select!"),
+];
+
+const EVERYWHERE: &[Ban] = &[
+    ban("unwrap", "expect(\"the invariant that holds\")"),
+    ban("dbg", "tracing"),
+    ban("todo", "what is there to do"),
+    ban("unimplemented", "what is there to do"),
+    ban("unsafe", "nothing: the workspace forbids it"),
+];
+
+const PRINT: &[Ban] =
+    &[ban("println", "tracing"), ban("print", "tracing"), ban("eprintln", "tracing"), ban("eprint", "tracing")];
+
+/// The one place in net that reads the clock of the machine.
+const CLOCK_SEAM: &str = "net/src/clock.rs";
+/// The one place in net that starts tasks.
+const RUNTIME_SEAM: &str = "net/src/runtime.rs";
+
+fn breaches(sources: &[Source], bans: &[Ban]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in sources {
+        for name in named(source) {
+            for ban in bans.iter().filter(|ban| is_banned(&name.words, ban.name)) {
+                let (words, instead) = (name.words.join("::"), ban.instead);
+                breaches.push(format!("{}:{}: {words}; instead: {instead}", source.path, name.line));
+            }
+        }
+    }
+    breaches
+}
+
+fn is_banned(words: &[String], ban: &str) -> bool {
+    let banned: Vec<&str> = ban.split("::").collect();
+    if let [word] = banned[..] {
+        return words.iter().any(|found| found == word);
+    }
+    let matches = |(found, banned): (&String, &&str)| found == banned || (*banned == "*all" && found == "*");
+    words.len() >= banned.len() && words.iter().zip(&banned).all(matches)
+}
+
+/// `tokio::select!` in which the order of the branches is left to chance.
+fn unbiased_selects(sources: &[Source]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in sources {
+        for (at, mark) in source.code.match_indices("select!") {
+            let inside = source.code[at + mark.len()..].trim_start().trim_start_matches(['{', '(']).trim_start();
+            if !inside.starts_with("biased;") {
+                breaches.push(format!("{}:{}: select! without `biased;`", source.path, source.line(at)));
+            }
+        }
+    }
+    breaches
+}
+
+/// Decisions about the agreed state that are taken outside of core.
+fn foreign_state(sources: &[Source]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in sources {
+        for (number, line) in source.code.lines().enumerate() {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            if words.contains(&"impl") && words.contains(&"ClusterState") {
+                breaches.push(format!("{}:{}: {}; instead: core decides", source.path, number + 1, line.trim()));
+            }
+        }
+    }
+    breaches
+}
+
+/// A word that must not even stand in a comment: net does not know that it is simulated.
+fn said(sources: &[Source], word: &str) -> Vec<String> {
+    let is_said = |source: &&Source| source.text.to_lowercase().contains(word);
+    sources.iter().filter(is_said).map(|source| format!("{}: says '{word}'", source.path)).collect()
+}
+
+#[test]
+fn core_names_nothing_of_the_world_outside() {
+    assert_eq!(breaches(&below("core/src"), CORE), [""; 0]);
+}
+
+#[test]
+fn net_uses_one_clock_one_way_to_start_tasks_and_one_source_of_randomness() {
+    let is_seam = |source: &Source| source.path == CLOCK_SEAM || source.path == RUNTIME_SEAM;
+    let sources: Vec<Source> = below("net/src").into_iter().filter(|source| !is_seam(source)).collect();
+    assert_eq!(breaches(&sources, NET), [""; 0]);
+    assert_eq!(unbiased_selects(&sources), [""; 0]);
+}
+
+#[test]
+fn net_decides_nothing_about_the_agreed_state_and_does_not_know_that_it_is_simulated() {
+    assert_eq!(foreign_state(&below("net/src")), [""; 0]);
+    assert_eq!(said(&below("net"), "turmoil"), [""; 0]);
+}
+
+#[test]
+fn nothing_is_unwrapped_or_left_to_do() {
+    for folder in ["core/src", "net/src", "sim/src", "bin"] {
+        assert_eq!(breaches(&below(folder), EVERYWHERE), [""; 0]);
+    }
+}
+
+#[test]
+fn only_programs_print() {
+    for folder in ["core/src", "net/src"] {
+        assert_eq!(breaches(&below(folder), PRINT), [""; 0]);
+    }
+}
+
+#[test]
+fn every_ban_catches_a_planted_breach() {
+    for ban in [CORE, NET, EVERYWHERE, PRINT].concat_all() {
+        let name = ban.name.replace("*all", "*");
+        let planted = if ban.name.contains("::") { format!("use {name};") } else { format!("let x = {name}(1);") };
+        let found = breaches(&[Source::new("core/src/x.rs", &planted)], &[ban]);
+        assert_eq!(found.len(), 1, "{planted}");
+        assert!(found[0].starts_with("core/src/x.rs:1: "), "{found:?}");
+    }
+}
+
+#[test]
+fn a_breach_is_found_however_it_is_written() {
+    for planted in [
+        "use std::{collections::BTreeMap, fs};",
+        "use std::fs::{File, read};",
+        "fn f() { let t = std::fs::read(p); }",
+        "async fn f() {}",
+        "fn f() { g().await }",
+        "use std::{net::{IpAddr, TcpStream}};",
+        "use rand::{Rng, rng};",
+        "static COUNT: AtomicU64 = AtomicU64::new(0);",
+        "use std::time::*;",
+    ] {
+        assert!(!breaches(&[Source::new("x.rs", planted)], CORE).is_empty(), "{planted}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_not_reported() {
+    let allowed = "//! tokio::spawn\nuse std::time::Duration;\nuse std::net::{IpAddr, SocketAddr};\n\
+                   use rand::rngs::StdRng;\nfn f(x: &'static str) { log(\"std::fs\"); unwrap_or(1); }\n\
+                   #[cfg(test)]\nmod tests { use std::fs; }\n";
+    let source = || [Source::new("x.rs", allowed)];
+    assert_eq!(breaches(&source(), CORE), [""; 0]);
+    assert_eq!(breaches(&source(), EVERYWHERE), [""; 0]);
+}
+
+#[test]
+fn the_other_rules_of_net_catch_planted_breaches() {
+    let source = |text: &str| [Source::new("net/src/x.rs", text)];
+    assert_eq!(unbiased_selects(&source("tokio::select! {\n  a = b => {}\n}")).len(), 1);
+    assert_eq!(unbiased_selects(&source("tokio::select! {\n  biased;\n  a = b => {}\n}")), [""; 0]);
+    assert_eq!(foreign_state(&source("impl Extra for ClusterState {}")).len(), 1);
+    assert_eq!(foreign_state(&source("fn f(state: &ClusterState) {}")), [""; 0]);
+    assert_eq!(said(&source("// as Turmoil does"), "turmoil").len(), 1);
+}
+
+/// All bans of several lists.
+trait ConcatAll {
+    fn concat_all(self) -> Vec<Ban>;
+}
+
+impl<const N: usize> ConcatAll for [&[Ban]; N] {
+    fn concat_all(self) -> Vec<Ban> {
+        self.iter().flat_map(|bans| bans.iter()).map(|ban| Ban { name: ban.name, instead: ban.instead }).collect()
+    }
+}
