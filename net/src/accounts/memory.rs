@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, Hash,
-    Identity, NewAccount, OfflineMessage, RosterItem, RosterWrite, ScramKeys, StoreError, StoreFuture, Stored, Written,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, Identity,
+    NewAccount, OfflineMessage, RosterItem, RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -234,5 +235,26 @@ impl Accounts for MemoryAccounts {
             tables.members += 1;
             Ok(MemberId(tables.members))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::contract::{self, name};
+
+    contract::contract_tests!((MemoryAccounts::new(), ()));
+
+    #[tokio::test]
+    async fn a_store_that_is_switched_off_does_nothing() {
+        let store = MemoryAccounts::new();
+        let other_node = store.clone();
+
+        store.set_available(false);
+        let refused = other_node.add(name("juliet"), Credentials::default()).await;
+        store.set_available(true);
+
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert_eq!(other_node.exists(name("juliet")).await, Ok(false));
     }
 }

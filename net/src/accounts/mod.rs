@@ -1,7 +1,8 @@
 //! Accounts: SCRAM keys, rosters, messages for those who are away, and the row by which a cluster knows itself.
 //!
 //! All members of a cluster share one account store; that is how they know that they belong together. The store is
-//! a seam: [`Accounts`] has a real side and a simulated one ([`memory`]).
+//! a seam: [`Accounts`] has a real side ([`sqlite`]) and a simulated one ([`memory`]), and both pass the same
+//! tests (`contract`).
 //!
 //! ```text
 //! session ──Order──▶ clients/connection ──▶ dyn Accounts ──▶ sqlite │ memory
@@ -13,13 +14,16 @@
 //!
 //! Nothing is decided here: whether a message is stored at all, or whom a roster change is told, is core's business.
 
+#[cfg(test)]
+mod contract;
 pub mod memory;
 mod model;
 mod roster;
-mod scram;
+pub mod sqlite;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
@@ -29,7 +33,6 @@ pub use model::{
     OfflineMessage, RosterWrite, Stored, Written,
 };
 pub use roster::{RosterItem, Subscription};
-pub use scram::{Hash, ScramKeys};
 
 /// What every method answers.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;

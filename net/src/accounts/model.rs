@@ -1,31 +1,41 @@
 //! What goes into the account store and comes out of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use cresset_core::ids::{LogIndex, MemberId, RouteId};
 use cresset_core::jid::NodePart;
+use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rand::Rng;
+use rand::rngs::StdRng;
 
-use super::{Hash, ScramKeys};
-
-/// What is kept of a password: the SCRAM keys for both hashes (RFC 5802, RFC 7677).
+/// What is kept of a password: SCRAM keys, at most one set for each hash.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Credentials {
-    /// For SCRAM-SHA-1; absent if the account was imported without.
-    pub sha1: Option<ScramKeys>,
-    /// For SCRAM-SHA-256; absent if the account was imported without.
-    pub sha256: Option<ScramKeys>,
-}
+pub struct Credentials(BTreeMap<Hash, ScramKeys>);
 
 impl Credentials {
-    /// The keys for one hash.
+    /// Derives the keys for both hashes, with salts of their own. Takes milliseconds of processor time.
+    pub fn derive(password: &Password, random: &mut StdRng) -> Credentials {
+        Hash::ALL.into_iter().map(|hash| ScramKeys::generate(hash, password, random)).collect()
+    }
+
+    /// The keys for one hash; absent if the account was imported without.
     pub fn of(&self, hash: Hash) -> Option<&ScramKeys> {
-        match hash {
-            Hash::Sha1 => self.sha1.as_ref(),
-            Hash::Sha256 => self.sha256.as_ref(),
-        }
+        self.0.get(&hash)
+    }
+
+    /// All keys that there are.
+    pub fn iter(&self) -> impl Iterator<Item = &ScramKeys> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<ScramKeys> for Credentials {
+    /// Of several keys for one hash the last one counts.
+    fn from_iter<I: IntoIterator<Item = ScramKeys>>(keys: I) -> Credentials {
+        Credentials(keys.into_iter().map(|keys| (keys.hash, keys)).collect())
     }
 }
 
@@ -187,7 +197,7 @@ pub struct Founding {
 impl Founding {
     /// Draws an identity. The generator must be seeded by the operating system in production, for the secrets are as
     /// good as it is.
-    pub fn draw(random: &mut rand::rngs::StdRng, founder: MemberId) -> Founding {
+    pub fn draw(random: &mut StdRng, founder: MemberId) -> Founding {
         let (mut cluster_id, mut join_secret, mut fake_salt_secret) = ([0; 16], [0; 32], [0; 32]);
         random.fill_bytes(&mut cluster_id);
         random.fill_bytes(&mut join_secret);

@@ -1,0 +1,352 @@
+//! What every account store must do: the same tests for all of them.
+//!
+//! An implementation calls [`contract_tests!`] in its test module with an expression that makes an empty store.
+
+use bytes::Bytes;
+use cresset_core::ids::{LogIndex, MemberId, RouteId};
+use cresset_core::jid::NodePart;
+use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::sasl::{Hash, Password, ScramKeys};
+use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use cresset_core::time::UnixMillis;
+use futures_util::future::join_all;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::{
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, NewAccount,
+    RosterItem, RosterWrite, StoreError, Stored, Subscription, Written,
+};
+
+/// Makes one test of each claim of the contract. `$store` makes an empty store and whatever must live as long as it.
+macro_rules! contract_tests {
+    ($store:expr) => {
+        $crate::accounts::contract::contract_tests! { $store;
+            keys_are_found_by_hash_until_the_account_is_removed,
+            an_account_that_exists_is_not_added_again,
+            keys_are_changed_only_where_there_is_an_account,
+            many_accounts_are_added_at_once_and_taken_names_are_told,
+            too_many_accounts_in_one_call_are_refused_whole,
+            names_are_listed_in_pages,
+            a_roster_item_takes_the_place_of_the_same_contact,
+            a_full_roster_takes_no_further_contact,
+            messages_come_oldest_first_in_bounded_batches,
+            a_stanza_comes_out_as_it_went_in,
+            a_full_offline_store_takes_no_further_message,
+            a_message_belongs_to_one_live_route,
+            a_claim_of_a_route_that_the_view_cannot_know_is_respected,
+            only_the_claimant_forgets_a_message,
+            a_removed_account_leaves_nothing_to_its_successor,
+            the_first_founder_founds_for_all,
+            a_cluster_without_identity_is_not_formed,
+            a_member_id_is_never_given_out_again,
+        }
+    };
+    ($store:expr; $($claim:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $claim() {
+                let (store, _lives_as_long) = $store;
+                $crate::accounts::contract::$claim(&store).await;
+            }
+        )*
+    };
+}
+pub(crate) use contract_tests;
+
+pub(crate) async fn keys_are_found_by_hash_until_the_account_is_removed(store: &dyn Accounts) {
+    let credentials = credentials("secret");
+
+    assert_eq!(store.add(name("juliet"), credentials.clone()).await, Ok(Added::Created));
+
+    for hash in Hash::ALL {
+        assert_eq!(store.credentials(name("juliet"), hash).await, Ok(credentials.of(hash).cloned()));
+        assert_eq!(store.credentials(name("romeo"), hash).await, Ok(None));
+    }
+    assert_eq!(store.remove(name("juliet")).await, Ok(Written::Done));
+    assert_eq!(store.remove(name("juliet")).await, Ok(Written::NoSuchAccount));
+    assert_eq!(store.credentials(name("juliet"), Hash::Sha1).await, Ok(None));
+    assert_eq!(store.exists(name("juliet")).await, Ok(false));
+}
+
+pub(crate) async fn an_account_that_exists_is_not_added_again(store: &dyn Accounts) {
+    let first = credentials("first");
+
+    assert_eq!(store.add(name("juliet"), first.clone()).await, Ok(Added::Created));
+    assert_eq!(store.add(name("juliet"), credentials("second")).await, Ok(Added::Exists));
+
+    assert_eq!(store.credentials(name("juliet"), Hash::Sha256).await, Ok(first.of(Hash::Sha256).cloned()));
+}
+
+pub(crate) async fn keys_are_changed_only_where_there_is_an_account(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let only_sha256: Credentials = credentials("second").of(Hash::Sha256).cloned().into_iter().collect();
+
+    assert_eq!(store.change_credentials(name("juliet"), only_sha256.clone()).await, Ok(Written::Done));
+    assert_eq!(store.change_credentials(name("romeo"), only_sha256.clone()).await, Ok(Written::NoSuchAccount));
+
+    let stored = store.credentials(name("juliet"), Hash::Sha256).await;
+    assert_eq!(stored, Ok(only_sha256.of(Hash::Sha256).cloned()));
+    assert_eq!(store.credentials(name("juliet"), Hash::Sha1).await, Ok(None));
+    assert_eq!(store.exists(name("romeo")).await, Ok(false));
+}
+
+pub(crate) async fn many_accounts_are_added_at_once_and_taken_names_are_told(store: &dyn Accounts) {
+    let account = |localpart, password| NewAccount { name: name(localpart), credentials: credentials(password) };
+    add(store, "juliet").await;
+    let batch = vec![account("juliet", "new"), account("romeo", "one"), account("romeo", "two")];
+
+    let kept = store.add_many(batch.clone(), Existing::Keep).await;
+    assert_eq!(kept, Ok(vec![Added::Exists, Added::Created, Added::Exists]));
+    let romeo = store.credentials(name("romeo"), Hash::Sha1).await;
+    assert_eq!(romeo, Ok(credentials("one").of(Hash::Sha1).cloned()));
+
+    let updated = store.add_many(batch, Existing::Update).await;
+    assert_eq!(updated, Ok(vec![Added::Updated; 3]));
+    let romeo = store.credentials(name("romeo"), Hash::Sha1).await;
+    assert_eq!(romeo, Ok(credentials("two").of(Hash::Sha1).cloned()));
+}
+
+pub(crate) async fn too_many_accounts_in_one_call_are_refused_whole(store: &dyn Accounts) {
+    let account = NewAccount { name: name("juliet"), credentials: Credentials::default() };
+
+    let refused = store.add_many(vec![account; ACCOUNTS_PER_CALL_MAX + 1], Existing::Keep).await;
+
+    assert!(matches!(refused, Err(StoreError::TooMuch(_))), "{refused:?}");
+    assert_eq!(store.exists(name("juliet")).await, Ok(false));
+}
+
+pub(crate) async fn names_are_listed_in_pages(store: &dyn Accounts) {
+    for localpart in ["romeo", "ähm", "juliet", "a"] {
+        add(store, localpart).await;
+    }
+
+    let first = store.list(None, 3).await.expect("available");
+    let second = store.list(first.last().cloned(), 3).await.expect("available");
+    let third = store.list(second.last().cloned(), 3).await.expect("available");
+
+    assert_eq!(first, [name("a"), name("juliet"), name("romeo")]);
+    assert_eq!(second, [name("ähm")]);
+    assert_eq!(third, []);
+}
+
+pub(crate) async fn a_roster_item_takes_the_place_of_the_same_contact(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let plain = RosterItem { name: None, groups: Vec::new(), subscription: Subscription::None, ..item("romeo@m.lit") };
+
+    for item in [plain, item("nurse@c.lit"), item("romeo@m.lit")] {
+        assert_eq!(store.set_roster_item(name("juliet"), item).await, Ok(RosterWrite::Done));
+    }
+    assert_eq!(store.roster(name("juliet")).await, Ok(vec![item("nurse@c.lit"), item("romeo@m.lit")]));
+    assert_eq!(store.set_roster_item(name("x"), item("romeo@m.lit")).await, Ok(RosterWrite::NoSuchAccount));
+
+    let contact = item("nurse@c.lit").jid;
+    assert_eq!(store.remove_roster_item(name("juliet"), contact.clone()).await, Ok(true));
+    assert_eq!(store.remove_roster_item(name("juliet"), contact).await, Ok(false));
+    assert_eq!(store.roster(name("juliet")).await, Ok(vec![item("romeo@m.lit")]));
+}
+
+pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let contact = |number| item(&format!("c{number}@example.org"));
+    let writes = (0..ROSTER_ITEMS_MAX).map(|number| store.set_roster_item(name("juliet"), contact(number)));
+    assert!(join_all(writes).await.iter().all(|written| *written == Ok(RosterWrite::Done)));
+
+    assert_eq!(store.set_roster_item(name("juliet"), contact(ROSTER_ITEMS_MAX)).await, Ok(RosterWrite::Full));
+    assert_eq!(store.set_roster_item(name("juliet"), contact(0)).await, Ok(RosterWrite::Done));
+    assert_eq!(store.roster(name("juliet")).await.map(|roster| roster.len()), Ok(ROSTER_ITEMS_MAX));
+}
+
+pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let messages = CLAIM_MESSAGES_MAX + 1;
+    for number in 0..messages {
+        assert_eq!(keep(store, &number.to_string()).await, Stored::Kept);
+    }
+
+    let first = claim(store, route(5), &[]).await;
+    let second = claim(store, route(5), &[]).await;
+    let third = claim(store, route(5), &[]).await;
+
+    assert_eq!((first.len(), second.len(), third.len()), (CLAIM_MESSAGES_MAX, 1, 0));
+    assert!(first.iter().chain(&second).map(|(_, id)| id.clone()).eq((0..messages).map(|number| number.to_string())));
+    assert!(first.iter().chain(&second).is_sorted_by(|(one, _), (next, _)| one < next));
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(messages));
+}
+
+pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let full = Stanza {
+        kind: Kind::Message(MessageType::Chat),
+        from: Some("romeo@m.lit/orchard \u{e4} b".parse().expect("a JID")),
+        to: Some("juliet@c.lit".parse().expect("a JID")),
+        id: Some("'\"\0".to_owned()),
+        language: Some("en".to_owned()),
+        payload: Bytes::from_static("<body>wherefore ärt thou</body>".as_bytes()),
+    };
+    let kind = |kind| Stanza { kind, from: None, to: None, id: None, language: None, payload: Bytes::new() };
+    let subscribe = kind(Kind::Presence(PresenceType::Subscribe));
+    let stanzas = [full, subscribe, kind(Kind::Iq(IqType::Set))];
+
+    for (at, stanza) in (7..).zip(&stanzas) {
+        let stored = store.store_offline(name("juliet"), stanza.clone(), UnixMillis(at), 9).await;
+        assert_eq!(stored, Ok(Stored::Kept));
+    }
+
+    let claimant = Claimant { route: route(1), live: Vec::new(), as_of: LogIndex(1) };
+    let claimed = store.claim(name("juliet"), claimant).await.expect("available");
+    assert!(claimed.iter().map(|message| &message.message).eq(&stanzas), "{claimed:?}");
+    assert!(claimed.iter().map(|message| message.at.0).eq(7..10));
+}
+
+pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    for expected in [Stored::Kept, Stored::Kept, Stored::Full] {
+        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2).await;
+        assert_eq!(stored, Ok(expected));
+    }
+    let unknown = store.store_offline(name("romeo"), message("x"), UnixMillis(0), 2).await;
+    assert_eq!(unknown, Ok(Stored::NoSuchAccount));
+
+    let claimed = claim(store, route(1), &[]).await;
+    store.forget(name("juliet"), vec![claimed[0].0, claimed[0].0], route(1)).await.expect("available");
+
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(1));
+    assert_eq!(store.offline_count(name("romeo")).await, Ok(0));
+    let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2).await;
+    assert_eq!(stored, Ok(Stored::Kept));
+}
+
+/// Two resources that log in at once must not both show the message; a resource that dies must not take it along.
+pub(crate) async fn a_message_belongs_to_one_live_route(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    keep(store, "hello").await;
+
+    assert_eq!(claim(store, route(3), &[route(3), route(4)]).await.len(), 1);
+    assert_eq!(claim(store, route(4), &[route(3), route(4)]).await.len(), 0);
+    assert_eq!(claim(store, route(4), &[route(4)]).await.len(), 1);
+}
+
+/// A node that lags knows only the routes of an older log, and must not take what a newer route was handed.
+pub(crate) async fn a_claim_of_a_route_that_the_view_cannot_know_is_respected(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    keep(store, "hello").await;
+    assert_eq!(claim(store, route(8), &[route(8)]).await.len(), 1);
+
+    let claimant = |as_of| Claimant { route: route(4), live: vec![route(4)], as_of: LogIndex(as_of) };
+
+    assert_eq!(store.claim(name("juliet"), claimant(7)).await.map(|claimed| claimed.len()), Ok(0));
+    assert_eq!(store.claim(name("juliet"), claimant(8)).await.map(|claimed| claimed.len()), Ok(1));
+}
+
+/// The route that lost its claim may still say that it delivered: the message is the new claimant's by then.
+pub(crate) async fn only_the_claimant_forgets_a_message(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    keep(store, "hello").await;
+    let key = claim(store, route(3), &[]).await[0].0;
+    claim(store, route(4), &[]).await;
+
+    store.forget(name("juliet"), vec![key], route(3)).await.expect("available");
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(1));
+    store.forget(name("juliet"), vec![key, key + 1], route(4)).await.expect("available");
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(0));
+    store.forget(name("nobody"), vec![key], route(4)).await.expect("available");
+}
+
+pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    keep(store, "hello").await;
+    store.set_roster_item(name("juliet"), item("romeo@m.lit")).await.expect("available");
+
+    store.remove(name("juliet")).await.expect("available");
+    store.add(name("juliet"), Credentials::default()).await.expect("available");
+
+    assert_eq!(store.roster(name("juliet")).await, Ok(Vec::new()));
+    assert_eq!(claim(store, route(1), &[]).await, []);
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(0));
+    assert_eq!(store.credentials(name("juliet"), Hash::Sha256).await, Ok(None));
+}
+
+/// Two nodes that start together and cannot see each other must not found two clusters.
+pub(crate) async fn the_first_founder_founds_for_all(store: &dyn Accounts) {
+    let candidate = |seed| Founding::draw(&mut StdRng::seed_from_u64(seed), MemberId(seed));
+
+    let first = store.identity(candidate(1)).await.expect("available");
+    let second = store.identity(candidate(2)).await.expect("available");
+    assert_eq!(first, candidate(1).into_identity());
+    assert_eq!(second, first);
+
+    store.set_formed().await.expect("available");
+    let third = store.identity(candidate(3)).await.expect("available");
+    assert!(third.formed);
+    assert_eq!((third.cluster_id, third.founder), (first.cluster_id, MemberId(1)));
+}
+
+pub(crate) async fn a_cluster_without_identity_is_not_formed(store: &dyn Accounts) {
+    let refused = store.set_formed().await;
+
+    assert!(matches!(refused, Err(StoreError::Unreadable(_))), "{refused:?}");
+}
+
+pub(crate) async fn a_member_id_is_never_given_out_again(store: &dyn Accounts) {
+    for expected in 1..4 {
+        assert_eq!(store.allocate_member("same name".to_owned()).await, Ok(MemberId(expected)));
+    }
+}
+
+/// A localpart.
+pub(crate) fn name(text: &str) -> NodePart {
+    text.parse().expect("a localpart")
+}
+
+/// The route that the entry `index` has bound.
+pub(crate) fn route(index: u64) -> RouteId {
+    RouteId { index: LogIndex(index), position: 0 }
+}
+
+/// Keys of a password, cheap ones.
+pub(crate) fn credentials(password: &str) -> Credentials {
+    let password = Password::new(password).expect("a password");
+    Hash::ALL.into_iter().map(|hash| ScramKeys::derive(hash, &password, vec![1, 2, 3], 2)).collect()
+}
+
+/// A message with this id.
+pub(crate) fn message(id: &str) -> Stanza {
+    Stanza {
+        kind: Kind::Message(MessageType::Chat),
+        from: None,
+        to: None,
+        id: Some(id.to_owned()),
+        language: None,
+        payload: Bytes::from_static(b"<body>x</body>"),
+    }
+}
+
+/// Adds an account.
+pub(crate) async fn add(store: &dyn Accounts, localpart: &str) {
+    assert_eq!(store.add(name(localpart), credentials("secret")).await, Ok(Added::Created));
+}
+
+/// Keeps a message for juliet.
+pub(crate) async fn keep(store: &dyn Accounts, id: &str) -> Stored {
+    store.store_offline(name("juliet"), message(id), UnixMillis(1), 1000).await.expect("available")
+}
+
+/// Claims messages of juliet for a route whose node knows all of them; answers keys and ids.
+pub(crate) async fn claim(store: &dyn Accounts, route: RouteId, live: &[RouteId]) -> Vec<(i64, String)> {
+    let claimant = Claimant { route, live: live.to_vec(), as_of: LogIndex(1000) };
+    let claimed = store.claim(name("juliet"), claimant).await.expect("available");
+    claimed.into_iter().map(|message| (message.key, message.message.id.expect("it was given one"))).collect()
+}
+
+fn item(jid: &str) -> RosterItem {
+    RosterItem {
+        jid: jid.parse().expect("a JID"),
+        name: Some("a name".to_owned()),
+        subscription: Subscription::To,
+        asked: true,
+        asking: true,
+        approved: false,
+        groups: vec!["Friends".to_owned(), "\"[".to_owned()],
+    }
+}

@@ -1,0 +1,92 @@
+//! The tables `accounts` and `scram_keys`.
+
+use cresset_core::jid::NodePart;
+use cresset_core::sasl::{Hash, ScramKeys};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::accounts::{Added, Credentials, Existing, NewAccount, StoreError, Written};
+
+/// The row of an account.
+pub(super) fn account_id(connection: &Connection, account: &NodePart) -> Result<Option<i64>, StoreError> {
+    let mut find = connection.prepare_cached("SELECT id FROM accounts WHERE name = ?1")?;
+    Ok(find.query_row([account.as_str()], |row| row.get(0)).optional()?)
+}
+
+pub(super) fn find(connection: &Connection, account: &NodePart, hash: Hash) -> Result<Option<ScramKeys>, StoreError> {
+    let mut find = connection.prepare_cached(
+        "SELECT iterations, salt, stored_key, server_key FROM scram_keys JOIN accounts ON account = id
+         WHERE accounts.name = ?1 AND hash = ?2",
+    )?;
+    let keys = find.query_row([account.as_str(), hash.name()], |row| {
+        Ok(ScramKeys {
+            hash,
+            iterations: row.get(0)?,
+            salt: row.get(1)?,
+            stored_key: row.get(2)?,
+            server_key: row.get(3)?,
+        })
+    });
+    Ok(keys.optional()?)
+}
+
+pub(super) fn add(connection: &Connection, account: &NewAccount, existing: Existing) -> Result<Added, StoreError> {
+    if let Some(id) = account_id(connection, &account.name)? {
+        return match existing {
+            Existing::Keep => Ok(Added::Exists),
+            Existing::Update => {
+                set_keys(connection, id, &account.credentials)?;
+                Ok(Added::Updated)
+            }
+        };
+    }
+    connection.prepare_cached("INSERT INTO accounts (name) VALUES (?1)")?.execute([account.name.as_str()])?;
+    set_keys(connection, connection.last_insert_rowid(), &account.credentials)?;
+    Ok(Added::Created)
+}
+
+pub(super) fn change(
+    connection: &Connection,
+    account: &NodePart,
+    credentials: &Credentials,
+) -> Result<Written, StoreError> {
+    let Some(id) = account_id(connection, account)? else { return Ok(Written::NoSuchAccount) };
+    set_keys(connection, id, credentials)?;
+    Ok(Written::Done)
+}
+
+pub(super) fn remove(connection: &Connection, account: &NodePart) -> Result<Written, StoreError> {
+    let mut remove = connection.prepare_cached("DELETE FROM accounts WHERE name = ?1")?;
+    match remove.execute([account.as_str()])? {
+        0 => Ok(Written::NoSuchAccount),
+        _ => Ok(Written::Done),
+    }
+}
+
+pub(super) fn list(connection: &Connection, after: Option<&NodePart>, max: usize) -> Result<Vec<NodePart>, StoreError> {
+    let mut list = connection.prepare_cached("SELECT name FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2")?;
+    // No name is empty, so all of them come after the empty one.
+    let after = after.map_or("", |name| name.as_str());
+    let names = list.query_map(params![after, to_sql(max)], |row| row.get::<_, String>(0))?;
+    names.map(|name| to_name(&name?)).collect()
+}
+
+fn set_keys(connection: &Connection, id: i64, credentials: &Credentials) -> Result<(), StoreError> {
+    connection.prepare_cached("DELETE FROM scram_keys WHERE account = ?1")?.execute([id])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO scram_keys (account, hash, iterations, salt, stored_key, server_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for keys in credentials.iter() {
+        insert.execute(params![id, keys.hash.name(), keys.iterations, keys.salt, keys.stored_key, keys.server_key])?;
+    }
+    Ok(())
+}
+
+fn to_name(text: &str) -> Result<NodePart, StoreError> {
+    text.parse().map_err(|error| StoreError::Unreadable(format!("the account name {text:?}: {error}")))
+}
+
+/// A count as SQLite takes it; one that is too great means the same as the greatest.
+pub(super) fn to_sql(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,45 @@
+//! The tables `identity` and `members`.
+
+use cresset_core::ids::MemberId;
+use rusqlite::{Connection, params};
+
+use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, StoreError};
+
+/// Writes the candidate if there is no identity yet; answers the one that there is.
+pub(super) fn found_or_find(connection: &Connection, candidate: &Founding) -> Result<Identity, StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO identity (only_row, cluster_id, join_secret, fake_salt_secret, founder, formed)
+             VALUES (1, ?1, ?2, ?3, ?4, FALSE)",
+        )?
+        .execute(params![
+            candidate.cluster_id.0,
+            candidate.join_secret.0,
+            candidate.fake_salt_secret.0,
+            candidate.founder.0.cast_signed()
+        ])?;
+    let mut find =
+        connection.prepare_cached("SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM identity")?;
+    Ok(find.query_row([], |row| {
+        Ok(Identity {
+            cluster_id: ClusterId(row.get(0)?),
+            join_secret: JoinSecret(row.get(1)?),
+            fake_salt_secret: FakeSaltSecret(row.get(2)?),
+            founder: MemberId(row.get::<_, i64>(3)?.cast_unsigned()),
+            formed: row.get(4)?,
+        })
+    })?)
+}
+
+pub(super) fn set_formed(connection: &Connection) -> Result<(), StoreError> {
+    match connection.prepare_cached("UPDATE identity SET formed = TRUE")?.execute([])? {
+        0 => Err(StoreError::Unreadable("there is no identity".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// `AUTOINCREMENT` never gives an id out again, not even that of a row which was removed.
+pub(super) fn allocate_member(connection: &Connection, name: &str) -> Result<MemberId, StoreError> {
+    connection.prepare_cached("INSERT INTO members (name) VALUES (?1)")?.execute([name])?;
+    Ok(MemberId(connection.last_insert_rowid().cast_unsigned()))
+}

@@ -1,0 +1,160 @@
+//! The table `messages`.
+//!
+//! A stanza is kept in columns and as the canonical XML of its payload rather than as bytes of the wire between
+//! nodes: it must be readable for every later version, and for an operator's query.
+
+use bytes::Bytes;
+use cresset_core::ids::{LogIndex, RouteId};
+use cresset_core::jid::{Jid, NodePart};
+use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use cresset_core::time::UnixMillis;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::credentials::{account_id, to_sql};
+use crate::accounts::{CLAIM_MESSAGES_MAX, Claimant, OfflineMessage, StoreError, Stored};
+
+/// How kinds are written.
+const KINDS: [(Kind, &str); 17] = [
+    (Kind::Message(MessageType::Normal), "message/normal"),
+    (Kind::Message(MessageType::Chat), "message/chat"),
+    (Kind::Message(MessageType::Groupchat), "message/groupchat"),
+    (Kind::Message(MessageType::Headline), "message/headline"),
+    (Kind::Message(MessageType::Error), "message/error"),
+    (Kind::Presence(PresenceType::Available), "presence/available"),
+    (Kind::Presence(PresenceType::Unavailable), "presence/unavailable"),
+    (Kind::Presence(PresenceType::Subscribe), "presence/subscribe"),
+    (Kind::Presence(PresenceType::Subscribed), "presence/subscribed"),
+    (Kind::Presence(PresenceType::Unsubscribe), "presence/unsubscribe"),
+    (Kind::Presence(PresenceType::Unsubscribed), "presence/unsubscribed"),
+    (Kind::Presence(PresenceType::Probe), "presence/probe"),
+    (Kind::Presence(PresenceType::Error), "presence/error"),
+    (Kind::Iq(IqType::Get), "iq/get"),
+    (Kind::Iq(IqType::Set), "iq/set"),
+    (Kind::Iq(IqType::Result), "iq/result"),
+    (Kind::Iq(IqType::Error), "iq/error"),
+];
+
+pub(super) fn store(
+    connection: &Connection,
+    account: &NodePart,
+    message: &Stanza,
+    at: UnixMillis,
+    max: usize,
+) -> Result<Stored, StoreError> {
+    let id: Option<i64> = connection
+        .prepare_cached("UPDATE accounts SET waiting = waiting + 1 WHERE name = ?1 AND waiting < ?2 RETURNING id")?
+        .query_row(params![account.as_str(), to_sql(max)], |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else {
+        return match account_id(connection, account)? {
+            Some(_) => Ok(Stored::Full),
+            None => Ok(Stored::NoSuchAccount),
+        };
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO messages (account, at, kind, sender, recipient, stanza_id, language, payload)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            id,
+            at.0.cast_signed(),
+            kind_text(message.kind),
+            message.from.as_ref().map(Jid::as_str),
+            message.to.as_ref().map(Jid::as_str),
+            message.id,
+            message.language,
+            &message.payload[..]
+        ])?;
+    Ok(Stored::Kept)
+}
+
+pub(super) fn claim(
+    connection: &Connection,
+    account: &NodePart,
+    claimant: &Claimant,
+) -> Result<Vec<OfflineMessage>, StoreError> {
+    let Some(id) = account_id(connection, account)? else { return Ok(Vec::new()) };
+    let mut find = connection.prepare_cached(
+        "SELECT key, holder_index, holder_position, at, kind, sender, recipient, stanza_id, language, payload
+         FROM messages WHERE account = ?1 ORDER BY key",
+    )?;
+    let mut take =
+        connection.prepare_cached("UPDATE messages SET holder_index = ?2, holder_position = ?3 WHERE key = ?1")?;
+    let mut claimed = Vec::new();
+    let mut rows = find.query([id])?;
+    while claimed.len() < CLAIM_MESSAGES_MAX
+        && let Some(row) = rows.next()?
+    {
+        if !holder(row)?.is_none_or(|holder| claimant.may_take_from(holder)) {
+            continue;
+        }
+        match read(row) {
+            Ok(message) => claimed.push(message),
+            // One unreadable message must not keep all the others from their recipient. It stays for the operator.
+            Err(error) => tracing::error!(%error, "an offline message is left out"),
+        }
+    }
+    for message in &claimed {
+        take.execute(params![message.key, claimant.route.index.0.cast_signed(), claimant.route.position])?;
+    }
+    Ok(claimed)
+}
+
+pub(super) fn forget(
+    connection: &Connection,
+    account: &NodePart,
+    keys: &[i64],
+    route: RouteId,
+) -> Result<(), StoreError> {
+    let Some(id) = account_id(connection, account)? else { return Ok(()) };
+    let mut delete = connection.prepare_cached(
+        "DELETE FROM messages WHERE key = ?1 AND account = ?2 AND holder_index = ?3 AND holder_position = ?4",
+    )?;
+    let mut gone = 0;
+    for key in keys {
+        gone += delete.execute(params![key, id, route.index.0.cast_signed(), route.position])?;
+    }
+    connection
+        .prepare_cached("UPDATE accounts SET waiting = waiting - ?2 WHERE id = ?1")?
+        .execute(params![id, to_sql(gone)])?;
+    Ok(())
+}
+
+pub(super) fn count(connection: &Connection, account: &NodePart) -> Result<usize, StoreError> {
+    let mut count = connection.prepare_cached("SELECT waiting FROM accounts WHERE name = ?1")?;
+    let waiting: Option<i64> = count.query_row([account.as_str()], |row| row.get(0)).optional()?;
+    usize::try_from(waiting.unwrap_or(0)).map_err(|_| StoreError::Unreadable("a negative count".to_owned()))
+}
+
+fn holder(row: &Row<'_>) -> Result<Option<RouteId>, StoreError> {
+    let Some(index) = row.get::<_, Option<i64>>(1)? else { return Ok(None) };
+    Ok(Some(RouteId { index: LogIndex(index.cast_unsigned()), position: row.get(2)? }))
+}
+
+fn read(row: &Row<'_>) -> Result<OfflineMessage, StoreError> {
+    let key: i64 = row.get(0)?;
+    let kind: String = row.get(4)?;
+    let unreadable = |what: &str| StoreError::Unreadable(format!("{what} of the message {key}"));
+    let jid = |text: Option<String>, what| match text {
+        Some(text) => text.parse::<Jid>().map(Some).map_err(|_| unreadable(what)),
+        None => Ok(None),
+    };
+    let message = Stanza {
+        kind: kind_of(&kind).ok_or_else(|| unreadable("the kind"))?,
+        from: jid(row.get(5)?, "the sender")?,
+        to: jid(row.get(6)?, "the recipient")?,
+        id: row.get(7)?,
+        language: row.get(8)?,
+        payload: Bytes::from(row.get::<_, Vec<u8>>(9)?),
+    };
+    Ok(OfflineMessage { key, message, at: UnixMillis(row.get::<_, i64>(3)?.cast_unsigned()) })
+}
+
+fn kind_text(kind: Kind) -> &'static str {
+    KINDS.iter().find(|(one, _)| *one == kind).expect("every kind is in the table").1
+}
+
+fn kind_of(text: &str) -> Option<Kind> {
+    KINDS.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind)
+}

@@ -1,0 +1,213 @@
+//! The tables, and how a file comes to have them.
+//!
+//! A file says by its `application_id` that it is an account store and by its `user_version` how many of
+//! [`MIGRATIONS`] it has been through. All that are missing are made in one transaction. A file that has been
+//! through more than this program knows is refused, because what is new in it would be ignored or destroyed.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::BUSY_TIME_MAX;
+
+/// `CRSS`: marks a file as an account store of ours.
+const APPLICATION_ID: i32 = 0x4352_5353;
+
+/// Statements that stay prepared on each connection: more than there are.
+const STATEMENTS_MAX: usize = 64;
+
+/// How often, and at which distance, the switch to the write-ahead log is tried while another process makes it:
+/// SQLite does not wait for the lock there.
+const SWITCH_TRIES_MAX: u32 = 100;
+const SWITCH_PAUSE: Duration = Duration::from_millis(20);
+
+/// Each brings the tables from one version to the next. They are never changed, only added to.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        -- How many rows of `messages` it has; kept so that a full store is seen without counting.
+        waiting INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+
+    CREATE TABLE scram_keys (
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        hash TEXT NOT NULL,
+        iterations INTEGER NOT NULL,
+        salt BLOB NOT NULL,
+        stored_key BLOB NOT NULL,
+        server_key BLOB NOT NULL,
+        PRIMARY KEY (account, hash)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE roster (
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        contact TEXT NOT NULL,
+        name TEXT,
+        subscription TEXT NOT NULL,
+        asked INTEGER NOT NULL,
+        asking INTEGER NOT NULL,
+        approved INTEGER NOT NULL,
+        -- A JSON array.
+        groups TEXT NOT NULL,
+        PRIMARY KEY (account, contact)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE messages (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        account INTEGER NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        sender TEXT,
+        recipient TEXT,
+        stanza_id TEXT,
+        language TEXT,
+        payload BLOB NOT NULL,
+        -- The route that has claimed it.
+        holder_index INTEGER,
+        holder_position INTEGER
+    ) STRICT;
+    CREATE INDEX messages_of_account ON messages (account, key);
+
+    CREATE TABLE members (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE identity (
+        only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+        cluster_id BLOB NOT NULL,
+        join_secret BLOB NOT NULL,
+        fake_salt_secret BLOB NOT NULL,
+        founder INTEGER NOT NULL,
+        formed INTEGER NOT NULL
+    ) STRICT;
+"];
+
+/// Why an account store could not be opened; meant for the operator.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is none of ours.
+    #[error("{} is not an account store of Cresset", path.display())]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A later program has written it.
+    #[error(
+        "{} was written by a newer version of Cresset (its tables have version {found}, this program knows {known}): \
+         update this node first",
+        path.display()
+    )]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// It cannot be opened, read or written.
+    #[error("cannot open the account store {}: {reason}", path.display())]
+    Failed {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// Opens or creates the file and brings its tables up to date.
+pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
+    create_private(path).map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| refusal(path, &error))?;
+    prepare_for_writing(&connection).map_err(|error| refusal(path, &error))?;
+    migrate(&connection, path, &MIGRATIONS)?;
+    Ok(connection)
+}
+
+/// Opens the file, which is there and up to date, for a reader.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
+    let open = || -> rusqlite::Result<Connection> {
+        // Readers of a write-ahead log write to the index of that log, so a read-only file would not do.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIME_MAX)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    };
+    open().map_err(|error| refusal(path, &error))
+}
+
+/// Creates the file for its owner alone, if it is not there. SQLite gives the files beside it the same rights.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+}
+
+fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIME_MAX)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+fn refusal(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign { path },
+        Some(_) | None => OpenError::Failed { path, reason: error.to_string() },
+    }
+}
+
+/// Makes the migrations that the file has not been through.
+fn migrate(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<(), OpenError> {
+    let refuse = |error: rusqlite::Error| refusal(path, &error);
+    // The transaction comes first: two processes may find a new file at the same time.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(refuse)?;
+    let application: i32 = number(connection, "application_id").map_err(refuse)?;
+    let found: i64 = number(connection, "user_version").map_err(refuse)?;
+    let known = i64::try_from(migrations.len()).expect("there are few migrations");
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(refuse)?;
+    let is_new = application == 0 && found == 0 && tables == 0;
+    if !is_new && application != APPLICATION_ID {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    let done = usize::try_from(found).map_err(|_| OpenError::Foreign { path: path.to_owned() })?;
+    for migration in &migrations[done..] {
+        connection.execute_batch(migration).map_err(refuse)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(refuse)?;
+    connection.pragma_update(None, "user_version", known).map_err(refuse)?;
+    transaction.commit().map_err(refuse)?;
+    switch_to_write_ahead_log(connection).map_err(refuse)
+}
+
+fn number<T: rusqlite::types::FromSql>(connection: &Connection, pragma: &str) -> rusqlite::Result<T> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0))
+}
+
+fn switch_to_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mut tries = 1;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < SWITCH_TRIES_MAX => {
+                tries += 1;
+                thread::sleep(SWITCH_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Which files are opened and which are refused.
+
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_and_left_alone() {
+    let (path, _directory) = place();
+    let connection = open_for_writing(&path).expect("created");
+    connection.pragma_update(None, "user_version", 7).expect("written");
+
+    let refused = open_for_writing(&path).expect_err("newer");
+
+    assert_eq!(refused, OpenError::Newer { path: path.clone(), found: 7, known: 1 });
+    assert!(refused.to_string().contains("update this node first"), "{refused}");
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(7));
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    let (path, _directory) = place();
+    let foreign = Connection::open(&path).expect("created");
+    foreign.execute_batch("CREATE TABLE theirs (x)").expect("written");
+
+    let refused = open_for_writing(&path).expect_err("foreign");
+
+    assert_eq!(refused, OpenError::Foreign { path: path.clone() });
+    let tables: i64 = foreign.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect("counted");
+    assert_eq!(tables, 1);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let (path, _directory) = place();
+    let text = "name,password\n".repeat(100);
+    std::fs::write(&path, &text).expect("written");
+
+    assert_eq!(open_for_writing(&path).expect_err("foreign"), OpenError::Foreign { path: path.clone() });
+    assert_eq!(std::fs::read_to_string(&path).expect("read"), text);
+}
+
+#[test]
+fn a_place_that_is_not_there_is_told() {
+    let (path, _directory) = place();
+    let refused = open_for_writing(&path.join("deeper")).expect_err("no such place");
+
+    assert!(matches!(&refused, OpenError::Failed { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("deeper"), "{refused}");
+}
+
+#[test]
+fn an_older_file_is_brought_up_to_date_and_keeps_what_it_holds() {
+    let (path, _directory) = place();
+    let connection = open_for_writing(&path).expect("created");
+    connection.execute("INSERT INTO accounts (name) VALUES ('juliet')", []).expect("inserted");
+
+    let next = [MIGRATIONS[0], "ALTER TABLE accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0"];
+    migrate(&connection, &path, &next).expect("migrated");
+    migrate(&connection, &path, &next).expect("nothing to do");
+
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(2));
+    let disabled: i64 =
+        connection.query_row("SELECT disabled FROM accounts", [], |row| row.get(0)).expect("still there");
+    assert_eq!(disabled, 0);
+}
+
+/// A migration that fails half way must not leave half of its tables behind.
+#[test]
+fn a_migration_that_fails_changes_nothing() {
+    let (path, _directory) = place();
+    let connection = open_for_writing(&path).expect("created");
+
+    let broken = [MIGRATIONS[0], "CREATE TABLE half (x); CREATE TABLE accounts (y)"];
+    migrate(&connection, &path, &broken).expect_err("the table is there already");
+
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(1));
+    connection.prepare("SELECT * FROM half").expect_err("rolled back");
+}
+
+#[test]
+fn the_file_is_its_owners_alone() {
+    let (path, _directory) = place();
+    let _connection = open_for_writing(&path).expect("created");
+
+    let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+fn place() -> (PathBuf, TempDir) {
+    let directory = TempDir::new().expect("a directory");
+    (directory.path().join("accounts.sqlite"), directory)
+}

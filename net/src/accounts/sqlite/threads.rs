@@ -1,0 +1,181 @@
+//! The threads that speak to SQLite, and the queues before them.
+//!
+//! A job is run again if its transaction failed because of another job: so a job is a function that may be called
+//! more than once, and nothing of what it did stays when its transaction is rolled back.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::accounts::{StoreError, StoreFuture};
+
+/// Jobs that wait for the writer, and as many for the readers. Beyond it the caller waits for room.
+const JOBS_WAITING_MAX: usize = 1024;
+
+/// Jobs that share one commit. A bound on what is lost in one failure and on how long the first one waits.
+const JOBS_PER_COMMIT_MAX: usize = 512;
+
+/// How long a caller waits for room in a queue. Beyond it: [`StoreError::Busy`].
+const ROOM_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a caller waits for an answer: longer than a commit waits for other processes, so that only a disk that
+/// hangs is meant. Beyond it: [`StoreError::Unavailable`].
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// The queues to the threads, which end when it is dropped.
+pub(super) struct Threads {
+    writes: mpsc::Sender<Box<dyn Job>>,
+    reads: mpsc::Sender<Box<dyn Job>>,
+}
+
+impl Threads {
+    /// Starts one thread for each connection.
+    pub(super) fn start<const N: usize>(writer: Connection, readers: [Connection; N]) -> io::Result<Threads> {
+        let (writes, written) = mpsc::channel(JOBS_WAITING_MAX);
+        let (reads, read) = mpsc::channel(JOBS_WAITING_MAX);
+        thread::Builder::new().name("accounts-write".to_owned()).spawn(move || write_all(&writer, written))?;
+        let read = Arc::new(Mutex::new(read));
+        for reader in readers {
+            let read = Arc::clone(&read);
+            thread::Builder::new().name("accounts-read".to_owned()).spawn(move || read_all(&reader, &read))?;
+        }
+        Ok(Threads { writes, reads })
+    }
+
+    /// Runs `work` in a transaction and answers when that is on the disk.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(ask(&self.writes, work))
+    }
+
+    /// Runs `work`, which changes nothing, beside the writer.
+    pub(super) fn read<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        Box::pin(ask(&self.reads, work))
+    }
+}
+
+async fn ask<T: Send + 'static>(
+    queue: &mpsc::Sender<Box<dyn Job>>,
+    work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (asker, answer) = oneshot::channel();
+    let job = Box::new(Work { work, result: None, asker });
+    match timeout(ROOM_TIME_MAX, queue.send(job)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return Err(thread_ended()),
+        Err(_) => return Err(StoreError::Busy),
+    }
+    match timeout(ANSWER_TIME_MAX, answer).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(thread_ended()),
+        Err(_) => Err(StoreError::Unavailable("it does not answer".to_owned())),
+    }
+}
+
+fn thread_ended() -> StoreError {
+    StoreError::Unavailable("its thread has ended".to_owned())
+}
+
+/// Something to do on a connection, with somebody who waits for it.
+trait Job: Send {
+    /// Whether somebody still waits for the answer.
+    fn is_wanted(&self) -> bool;
+
+    /// Does it, in a transaction of the caller's, and keeps the result.
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
+
+    /// Answers with the result that was kept, or with the reason why it does not count.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Work<F, T> {
+    work: F,
+    result: Option<T>,
+    asker: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Work<F, T>
+where
+    F: Fn(&Connection) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn is_wanted(&self) -> bool {
+        !self.asker.is_closed()
+    }
+
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.result = Some((self.work)(connection)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Work { work: _, result, asker } = *self;
+        let result = outcome.map(|()| result.expect("a job that succeeded has kept its result"));
+        // Who does not wait any more does not need the answer.
+        let _ = asker.send(result);
+    }
+}
+
+fn write_all(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < JOBS_PER_COMMIT_MAX
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+        batch.retain(|job| job.is_wanted());
+        if !batch.is_empty() {
+            commit(connection, batch);
+        }
+    }
+}
+
+fn read_all(connection: &Connection, jobs: &Mutex<mpsc::Receiver<Box<dyn Job>>>) {
+    loop {
+        // Whoever waits for a job holds the lock; the others wait for the lock.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(mut job) = job else { return };
+        if job.is_wanted() {
+            let outcome = job.run(connection);
+            job.answer(outcome);
+        }
+    }
+}
+
+enum Failure {
+    /// One of the jobs failed; the others might succeed without it.
+    Job(StoreError),
+    /// The transaction could not be begun or committed.
+    Transaction(StoreError),
+}
+
+fn commit(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) {
+    match in_transaction(connection, &mut jobs) {
+        Ok(()) => jobs.into_iter().for_each(|job| job.answer(Ok(()))),
+        Err(Failure::Job(_)) if jobs.len() > 1 => jobs.into_iter().for_each(|job| commit(connection, vec![job])),
+        Err(Failure::Job(error) | Failure::Transaction(error)) => {
+            jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
+        }
+    }
+}
+
+fn in_transaction(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    // Rolls back when it is dropped without having been committed.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+        .map_err(|error| Failure::Transaction(error.into()))?;
+    for job in jobs {
+        job.run(connection).map_err(Failure::Job)?;
+    }
+    transaction.commit().map_err(|error| Failure::Transaction(error.into()))
+}
