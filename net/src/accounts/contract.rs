@@ -7,6 +7,7 @@ use cresset_core::ids::{LogIndex, MemberId, RouteId};
 use cresset_core::jid::NodePart;
 use cresset_core::limits::ROSTER_ITEMS_MAX;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
+use cresset_core::session::{RosterItem, Subscription};
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use cresset_core::time::UnixMillis;
 use futures_util::future::join_all;
@@ -15,7 +16,7 @@ use rand::rngs::StdRng;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, NewAccount,
-    RosterItem, RosterWrite, StoreError, Stored, Subscription, Written,
+    RosterWrite, StoreError, Stored, Written,
 };
 
 /// Makes one test of each claim of the contract. `$store` makes an empty store and whatever must live as long as it.
@@ -28,7 +29,8 @@ macro_rules! contract_tests {
             many_accounts_are_added_at_once_and_taken_names_are_told,
             too_many_accounts_in_one_call_are_refused_whole,
             names_are_listed_in_pages,
-            a_roster_item_takes_the_place_of_the_same_contact,
+            a_contact_is_put_in_changed_and_taken_out,
+            a_name_and_a_subscription_change_independently,
             a_full_roster_takes_no_further_contact,
             messages_come_oldest_first_in_bounded_batches,
             a_stanza_comes_out_as_it_went_in,
@@ -130,30 +132,51 @@ pub(crate) async fn names_are_listed_in_pages(store: &dyn Accounts) {
     assert_eq!(third, []);
 }
 
-pub(crate) async fn a_roster_item_takes_the_place_of_the_same_contact(store: &dyn Accounts) {
+pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Accounts) {
     add(store, "juliet").await;
-    let plain = RosterItem { name: None, groups: Vec::new(), subscription: Subscription::None, ..item("romeo@m.lit") };
-
-    for item in [plain, item("nurse@c.lit"), item("romeo@m.lit")] {
-        assert_eq!(store.set_roster_item(name("juliet"), item).await, Ok(RosterWrite::Done));
+    let (romeo, nurse) = (item("romeo@m.lit"), item("nurse@c.lit"));
+    for item in [&romeo, &nurse] {
+        assert_eq!(set(store, "juliet", item).await, RosterWrite::Done(item.clone()));
     }
-    assert_eq!(store.roster(name("juliet")).await, Ok(vec![item("nurse@c.lit"), item("romeo@m.lit")]));
-    assert_eq!(store.set_roster_item(name("x"), item("romeo@m.lit")).await, Ok(RosterWrite::NoSuchAccount));
+    assert_eq!(store.roster(name("juliet")).await, Ok(vec![nurse.clone(), romeo]));
 
-    let contact = item("nurse@c.lit").jid;
-    assert_eq!(store.remove_roster_item(name("juliet"), contact.clone()).await, Ok(true));
-    assert_eq!(store.remove_roster_item(name("juliet"), contact).await, Ok(false));
-    assert_eq!(store.roster(name("juliet")).await, Ok(vec![item("romeo@m.lit")]));
+    let renamed = RosterItem { name: None, groups: Vec::new(), ..item("romeo@m.lit") };
+    assert_eq!(set(store, "juliet", &renamed).await, RosterWrite::Done(renamed.clone()));
+    assert_eq!(set(store, "nobody", &renamed).await, RosterWrite::NoSuchAccount);
+
+    assert_eq!(store.remove_contact(name("juliet"), nurse.jid.clone()).await, Ok(true));
+    assert_eq!(store.remove_contact(name("juliet"), nurse.jid).await, Ok(false));
+    assert_eq!(store.roster(name("juliet")).await, Ok(vec![renamed]));
+    assert_eq!(store.roster(name("nobody")).await, Ok(Vec::new()));
+}
+
+/// One resource renames a contact while another one's subscription to it is granted: neither undoes the other.
+pub(crate) async fn a_name_and_a_subscription_change_independently(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let romeo = item("romeo@m.lit");
+    let subscribe =
+        |subscription, asked| store.set_subscription(name("juliet"), item("romeo@m.lit").jid, subscription, asked);
+    let nameless = RosterItem { name: None, groups: Vec::new(), asked: true, ..romeo.clone() };
+
+    assert_eq!(subscribe(Subscription::None, true).await, Ok(RosterWrite::Done(nameless)));
+    let named = RosterItem { asked: true, ..romeo.clone() };
+    assert_eq!(set(store, "juliet", &romeo).await, RosterWrite::Done(named));
+
+    for subscription in [Subscription::To, Subscription::From, Subscription::Both] {
+        let granted = RosterItem { subscription, ..romeo.clone() };
+        assert_eq!(subscribe(subscription, false).await, Ok(RosterWrite::Done(granted.clone())));
+        assert_eq!(store.roster(name("juliet")).await, Ok(vec![granted]));
+    }
 }
 
 pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Accounts) {
     add(store, "juliet").await;
     let contact = |number| item(&format!("c{number}@example.org"));
-    let writes = (0..ROSTER_ITEMS_MAX).map(|number| store.set_roster_item(name("juliet"), contact(number)));
-    assert!(join_all(writes).await.iter().all(|written| *written == Ok(RosterWrite::Done)));
+    let writes = (0..ROSTER_ITEMS_MAX).map(async |number| set(store, "juliet", &contact(number)).await);
+    assert!(join_all(writes).await.iter().all(|written| matches!(written, RosterWrite::Done(_))));
 
-    assert_eq!(store.set_roster_item(name("juliet"), contact(ROSTER_ITEMS_MAX)).await, Ok(RosterWrite::Full));
-    assert_eq!(store.set_roster_item(name("juliet"), contact(0)).await, Ok(RosterWrite::Done));
+    assert_eq!(set(store, "juliet", &contact(ROSTER_ITEMS_MAX)).await, RosterWrite::Full);
+    assert_eq!(set(store, "juliet", &contact(0)).await, RosterWrite::Done(contact(0)));
     assert_eq!(store.roster(name("juliet")).await.map(|roster| roster.len()), Ok(ROSTER_ITEMS_MAX));
 }
 
@@ -256,7 +279,7 @@ pub(crate) async fn only_the_claimant_forgets_a_message(store: &dyn Accounts) {
 pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dyn Accounts) {
     add(store, "juliet").await;
     keep(store, "hello").await;
-    store.set_roster_item(name("juliet"), item("romeo@m.lit")).await.expect("available");
+    set(store, "juliet", &item("romeo@m.lit")).await;
 
     store.remove(name("juliet")).await.expect("available");
     store.add(name("juliet"), Credentials::default()).await.expect("available");
@@ -339,14 +362,17 @@ pub(crate) async fn claim(store: &dyn Accounts, route: RouteId, live: &[RouteId]
     claimed.into_iter().map(|message| (message.key, message.message.id.expect("it was given one"))).collect()
 }
 
+async fn set(store: &dyn Accounts, account: &str, item: &RosterItem) -> RosterWrite {
+    let RosterItem { jid, name: called, groups, .. } = item.clone();
+    store.set_contact(name(account), jid, called, groups).await.expect("available")
+}
+
 fn item(jid: &str) -> RosterItem {
     RosterItem {
         jid: jid.parse().expect("a JID"),
         name: Some("a name".to_owned()),
-        subscription: Subscription::To,
-        asked: true,
-        asking: true,
-        approved: false,
+        subscription: Subscription::None,
+        asked: false,
         groups: vec!["Friends".to_owned(), "\"[".to_owned()],
     }
 }

@@ -10,12 +10,13 @@ use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
 use cresset_core::sasl::{Hash, ScramKeys};
+use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, Identity,
-    NewAccount, OfflineMessage, RosterItem, RosterWrite, StoreError, StoreFuture, Stored, Written,
+    NewAccount, RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -94,6 +95,28 @@ impl Tables {
             }
         }
     }
+
+    /// Changes an item, or one that is put in for it.
+    fn change_item(
+        &mut self,
+        account: &NodePart,
+        contact: BareJid,
+        change: impl FnOnce(&mut RosterItem),
+    ) -> RosterWrite {
+        let Some(found) = self.accounts.get_mut(account) else { return RosterWrite::NoSuchAccount };
+        if found.roster.len() >= ROSTER_ITEMS_MAX && !found.roster.contains_key(&contact) {
+            return RosterWrite::Full;
+        }
+        let item = found.roster.entry(contact.clone()).or_insert_with(|| RosterItem {
+            jid: contact,
+            name: None,
+            subscription: Subscription::None,
+            asked: false,
+            groups: Vec::new(),
+        });
+        change(item);
+        RosterWrite::Done(item.clone())
+    }
 }
 
 impl Account {
@@ -164,18 +187,37 @@ impl Accounts for MemoryAccounts {
         })
     }
 
-    fn set_roster_item(&self, account: NodePart, item: RosterItem) -> StoreFuture<'_, RosterWrite> {
+    fn set_contact(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+    ) -> StoreFuture<'_, RosterWrite> {
         self.with(move |tables| {
-            let Some(found) = tables.accounts.get_mut(&account) else { return Ok(RosterWrite::NoSuchAccount) };
-            if found.roster.len() >= ROSTER_ITEMS_MAX && !found.roster.contains_key(&item.jid) {
-                return Ok(RosterWrite::Full);
-            }
-            found.roster.insert(item.jid.clone(), item);
-            Ok(RosterWrite::Done)
+            Ok(tables.change_item(&account, contact, |item| {
+                item.name = name;
+                item.groups = groups;
+            }))
         })
     }
 
-    fn remove_roster_item(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
+    fn set_subscription(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        subscription: Subscription,
+        asked: bool,
+    ) -> StoreFuture<'_, RosterWrite> {
+        self.with(move |tables| {
+            Ok(tables.change_item(&account, contact, |item| {
+                item.subscription = subscription;
+                item.asked = asked;
+            }))
+        })
+    }
+
+    fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
         self.with(move |tables| {
             let found = tables.accounts.get_mut(&account);
             Ok(found.is_some_and(|found| found.roster.remove(&contact).is_some()))

@@ -18,21 +18,20 @@
 mod contract;
 pub mod memory;
 mod model;
-mod roster;
 pub mod sqlite;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::sasl::{Hash, ScramKeys};
+use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
 
 pub use model::{
     Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, NewAccount,
-    OfflineMessage, RosterWrite, Stored, Written,
+    RosterWrite, Stored, Written,
 };
-pub use roster::{RosterItem, Subscription};
 
 /// What every method answers.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -92,12 +91,30 @@ pub trait Accounts: Send + Sync + 'static {
     /// An account's roster, ordered by JID; empty if there is no such account.
     fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>>;
 
-    /// Puts an item into a roster, in place of the one with the same JID. At most
+    /// Puts a contact into a roster, or changes what the user calls it and its groups, whatever the state of the
+    /// subscriptions is meanwhile; answers the item that results. At most
     /// [`ROSTER_ITEMS_MAX`](cresset_core::limits::ROSTER_ITEMS_MAX) items fit.
-    fn set_roster_item(&self, account: NodePart, item: RosterItem) -> StoreFuture<'_, RosterWrite>;
+    fn set_contact(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+    ) -> StoreFuture<'_, RosterWrite>;
+
+    /// Changes the state of the subscriptions between an account and a contact, whatever the contact is called
+    /// meanwhile; answers the item that results. `asked` says whether the user waits for the contact's answer. The
+    /// same bound as for [`Accounts::set_contact`].
+    fn set_subscription(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        subscription: Subscription,
+        asked: bool,
+    ) -> StoreFuture<'_, RosterWrite>;
 
     /// Takes an item out of a roster; answers whether it was there.
-    fn remove_roster_item(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool>;
+    fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool>;
 
     /// Keeps a message for an account, which then has at most `max` of them.
     fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored>;

@@ -6,8 +6,7 @@ use std::fmt;
 use cresset_core::ids::{LogIndex, MemberId, RouteId};
 use cresset_core::jid::NodePart;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
-use cresset_core::stanza::Stanza;
-use cresset_core::time::UnixMillis;
+use cresset_core::session::RosterItem;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -77,11 +76,11 @@ pub enum Written {
     NoSuchAccount,
 }
 
-/// What became of a roster item.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What became of a contact that was to be put into a roster.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RosterWrite {
-    /// It is in the roster.
-    Done,
+    /// It is there, like this.
+    Done(RosterItem),
     /// The roster has as many items as it may have.
     Full,
     /// There is no such account.
@@ -97,17 +96,6 @@ pub enum Stored {
     Full,
     /// There is no such account.
     NoSuchAccount,
-}
-
-/// A message that waited, with the key under which it waits until it is forgotten.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OfflineMessage {
-    /// Greater for a message that was stored later.
-    pub key: i64,
-    /// The message as it was stored.
-    pub message: Stanza,
-    /// When it was stored, for the delay stamp (XEP-0203).
-    pub at: UnixMillis,
 }
 
 /// A route that asks for its account's messages, with what its node knows of the account's routes.

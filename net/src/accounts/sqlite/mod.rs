@@ -30,13 +30,14 @@ use std::time::Duration;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::sasl::{Hash, ScramKeys};
+use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rusqlite::ErrorCode;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
-    OfflineMessage, RosterItem, RosterWrite, StoreError, StoreFuture, Stored, Written,
+    RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 use threads::Threads;
 
@@ -105,11 +106,29 @@ impl Accounts for SqliteAccounts {
         self.threads.read(move |connection| roster::load(connection, &account))
     }
 
-    fn set_roster_item(&self, account: NodePart, item: RosterItem) -> StoreFuture<'_, RosterWrite> {
-        self.threads.write(move |connection| roster::set(connection, &account, &item))
+    fn set_contact(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+    ) -> StoreFuture<'_, RosterWrite> {
+        self.threads
+            .write(move |connection| roster::set_contact(connection, &account, &contact, name.as_deref(), &groups))
     }
 
-    fn remove_roster_item(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
+    fn set_subscription(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        subscription: Subscription,
+        asked: bool,
+    ) -> StoreFuture<'_, RosterWrite> {
+        self.threads
+            .write(move |connection| roster::set_subscription(connection, &account, &contact, subscription, asked))
+    }
+
+    fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
         self.threads.write(move |connection| roster::remove(connection, &account, &contact))
     }
 

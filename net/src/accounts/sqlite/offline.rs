@@ -6,12 +6,13 @@
 use bytes::Bytes;
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::{Jid, NodePart};
+use cresset_core::session::OfflineMessage;
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use cresset_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::credentials::{account_id, to_sql};
-use crate::accounts::{CLAIM_MESSAGES_MAX, Claimant, OfflineMessage, StoreError, Stored};
+use crate::accounts::{CLAIM_MESSAGES_MAX, Claimant, StoreError, Stored};
 
 /// How kinds are written.
 const KINDS: [(Kind, &str); 17] = [

@@ -2,22 +2,18 @@
 
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
-use rusqlite::{Connection, Row, params};
+use cresset_core::session::{RosterItem, Subscription};
+use rusqlite::{Connection, Row, Rows, params};
 
 use super::credentials::{account_id, to_sql};
-use crate::accounts::{RosterItem, RosterWrite, StoreError, Subscription};
+use crate::accounts::{RosterWrite, StoreError};
 
-/// How subscriptions are written: as in `jabber:iq:roster`.
-const SUBSCRIPTIONS: [(Subscription, &str); 4] = [
-    (Subscription::None, "none"),
-    (Subscription::To, "to"),
-    (Subscription::From, "from"),
-    (Subscription::Both, "both"),
-];
+/// All there are.
+const SUBSCRIPTIONS: [Subscription; 4] = [Subscription::None, Subscription::To, Subscription::From, Subscription::Both];
 
 pub(super) fn load(connection: &Connection, account: &NodePart) -> Result<Vec<RosterItem>, StoreError> {
     let mut find = connection.prepare_cached(
-        "SELECT contact, roster.name, subscription, asked, asking, approved, groups
+        "SELECT contact, roster.name, subscription, asked, groups
          FROM roster JOIN accounts ON account = id WHERE accounts.name = ?1",
     )?;
     let mut rows = find.query([account.as_str()])?;
@@ -29,31 +25,41 @@ pub(super) fn load(connection: &Connection, account: &NodePart) -> Result<Vec<Ro
     Ok(items)
 }
 
-pub(super) fn set(connection: &Connection, account: &NodePart, item: &RosterItem) -> Result<RosterWrite, StoreError> {
-    let Some(id) = account_id(connection, account)? else { return Ok(RosterWrite::NoSuchAccount) };
-    let others: i64 = connection
-        .prepare_cached("SELECT count(*) FROM roster WHERE account = ?1 AND contact <> ?2")?
-        .query_row(params![id, item.jid.as_str()], |row| row.get(0))?;
-    if others >= to_sql(ROSTER_ITEMS_MAX) {
-        return Ok(RosterWrite::Full);
-    }
-    let groups = serde_json::to_string(&item.groups).expect("a list of strings can be written as JSON");
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO roster (account, contact, name, subscription, asked, asking, approved, groups)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            id,
-            item.jid.as_str(),
-            item.name,
-            subscription_text(item.subscription),
-            item.asked,
-            item.asking,
-            item.approved,
-            groups
-        ])?;
-    Ok(RosterWrite::Done)
+pub(super) fn set_contact(
+    connection: &Connection,
+    account: &NodePart,
+    contact: &BareJid,
+    name: Option<&str>,
+    groups: &[String],
+) -> Result<RosterWrite, StoreError> {
+    let groups = serde_json::to_string(groups).expect("a list of strings can be written as JSON");
+    write(connection, account, contact, |id| {
+        let mut write = connection.prepare_cached(
+            "INSERT INTO roster (account, contact, name, subscription, asked, groups)
+             VALUES (?1, ?2, ?3, 'none', FALSE, ?4)
+             ON CONFLICT DO UPDATE SET name = ?3, groups = ?4
+             RETURNING contact, name, subscription, asked, groups",
+        )?;
+        first(write.query(params![id, contact.as_str(), name, groups])?)
+    })
+}
+
+pub(super) fn set_subscription(
+    connection: &Connection,
+    account: &NodePart,
+    contact: &BareJid,
+    subscription: Subscription,
+    asked: bool,
+) -> Result<RosterWrite, StoreError> {
+    write(connection, account, contact, |id| {
+        let mut write = connection.prepare_cached(
+            "INSERT INTO roster (account, contact, name, subscription, asked, groups)
+             VALUES (?1, ?2, NULL, ?3, ?4, '[]')
+             ON CONFLICT DO UPDATE SET subscription = ?3, asked = ?4
+             RETURNING contact, name, subscription, asked, groups",
+        )?;
+        first(write.query(params![id, contact.as_str(), subscription.name(), asked])?)
+    })
 }
 
 pub(super) fn remove(connection: &Connection, account: &NodePart, contact: &BareJid) -> Result<bool, StoreError> {
@@ -63,27 +69,42 @@ pub(super) fn remove(connection: &Connection, account: &NodePart, contact: &Bare
     Ok(remove.execute([account.as_str(), contact.as_str()])? > 0)
 }
 
+/// Writes one item if there is an account and room for it.
+fn write(
+    connection: &Connection,
+    account: &NodePart,
+    contact: &BareJid,
+    write: impl FnOnce(i64) -> Result<RosterItem, StoreError>,
+) -> Result<RosterWrite, StoreError> {
+    let Some(id) = account_id(connection, account)? else { return Ok(RosterWrite::NoSuchAccount) };
+    let others: i64 = connection
+        .prepare_cached("SELECT count(*) FROM roster WHERE account = ?1 AND contact <> ?2")?
+        .query_row(params![id, contact.as_str()], |row| row.get(0))?;
+    if others >= to_sql(ROSTER_ITEMS_MAX) {
+        return Ok(RosterWrite::Full);
+    }
+    Ok(RosterWrite::Done(write(id)?))
+}
+
+/// The row that a statement with `RETURNING` answers. The statement has written by then, and is reset afterwards.
+fn first(mut rows: Rows<'_>) -> Result<RosterItem, StoreError> {
+    read(rows.next()?.expect("a statement that writes a row answers it"))
+}
+
 fn read(row: &Row<'_>) -> Result<RosterItem, StoreError> {
     let contact: String = row.get(0)?;
     let subscription: String = row.get(2)?;
-    let groups: String = row.get(6)?;
+    let groups: String = row.get(4)?;
     let unreadable = |what: &str| StoreError::Unreadable(format!("{what} of the roster item {contact:?}"));
     Ok(RosterItem {
         jid: contact.parse().map_err(|_| unreadable("the JID"))?,
         name: row.get(1)?,
         subscription: subscription_of(&subscription).ok_or_else(|| unreadable("the subscription"))?,
         asked: row.get(3)?,
-        asking: row.get(4)?,
-        approved: row.get(5)?,
         groups: serde_json::from_str(&groups).map_err(|_| unreadable("the groups"))?,
     })
 }
 
-fn subscription_text(subscription: Subscription) -> &'static str {
-    let found = SUBSCRIPTIONS.iter().find(|(one, _)| *one == subscription);
-    found.expect("every subscription is in the table").1
-}
-
 fn subscription_of(text: &str) -> Option<Subscription> {
-    SUBSCRIPTIONS.iter().find(|(_, name)| *name == text).map(|(subscription, _)| *subscription)
+    SUBSCRIPTIONS.into_iter().find(|subscription| subscription.name() == text)
 }

@@ -50,8 +50,6 @@ const MIGRATIONS: [&str; 1] = ["
         name TEXT,
         subscription TEXT NOT NULL,
         asked INTEGER NOT NULL,
-        asking INTEGER NOT NULL,
-        approved INTEGER NOT NULL,
         -- A JSON array.
         groups TEXT NOT NULL,
         PRIMARY KEY (account, contact)

@@ -121,7 +121,7 @@ async fn a_damaged_roster_is_told_and_not_made_up() {
     let (store, directory) = empty();
     add(&store, "juliet").await;
     let file = rusqlite::Connection::open(path(&directory)).expect("a database");
-    file.execute("INSERT INTO roster VALUES (1, 'romeo@m.lit', NULL, 'friend', 0, 0, 0, '[]')", []).expect("inserted");
+    file.execute("INSERT INTO roster VALUES (1, 'romeo@m.lit', NULL, 'friend', 0, '[]')", []).expect("inserted");
 
     let refused = store.roster(name("juliet")).await;
 
