@@ -4,9 +4,9 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use cresset_core::stanza::Stanza;
 use cresset_core::xml::{StreamEvent, StreamReader, XmlLimits};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 const OPEN: &str = "<?xml version='1.0'?><stream:stream to='example.org' version='1.0' xmlns='jabber:client' \
                     xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -53,9 +53,13 @@ fn stanzas(criterion: &mut Criterion) {
     let mut reader = opened();
     let mut out = Vec::new();
     for (name, stanza) in [
-        ("message of 250 B", "<message to='juliet@capulet.example/balcony' id='b4d2f5a0-7f1e' type='chat'><body>But soft, \
+        (
+            "message of 250 B",
+            "<message to='juliet@capulet.example/balcony' id='b4d2f5a0-7f1e' type='chat'><body>But soft, \
           what light through yonder window breaks? It is the east, and Juliet is the sun. Arise.</body>\
-          <active xmlns='http://jabber.org/protocol/chatstates'/></message>".to_owned()),
+          <active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+                .to_owned(),
+        ),
         ("chat with extensions, body 100 B", chat(100)),
         ("chat with extensions, body 1 kB", chat(1000)),
         ("chat with extensions, body 10 kB", chat(10_000)),

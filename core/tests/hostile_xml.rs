@@ -63,7 +63,11 @@ fn what_is_no_stream_is_refused() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("A1 HTTP", b"GET / HTTP/1.1\r\n\r\n".to_vec(), "not-well-formed"),
         ("A2 TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), "not-well-formed"),
-        ("A3 wrong stream namespace", b"<stream:stream xmlns='jabber:client' xmlns:stream='urn:evil'>".to_vec(), "invalid-namespace"),
+        (
+            "A3 wrong stream namespace",
+            b"<stream:stream xmlns='jabber:client' xmlns:stream='urn:evil'>".to_vec(),
+            "invalid-namespace",
+        ),
         ("A3 no namespace", b"<stream>".to_vec(), "invalid-namespace"),
         ("A4 wrong content namespace", header(&format!("{streams} xmlns='jabber:evil'")).into(), "invalid-namespace"),
         ("A4 another root", format!("<stream:flow {streams}>").into(), "bad-format"),
@@ -85,7 +89,11 @@ fn what_is_no_stream_is_refused() {
         ("A24 attribute twice", header(&format!("{streams} to='a' to='b'")).into(), "not-well-formed"),
         ("A26 xml bound", header(&format!("{streams} xmlns:xml='urn:evil'")).into(), "bad-namespace-prefix"),
         ("end before start", b"</stream:stream>".to_vec(), "not-well-formed"),
-        ("F5 attributes", header(&(0..50_000).map(|n| format!("a{n}='' ")).collect::<String>()).into(), "policy-violation"),
+        (
+            "F5 attributes",
+            header(&(0..50_000).map(|n| format!("a{n}='' ")).collect::<String>()).into(),
+            "policy-violation",
+        ),
         ("F7 long name", [b"<".to_vec(), vec![b'a'; 1 << 20]].concat(), "policy-violation"),
     ];
     for (name, input, condition) in cases {
@@ -142,7 +150,11 @@ fn what_is_no_xml_or_forbidden_xml_is_refused() {
         ("A25 by two prefixes", b"<message xmlns:a='c' xmlns:b='c' a:d='' b:d=''/>".to_vec(), "not-well-formed"),
         ("A26 xml bound", b"<message xmlns:xml='urn:evil'/>".to_vec(), "bad-namespace-prefix"),
         ("A26 xmlns bound", b"<message xmlns:xmlns='urn:evil'/>".to_vec(), "bad-namespace-prefix"),
-        ("A26 xml by another name", b"<message xmlns:a='http://www.w3.org/XML/1998/namespace'/>".to_vec(), "bad-namespace-prefix"),
+        (
+            "A26 xml by another name",
+            b"<message xmlns:a='http://www.w3.org/XML/1998/namespace'/>".to_vec(),
+            "bad-namespace-prefix",
+        ),
         ("A26 xmlns as default", b"<message xmlns='http://www.w3.org/2000/xmlns/'/>".to_vec(), "bad-namespace-prefix"),
         ("A26 an element of xmlns", b"<xmlns:message/>".to_vec(), "not-well-formed"),
         ("a prefix unbound", b"<message xmlns:a=''/>".to_vec(), "not-well-formed"),
@@ -179,28 +191,72 @@ fn what_is_no_xml_or_forbidden_xml_is_refused() {
 fn what_is_accepted_goes_out_in_one_form() {
     let cases: &[(&str, &str, &str)] = &[
         ("A31 prefix", "<x:message xmlns:x='jabber:client'><x:body/></x:message>", "<message><body/></message>"),
-        ("prefix of the header", "<message><header:a header:b='c'/></message>", "<message><a xmlns='urn:header' xmlns:ns0='urn:header' ns0:b='c'/></message>"),
+        (
+            "prefix of the header",
+            "<message><header:a header:b='c'/></message>",
+            "<message><a xmlns='urn:header' xmlns:ns0='urn:header' ns0:b='c'/></message>",
+        ),
         ("A28 a stream in a stream", "<stream:stream/>", "<stream xmlns='http://etherx.jabber.org/streams'/>"),
-        ("A28 a stream in a message", "<message><stream:error/></message>", "<message><error xmlns='http://etherx.jabber.org/streams'/></message>"),
+        (
+            "A28 a stream in a message",
+            "<message><stream:error/></message>",
+            "<message><error xmlns='http://etherx.jabber.org/streams'/></message>",
+        ),
         ("A30 any element", "<a xmlns='b'><c/></a>", "<a xmlns='b'><c/></a>"),
-        ("no namespace", "<message><a xmlns=''><b xmlns='jabber:client'/></a></message>", "<message><a xmlns=''><b xmlns='jabber:client'/></a></message>"),
+        (
+            "no namespace",
+            "<message><a xmlns=''><b xmlns='jabber:client'/></a></message>",
+            "<message><a xmlns=''><b xmlns='jabber:client'/></a></message>",
+        ),
         ("namespace repeated", "<a xmlns='b'><c xmlns='b' /></a >", "<a xmlns='b'><c/></a>"),
         ("prefix bound anew", "<p:a xmlns:p='1'><p:b xmlns:p='2'/><p:c/></p:a>", "<a xmlns='1'><b xmlns='2'/><c/></a>"),
-        ("A32 CDATA", "<message><body>a<![CDATA[<b>]] ]]>]]&gt;</body></message>", "<message><body>a&lt;b&gt;]] ]]&gt;</body></message>"),
-        ("A32 line ends", "<message><body>a\r\nb\rc&#13;d</body></message>", "<message><body>a\nb\nc&#13;d</body></message>"),
-        ("A32 attributes", "<message><a b='c\r\nd\te&#9;&#10;&#13;\"&lt;&gt;&amp;'/></message>", "<message><a b='c d e&#9;&#10;&#13;&quot;&lt;&gt;&amp;'/></message>"),
+        (
+            "A32 CDATA",
+            "<message><body>a<![CDATA[<b>]] ]]>]]&gt;</body></message>",
+            "<message><body>a&lt;b&gt;]] ]]&gt;</body></message>",
+        ),
+        (
+            "A32 line ends",
+            "<message><body>a\r\nb\rc&#13;d</body></message>",
+            "<message><body>a\nb\nc&#13;d</body></message>",
+        ),
+        (
+            "A32 attributes",
+            "<message><a b='c\r\nd\te&#9;&#10;&#13;\"&lt;&gt;&amp;'/></message>",
+            "<message><a b='c d e&#9;&#10;&#13;&quot;&lt;&gt;&amp;'/></message>",
+        ),
         ("A32 quotes", "<message><a b=\"'>/>'\"/></message>", "<message><a b='&apos;&gt;/&gt;&apos;'/></message>"),
-        ("A33 quotes in a namespace", "<message><a xmlns=\"x'><evil xmlns='y\"/></message>".replace("><evil", "&gt;&lt;evil").leak(), "<message><a xmlns='x&apos;&gt;&lt;evil xmlns=&apos;y'/></message>"),
-        ("xml:lang", "<message xml:lang='de'><body xml:lang='en'>a</body></message>", "<message xml:lang='de'><body xml:lang='en'>a</body></message>"),
-        ("two prefixes", "<message xmlns:a='1' xmlns:b='2' a:x='' b:x='' x=''/>", "<message xmlns:ns0='1' ns0:x='' xmlns:ns1='2' ns1:x='' x=''/>"),
+        (
+            "A33 quotes in a namespace",
+            "<message><a xmlns=\"x'><evil xmlns='y\"/></message>".replace("><evil", "&gt;&lt;evil").leak(),
+            "<message><a xmlns='x&apos;&gt;&lt;evil xmlns=&apos;y'/></message>",
+        ),
+        (
+            "xml:lang",
+            "<message xml:lang='de'><body xml:lang='en'>a</body></message>",
+            "<message xml:lang='de'><body xml:lang='en'>a</body></message>",
+        ),
+        (
+            "two prefixes",
+            "<message xmlns:a='1' xmlns:b='2' a:x='' b:x='' x=''/>",
+            "<message xmlns:ns0='1' ns0:x='' xmlns:ns1='2' ns1:x='' x=''/>",
+        ),
         ("xml may be bound to itself", "<message xmlns:xml='http://www.w3.org/XML/1998/namespace'/>", "<message/>"),
-        ("beyond ASCII", "<message><é日='\u{10FFFF}'>é&#x1F600;</é日></message>".replace("<é日=", "<é日 ü=").leak(), "<message><é日 ü='\u{10FFFF}'>é😀</é日></message>"),
+        (
+            "beyond ASCII",
+            "<message><é日='\u{10FFFF}'>é&#x1F600;</é日></message>".replace("<é日=", "<é日 ü=").leak(),
+            "<message><é日 ü='\u{10FFFF}'>é😀</é日></message>",
+        ),
         ("empty", "<message></message>", "<message/>"),
         ("only blanks", "<message> </message>", "<message> </message>"),
     ];
     for (name, input, output) in cases {
         let outcome = opened(input.as_bytes());
-        assert_eq!(outcome, Outcome { opened: 1, elements: vec![(*output).to_owned()], ..Outcome::default() }, "{name}");
+        assert_eq!(
+            outcome,
+            Outcome { opened: 1, elements: vec![(*output).to_owned()], ..Outcome::default() },
+            "{name}"
+        );
         let again = opened(output.as_bytes());
         assert_eq!(again.elements, vec![(*output).to_owned()], "{name}: what is written is read as it was");
     }
@@ -208,7 +264,12 @@ fn what_is_accepted_goes_out_in_one_form() {
 
 #[test]
 fn a_stream_is_closed_once_and_nothing_is_read_behind_it() {
-    for end in ["</stream:stream>", "</stream:stream ></stream:stream>", " </stream:stream><message/>", "</stream:stream>\0\u{FFFE}<"] {
+    for end in [
+        "</stream:stream>",
+        "</stream:stream ></stream:stream>",
+        " </stream:stream><message/>",
+        "</stream:stream>\0\u{FFFE}<",
+    ] {
         assert_eq!(opened(end.as_bytes()), Outcome { opened: 1, closed: 1, ..Outcome::default() }, "{end:?}");
     }
     let at_once = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'/>";

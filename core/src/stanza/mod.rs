@@ -215,3 +215,27 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Members send each other nothing but stanzas, so each byte here is paid for every message.
+    #[test]
+    fn between_members_a_stanza_is_smaller_than_between_clients() {
+        let xml = "<message from='romeo@example.org/orchard' to='juliet@example.org/balcony' id='b4d2f5a0' type='chat'>\
+                   <body>It is the east, and Juliet is the sun.</body></message>";
+        let stanza = Stanza::from_element(Element::parse(xml.as_bytes(), "jabber:client").unwrap()).unwrap();
+
+        let encoded = bincode::serde::encode_to_vec(&stanza, bincode::config::standard()).unwrap();
+        let (decoded, _): (Stanza, usize) =
+            bincode::serde::decode_from_slice(&encoded, bincode::config::standard()).unwrap();
+
+        let strings = "romeo@example.org/orchard".len() + "juliet@example.org/balcony".len() + "b4d2f5a0".len();
+        // Kind and type; one byte for each of four options; one for the length of each of four strings.
+        assert_eq!(encoded.len(), strings + stanza.payload.len() + 2 + 4 + 4);
+        assert!(encoded.len() < xml.len());
+        assert_eq!(decoded, stanza);
+    }
+}

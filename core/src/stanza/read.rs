@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ErrorCondition, IqType, Kind, Stanza};
+use super::{ErrorCondition, IqType, Kind, PresenceType, Stanza};
 use crate::jid::Jid;
 use crate::xml::{Element, ns};
 
@@ -36,21 +36,22 @@ impl Stanza {
         if element.namespace() != ns::CLIENT {
             return Err(StanzaFault::NotAStanza);
         }
-        let (kind, known) = match Kind::of(element.name(), element.attribute("type")) {
+        let attributes = Attributes::of(&element);
+        let (kind, known) = match Kind::of(element.name(), attributes.type_name) {
             Some(kind) => (kind, true),
             // An answer to a stanza of unknown type is to be an error of its kind.
             None => match element.name() {
-                "presence" => (Kind::of("presence", None).ok_or(StanzaFault::NotAStanza)?, false),
+                "presence" => (Kind::Presence(PresenceType::Available), false),
                 "iq" => (Kind::Iq(IqType::Get), false),
                 _ => return Err(StanzaFault::NotAStanza),
             },
         };
         let mut stanza = Stanza::new(kind);
-        stanza.id = element.attribute("id").map(str::to_owned);
-        stanza.language = element.language().map(str::to_owned);
-        let from = address(&element, "from");
-        let to = address(&element, "to");
-        let is_iq_in_order = is_iq_in_order(kind, &element);
+        stanza.id = attributes.id.map(str::to_owned);
+        stanza.language = attributes.language.map(str::to_owned);
+        let from = address(attributes.from);
+        let to = address(attributes.to);
+        let is_iq_in_order = is_iq_in_order(kind, attributes.id, element.children().len());
         stanza.payload = Bytes::from(element.into_content());
         match (known && is_iq_in_order, from, to) {
             (true, Ok(from), Ok(to)) => Ok(Stanza { from, to, ..stanza }),
@@ -64,34 +65,56 @@ impl Stanza {
     }
 }
 
+/// The attributes that all stanzas have in common (RFC 6120 section 8.1).
+#[derive(Default)]
+struct Attributes<'a> {
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    id: Option<&'a str>,
+    type_name: Option<&'a str>,
+    language: Option<&'a str>,
+}
+
+impl<'a> Attributes<'a> {
+    fn of(element: &'a Element) -> Attributes<'a> {
+        let mut attributes = Attributes::default();
+        for (name, namespace, value) in element.attributes() {
+            match (name, namespace) {
+                ("from", "") => attributes.from = Some(value),
+                ("to", "") => attributes.to = Some(value),
+                ("id", "") => attributes.id = Some(value),
+                ("type", "") => attributes.type_name = Some(value),
+                ("lang", ns::XML) => attributes.language = Some(value),
+                _ => {}
+            }
+        }
+        attributes
+    }
+}
+
 /// An empty address is one that is not there: some clients write it so.
-fn address(element: &Element, name: &str) -> Result<Option<Jid>, ()> {
-    match element.attribute(name) {
+fn address(value: Option<&str>) -> Result<Option<Jid>, ()> {
+    match value {
         None | Some("") => Ok(None),
         Some(jid) => Jid::new(jid).map(Some).map_err(|_| ()),
     }
 }
 
-fn is_iq_in_order(kind: Kind, element: &Element) -> bool {
-    match kind {
-        Kind::Message(_) | Kind::Presence(_) => true,
-        Kind::Iq(iq_type) => {
-            let children = element.children().len();
-            let right_count = match iq_type {
-                IqType::Get | IqType::Set => children == 1,
-                IqType::Result => children <= 1,
-                IqType::Error => true,
-            };
-            right_count && element.attribute("id").is_some_and(|id| !id.is_empty())
-        }
-    }
+fn is_iq_in_order(kind: Kind, id: Option<&str>, children: usize) -> bool {
+    let right_count = match kind {
+        Kind::Message(_) | Kind::Presence(_) => return true,
+        Kind::Iq(IqType::Get | IqType::Set) => children == 1,
+        Kind::Iq(IqType::Result) => children <= 1,
+        Kind::Iq(IqType::Error) => true,
+    };
+    right_count && id.is_some_and(|id| !id.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::stanza::{MessageType, PresenceType};
+    use crate::stanza::MessageType;
 
     fn read(xml: &str) -> Result<Stanza, StanzaFault> {
         Stanza::from_element(Element::parse(xml.as_bytes(), ns::CLIENT).unwrap())

@@ -4,7 +4,7 @@ use super::characters::trim_end;
 use super::element::Element;
 use super::scan::{Piece, PieceKind, Scan, utf8};
 use super::scope::{Mark, Scope, Span};
-use super::tag::StartTag;
+use super::tag::{RawAttribute, RawAttributes, StartTag};
 use super::text::{Decoded, EscapedAttribute, EscapedText, Place, read};
 use super::{XmlError, XmlLimits, write};
 
@@ -13,7 +13,7 @@ use super::{XmlError, XmlLimits, write};
 pub(super) struct Assembly {
     scope: Scope,
     open: Vec<Open>,
-    /// The outermost open element, without its content.
+    /// The outermost element: without its content while it is open, whole from its end until it is taken.
     element: Option<Element>,
     content: String,
 }
@@ -62,20 +62,32 @@ impl Assembly {
         self.scope.shrink();
     }
 
-    /// Takes the next piece; answers with the outermost element if this piece ends it.
-    pub(super) fn handle(&mut self, piece: Piece<'_>, limits: &XmlLimits) -> Result<Option<Element>, XmlError> {
+    /// The element that the last piece has ended, if it has ended one.
+    pub(super) fn take(&mut self) -> Option<Element> {
+        match self.is_idle() {
+            true => self.element.take(),
+            false => None,
+        }
+    }
+
+    /// Takes the next piece in.
+    pub(super) fn handle(&mut self, piece: Piece<'_>, limits: &XmlLimits) -> Result<(), XmlError> {
         match piece.kind {
-            PieceKind::Start => self.start(piece.inside, limits).map(|()| None),
+            PieceKind::Start => self.start(piece.inside, limits),
             PieceKind::Empty => {
                 self.start(piece.inside, limits)?;
-                Ok(self.end())
+                self.end();
+                Ok(())
             }
             PieceKind::End => match self.open.last() {
-                Some(open) if self.scope.text(open.written) == trim_end(piece.inside) => Ok(self.end()),
+                Some(open) if self.scope.text(open.written) == trim_end(piece.inside) => {
+                    self.end();
+                    Ok(())
+                }
                 Some(_) | None => Err(XmlError::NotWellFormed("an end tag without its start tag")),
             },
-            PieceKind::Text => self.text(piece.inside, Place::Text, limits).map(|()| None),
-            PieceKind::Cdata => self.text(piece.inside, Place::Cdata, limits).map(|()| None),
+            PieceKind::Text => self.text(piece.inside, Place::Text, limits),
+            PieceKind::Cdata => self.text(piece.inside, Place::Cdata, limits),
         }
     }
 
@@ -89,7 +101,8 @@ impl Assembly {
             if self.is_idle() && !matches!(piece.kind, PieceKind::Start | PieceKind::Empty) {
                 return Err(XmlError::NotWellFormed("no element"));
             }
-            if let Some(element) = self.handle(piece, limits)? {
+            self.handle(piece, limits)?;
+            if let Some(element) = self.take() {
                 return Ok((element, position));
             }
         }
@@ -116,10 +129,11 @@ impl Assembly {
             self.handle(piece, &XmlLimits::NONE)?;
             position += length;
         }
-        match self.open.len() {
-            1 => self.end().ok_or(ENDLESS),
-            _ => Err(ENDLESS),
+        if self.open.len() > 1 {
+            return Err(ENDLESS);
         }
+        self.end();
+        self.take().ok_or(ENDLESS)
     }
 
     fn start(&mut self, tag: &str, limits: &XmlLimits) -> Result<(), XmlError> {
@@ -127,11 +141,13 @@ impl Assembly {
             return Err(XmlError::PolicyViolation("elements are nested too deep"));
         }
         let mark = self.scope.mark();
-        let tag = StartTag::read(tag, &mut self.scope, mark, limits)?;
+        let mut attributes = RawAttributes::new();
+        let bytes = tag.len();
+        let tag = StartTag::read(tag, &mut attributes, &mut self.scope, limits)?;
         let start = self.content.len();
         match self.open.last().map(|parent| parent.namespace) {
-            None => self.start_outermost(&tag)?,
-            Some(around) => self.start_inner(&tag, around, limits)?,
+            None => self.start_outermost(&tag, &attributes, bytes)?,
+            Some(around) => self.start_inner(&tag, &attributes, around, limits)?,
         }
         let written = self.scope.keep(tag.written);
         let inside = self.content.len();
@@ -140,26 +156,37 @@ impl Assembly {
         self.check_size(limits)
     }
 
-    fn start_outermost(&mut self, tag: &StartTag<'_>) -> Result<(), XmlError> {
-        let mut element = Element::new(tag.name.local, self.scope.text(tag.namespace));
-        for attribute in &tag.attributes {
+    fn start_outermost(
+        &mut self,
+        tag: &StartTag<'_>,
+        attributes: &[RawAttribute<'_>],
+        bytes: usize,
+    ) -> Result<(), XmlError> {
+        let element = self.element.insert(Element::new(tag.name.local, self.scope.text(tag.namespace)));
+        element.reserve(attributes.len(), bytes);
+        for attribute in attributes {
             let head = element.head_mut();
             let start = head.len();
             read(attribute.value, Place::Attribute, &mut Decoded(head))?;
             let value = Span::between(start, head.len());
             element.index_attribute(attribute.name.local, self.scope.text(attribute.namespace), value);
         }
-        self.element = Some(element);
         Ok(())
     }
 
-    fn start_inner(&mut self, tag: &StartTag<'_>, around: Span, limits: &XmlLimits) -> Result<(), XmlError> {
+    fn start_inner(
+        &mut self,
+        tag: &StartTag<'_>,
+        attributes: &[RawAttribute<'_>],
+        around: Span,
+        limits: &XmlLimits,
+    ) -> Result<(), XmlError> {
         let Assembly { scope, content, .. } = self;
         let namespace = scope.text(tag.namespace);
         let around = scope.text(around);
         write::start_tag(content, tag.name.local, namespace, around);
         let mut prefixes = write::Prefixes::default();
-        for attribute in &tag.attributes {
+        for attribute in attributes {
             prefixes.name(content, attribute.name.local, scope.text(attribute.namespace));
             read(attribute.value, Place::Attribute, &mut EscapedAttribute(content))?;
             content.push('\'');
@@ -168,7 +195,7 @@ impl Assembly {
             }
         }
         // The canonical form declares what the sender may have declared further out; it has to be acceptable too.
-        if tag.attributes.len() + prefixes.count() + usize::from(namespace != around) > limits.attributes_max {
+        if attributes.len() + prefixes.count() + usize::from(namespace != around) > limits.attributes_max {
             return Err(XmlError::PolicyViolation("too many attributes"));
         }
         content.push('>');
@@ -176,14 +203,15 @@ impl Assembly {
     }
 
     /// Ends the innermost element.
-    fn end(&mut self) -> Option<Element> {
-        let open = self.open.pop()?;
+    fn end(&mut self) {
+        let Some(open) = self.open.pop() else { return };
         if self.open.is_empty() {
             self.scope.return_to(open.mark);
-            let mut element = self.element.take()?;
-            element.set_content(&self.content);
+            if let Some(element) = &mut self.element {
+                element.set_content(&self.content);
+            }
             self.content.clear();
-            return Some(element);
+            return;
         }
         if self.content.len() == open.inside {
             self.content.pop();
@@ -199,7 +227,6 @@ impl Assembly {
             element.index_child(whole, open.local_bytes, self.scope.text(open.namespace));
         }
         self.scope.return_to(open.mark);
-        None
     }
 
     fn text(&mut self, raw: &str, place: Place, limits: &XmlLimits) -> Result<(), XmlError> {

@@ -20,9 +20,9 @@ pub struct Element {
     head: String,
     name: Span,
     namespace: Span,
-    attributes: SmallVec<[Attribute; 6]>,
+    attributes: Vec<Attribute>,
     content: String,
-    children: SmallVec<[Indexed; 4]>,
+    children: Vec<Indexed>,
 }
 
 #[derive(Clone, Copy)]
@@ -48,14 +48,7 @@ impl Element {
         let mut head = String::with_capacity(name.len() + namespace.len());
         let name = Span::append(&mut head, name);
         let namespace = Span::append(&mut head, namespace);
-        Element {
-            head,
-            name,
-            namespace,
-            attributes: SmallVec::new(),
-            content: String::new(),
-            children: SmallVec::new(),
-        }
+        Element { head, name, namespace, attributes: Vec::new(), content: String::new(), children: Vec::new() }
     }
 
     /// Reads one element that stands where `namespace` is the default.
@@ -162,7 +155,7 @@ impl Element {
         }
         let old = std::mem::take(&mut self.content);
         let mut from = 0;
-        let mut children = SmallVec::new();
+        let mut children = Vec::new();
         for (indexed, kept) in self.children.iter().zip(kept) {
             let Range { start, end } = indexed.whole.range();
             self.content.push_str(&old[from..start]);
@@ -254,7 +247,13 @@ impl Element {
         write::end_tag(out, self.name());
     }
 
-    /// The pieces that an assembly fills in.
+    /// Makes room for so many attributes with so many bytes in all.
+    pub(super) fn reserve(&mut self, attributes: usize, bytes: usize) {
+        self.attributes.reserve_exact(attributes);
+        self.head.reserve(bytes);
+    }
+
+    /// Where the value of an attribute is appended before [`Element::index_attribute`].
     pub(super) fn head_mut(&mut self) -> &mut String {
         &mut self.head
     }

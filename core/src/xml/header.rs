@@ -1,7 +1,7 @@
 //! What a client says when it opens a stream.
 
 use super::scope::Scope;
-use super::tag::StartTag;
+use super::tag::{RawAttribute, StartTag};
 use super::text::{Decoded, Place, read};
 use super::{XmlError, ns};
 
@@ -23,7 +23,11 @@ pub struct StreamHeader {
 }
 
 impl StreamHeader {
-    pub(super) fn read(tag: &StartTag<'_>, scope: &Scope) -> Result<StreamHeader, XmlError> {
+    pub(super) fn read(
+        tag: &StartTag<'_>,
+        attributes: &[RawAttribute<'_>],
+        scope: &Scope,
+    ) -> Result<StreamHeader, XmlError> {
         if scope.text(tag.namespace) != ns::STREAM {
             return Err(XmlError::InvalidNamespace("not the namespace of streams"));
         }
@@ -38,7 +42,7 @@ impl StreamHeader {
             default_namespace: Some(default.to_owned()).filter(|default| !default.is_empty()),
             ..StreamHeader::default()
         };
-        for attribute in &tag.attributes {
+        for attribute in attributes {
             let mut value = String::new();
             read(attribute.value, Place::Attribute, &mut Decoded(&mut value))?;
             match (attribute.name.local, scope.text(attribute.namespace)) {

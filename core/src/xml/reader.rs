@@ -7,7 +7,7 @@ use super::element::Element;
 use super::header::StreamHeader;
 use super::scan::{PieceKind, Scan};
 use super::scope::Span;
-use super::tag::StartTag;
+use super::tag::{RawAttributes, StartTag};
 use super::{XmlError, XmlLimits};
 
 /// What a stream says.
@@ -151,9 +151,15 @@ impl StreamReader {
             if self.assembly.is_idle() && !self.begin_markup()? {
                 return Ok(None);
             }
-            let Some(event) = self.read_piece()? else { return Ok(None) };
-            if let Progress::Event(event) = event {
-                return Ok(Some(event));
+            match self.read_piece()? {
+                Progress::None => return Ok(None),
+                Progress::Piece => {}
+                Progress::Header(header) => return Ok(Some(StreamEvent::Open(*header))),
+                Progress::Close => return Ok(Some(StreamEvent::Close)),
+            }
+            if let Some(element) = self.assembly.take() {
+                self.element_bytes = 0;
+                return Ok(Some(StreamEvent::Element(element)));
             }
         }
     }
@@ -186,42 +192,40 @@ impl StreamReader {
         }
     }
 
-    /// Reads one piece, or nothing if it is not whole.
-    fn read_piece(&mut self) -> Result<Option<Progress>, XmlError> {
+    /// Reads one piece, if it is whole.
+    fn read_piece(&mut self) -> Result<Progress, XmlError> {
         let StreamReader { buffer, scan, assembly, limits, .. } = self;
         let rest = &buffer[self.position..];
         let allowed = limits.element_bytes_max.saturating_sub(self.element_bytes).min(rest.len());
         let Some((piece, length)) = scan.piece(&rest[..allowed])? else {
             return match allowed < rest.len() {
                 true => Err(XmlError::PolicyViolation("an element is too large")),
-                false => Ok(None),
+                false => Ok(Progress::None),
             };
         };
         self.position += length;
         self.element_bytes += length;
-        let event = match (assembly.is_idle(), self.state, piece.kind) {
+        match (assembly.is_idle(), self.state, piece.kind) {
             (true, State::Prolog, PieceKind::Start | PieceKind::Empty) => {
                 let scope = assembly.scope_mut();
-                let tag = StartTag::read(piece.inside, scope, scope.mark(), limits)?;
-                let header = StreamHeader::read(&tag, scope)?;
+                let mut attributes = RawAttributes::new();
+                let tag = StartTag::read(piece.inside, &mut attributes, scope, limits)?;
+                let header = StreamHeader::read(&tag, &attributes, scope)?;
                 self.root = scope.keep(tag.written);
                 scope.shrink();
                 self.state = if piece.kind == PieceKind::Empty { State::Ending } else { State::Open };
-                Some(StreamEvent::Open(header))
+                self.element_bytes = 0;
+                Ok(Progress::Header(Box::new(header)))
             }
             (true, State::Open, PieceKind::End) => {
                 if trim_end(piece.inside) != assembly.scope_mut().text(self.root) {
                     return Err(XmlError::NotWellFormed("an end tag without its start tag"));
                 }
                 self.state = State::Closed;
-                Some(StreamEvent::Close)
+                Ok(Progress::Close)
             }
-            _ => assembly.handle(piece, limits)?.map(StreamEvent::Element),
-        };
-        if assembly.is_idle() {
-            self.element_bytes = 0;
+            _ => assembly.handle(piece, limits).map(|()| Progress::Piece),
         }
-        Ok(Some(event.map_or(Progress::More, Progress::Event)))
     }
 
     /// Forgets what was read, and memory that a long element needed.
@@ -241,8 +245,14 @@ impl StreamReader {
     }
 }
 
-#[allow(clippy::large_enum_variant, reason = "handed on at once")]
+/// What reading one piece came to.
 enum Progress {
-    Event(StreamEvent),
-    More,
+    /// The piece is not whole yet.
+    None,
+    /// It is a part of an element, perhaps its end.
+    Piece,
+    /// It was the start of the stream.
+    Header(Box<StreamHeader>),
+    /// It was the end of the stream.
+    Close,
 }

@@ -64,7 +64,7 @@ impl Scan {
     }
 
     fn until(&mut self, bytes: &[u8], end: u8) -> Option<usize> {
-        let found = bytes[self.searched..].iter().position(|byte| *byte == end).map(|at| self.searched + at);
+        let found = memchr::memchr(end, &bytes[self.searched..]).map(|at| self.searched + at);
         self.searched = bytes.len();
         found
     }
@@ -88,7 +88,7 @@ impl Scan {
         let from = self.searched.saturating_sub(2).max(CDATA.len());
         self.searched = bytes.len();
         let Some(rest) = bytes.get(from..) else { return Ok(None) };
-        let end = rest.windows(3).position(|window| window == b"]]>");
+        let end = memchr::memmem::find(rest, b"]]>");
         Ok(end.map(|at| (CDATA.len()..from + at, from + at + 3, PieceKind::Cdata)))
     }
 }

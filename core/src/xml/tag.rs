@@ -23,23 +23,24 @@ pub(super) struct StartTag<'a> {
     pub(super) name: QualifiedName<'a>,
     /// The namespace of the element, in the text of the scope.
     pub(super) namespace: Span,
-    /// No two with the same name and namespace.
-    pub(super) attributes: SmallVec<[RawAttribute<'a>; 8]>,
 }
 
+/// The attributes of a start tag, no two with the same name and namespace.
+pub(super) type RawAttributes<'a> = SmallVec<[RawAttribute<'a>; 8]>;
+
 impl<'a> StartTag<'a> {
-    /// Takes apart what stands between `<` and `>` (or `/>`), and declares its namespaces in `scope`, where the
-    /// element begins at `since`.
+    /// Takes apart what stands between `<` and `>` (or `/>`), and declares its namespaces in `scope`, where nothing of
+    /// the element is kept yet. `attributes` has to be empty.
     pub(super) fn read(
         tag: &'a str,
+        attributes: &mut RawAttributes<'a>,
         scope: &mut Scope,
-        since: Mark,
         limits: &XmlLimits,
     ) -> Result<StartTag<'a>, XmlError> {
         let name_end = tag.bytes().position(is_whitespace).unwrap_or(tag.len());
         let (written, mut rest) = tag.split_at(name_end);
         let name = qualified_name(written, limits.name_bytes_max)?;
-        let mut attributes = SmallVec::new();
+        let since = scope.mark();
         let mut default_declared = false;
         let mut count = 0;
         while let Some((attribute, after)) = next_attribute(rest)? {
@@ -61,9 +62,9 @@ impl<'a> StartTag<'a> {
             }
             rest = after;
         }
-        resolve(&mut attributes, scope)?;
+        resolve(attributes, scope)?;
         let namespace = scope.of_element(name)?;
-        Ok(StartTag { written, name, namespace, attributes })
+        Ok(StartTag { written, name, namespace })
     }
 }
 
