@@ -358,7 +358,7 @@ impl Node {
             member.is_active()
                 && member.id != self.settings.member
                 && member.role == Role::Server
-                && self.is_linked(member)
+                && self.reaches(member)
         };
         self.state.members().filter(serves).max_by_key(|member| member.incarnation)?.client_addresses.first().copied()
     }
@@ -419,7 +419,8 @@ impl Node {
 
     // ---- links ------------------------------------------------------------------------------------------------------
 
-    fn is_linked(&self, member: &Member) -> bool {
+    /// Whether there is a control link to the present process of a member.
+    pub fn reaches(&self, member: &Member) -> bool {
         self.links.get(&member.id).is_some_and(|link| link.boot == member.boot && link.state == LinkState::Up)
     }
 
@@ -653,7 +654,7 @@ impl Node {
 
     /// Who should lead after this node: of the voters that are linked, the one that has applied most.
     fn heir(&self) -> Option<MemberId> {
-        let linked = |member: &&Member| member.id != self.settings.member && self.is_linked(member);
+        let linked = |member: &&Member| member.id != self.settings.member && self.reaches(member);
         let voters = self.state.members().filter(|member| self.state.voters().contains(&member.id));
         voters.filter(linked).max_by_key(|member| (self.known.applied_by(member.id), member.id)).map(|member| member.id)
     }

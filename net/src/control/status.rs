@@ -1,0 +1,68 @@
+//! What the operator is told of the cluster.
+
+use std::time::Duration;
+
+use cresset_core::cluster::{Member, MemberState as State, Role};
+use cresset_core::node::{Node, Service};
+use cresset_core::time::Uptime;
+
+use crate::admin::{ClusterStatus, MemberState, MemberStatus};
+
+/// The cluster as this node sees it at `now`.
+pub(super) fn status(now: Uptime, node: &Node, name: &str, cluster_id: &str) -> ClusterStatus {
+    let state = node.state();
+    let mut members: Vec<&Member> = state.members().collect();
+    members.sort_by_key(|member| (!member.is_alive(), member.incarnation));
+    let name_of = |id| state.member(id).map(|member| member.name.clone());
+    let status = ClusterStatus {
+        cluster_id: cluster_id.to_owned(),
+        node: name.to_owned(),
+        serving: node.service() == Service::Serve,
+        leader: node.raft().leader.and_then(name_of),
+        senior: state.senior().and_then(name_of),
+        term: node.raft().term.0,
+        applied_index: state.applied().0,
+        sessions: count(state.sessions()),
+        members: members.iter().zip(1..).map(|(member, seniority)| of_member(now, node, member, seniority)).collect(),
+        can_lose: None,
+        advice: String::new(),
+    };
+    status.with_advice()
+}
+
+fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> MemberStatus {
+    let state = node.state();
+    let is_me = node.life().is_some_and(|life| life == member.life());
+    let lease = node.lease_until().filter(|_| is_me).map(|until| until.since(now));
+    MemberStatus {
+        name: member.name.clone(),
+        id: member.id.0,
+        role: match member.role {
+            Role::Server => "server".to_owned(),
+            Role::Witness => "witness".to_owned(),
+        },
+        state: match member.state {
+            State::Joining => MemberState::Joining,
+            State::Active => MemberState::Active,
+            State::Gone { .. } => MemberState::Gone,
+        },
+        voter: state.voters().contains(&member.id),
+        leader: node.raft().leader == Some(member.id),
+        seniority,
+        incarnation: member.incarnation.0,
+        address: member.peer_address,
+        client_addresses: member.client_addresses.clone(),
+        reachable: is_me || node.reaches(member),
+        sessions: count(state.sessions_of(member.id)),
+        applied_index: node.applied_by(member.id).map(|index| index.0),
+        lease_remaining_ms: lease.map(milliseconds),
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

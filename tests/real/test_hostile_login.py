@@ -1,0 +1,246 @@
+"""Groups B and C: TLS and authentication."""
+
+import base64
+import socket
+import ssl
+import statistics
+import time
+
+import pytest
+from cluster import DOMAIN, PASSWORD
+from raw import HEADER, SASL, Raw, auth, conditions, decode, logged_in, response
+
+STARTTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+
+
+def failure(read):
+    return read.split(f"<failure xmlns='{SASL}'>")[-1] if f"<failure xmlns='{SASL}'>" in read else read
+
+
+# ---- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+def test_b1_what_follows_starttls_in_the_clear_is_never_read_as_xmpp(solo):
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open()
+        raw.send(STARTTLS + auth("PLAIN", f"\0romeo\0{PASSWORD}"))
+        raw.until("<proceed[^>]*>")
+        context = ssl.create_default_context(cafile=str(solo.certificate))
+        try:
+            raw.socket = context.wrap_socket(raw.socket, server_hostname=DOMAIN)
+            raw.send(HEADER)
+            read = raw.until("</stream:features>")
+        except (ssl.SSLError, OSError, AssertionError):
+            return  # the bytes broke the handshake: equally safe
+        assert "<success" not in read
+
+
+def test_b2_b8_a_handshake_that_is_none_ends(solo):
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open()
+        raw.send(STARTTLS)
+        raw.until("<proceed[^>]*>")
+        raw.send("<message/>" * 10)
+        assert "<message" not in raw.rest(15)
+
+
+def test_b8_a_handshake_that_stops_half_way_is_given_up(solo):
+    started = time.monotonic()
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open()
+        raw.send(STARTTLS)
+        raw.until("<proceed[^>]*>")
+        raw.rest(20)
+
+    assert time.monotonic() - started < 15
+
+
+def test_b3_b4_starttls_is_not_offered_within_tls(solo):
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open().start_tls(solo)
+        raw.send(HEADER)
+        assert "starttls" not in raw.until("</stream:features>")
+        raw.send(STARTTLS)
+        assert "<proceed" not in raw.rest()
+
+
+def test_b5_nobody_authenticates_in_the_clear_where_tls_is_required(solo):
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open()
+        raw.send(auth("PLAIN", f"\0romeo\0{PASSWORD}"))
+        assert "<encryption-required" in raw.until("<encryption-required[^>]*>|<success[^>]*>")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_b6_old_versions_of_tls_are_refused(solo, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open()
+        raw.send(STARTTLS)
+        raw.until("<proceed[^>]*>")
+        with pytest.raises((ssl.SSLError, OSError)):
+            context.wrap_socket(raw.socket, server_hostname=DOMAIN)
+
+
+def test_b9_features_of_before_tls_are_forgotten(solo):
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open().start_tls(solo)
+        raw.send(auth("PLAIN", f"\0romeo\0{PASSWORD}"))  # no new stream header
+        assert "<success" not in raw.rest()
+
+
+def test_b13_tls_records_of_one_byte_work(solo):
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open().start_tls(solo)
+        for byte in HEADER.encode():
+            raw.socket.sendall(bytes([byte]))
+        assert "SCRAM-SHA-256" in raw.until("</stream:features>")
+
+
+def test_xep_0368_tls_from_the_first_byte(solo):
+    context = ssl.create_default_context(cafile=str(solo.certificate))
+    context.set_alpn_protocols(["xmpp-client"])
+    with socket.create_connection(("127.0.0.1", solo.direct_port), timeout=10) as plain:
+        with context.wrap_socket(plain, server_hostname=DOMAIN) as stream:
+            assert stream.selected_alpn_protocol() == "xmpp-client"
+            stream.sendall(HEADER.encode())
+            assert b"stream:stream" in stream.recv(65536)
+
+
+def test_b12_another_protocol_is_not_spoken(solo):
+    context = ssl.create_default_context(cafile=str(solo.certificate))
+    context.set_alpn_protocols(["http/1.1"])
+    with socket.create_connection(("127.0.0.1", solo.direct_port), timeout=10) as plain:
+        with pytest.raises((ssl.SSLError, OSError)):
+            with context.wrap_socket(plain, server_hostname=DOMAIN) as stream:
+                stream.sendall(HEADER.encode())
+                assert stream.recv(65536) == b""
+                raise OSError("closed")
+
+
+# ---- authentication -----------------------------------------------------------------------------------------------------
+
+REFUSED = [
+    ("C1 unknown mechanism", auth("X-UNKNOWN", "x"), "invalid-mechanism"),
+    ("C2 bad base64", f"<auth xmlns='{SASL}' mechanism='PLAIN'>!!!</auth>", "incorrect-encoding"),
+    ("C3 wrong password", auth("PLAIN", "\0romeo\0wrong"), "not-authorized"),
+    ("C4 unknown user", auth("PLAIN", "\0nobody-at-all\0wrong"), "not-authorized"),
+    ("C5 another's authzid", auth("PLAIN", f"juliet@{DOMAIN}\0romeo\0{PASSWORD}"), "invalid-authzid"),
+    ("C7 one NUL too many", auth("PLAIN", f"\0romeo\0{PASSWORD}\0more"), "malformed-request"),
+    ("C8 empty password", auth("PLAIN", "\0romeo\0"), "malformed-request|not-authorized"),
+    ("C9 response without auth", response("x"), "malformed-request|not-authorized"),
+    ("C10 abort", f"<abort xmlns='{SASL}'/>", "aborted|malformed-request"),
+    ("C13 empty nonce", auth("SCRAM-SHA-256", "n,,n=romeo,r="), "malformed-request"),
+    ("C14 mandatory extension", auth("SCRAM-SHA-256", "n,,m=x,n=romeo,r=abc"), "malformed-request|not-authorized"),
+    ("C15 binding that is not offered", auth("SCRAM-SHA-256", "p=tls-exporter,,n=romeo,r=abc"), "not-authorized|malformed-request"),
+    ("C19 bad escape", auth("SCRAM-SHA-256", "n,,n=ro=meo,r=abcdefgh"), "malformed-request|not-authorized"),
+    ("C20 forbidden characters", auth("PLAIN", "\0ro@meo\0x"), "not-authorized|malformed-request"),
+    ("C20 a very long name", auth("PLAIN", "\0" + "a" * 1024 + "\0x"), "not-authorized|malformed-request"),
+    ("no UTF-8", auth("PLAIN", b"\0\xff\xfe\0x"), "malformed-request|not-authorized"),
+]
+
+
+@pytest.mark.parametrize(("what", "sent", "names"), REFUSED, ids=[case[0] for case in REFUSED])
+def test_a_login_that_is_wrong_is_refused_by_name(solo, witness, what, sent, names):
+    with Raw(solo) as raw:
+        raw.open()
+        raw.send(sent)
+        read = raw.until("</failure>")
+        assert any(f"<{name}" in read for name in names.split("|")), f"{what}: {read}"
+        raw.authenticate("romeo")  # the stream goes on
+    witness.ping(1)
+
+
+def test_c6_the_own_jid_as_authzid_is_right(solo):
+    with Raw(solo) as raw:
+        raw.open()
+        raw.send(auth("PLAIN", f"romeo@{DOMAIN}\0romeo\0{PASSWORD}"))
+        raw.until("<success[^>]*>")
+
+
+def test_c4_an_unknown_name_is_answered_like_a_wrong_password(solo):
+    def challenge(name):
+        with Raw(solo) as raw:
+            raw.open()
+            started = time.perf_counter()
+            raw.send(auth("SCRAM-SHA-256", f"n,,n={name},r=abcdefgh"))
+            text = decode(raw.until("<challenge[^>]*>[^<]*</challenge>"))
+            return dict(part.split("=", 1) for part in text.split(",")), time.perf_counter() - started
+
+    known, unknown = [challenge("romeo") for _ in range(50)], [challenge("nobody-here") for _ in range(50)]
+
+    assert len({values["s"] for values, _ in unknown}) == 1, "the salt of a name stays the same"
+    assert {values["i"] for values, _ in known} == {values["i"] for values, _ in unknown}
+    assert len(base64.b64decode(known[0][0]["s"])) == len(base64.b64decode(unknown[0][0]["s"]))
+    median = [statistics.median(seconds for _, seconds in group) for group in (known, unknown)]
+    print(f"median of a challenge: known {median[0] * 1e6:.0f} µs, unknown {median[1] * 1e6:.0f} µs")
+
+
+def test_c12_a_stream_has_a_bounded_number_of_attempts(solo):
+    with Raw(solo) as raw:
+        raw.open()
+        for _ in range(20):
+            raw.send(auth("PLAIN", "\0romeo\0wrong"))
+        assert conditions(raw.rest(20)) == ["policy-violation"]
+
+
+def test_c17_a_wrong_nonce_is_refused(solo):
+    with Raw(solo) as raw:
+        raw.open()
+        raw.send(auth("SCRAM-SHA-256", "n,,n=romeo,r=abcdefgh"))
+        raw.until("</challenge>")
+        raw.send(response("c=biws,r=abcdefghANOTHER,p=AAAA"))
+        assert "<not-authorized" in raw.until("</failure>")
+
+
+def test_c22_a_stream_does_not_change_its_host_after_authentication(solo):
+    with Raw(solo) as raw:
+        raw.open().authenticate("romeo")
+    with Raw(solo) as raw:
+        raw.open()
+        raw.send(auth("PLAIN", f"\0romeo\0{PASSWORD}"))
+        raw.until("<success[^>]*>")
+        raw.send(HEADER.replace(DOMAIN, "other.invalid"))
+        assert conditions(raw.rest())[0] in {"host-unknown", "not-authorized"}
+
+
+def test_c23_a_giant_auth_is_a_violation(solo):
+    with Raw(solo) as raw:
+        raw.open()
+        raw.send(auth("PLAIN", "x" * 1_000_000))
+        assert conditions(raw.rest()) == ["policy-violation"]
+
+
+def test_c24_nobody_authenticates_twice(solo):
+    with Raw(solo) as raw:
+        raw.open().authenticate("romeo")
+        raw.send(auth("PLAIN", f"\0juliet\0{PASSWORD}"))
+        assert conditions(raw.rest())
+
+
+def test_c28_all_nodes_offer_the_same(solo):
+    with Raw(solo) as one, Raw(solo) as other:
+        one.send(HEADER)
+        other.send(HEADER)
+        features = [raw.until("</stream:features>").split("<stream:features")[1] for raw in (one, other)]
+    assert features[0] == features[1]
+
+
+def test_twins_of_a_name_are_one_account(solo):
+    """C19: what SASLprep makes equal is the same account."""
+    with Raw(solo) as raw:
+        raw.open()
+        raw.send(auth("PLAIN", f"\0ROMEO\0{PASSWORD}"))
+        read = raw.until("<success[^>]*>|</failure>")
+        if "<success" in read:
+            raw.open().bind("garden")
+            assert raw.jid == f"romeo@{DOMAIN}/garden"
+
+
+def test_a_login_works_over_tls_and_without(solo):
+    logged_in(solo, "romeo").__exit__()
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open().start_tls(solo).open().authenticate("romeo").bind().available()
