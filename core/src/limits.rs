@@ -53,6 +53,29 @@ pub const ROSTER_ITEMS_MAX: usize = 5000;
 /// presence is refused with `resource-constraint`.
 pub const DIRECTED_PRESENCE_MAX: usize = 1000;
 
+/// Stanzas of one client that are not handled yet. Beyond it the client's bytes are not read.
+pub const SESSION_UNHANDLED_STANZAS_MAX: u64 = 1024;
+
+/// Entities whose presence one session has seen and whose loss it is told of. Of more it is not told.
+pub const PRESENCE_SEEN_MAX: usize = 5000;
+
+/// Requests of one client for acknowledgement that wait for it. Beyond it they are answered at once with what is
+/// handled.
+pub const ACK_REQUESTS_MAX: usize = 64;
+
+/// How long a request for acknowledgement waits for the stanzas before it. Beyond it it is answered with what is
+/// handled.
+pub const ACK_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// Requests of one client to its roster that are not answered. Beyond it they are refused with `resource-constraint`.
+pub const ROSTER_REQUESTS_MAX: usize = 64;
+
+/// Groups of one item of a roster. Beyond it a roster set is refused with `not-acceptable`.
+pub const ROSTER_GROUPS_MAX: usize = 64;
+
+/// Bytes of the name and of each group of an item of a roster. Beyond it a roster set is refused with `not-acceptable`.
+pub const ROSTER_NAME_BYTES_MAX: usize = 1023;
+
 /// Operations in one batch of proposals of a member. What does not fit waits for the next batch.
 pub const BATCH_OPERATIONS_MAX: usize = 4096;
 

@@ -2,24 +2,49 @@
 //!
 //! ```text
 //!             handle_bytes ┌─────────────────────────────────────────┐ Send, StartTls, Close
-//!  transport ─────────────▶│ stream ─▶ sasl ─▶ bind ─▶ bound:        │──────────────────────▶ transport
-//!                          │                  ack, presence, roster, │ LookUpCredentials, Roster, ClaimOffline
-//!  accounts  ─────────────▶│                  disco, offline, …      │──────────────────────▶ accounts
-//!             handle_parcel│                                         │ Bind, Announce, Route, Settle, Return, End
-//!  cluster   ─────────────▶│                                         │──────────────────────▶ cluster
+//!  transport ─────────────▶│ stream ─▶ login ─▶ bind ─▶ stanzas:     │──────────────────────▶ transport
+//!                          │   presence, roster, services, offline   │ LookUpCredentials, Roster, ClaimOffline
+//!  accounts  ─────────────▶│                                         │──────────────────────▶ accounts
+//!             handle_parcel│ tally: what the client sent             │ Bind, Announce, Route, Settle, Return, End
+//!  cluster   ─────────────▶│ delivery: what it is sent      (ack)    │──────────────────────▶ cluster
 //!                          └─────────────────────────────────────────┘
 //! ```
 //!
 //! The driver calls [`Session::set_wall_clock`] when time has passed, one `handle_*`, then
 //! [`Session::poll_output`] until there is nothing, then waits for the next fact or for [`Session::poll_timeout`]. It
 //! reads from the transport only while [`Session::wants_bytes`].
+//!
+//! Invariants: a stanza of the client is acknowledged only when [`Session::handle_handled`] has come for it and for all
+//! before it; each parcel ends as one [`Order::Settle`] or one [`Order::Return`]; a stream gets at most one error; after
+//! [`Order::End`] nothing happens.
+//!
+//! Deliberately not here: where stanzas go (`routing`), who holds a JID (`cluster`), and what other sessions do.
 
+mod ack;
+mod announce;
+mod bind;
+mod deliver;
+mod delivery;
 mod error;
 mod facts;
+mod login;
+mod names;
+mod offline;
 mod order;
+mod output;
+mod presence;
 mod roster;
+mod roster_requests;
+mod services;
 mod settings;
+mod stanzas;
+mod state;
+mod stream;
+mod tally;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -31,23 +56,77 @@ pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal, Subscript
 pub use settings::{SessionSettings, TlsPolicy};
 
 use crate::ids::Sequence;
-use crate::routing::Parcel;
+use crate::jid::{BareJid, FullJid};
+use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_STANZAS_MAX};
+use crate::routing::{Home, Parcel};
 use crate::sasl::ScramKeys;
+use crate::session::login::Login;
+use crate::session::output::Output;
+use crate::session::state::BoundState;
+use crate::session::tally::CountRequests;
 use crate::time::{UnixMillis, Uptime};
+use crate::xml::{Element, StreamEvent, StreamReader, XmlLimits, ns, write};
 
 /// One client's session.
-#[derive(Debug)]
 pub struct Session {
     settings: Arc<SessionSettings>,
     random: StdRng,
-    orders: std::collections::VecDeque<Order>,
+    wall: UnixMillis,
+    output: Output,
+    reader: StreamReader,
+    stage: Stage,
+    transport: Transport,
+    encrypted: bool,
+    paused: bool,
+    /// The server has opened its side of the stream.
+    header_sent: bool,
+    /// Until when the client has to have authenticated, and then bound.
     deadline: Option<Uptime>,
+    /// Attempts to authenticate that failed.
+    failures: u32,
+    /// Who has authenticated.
+    account: Option<BareJid>,
+    bound: Option<Box<BoundState>>,
+    count_requests: CountRequests,
+    /// When the client is asked again for what it did not acknowledge.
+    ask_again: Option<Uptime>,
+    /// Until when a session without a transport may be resumed.
+    hibernates_until: Option<Uptime>,
+    /// An answer of the offline store that came while the node might not serve.
+    offline_answer: Option<Result<Vec<OfflineMessage>, StoreUnavailable>>,
+}
+
+/// How far the negotiation is.
+enum Stage {
+    /// The client is to open a stream.
+    Opening,
+    /// The client is to choose a feature.
+    Negotiating,
+    /// The transport negotiates TLS.
+    Handshake,
+    Login(Login),
+    /// A bind is agreed on.
+    Binding {
+        /// Of the request.
+        id: Option<String>,
+    },
+    /// Another session is looked for.
+    Resuming,
+    Bound,
+    Over,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Transport {
+    Open,
+    Lost,
 }
 
 /// What a session that resumes another one hands over to it: what the client has sent and was not read, and where in
 /// its stream it is.
-#[derive(Debug)]
-pub struct Remaining(Vec<u8>);
+pub struct Remaining {
+    reader: StreamReader,
+}
 
 impl Session {
     /// A session on a transport that was just accepted. The generator has to be seeded by the operating system in
@@ -56,99 +135,323 @@ impl Session {
         Session {
             settings,
             random,
-            orders: Default::default(),
-            deadline: Some(now + crate::limits::AUTHENTICATION_TIME_MAX),
+            wall: UnixMillis::default(),
+            output: Output::default(),
+            reader: StreamReader::new(XmlLimits::BEFORE_AUTHENTICATION),
+            stage: Stage::Opening,
+            transport: Transport::Open,
+            encrypted: false,
+            paused: false,
+            header_sent: false,
+            deadline: Some(now + AUTHENTICATION_TIME_MAX),
+            failures: 0,
+            account: None,
+            bound: None,
+            count_requests: CountRequests::new(),
+            ask_again: None,
+            hibernates_until: None,
+            offline_answer: None,
         }
     }
 
-    /// Tells what people call the time. It is only told to people: delay stamps, XEP-0202.
-    pub fn set_wall_clock(&mut self, _wall: UnixMillis) {}
+    /// Tells what people call the time. It is only told to people: XEP-0202.
+    pub fn set_wall_clock(&mut self, wall: UnixMillis) {
+        self.wall = wall;
+    }
 
     /// The client sent these bytes.
-    pub fn handle_bytes(&mut self, _now: Uptime, _bytes: &[u8]) {}
+    pub fn handle_bytes(&mut self, now: Uptime, bytes: &[u8]) {
+        if self.transport == Transport::Lost {
+            return;
+        }
+        match self.stage {
+            Stage::Handshake | Stage::Over => {}
+            Stage::Opening
+            | Stage::Negotiating
+            | Stage::Login(_)
+            | Stage::Binding { .. }
+            | Stage::Resuming
+            | Stage::Bound => {
+                self.reader.feed(bytes);
+                self.read(now);
+            }
+        }
+    }
 
     /// The TLS handshake is complete: after [`Order::StartTls`], or before the first byte on a listener of direct TLS.
-    pub fn handle_tls(&mut self, _now: Uptime, _established: TlsEstablished) {}
+    pub fn handle_tls(&mut self, _now: Uptime, _established: TlsEstablished) {
+        let is_expected = matches!(self.stage, Stage::Handshake) || (self.is_fresh() && !self.encrypted);
+        if is_expected {
+            self.encrypted = true;
+            self.restart_stream();
+        }
+    }
 
     /// Answers [`Order::LookUpCredentials`].
-    pub fn handle_credentials(&mut self, _now: Uptime, _answer: CredentialsAnswer) {}
+    pub fn handle_credentials(&mut self, now: Uptime, answer: CredentialsAnswer) {
+        self.continue_with_keys(answer);
+        self.read(now);
+    }
 
     /// Answers [`Order::DeriveKeys`].
-    pub fn handle_derived(&mut self, _now: Uptime, _keys: ScramKeys) {}
+    pub fn handle_derived(&mut self, now: Uptime, keys: ScramKeys) {
+        self.continue_with_derived(now, &keys);
+        self.read(now);
+    }
 
     /// Answers [`Order::Bind`].
-    pub fn handle_bound(&mut self, _now: Uptime, _answer: Result<Bound, BindRefusal>) {}
+    pub fn handle_bound(&mut self, now: Uptime, answer: Result<Bound, BindRefusal>) {
+        self.continue_bind(answer);
+        self.read(now);
+    }
 
     /// Answers [`Order::Announce`]: every active member knows the presence of this revision.
-    pub fn handle_announced(&mut self, _now: Uptime, _revision: u64) {}
+    pub fn handle_announced(&mut self, _now: Uptime, revision: u64) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        let announcement = bound.announcer.announced(revision);
+        self.order_announcement(announcement);
+        self.do_what_is_announced();
+    }
 
     /// A stanza for the client. It ends as one [`Order::Settle`] or one [`Order::Return`].
-    pub fn handle_parcel(&mut self, _now: Uptime, _parcel: Parcel) {}
+    pub fn handle_parcel(&mut self, _now: Uptime, parcel: Parcel) {
+        self.take_parcel(parcel);
+    }
 
     /// Answers [`Order::Route`] with a number. The answers may come in any order.
-    pub fn handle_handled(&mut self, _now: Uptime, _number: Sequence) {}
+    pub fn handle_handled(&mut self, now: Uptime, number: Sequence) {
+        self.handled(now, number);
+        self.read(now);
+    }
 
     /// Answers [`Order::Roster`], in the order of the orders.
-    pub fn handle_roster(&mut self, _now: Uptime, _answer: RosterAnswer) {}
+    pub fn handle_roster(&mut self, now: Uptime, answer: RosterAnswer) {
+        self.answer_roster_request(now, answer);
+        self.read(now);
+    }
 
     /// Answers [`Order::ClaimOffline`], which is repeated until nothing more waits.
-    pub fn handle_offline(&mut self, _now: Uptime, _answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {}
+    pub fn handle_offline(&mut self, _now: Uptime, answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {
+        self.deliver_offline(answer);
+    }
 
     /// Everything that was handed out by [`Order::Send`] so far is on the socket.
-    pub fn handle_written(&mut self, _now: Uptime) {}
+    pub fn handle_written(&mut self, _now: Uptime) {
+        self.settle_written();
+    }
 
     /// The transport is gone. The session waits to be resumed if the client asked for that, or ends.
-    pub fn handle_lost(&mut self, _now: Uptime) {}
+    pub fn handle_lost(&mut self, now: Uptime) {
+        if self.transport == Transport::Open && !self.is_over() {
+            self.output.drop_bytes();
+            self.hibernate(now);
+        }
+    }
 
     /// The client resumes this session on another transport: it comes back as it was. `handled` is how many stanzas it
-    /// has handled, `remaining` what the session that read [`Order::Resume`] leaves.
-    pub fn handle_resumed(&mut self, _now: Uptime, _handled: u32, _remaining: Remaining) {}
+    /// has handled, `remaining` what the session that ordered [`Order::Resume`] leaves. Only for a session that
+    /// [is resumable](Session::is_resumable).
+    pub fn handle_resumed(&mut self, now: Uptime, handled: u32, remaining: Remaining) {
+        self.continue_resumed(now, handled, remaining);
+    }
 
     /// Answers [`Order::Resume`]: there is no such session.
-    pub fn handle_resume_failed(&mut self, _now: Uptime) {}
+    pub fn handle_resume_failed(&mut self, now: Uptime) {
+        self.refuse_resumption();
+        self.read(now);
+    }
 
     /// The client is about to resume this session on another transport: the one that it has is closed with
     /// `<conflict/>`.
-    pub fn handle_superseded(&mut self, _now: Uptime) {}
+    pub fn handle_superseded(&mut self, now: Uptime) {
+        if self.transport == Transport::Open && !self.is_over() {
+            self.say_error(|out| write::stream_error(out, StreamErrorCondition::Conflict.name(), None, None));
+            self.close_transport();
+            self.hibernate(now);
+        }
+    }
 
     /// The session has to end: a newer bind has its JID (`conflict`), or the node stops (`system-shutdown`, or
     /// `see-other-host` with the host).
-    pub fn handle_close(&mut self, _now: Uptime, _condition: StreamErrorCondition, _other_host: Option<String>) {}
+    pub fn handle_close(&mut self, _now: Uptime, condition: StreamErrorCondition, other_host: Option<String>) {
+        if !self.is_over() {
+            self.fail_with(|out| write::stream_error(out, condition.name(), other_host.as_deref(), None));
+        }
+    }
 
     /// The node may not serve at the moment: until [`handle_unpause`](Session::handle_unpause) nothing is read,
     /// delivered or acknowledged, and parcels wait.
-    pub fn handle_pause(&mut self, _now: Uptime) {}
+    pub fn handle_pause(&mut self, _now: Uptime) {
+        self.paused = true;
+    }
 
     /// The node may serve again.
-    pub fn handle_unpause(&mut self, _now: Uptime) {}
+    pub fn handle_unpause(&mut self, now: Uptime) {
+        self.paused = false;
+        if let Some(answer) = self.offline_answer.take() {
+            self.deliver_offline(answer);
+        }
+        self.deliver_waiting();
+        self.answer_count_requests(now);
+        self.read(now);
+    }
 
     /// Routes ended with their member: the client is told of those whose presence it has seen.
-    pub fn handle_routes_gone(&mut self, _now: Uptime, _gone: &RoutesGone) {}
+    pub fn handle_routes_gone(&mut self, _now: Uptime, gone: &RoutesGone) {
+        self.tell_who_is_gone(gone);
+    }
 
     /// Messages wait for the account that nobody else will claim.
-    pub fn handle_nudge(&mut self, _now: Uptime) {}
+    pub fn handle_nudge(&mut self, _now: Uptime) {
+        self.claim_again();
+    }
 
     /// It is at least as late as [`poll_timeout`](Session::poll_timeout) said.
-    pub fn handle_timeout(&mut self, _now: Uptime) {}
+    pub fn handle_timeout(&mut self, now: Uptime) {
+        self.handle_deadline(now);
+        if self.hibernates_until.is_some_and(|until| until <= now) {
+            self.finish();
+        }
+        if self.ask_again.is_some_and(|again| again <= now) {
+            self.ask_again = None;
+            self.ask_for_count();
+        }
+        self.answer_count_requests(now);
+    }
 
     /// When to call [`handle_timeout`](Session::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Uptime> {
-        self.deadline
+        let count_due = self.count_requests.front().map(|request| request.due).filter(|_| !self.paused);
+        [self.deadline, self.hibernates_until, self.ask_again, count_due].into_iter().flatten().min()
     }
 
     /// The next order.
     pub fn poll_output(&mut self) -> Option<Order> {
-        self.orders.pop_front()
+        self.output.pop()
     }
 
     /// Whether the driver is to read from the transport. It is not while an answer is awaited without which the next
     /// bytes mean nothing, or while too much that the client sent is not handled.
     pub fn wants_bytes(&self) -> bool {
-        true
+        let is_clients_turn = match &self.stage {
+            Stage::Opening | Stage::Negotiating => true,
+            Stage::Login(login) => login.awaits_client(),
+            Stage::Handshake | Stage::Binding { .. } | Stage::Resuming | Stage::Over => false,
+            Stage::Bound => {
+                self.bound.as_ref().is_some_and(|bound| bound.tally.unhandled() < SESSION_UNHANDLED_STANZAS_MAX)
+            }
+        };
+        is_clients_turn && !self.paused && self.transport == Transport::Open
+    }
+
+    /// The JID that the session holds, if it holds one.
+    pub fn jid(&self) -> Option<&FullJid> {
+        self.bound.as_ref().map(|bound| &bound.jid)
+    }
+
+    /// Who has authenticated, if somebody has.
+    pub fn account(&self) -> Option<&BareJid> {
+        self.account.as_ref()
+    }
+
+    /// Whether [`Order::End`] was given.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// Whether the session has lost its transport and waits for another one.
+    pub fn is_resumable(&self) -> bool {
+        self.transport == Transport::Lost && self.hibernates_until.is_some()
     }
 
     /// What the client has sent and this session has not read, for the session that it resumes.
     pub fn into_remaining(self) -> Remaining {
-        Remaining(Vec::new())
+        Remaining { reader: self.reader }
+    }
+
+    /// Reads what the client has sent, for as long as it is its turn.
+    fn read(&mut self, now: Uptime) {
+        while self.wants_bytes() {
+            match self.reader.poll() {
+                Ok(Some(StreamEvent::Open(header))) => self.handle_open(&header),
+                Ok(Some(StreamEvent::Element(element))) => self.handle_element(now, element),
+                Ok(Some(StreamEvent::Close)) => self.finish(),
+                Ok(None) => return,
+                Err(error) => self.fail(StreamErrorCondition::from(error), Some(error.reason())),
+            }
+        }
+    }
+
+    fn handle_element(&mut self, now: Uptime, element: Element) {
+        match element.namespace() {
+            ns::CLIENT if bind::is_stanza(&element) => match self.stage {
+                Stage::Bound => self.handle_stanza(now, element),
+                Stage::Opening
+                | Stage::Negotiating
+                | Stage::Handshake
+                | Stage::Login(_)
+                | Stage::Binding { .. }
+                | Stage::Resuming
+                | Stage::Over => self.handle_unbound_stanza(&element),
+            },
+            names::STREAM_MANAGEMENT => self.handle_management(now, &element),
+            names::SASL if self.account.is_none() => self.handle_sasl(now, &element),
+            names::TLS if element.name() == "starttls" => self.handle_starttls(),
+            // A client that reports an error closes the stream (RFC 6120 section 4.9.1.1).
+            ns::STREAM if element.name() == "error" => self.finish(),
+            _ => self.fail(StreamErrorCondition::UnsupportedStanzaType, None),
+        }
+    }
+
+    /// Ends the session: the stream is closed, what is not settled goes back, whoever saw the client is told.
+    fn finish(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        self.close_transport();
+        if let Some(mut bound) = self.bound.take() {
+            let route = bound.route;
+            for delivery in bound.deliveries.take_all() {
+                if let Some(home) = delivery.home {
+                    self.output.order(Order::Return(Box::new(Parcel { stanza: delivery.stanza, route, home })));
+                }
+            }
+            for OfflineMessage { key, message, .. } in self.offline_answer.take().into_iter().flatten().flatten() {
+                let home = Home::Offline { key };
+                self.output.order(Order::Return(Box::new(Parcel { stanza: message, route, home })));
+            }
+            for stanza in bound.farewells() {
+                self.output.order(Order::Route { number: None, stanza });
+            }
+        }
+        self.output.order(Order::End);
+        self.stage = Stage::Over;
+        self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+        self.count_requests.clear();
+        (self.deadline, self.ask_again, self.hibernates_until) = (None, None, None);
+    }
+
+    /// Whether nothing was said on the transport.
+    fn is_fresh(&self) -> bool {
+        matches!(self.stage, Stage::Opening) && !self.header_sent && self.account.is_none()
+    }
+}
+
+/// Without what was read and what is to be written, which may be secret.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("account", &self.account)
+            .field("jid", &self.jid())
+            .field("transport", &self.transport)
+            .field("encrypted", &self.encrypted)
+            .field("paused", &self.paused)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Remaining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remaining").finish_non_exhaustive()
     }
 }

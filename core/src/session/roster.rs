@@ -1,4 +1,5 @@
-//! The roster of the account (RFC 6121 section 2).
+//! The roster of the account (RFC 6121 section 2), as the store has it. What the client says of it is read and written
+//! in `roster_requests`.
 
 use crate::jid::BareJid;
 use crate::session::StoreUnavailable;

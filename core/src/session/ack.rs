@@ -1,0 +1,232 @@
+//! Stream management: acknowledgements in both directions, and resumption (XEP-0198).
+//!
+//! The client is told of the stanzas for which the server answers ([`Tally`](super::tally::Tally)); what it acknowledges
+//! is settled ([`Deliveries`](super::delivery::Deliveries)). It is asked for its count after each batch, with at most one
+//! question on its way.
+
+use std::time::Duration;
+
+use crate::ids::Sequence;
+use crate::limits::{ACK_DELAY_MAX, ACK_REQUESTS_MAX, RESUMPTION_TIME_MAX};
+use crate::routing::Parcel;
+use crate::session::delivery::TooHigh;
+use crate::session::state::{BoundState, Management, Resumption};
+use crate::session::tally::CountRequest;
+use crate::session::{Order, Remaining, ResumptionId, Session, Stage, StreamErrorCondition, Transport, names};
+use crate::time::Uptime;
+use crate::xml::{Element, StreamReader, XmlLimits};
+
+/// After how long a client that has answered for less than it was sent is asked again, if nothing new was sent. Long
+/// against a round trip, short against the patience of whoever keeps the other copy.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+impl Session {
+    /// An element of stream management.
+    pub(super) fn handle_management(&mut self, now: Uptime, element: &Element) {
+        let is_managed = self.bound.as_ref().map(|bound| bound.management.is_some());
+        match (element.name(), is_managed) {
+            ("enable", Some(false)) => self.enable(element),
+            ("resume", None) if self.account.is_some() => self.resume(element),
+            ("enable" | "resume", _) => self.refuse_management("unexpected-request"),
+            ("r", Some(true)) => self.handle_count_request(now),
+            ("a", Some(true)) => self.handle_count(now, element),
+            _ => self.fail(StreamErrorCondition::UnsupportedStanzaType, None),
+        }
+    }
+
+    fn enable(&mut self, element: &Element) {
+        let wants_resumption = matches!(element.attribute("resume"), Some("true" | "1"));
+        let seconds_max = self.settings.resumption_time_max.min(RESUMPTION_TIME_MAX).as_secs();
+        let asked = element.attribute("max").and_then(|max| max.parse().ok()).unwrap_or(seconds_max);
+        let seconds_max = seconds_max.min(asked);
+        let id = ResumptionId(self.random_text::<24>());
+        let Some(bound) = self.bound.as_mut() else { return };
+        bound.tally.begin();
+        bound.deliveries.begin();
+        let resumption = (wants_resumption && seconds_max > 0).then(|| Resumption { id: id.clone(), seconds_max });
+        let enabled = Element::new("enabled", names::STREAM_MANAGEMENT);
+        let enabled = match &resumption {
+            Some(_) => enabled
+                .with_attribute("id", &id.0)
+                .with_attribute("resume", "true")
+                .with_attribute("max", &seconds_max.to_string()),
+            None => enabled,
+        };
+        let is_resumable = resumption.is_some();
+        bound.management = Some(Management { resumption, asked_at: None });
+        if is_resumable {
+            self.output.order(Order::Resumable { id });
+        }
+        self.output.write(|out| enabled.write(out));
+    }
+
+    fn resume(&mut self, element: &Element) {
+        let handled = element.attribute("h").map(str::parse::<u32>);
+        let (Some(id), Some(Ok(handled)), Some(account)) = (element.attribute("previd"), handled, self.account.clone())
+        else {
+            self.fail(StreamErrorCondition::BadFormat, Some("not a resumption"));
+            return;
+        };
+        self.output.order(Order::Resume { id: ResumptionId(id.to_owned()), account, handled });
+        self.stage = Stage::Resuming;
+    }
+
+    /// There is no session to resume, or it is somebody else's: that is not told apart.
+    pub(super) fn refuse_resumption(&mut self) {
+        if matches!(self.stage, Stage::Resuming) {
+            self.stage = Stage::Negotiating;
+            self.refuse_management("item-not-found");
+        }
+    }
+
+    fn refuse_management(&mut self, condition: &str) {
+        self.output.text(&format!(
+            "<failed xmlns='{}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+            names::STREAM_MANAGEMENT
+        ));
+    }
+
+    /// A stanza of the client is handled.
+    pub(super) fn handled(&mut self, now: Uptime, number: Sequence) {
+        if let Some(bound) = self.bound.as_mut() {
+            bound.tally.handle(number);
+            self.answer_count_requests(now);
+        }
+    }
+
+    fn handle_count_request(&mut self, now: Uptime) {
+        let Some(bound) = self.bound.as_ref() else { return };
+        let request = CountRequest { after: bound.tally.received(), due: now + ACK_DELAY_MAX };
+        if self.count_requests.len() >= ACK_REQUESTS_MAX && !self.paused {
+            self.tell_count();
+        } else if self.count_requests.len() < ACK_REQUESTS_MAX {
+            self.count_requests.push_back(request);
+            self.answer_count_requests(now);
+        }
+    }
+
+    /// Tells the client its count for each request that has waited for long enough.
+    pub(super) fn answer_count_requests(&mut self, now: Uptime) {
+        while !self.paused && self.transport == Transport::Open {
+            let (Some(bound), Some(request)) = (self.bound.as_ref(), self.count_requests.front()) else { return };
+            if request.due > now && !bound.tally.is_handled_up_to(request.after) {
+                return;
+            }
+            self.count_requests.pop_front();
+            self.tell_count();
+        }
+    }
+
+    fn tell_count(&mut self) {
+        let Some(bound) = self.bound.as_ref() else { return };
+        let text = format!("<a xmlns='{}' h='{}'/>", names::STREAM_MANAGEMENT, bound.tally.acknowledged());
+        self.output.text(&text);
+    }
+
+    fn handle_count(&mut self, now: Uptime, element: &Element) {
+        let Some(Ok(handled)) = element.attribute("h").map(str::parse::<u32>) else {
+            self.fail(StreamErrorCondition::BadFormat, Some("not a count"));
+            return;
+        };
+        if !self.settle_acknowledged(handled) {
+            return;
+        }
+        let Some(BoundState { management: Some(management), deliveries, .. }) = self.bound.as_deref_mut() else {
+            return;
+        };
+        let asked_at = management.asked_at.take();
+        if !deliveries.awaits_acknowledgement() {
+            self.ask_again = None;
+        } else if asked_at == Some(deliveries.sent()) {
+            self.ask_again = Some(now + ASK_AGAIN_AFTER);
+        } else {
+            self.ask_for_count();
+        }
+    }
+
+    /// Settles what the client has handled; ends the stream if it cannot have handled so much.
+    fn settle_acknowledged(&mut self, handled: u32) -> bool {
+        let Some(bound) = self.bound.as_mut() else { return false };
+        match bound.deliveries.acknowledge(handled) {
+            Ok(homes) => {
+                homes.into_iter().for_each(|home| self.output.order(Order::Settle(home)));
+                true
+            }
+            Err(TooHigh { sent }) => {
+                let error = format!(
+                    "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+                     <handled-count-too-high xmlns='{}' h='{handled}' send-count='{sent}'/></stream:error>",
+                    names::STREAM_MANAGEMENT
+                );
+                self.fail_with(|out| out.extend_from_slice(error.as_bytes()));
+                false
+            }
+        }
+    }
+
+    /// Asks the client for its count, unless it owes an answer.
+    pub(super) fn ask_for_count(&mut self) {
+        let Some(BoundState { management: Some(management), deliveries, .. }) = self.bound.as_deref_mut() else {
+            return;
+        };
+        if management.asked_at.is_none() && self.transport == Transport::Open {
+            management.asked_at = Some(deliveries.sent());
+            self.ask_again = None;
+            self.output.text("<r xmlns='urn:xmpp:sm:3'/>");
+        }
+    }
+
+    /// The transport is gone: the session waits to be resumed, or ends.
+    pub(super) fn hibernate(&mut self, now: Uptime) {
+        self.transport = Transport::Lost;
+        let Some(BoundState { management: Some(management), deliveries, route, .. }) = self.bound.as_deref_mut() else {
+            self.finish();
+            return;
+        };
+        let Some(resumption) = &management.resumption else {
+            self.finish();
+            return;
+        };
+        management.asked_at = None;
+        self.hibernates_until = Some(now + Duration::from_secs(resumption.seconds_max));
+        let route = *route;
+        for delivery in deliveries.take_uncounted() {
+            if let Some(home) = delivery.home {
+                self.output.order(Order::Return(Box::new(Parcel { stanza: delivery.stanza, route, home })));
+            }
+        }
+        self.count_requests.clear();
+        self.ask_again = None;
+        self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+    }
+
+    /// The session goes on where the client left it, on another transport.
+    pub(super) fn continue_resumed(&mut self, now: Uptime, handled: u32, remaining: Remaining) {
+        if !self.is_resumable() {
+            return;
+        }
+        self.transport = Transport::Open;
+        self.hibernates_until = None;
+        self.header_sent = true;
+        self.reader = remaining.reader;
+        if !self.settle_acknowledged(handled) {
+            return;
+        }
+        let Some(BoundState { management: Some(management), deliveries, tally, .. }) = self.bound.as_deref() else {
+            return;
+        };
+        let Some(resumption) = &management.resumption else { return };
+        let resumed = Element::new("resumed", names::STREAM_MANAGEMENT)
+            .with_attribute("previd", &resumption.id.0)
+            .with_attribute("h", &tally.acknowledged().to_string());
+        self.output.write(|out| resumed.write(out));
+        for delivery in deliveries.unsettled() {
+            self.output.write(|out| delivery.stanza.write(out));
+        }
+        if deliveries.awaits_acknowledgement() {
+            self.ask_for_count();
+        }
+        self.deliver_waiting();
+        self.read(now);
+    }
+}

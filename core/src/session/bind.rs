@@ -1,0 +1,72 @@
+//! How a session gets its JID (RFC 6120 section 7).
+
+use crate::session::state::BoundState;
+use crate::session::{BindRefusal, Bound, Order, Session, Stage, StreamErrorCondition, names};
+use crate::stanza::{ErrorCondition, IqType, Kind, Stanza};
+use crate::xml::{Element, ns};
+
+impl Session {
+    /// A stanza before the session has a JID: only a request for one is allowed.
+    pub(super) fn handle_unbound_stanza(&mut self, element: &Element) {
+        let request = element.child("bind", names::BIND);
+        let (Some(account), Some(request), true) =
+            (self.account.clone(), request, element.name() == "iq" && element.attribute("type") == Some("set"))
+        else {
+            self.fail(StreamErrorCondition::NotAuthorized, None);
+            return;
+        };
+        let id = element.attribute("id").map(str::to_owned);
+        let wanted = request.open().child("resource", names::BIND).map(|resource| resource.open().text().into_owned());
+        let jid = match wanted.as_deref().unwrap_or_default() {
+            "" => account.with_resource_str(&self.random_text::<12>()),
+            wanted => account.with_resource_str(wanted),
+        };
+        match jid {
+            Ok(jid) => {
+                self.output.order(Order::Bind { jid });
+                self.stage = Stage::Binding { id };
+            }
+            Err(_) => self.refuse_bind(id, ErrorCondition::BadRequest, Some("not a resource")),
+        }
+    }
+
+    /// Answers a bind.
+    pub(super) fn continue_bind(&mut self, answer: Result<Bound, BindRefusal>) {
+        let Stage::Binding { id } = &mut self.stage else { return };
+        let id = id.take();
+        match answer {
+            Ok(bound) => {
+                let jid = Element::new("jid", names::BIND).with_text(bound.jid.as_str());
+                let answer =
+                    iq_with_id(IqType::Set, id).answer(Some(&Element::new("bind", names::BIND).with_child(jid)));
+                self.output.write(|out| answer.write(out));
+                self.bound = Some(Box::new(BoundState::new(bound.jid, bound.route)));
+                self.stage = Stage::Bound;
+                self.deadline = None;
+            }
+            Err(refusal) => {
+                let condition = match refusal {
+                    BindRefusal::Conflict => ErrorCondition::Conflict,
+                    BindRefusal::TooManySessions => ErrorCondition::ResourceConstraint,
+                    BindRefusal::Unavailable => ErrorCondition::InternalServerError,
+                };
+                self.refuse_bind(id, condition, None);
+            }
+        }
+    }
+
+    fn refuse_bind(&mut self, id: Option<String>, condition: ErrorCondition, text: Option<&str>) {
+        let refusal = iq_with_id(IqType::Set, id).bounce(condition, text).expect("requests are answered");
+        self.output.write(|out| refusal.write(out));
+        self.stage = Stage::Negotiating;
+    }
+}
+
+fn iq_with_id(iq_type: IqType, id: Option<String>) -> Stanza {
+    Stanza { id, ..Stanza::new(Kind::Iq(iq_type)) }
+}
+
+/// Whether an element is a stanza, in order or not.
+pub(super) fn is_stanza(element: &Element) -> bool {
+    element.namespace() == ns::CLIENT && matches!(element.name(), "message" | "presence" | "iq")
+}

@@ -1,0 +1,248 @@
+//! Stanzas for the client: those that wait to be written, and those that are written and not settled.
+//!
+//! ```text
+//! parcel ─▶ waiting ─▶ unsettled ─▶ settled: acknowledged, or written to a client that does not acknowledge
+//!              └───────────┴──────▶ returned: the session ends
+//! ```
+//!
+//! Everything that is written stands in `unsettled`, the server's own answers too, because the client counts them
+//! (XEP-0198 section 4). The queue is bounded; at the bound the session ends.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
+use crate::routing::Home;
+use crate::stanza::Stanza;
+
+/// Bytes for which a stanza counts besides its content: its addresses, and what it takes to keep it.
+const STANZA_OVERHEAD_BYTES: usize = 256;
+
+/// A stanza for the client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Delivery {
+    /// What is written.
+    pub(super) stanza: Stanza,
+    /// Who answers for it; absent for the session's own answers, which nobody misses when the session is gone.
+    pub(super) home: Option<Home>,
+}
+
+impl Delivery {
+    fn weight(&self) -> usize {
+        self.stanza.payload.len() + STANZA_OVERHEAD_BYTES
+    }
+}
+
+/// The client claims to have handled more than it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooHigh {
+    /// How many it was sent.
+    pub(super) sent: u32,
+}
+
+/// Everything on its way to one client.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Deliveries {
+    waiting: VecDeque<Delivery>,
+    unsettled: VecDeque<Delivery>,
+    /// How many at the front of `unsettled` were written before the client asked for acknowledgements, and are settled
+    /// by being written.
+    uncounted: usize,
+    /// Of `waiting` and `unsettled`.
+    bytes: usize,
+    /// What the client is to be told it was sent; absent if it does not acknowledge. Wraps.
+    sent: Option<u32>,
+    /// What the client has acknowledged. Wraps.
+    acknowledged: u32,
+}
+
+impl Deliveries {
+    /// Keeps a delivery until the client may get it.
+    pub(super) fn wait(&mut self, delivery: Delivery) {
+        self.bytes += delivery.weight();
+        self.waiting.push_back(delivery);
+    }
+
+    /// The delivery that has waited longest.
+    pub(super) fn next_waiting(&mut self) -> Option<Delivery> {
+        let delivery = self.waiting.pop_front()?;
+        self.bytes -= delivery.weight();
+        Some(delivery)
+    }
+
+    /// Whether any delivery waits.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Enters a delivery that is written.
+    pub(super) fn written(&mut self, delivery: Delivery) {
+        self.bytes += delivery.weight();
+        self.unsettled.push_back(delivery);
+        match &mut self.sent {
+            Some(sent) => *sent = sent.wrapping_add(1),
+            None => self.uncounted += 1,
+        }
+    }
+
+    /// From the next delivery on the client acknowledges.
+    pub(super) fn begin(&mut self) {
+        self.sent = Some(0);
+    }
+
+    /// How many stanzas the client was sent since it asked for acknowledgements.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent.unwrap_or_default()
+    }
+
+    /// Whether the client has not acknowledged all that it was sent.
+    pub(super) fn awaits_acknowledgement(&self) -> bool {
+        self.sent.is_some_and(|sent| sent != self.acknowledged)
+    }
+
+    /// This many of the oldest deliveries are on the socket: gives those homes for which that settles them.
+    pub(super) fn settle_written(&mut self, count: usize) -> Vec<Home> {
+        let settled = count.min(self.uncounted);
+        self.uncounted -= settled;
+        self.take(settled)
+    }
+
+    /// The client says how many stanzas it has handled: gives the homes of those that this settles.
+    pub(super) fn acknowledge(&mut self, handled: u32) -> Result<Vec<Home>, TooHigh> {
+        let fresh = handled.wrapping_sub(self.acknowledged);
+        let counted = self.unsettled.len() - self.uncounted;
+        match usize::try_from(fresh) {
+            Ok(fresh) if fresh <= counted => {
+                // What was written before the client began to count came before what it has handled.
+                let settled = if fresh > 0 { std::mem::take(&mut self.uncounted) + fresh } else { 0 };
+                self.acknowledged = handled;
+                Ok(self.take(settled))
+            }
+            Ok(_) | Err(_) => Err(TooHigh { sent: self.sent() }),
+        }
+    }
+
+    /// The transport is gone: gives what was written on it by a client that did not acknowledge yet.
+    pub(super) fn take_uncounted(&mut self) -> Vec<Delivery> {
+        let taken: Vec<Delivery> = self.unsettled.drain(..std::mem::take(&mut self.uncounted)).collect();
+        self.bytes -= taken.iter().map(Delivery::weight).sum::<usize>();
+        taken
+    }
+
+    /// What was written and not settled, the oldest first.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Delivery> {
+        self.unsettled.iter()
+    }
+
+    /// Takes everything out, the oldest first.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Delivery> + use<> {
+        self.bytes = 0;
+        self.uncounted = 0;
+        self.acknowledged = self.sent();
+        std::mem::take(&mut self.unsettled).into_iter().chain(std::mem::take(&mut self.waiting))
+    }
+
+    /// Whether more waits for the client than may.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.unsettled.len() + self.waiting.len() > SESSION_QUEUE_STANZAS_MAX || self.bytes > SESSION_QUEUE_BYTES_MAX
+    }
+
+    /// Gives back memory that a burst needed.
+    pub(super) fn shrink(&mut self) {
+        if self.unsettled.is_empty() && self.waiting.is_empty() {
+            self.unsettled = VecDeque::new();
+            self.waiting = VecDeque::new();
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Home> {
+        let mut homes = Vec::with_capacity(count);
+        for delivery in self.unsettled.drain(..count) {
+            self.bytes -= delivery.weight();
+            homes.extend(delivery.home);
+        }
+        homes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stanza::{Kind, MessageType};
+
+    #[test]
+    fn what_the_client_acknowledges_is_settled_in_order() {
+        let mut deliveries = Deliveries::default();
+        deliveries.begin();
+        (1..=3).for_each(|key| deliveries.written(delivery(key)));
+
+        assert_eq!(deliveries.acknowledge(2), Ok(vec![home(1), home(2)]));
+        assert_eq!(deliveries.acknowledge(2), Ok(vec![]));
+        assert_eq!(deliveries.acknowledge(3), Ok(vec![home(3)]));
+        assert!(!deliveries.awaits_acknowledgement());
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_was_not_sent_settles_nothing() {
+        let mut deliveries = Deliveries::default();
+        deliveries.begin();
+        deliveries.written(delivery(1));
+
+        assert_eq!(deliveries.acknowledge(2), Err(TooHigh { sent: 1 }));
+        assert_eq!(deliveries.acknowledge(u32::MAX), Err(TooHigh { sent: 1 }));
+        assert_eq!(deliveries.acknowledge(1), Ok(vec![home(1)]));
+    }
+
+    #[test]
+    fn an_acknowledgement_that_goes_back_is_one_of_what_was_not_sent() {
+        let mut deliveries = Deliveries::default();
+        deliveries.begin();
+        (1..=2).for_each(|key| deliveries.written(delivery(key)));
+        assert!(deliveries.acknowledge(2).is_ok());
+
+        assert_eq!(deliveries.acknowledge(1), Err(TooHigh { sent: 2 }));
+    }
+
+    #[test]
+    fn counts_wrap_at_two_to_the_thirty_second() {
+        let mut deliveries = Deliveries { sent: Some(u32::MAX), acknowledged: u32::MAX, ..Deliveries::default() };
+        (1..=2).for_each(|key| deliveries.written(delivery(key)));
+
+        assert_eq!(deliveries.acknowledge(0), Ok(vec![home(1)]));
+        assert_eq!(deliveries.acknowledge(1), Ok(vec![home(2)]));
+    }
+
+    #[test]
+    fn what_was_written_before_counting_began_is_settled_by_being_written() {
+        let mut deliveries = Deliveries::default();
+        deliveries.written(delivery(1));
+        deliveries.begin();
+        deliveries.written(delivery(2));
+
+        assert_eq!(deliveries.settle_written(2), vec![home(1)]);
+        assert_eq!(deliveries.acknowledge(1), Ok(vec![home(2)]));
+    }
+
+    #[test]
+    fn bytes_are_counted_until_they_are_settled() {
+        let mut deliveries = Deliveries::default();
+        deliveries.begin();
+        deliveries.wait(delivery(1));
+        let waited = deliveries.next_waiting().expect("one waits");
+        deliveries.written(waited);
+        assert!(deliveries.bytes > 0);
+
+        deliveries.acknowledge(1).expect("one was sent");
+
+        assert_eq!(deliveries.bytes, 0);
+    }
+
+    fn home(key: i64) -> Home {
+        Home::Offline { key }
+    }
+
+    fn delivery(key: i64) -> Delivery {
+        Delivery { stanza: Stanza::new(Kind::Message(MessageType::Chat)), home: Some(home(key)) }
+    }
+}

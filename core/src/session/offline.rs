@@ -1,0 +1,63 @@
+//! Messages that waited for the account (XEP-0160).
+//!
+//! From the moment in which a session asks to be announced as one that takes messages until nothing more waits in the
+//! store, parcels are held back: what was sent earlier comes first.
+
+use crate::routing::Home;
+use crate::session::delivery::Delivery;
+use crate::session::presence::takes_messages;
+use crate::session::state::Claim;
+use crate::session::{OfflineMessage, Order, Session, StoreUnavailable};
+
+impl Session {
+    /// Claims what waits, once routing knows that the session takes messages.
+    pub(super) fn claim_if_planned(&mut self) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        if bound.claim != Claim::Planned || !bound.announcer.is_settled() {
+            return;
+        }
+        if takes_messages(bound.announcer.wanted()) {
+            bound.claim = Claim::Asked;
+            self.output.order(Order::ClaimOffline);
+        } else {
+            bound.claim = Claim::Idle;
+            self.deliver_waiting();
+        }
+    }
+
+    /// Answers a claim. It is repeated until nothing more waits.
+    pub(super) fn deliver_offline(&mut self, answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        let too_early = match bound.claim {
+            Claim::Asked => false,
+            Claim::AskedTooEarly => true,
+            Claim::Idle | Claim::Planned => return,
+        };
+        if self.paused {
+            self.offline_answer = Some(answer);
+            return;
+        }
+        // What cannot be claimed is kept: it is claimed when the accounts are there again and say so.
+        let messages = answer.unwrap_or_default();
+        bound.claim = if messages.is_empty() && !too_early { Claim::Idle } else { Claim::Planned };
+        for OfflineMessage { key, message, at } in messages {
+            let stanza = message.with_delay(self.settings.domain.as_str(), at);
+            self.deliver(Delivery { stanza, home: Some(Home::Offline { key }) });
+        }
+        self.claim_if_planned();
+        self.deliver_waiting();
+    }
+
+    /// Messages wait that nobody has claimed.
+    pub(super) fn claim_again(&mut self) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        match bound.claim {
+            Claim::Idle if takes_messages(bound.announcer.wanted()) => {
+                bound.claim = Claim::Planned;
+                self.claim_if_planned();
+            }
+            Claim::Asked => bound.claim = Claim::AskedTooEarly,
+            Claim::Idle | Claim::Planned | Claim::AskedTooEarly => {}
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The client's presence, and the presence that it sees (RFC 6121 section 4).
+//!
+//! ```text
+//! <presence/> ─▶ announced to every member ─▶ broadcast to the account's resources ─▶ handled
+//!                                       └──▶ the first one also: a probe to the other resources, offline messages
+//! ```
+//!
+//! Presence sent to somebody directly is remembered until it is taken back, and so is whose presence the client has
+//! seen: whoever goes away without a word of his own is said to be gone exactly once.
+//!
+//! Subscriptions to other accounts do not exist here: a request for one is refused with `feature-not-implemented`, and
+//! what would answer or end one changes nothing.
+
+use crate::cluster::RoutePresence;
+use crate::ids::Sequence;
+use crate::jid::{FullJid, Jid};
+use crate::limits::{DIRECTED_PRESENCE_MAX, PRESENCE_SEEN_MAX};
+use crate::session::announce::{Announcement, Next};
+use crate::session::state::{BoundState, Claim};
+use crate::session::{Order, RoutesGone, Session};
+use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
+use crate::time::Uptime;
+
+impl Session {
+    /// Presence from the client.
+    pub(super) fn handle_presence(
+        &mut self,
+        now: Uptime,
+        number: Sequence,
+        presence_type: PresenceType,
+        stanza: Stanza,
+    ) {
+        match (presence_type, stanza.to.is_some()) {
+            (PresenceType::Available | PresenceType::Unavailable, false) => {
+                self.handle_own_presence(now, number, presence_type, stanza);
+            }
+            (PresenceType::Available | PresenceType::Unavailable, true) => {
+                self.handle_directed_presence(now, number, presence_type, stanza);
+            }
+            (PresenceType::Error, true) => self.route(number, stanza),
+            (PresenceType::Subscribe, _) => self.refuse(now, number, &stanza, ErrorCondition::FeatureNotImplemented),
+            (PresenceType::Error, false)
+            | (
+                PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed | PresenceType::Probe,
+                _,
+            ) => self.handled(now, number),
+        }
+    }
+
+    fn handle_own_presence(&mut self, now: Uptime, number: Sequence, presence_type: PresenceType, stanza: Stanza) {
+        let Some(priority) = stanza.priority() else {
+            self.refuse(now, number, &stanza, ErrorCondition::BadRequest);
+            return;
+        };
+        let Some(bound) = self.bound.as_mut() else { return };
+        let before = bound.announcer.wanted();
+        let priority = (presence_type == PresenceType::Available).then_some(priority);
+        let wanted = RoutePresence { priority, ..before };
+        if takes_messages(wanted) && !takes_messages(before) && bound.claim == Claim::Idle {
+            bound.claim = Claim::Planned;
+        }
+        let announcement = bound.announcer.want(wanted, Next::Broadcast { number, presence: stanza });
+        self.order_announcement(announcement);
+        self.do_what_is_announced();
+    }
+
+    /// Orders an announcement, if there is one.
+    pub(super) fn order_announcement(&mut self, announcement: Option<Announcement>) {
+        if let Some(Announcement { presence, revision }) = announcement {
+            self.output.order(Order::Announce { presence, revision });
+        }
+    }
+
+    /// Does what has waited for announcements that are known everywhere.
+    pub(super) fn do_what_is_announced(&mut self) {
+        while let Some(next) = self.bound.as_mut().and_then(|bound| bound.announcer.due()) {
+            match next {
+                Next::Broadcast { number, presence } => self.broadcast(number, presence),
+                Next::LoadRoster { number, iq } => self.load_roster(number, iq),
+            }
+        }
+        self.claim_if_planned();
+    }
+
+    /// Presence goes to all of the account's available resources. The first one asks the others for theirs; the last one
+    /// goes to those who got it directly as well.
+    fn broadcast(&mut self, number: Sequence, mut presence: Stanza) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        presence.to = Some(Jid::from(bound.account.clone()));
+        let is_available = presence.kind == Kind::Presence(PresenceType::Available);
+        let is_initial = is_available && bound.presence.is_none();
+        let told = match is_available {
+            true => Vec::new(),
+            false => std::mem::take(&mut bound.directed).into_iter().collect(),
+        };
+        bound.presence = is_available.then(|| presence.clone());
+        let probe = Stanza {
+            from: presence.from.clone(),
+            to: presence.to.clone(),
+            ..Stanza::new(Kind::Presence(PresenceType::Probe))
+        };
+        for to in told {
+            let stanza = Stanza { to: Some(to), ..presence.clone() };
+            self.output.order(Order::Route { number: None, stanza });
+        }
+        self.route(number, presence);
+        if is_initial {
+            self.output.order(Order::Route { number: None, stanza: probe });
+        }
+    }
+
+    /// Presence for somebody in particular (RFC 6121 section 4.6).
+    fn handle_directed_presence(&mut self, now: Uptime, number: Sequence, presence_type: PresenceType, stanza: Stanza) {
+        let (Some(bound), Some(to)) = (self.bound.as_mut(), stanza.to.clone()) else { return };
+        if presence_type == PresenceType::Unavailable {
+            bound.directed.remove(&to);
+        } else if bound.directed.len() < DIRECTED_PRESENCE_MAX || bound.directed.contains(&to) {
+            bound.directed.insert(to);
+        } else {
+            self.refuse(now, number, &stanza, ErrorCondition::ResourceConstraint);
+            return;
+        }
+        self.route(number, stanza);
+    }
+
+    /// Another resource of the account asks for the presence of this one.
+    pub(super) fn answer_probe(&mut self, probe: &Stanza) {
+        let Some(bound) = self.bound.as_ref() else { return };
+        let (Some(presence), Some(asker)) = (&bound.presence, &probe.from) else { return };
+        if asker.to_bare() == bound.account && *asker != bound.jid {
+            let stanza = Stanza { to: Some(asker.clone()), ..presence.clone() };
+            self.output.order(Order::Route { number: None, stanza });
+        }
+    }
+
+    /// Members were lost with their routes: the client is told of those whose presence it has seen.
+    pub(super) fn tell_who_is_gone(&mut self, gone: &RoutesGone) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        let lost: Vec<FullJid> = bound.seen.intersection(&gone.jids).cloned().collect();
+        let to = Jid::from(bound.jid.clone());
+        for jid in lost {
+            let stanza = Stanza {
+                from: Some(Jid::from(jid)),
+                to: Some(to.clone()),
+                ..Stanza::new(Kind::Presence(PresenceType::Unavailable))
+            };
+            self.reply(stanza);
+        }
+    }
+}
+
+impl BoundState {
+    /// Notes presence on its way to the client.
+    pub(super) fn note_presence(&mut self, stanza: &Stanza) {
+        let Kind::Presence(presence_type) = stanza.kind else { return };
+        let Some(Ok(from)) = stanza.from.as_ref().map(Jid::try_as_full) else { return };
+        match presence_type {
+            PresenceType::Available => {
+                let is_ours = from.domain() == self.jid.domain() && *from != self.jid;
+                if is_ours && self.seen.len() < PRESENCE_SEEN_MAX && !self.seen.contains(from) {
+                    self.seen.insert(from.clone());
+                }
+            }
+            PresenceType::Unavailable | PresenceType::Error => {
+                self.seen.remove(from);
+            }
+            PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed
+            | PresenceType::Probe => {}
+        }
+    }
+
+    /// What is said when the session goes without a word of the client.
+    pub(super) fn farewells(&mut self) -> Vec<Stanza> {
+        let own = self.presence.take().map(|_| Jid::from(self.account.clone()));
+        let farewell = Stanza {
+            from: Some(Jid::from(self.jid.clone())),
+            ..Stanza::new(Kind::Presence(PresenceType::Unavailable))
+        };
+        std::mem::take(&mut self.directed)
+            .into_iter()
+            .chain(own)
+            .map(|to| Stanza { to: Some(to), ..farewell.clone() })
+            .collect()
+    }
+}
+
+/// Whether messages to the account come to a resource with this presence (RFC 6121 section 8.5.2.1.1).
+pub(super) fn takes_messages(presence: RoutePresence) -> bool {
+    presence.priority.is_some_and(|priority| priority >= 0)
+}

@@ -1,0 +1,181 @@
+//! What a client asks of its roster (RFC 6121 section 2).
+//!
+//! ```text
+//! get ─▶ announced as interested ─▶ Load ─▶ the items
+//! set ─▶ checked ─▶ Set or Remove ─▶ a push to each interested resource, a result to the client
+//! ```
+//!
+//! A client that has the roster gets every change of it: it is announced before it is loaded, and if a push comes while
+//! the roster is being loaded, it is loaded once more, so an older roster never follows a newer item.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::RoutePresence;
+use crate::ids::Sequence;
+use crate::jid::{BareJid, Jid};
+use crate::limits::{ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX, ROSTER_REQUESTS_MAX};
+use crate::session::announce::Next;
+use crate::session::roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal};
+use crate::session::{Order, Session, names};
+use crate::stanza::{ErrorCondition, IqType, Kind, Stanza};
+use crate::time::Uptime;
+use crate::xml::Element;
+
+/// A request that the accounts are asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct RosterRequest {
+    /// Its number among the client's stanzas.
+    pub(super) number: Sequence,
+    /// The request.
+    pub(super) iq: Stanza,
+    /// It asks for all items, and one of them has changed since the accounts were asked.
+    pub(super) is_outdated: bool,
+}
+
+impl Session {
+    /// A request of the client to its own roster.
+    pub(super) fn handle_roster_request(&mut self, now: Uptime, number: Sequence, iq: Stanza, query: &Element) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        if bound.roster_requests.len() >= ROSTER_REQUESTS_MAX {
+            self.refuse(now, number, &iq, ErrorCondition::ResourceConstraint);
+            return;
+        }
+        if iq.kind == Kind::Iq(IqType::Get) {
+            let wanted = RoutePresence { interested: true, ..bound.announcer.wanted() };
+            let announcement = bound.announcer.want(wanted, Next::LoadRoster { number, iq });
+            self.order_announcement(announcement);
+            self.do_what_is_announced();
+            return;
+        }
+        match read_change(query, &bound.account) {
+            Ok(change) => self.ask_accounts(number, iq, change),
+            Err(condition) => self.refuse(now, number, &iq, condition),
+        }
+    }
+
+    /// Orders all items for a request of the client.
+    pub(super) fn load_roster(&mut self, number: Sequence, iq: Stanza) {
+        self.ask_accounts(number, iq, RosterOrder::Load);
+    }
+
+    fn ask_accounts(&mut self, number: Sequence, iq: Stanza, order: RosterOrder) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        bound.roster_requests.push_back(RosterRequest { number, iq, is_outdated: false });
+        self.output.order(Order::Roster(order));
+    }
+
+    /// A parcel is on its way to the client: if it is a push, a roster that is being loaded is outdated.
+    pub(super) fn note_push(&mut self, stanza: &Stanza) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        let is_push =
+            stanza.kind == Kind::Iq(IqType::Set) && stanza.from.as_ref().is_some_and(|from| *from == bound.account);
+        if is_push {
+            bound.roster_requests.iter_mut().for_each(|request| request.is_outdated = true);
+        }
+    }
+
+    /// Answers the oldest request.
+    pub(super) fn answer_roster_request(&mut self, now: Uptime, answer: RosterAnswer) {
+        let Some(request) = self.bound.as_mut().and_then(|bound| bound.roster_requests.pop_front()) else { return };
+        let RosterRequest { number, iq, is_outdated } = request;
+        let outcome = match answer {
+            RosterAnswer::Loaded(Ok(_)) if is_outdated => {
+                self.ask_accounts(number, iq, RosterOrder::Load);
+                return;
+            }
+            RosterAnswer::Loaded(Ok(items)) => Ok(Some(roster(&items))),
+            RosterAnswer::Set(Ok(item)) => {
+                self.push(&item_element(&item));
+                Ok(None)
+            }
+            RosterAnswer::Removed(Ok(Some(contact))) => {
+                let removed = Element::new("item", names::ROSTER)
+                    .with_attribute("jid", contact.as_str())
+                    .with_attribute("subscription", "remove");
+                self.push(&removed);
+                Ok(None)
+            }
+            RosterAnswer::Removed(Ok(None)) => Err(ErrorCondition::ItemNotFound),
+            RosterAnswer::Set(Err(RosterRefusal::Full)) => Err(ErrorCondition::ResourceConstraint),
+            RosterAnswer::Loaded(Err(_))
+            | RosterAnswer::Removed(Err(_))
+            | RosterAnswer::Set(Err(RosterRefusal::Unavailable)) => Err(ErrorCondition::InternalServerError),
+        };
+        match outcome {
+            Ok(payload) => {
+                self.reply(iq.answer(payload.as_ref()));
+                self.handled(now, number);
+            }
+            Err(condition) => self.refuse(now, number, &iq, condition),
+        }
+    }
+
+    fn push(&mut self, item: &Element) {
+        let id = self.random_text::<9>();
+        let Some(bound) = self.bound.as_ref() else { return };
+        let query = Element::new("query", names::ROSTER).with_child(item.clone());
+        let push =
+            Stanza { from: Some(Jid::from(bound.account.clone())), id: Some(id), ..Stanza::new(Kind::Iq(IqType::Set)) };
+        self.output.order(Order::PushRoster(push.with_child(&query)));
+    }
+}
+
+/// Reads a roster set, which has one item (RFC 6121 section 2.3.3). What it says of subscriptions other than `remove` is
+/// ignored (section 2.1.2.5).
+fn read_change(query: &Element, account: &BareJid) -> Result<RosterOrder, ErrorCondition> {
+    let mut items = query.children();
+    let (Some(item), None) = (items.next(), items.next()) else { return Err(ErrorCondition::BadRequest) };
+    if !item.is("item", names::ROSTER) {
+        return Err(ErrorCondition::BadRequest);
+    }
+    let item = item.open();
+    let jid = item.attribute("jid").ok_or(ErrorCondition::BadRequest)?;
+    let jid = BareJid::new(jid).map_err(|_| ErrorCondition::JidMalformed)?;
+    if jid == *account {
+        return Err(ErrorCondition::NotAllowed);
+    }
+    if item.attribute("subscription") == Some("remove") {
+        return Ok(RosterOrder::Remove(jid));
+    }
+    let name = item.attribute("name").filter(|name| !name.is_empty()).map(str::to_owned);
+    if name.as_ref().is_some_and(|name| name.len() > ROSTER_NAME_BYTES_MAX) {
+        return Err(ErrorCondition::NotAcceptable);
+    }
+    Ok(RosterOrder::Set { jid, name, groups: read_groups(&item)? })
+}
+
+fn read_groups(item: &Element) -> Result<Vec<String>, ErrorCondition> {
+    let mut groups = BTreeSet::new();
+    for group in item.children().filter(|child| child.is("group", names::ROSTER)) {
+        let group = group.open().text().into_owned();
+        if group.is_empty() || group.len() > ROSTER_NAME_BYTES_MAX || groups.len() >= ROSTER_GROUPS_MAX {
+            return Err(ErrorCondition::NotAcceptable);
+        }
+        if !groups.insert(group) {
+            return Err(ErrorCondition::BadRequest);
+        }
+    }
+    Ok(groups.into_iter().collect())
+}
+
+fn roster(items: &[RosterItem]) -> Element {
+    let mut query = Element::new("query", names::ROSTER);
+    items.iter().for_each(|item| query.push_child(&item_element(item)));
+    query
+}
+
+fn item_element(item: &RosterItem) -> Element {
+    let mut element = Element::new("item", names::ROSTER).with_attribute("jid", item.jid.as_str());
+    if let Some(name) = &item.name {
+        element = element.with_attribute("name", name);
+    }
+    element = element.with_attribute("subscription", item.subscription.name());
+    if item.asked {
+        element = element.with_attribute("ask", "subscribe");
+    }
+    item.groups
+        .iter()
+        .fold(element, |element, group| element.with_child(Element::new("group", names::ROSTER).with_text(group)))
+}

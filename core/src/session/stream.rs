@@ -1,0 +1,204 @@
+//! How a stream begins and ends (RFC 6120 section 4).
+//!
+//! The server's header comes before anything else that it says, an error included. An error is said once, and then the
+//! stream is closed.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rand::Rng;
+
+use crate::jid::BareJid;
+use crate::sasl::Mechanism;
+use crate::session::{Order, Session, Stage, StreamErrorCondition, TlsPolicy, Transport};
+use crate::time::Uptime;
+use crate::xml::write::{self, StreamOpen};
+use crate::xml::{StreamHeader, XmlError};
+
+impl From<XmlError> for StreamErrorCondition {
+    fn from(error: XmlError) -> StreamErrorCondition {
+        match error {
+            XmlError::NotWellFormed(_) => StreamErrorCondition::NotWellFormed,
+            XmlError::RestrictedXml(_) => StreamErrorCondition::RestrictedXml,
+            XmlError::UnsupportedEncoding(_) => StreamErrorCondition::UnsupportedEncoding,
+            XmlError::PolicyViolation(_) => StreamErrorCondition::PolicyViolation,
+            XmlError::InvalidNamespace(_) => StreamErrorCondition::InvalidNamespace,
+            XmlError::BadNamespacePrefix(_) => StreamErrorCondition::BadNamespacePrefix,
+            XmlError::BadFormat(_) => StreamErrorCondition::BadFormat,
+        }
+    }
+}
+
+impl Session {
+    /// The client opens a stream: the answer is a header and the features, or an error.
+    pub(super) fn handle_open(&mut self, header: &StreamHeader) {
+        let from = header.from.as_deref().and_then(|from| BareJid::new(from).ok());
+        self.send_header(from.as_ref());
+        if let Err(condition) = self.check_header(header) {
+            self.fail(condition, None);
+            return;
+        }
+        self.stage = Stage::Negotiating;
+        self.send_features();
+    }
+
+    fn check_header(&self, header: &StreamHeader) -> Result<(), StreamErrorCondition> {
+        let to = header.to.as_deref().filter(|to| !to.is_empty()).ok_or(StreamErrorCondition::ImproperAddressing)?;
+        let is_served = BareJid::new(to).is_ok_and(|to| to.node().is_none() && *to.domain() == *self.settings.domain);
+        if !is_served {
+            // Who has authenticated for this domain has no right to another one (RFC 6120 section 6.4.6).
+            let is_authenticated = self.account.is_some();
+            return Err(match is_authenticated {
+                true => StreamErrorCondition::NotAuthorized,
+                false => StreamErrorCondition::HostUnknown,
+            });
+        }
+        let major = header.version.as_deref().and_then(|version| version.split_once('.')).map(|(major, _)| major);
+        match major.and_then(|major| major.parse::<u32>().ok()) {
+            // A newer client is answered with the highest version that is spoken here (RFC 6120 section 4.7.5).
+            Some(1..) => Ok(()),
+            Some(0) | None => Err(StreamErrorCondition::UnsupportedVersion),
+        }
+    }
+
+    /// Writes the server's header with an id that nobody can guess (RFC 6120 section 4.7.3).
+    pub(super) fn send_header(&mut self, to: Option<&BareJid>) {
+        let id = self.random_text::<18>();
+        let open = StreamOpen {
+            from: Some(self.settings.domain.as_str()),
+            to: to.map(|to| to.as_str()),
+            id: Some(&id),
+            language: Some("en"),
+        };
+        self.output.write(|out| write::stream_open(out, &open));
+        self.header_sent = true;
+    }
+
+    /// Says what can be negotiated. It depends on nothing but the settings and what was negotiated, so it is the same on
+    /// all nodes.
+    fn send_features(&mut self) {
+        let mechanisms = self.mechanisms();
+        let starttls = match self.settings.tls {
+            TlsPolicy::Required if !self.encrypted => {
+                "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
+            }
+            TlsPolicy::Optional if !self.encrypted => "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+            TlsPolicy::Required | TlsPolicy::Optional | TlsPolicy::Disabled => "",
+        };
+        let is_authenticated = self.account.is_some();
+        self.output.write(|out| {
+            write::stream_features(out, |out| {
+                if is_authenticated {
+                    out.extend_from_slice(FEATURES_OF_AN_ACCOUNT.as_bytes());
+                    return;
+                }
+                out.extend_from_slice(starttls.as_bytes());
+                if mechanisms.is_empty() {
+                    return;
+                }
+                out.extend_from_slice(b"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>");
+                for mechanism in mechanisms {
+                    out.extend_from_slice(format!("<mechanism>{}</mechanism>", mechanism.name()).as_bytes());
+                }
+                out.extend_from_slice(b"</mechanisms>");
+            });
+        });
+    }
+
+    /// The mechanisms that are offered on this stream.
+    pub(super) fn mechanisms(&self) -> Vec<Mechanism> {
+        if self.settings.tls == TlsPolicy::Required && !self.encrypted {
+            return Vec::new();
+        }
+        let shows_password = self.encrypted || self.settings.plain_without_tls;
+        Mechanism::ALL.into_iter().filter(|mechanism| *mechanism != Mechanism::Plain || shows_password).collect()
+    }
+
+    /// The client asks for TLS (RFC 6120 section 5). What it has sent behind that would be read as if it had come
+    /// encrypted, so it is dropped.
+    pub(super) fn handle_starttls(&mut self) {
+        if self.encrypted || self.account.is_some() || self.settings.tls == TlsPolicy::Disabled {
+            self.output.text("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+            self.finish();
+            return;
+        }
+        self.output.text("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+        self.output.order(Order::StartTls);
+        self.reader.take_remaining();
+        self.stage = Stage::Handshake;
+    }
+
+    /// A new stream begins on the transport, with the next byte that is not read.
+    pub(super) fn restart_stream(&mut self) {
+        self.reader.restart();
+        self.header_sent = false;
+        self.stage = Stage::Opening;
+    }
+
+    /// Ends the stream with an error, and the session with it.
+    pub(super) fn fail(&mut self, condition: StreamErrorCondition, text: Option<&str>) {
+        self.fail_with(|out| write::stream_error(out, condition.name(), None, text));
+    }
+
+    /// Ends the stream with an error that `write` writes, and the session with it.
+    pub(super) fn fail_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.say_error(write);
+        self.finish();
+    }
+
+    /// Writes an error if there is a stream to write it on.
+    pub(super) fn say_error(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.transport == Transport::Open && !matches!(self.stage, Stage::Handshake | Stage::Over) {
+            if !self.header_sent {
+                self.send_header(None);
+            }
+            self.output.write(write);
+        }
+    }
+
+    /// Closes the stream, if there is one, and the transport.
+    pub(super) fn close_transport(&mut self) {
+        if self.transport == Transport::Open {
+            // Within a handshake nothing can be said.
+            if !matches!(self.stage, Stage::Handshake) {
+                if !self.header_sent {
+                    self.send_header(None);
+                }
+                self.output.text(write::STREAM_CLOSE);
+            }
+            self.output.order(Order::Close);
+            self.transport = Transport::Lost;
+        }
+    }
+
+    /// A negotiation step took too long.
+    pub(super) fn handle_deadline(&mut self, now: Uptime) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.fail(StreamErrorCondition::ConnectionTimeout, Some("the negotiation took too long"));
+        }
+    }
+
+    /// Random text of letters, digits, `-` and `_`, made of so many bytes.
+    pub(super) fn random_text<const BYTES: usize>(&mut self) -> String {
+        let mut bytes = [0; BYTES];
+        self.random.fill_bytes(&mut bytes);
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
+/// What somebody who has authenticated can do next.
+const FEATURES_OF_AN_ACCOUNT: &str = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
+    <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>\
+    <sm xmlns='urn:xmpp:sm:3'/>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::names;
+
+    #[test]
+    fn features_are_those_of_the_namespaces_that_are_spoken() {
+        for namespace in [names::BIND, names::SESSION, names::STREAM_MANAGEMENT] {
+            assert!(FEATURES_OF_AN_ACCOUNT.contains(namespace), "{namespace}");
+        }
+    }
+}

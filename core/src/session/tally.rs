@@ -1,0 +1,137 @@
+//! Which stanzas of the client the server answers for (XEP-0198 section 4).
+//!
+//! Stanzas are numbered as they come and are handled in whatever order the nodes answer; the client is told of the
+//! longest run from the beginning. Numbers are 64 bits wide, and what the client sees is their difference to the number
+//! at which counting began, modulo 2^32.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Sequence;
+
+/// The count of a client's stanzas.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// Stanzas that came.
+    received: u64,
+    /// All of them up to this one are handled.
+    handled: u64,
+    /// Those beyond that are handled too.
+    ahead: BTreeSet<u64>,
+    /// How many had come when the client asked for acknowledgements.
+    begun_at: u64,
+}
+
+impl Tally {
+    /// A stanza came; gives its number.
+    pub(super) fn receive(&mut self) -> Sequence {
+        self.received += 1;
+        Sequence(self.received)
+    }
+
+    /// A stanza was handled. What was handled before or never came changes nothing.
+    pub(super) fn handle(&mut self, number: Sequence) {
+        if number.0 <= self.handled || number.0 > self.received {
+            return;
+        }
+        self.ahead.insert(number.0);
+        while self.ahead.remove(&(self.handled + 1)) {
+            self.handled += 1;
+        }
+    }
+
+    /// Counting begins with the next stanza.
+    pub(super) fn begin(&mut self) {
+        self.begun_at = self.received;
+    }
+
+    /// The count that the client is told. Zero as long as stanzas from before the beginning are not handled.
+    pub(super) fn acknowledged(&self) -> u32 {
+        // Truncation is the wrap at 2^32 that XEP-0198 section 4 asks for.
+        self.handled.saturating_sub(self.begun_at) as u32
+    }
+
+    /// The number of the stanza that came last.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether all stanzas up to this number are handled.
+    pub(super) fn is_handled_up_to(&self, number: u64) -> bool {
+        self.handled >= number
+    }
+
+    /// How many stanzas came and are not known to be handled.
+    pub(super) fn unhandled(&self) -> u64 {
+        self.received - self.handled - self.ahead.len() as u64
+    }
+}
+
+/// Requests for a count that wait for it, bounded by [`ACK_REQUESTS_MAX`](crate::limits::ACK_REQUESTS_MAX).
+pub(super) type CountRequests = VecDeque<CountRequest>;
+
+/// A request of the client for the count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CountRequest {
+    /// The stanza before it.
+    pub(super) after: u64,
+    /// When it is answered, whatever is handled.
+    pub(super) due: crate::time::Uptime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_unbroken_run_from_the_beginning_is_acknowledged() {
+        let mut tally = Tally::default();
+        let numbers: Vec<Sequence> = (0..4).map(|_| tally.receive()).collect();
+        assert_eq!(numbers.last(), Some(&Sequence(4)));
+
+        tally.handle(Sequence(2));
+        tally.handle(Sequence(4));
+        assert_eq!((tally.acknowledged(), tally.unhandled()), (0, 2));
+
+        tally.handle(Sequence(1));
+        assert_eq!((tally.acknowledged(), tally.unhandled()), (2, 1));
+    }
+
+    #[test]
+    fn what_is_handled_twice_or_never_came_changes_nothing() {
+        let mut tally = Tally::default();
+        tally.receive();
+
+        tally.handle(Sequence(1));
+        tally.handle(Sequence(1));
+        tally.handle(Sequence(7));
+
+        assert_eq!((tally.acknowledged(), tally.unhandled()), (1, 0));
+    }
+
+    #[test]
+    fn stanzas_before_the_beginning_do_not_count() {
+        let mut tally = Tally::default();
+        tally.receive();
+        tally.begin();
+        tally.receive();
+
+        tally.handle(Sequence(2));
+        assert_eq!(tally.acknowledged(), 0);
+        tally.handle(Sequence(1));
+        assert_eq!(tally.acknowledged(), 1);
+    }
+
+    #[test]
+    fn the_count_wraps_at_two_to_the_thirty_second() {
+        let near = u64::from(u32::MAX);
+        let mut tally = Tally { received: near, handled: near, ahead: BTreeSet::new(), begun_at: 0 };
+        assert_eq!(tally.acknowledged(), u32::MAX);
+
+        let number = tally.receive();
+        tally.handle(number);
+
+        assert_eq!(tally.acknowledged(), 0);
+    }
+}
