@@ -16,7 +16,7 @@
 //!
 //! The outcome of a proposal is learned from the log, never from an answer of the leader; a proposal whose fate is not
 //! known is made again, which changes nothing the second time. The machine lives for one life of the member: when the
-//! life is over it says [`Output::LifeOver`], and its driver makes another one with another boot id.
+//! life is over it says [`Output::LifeOver`], and its driver starts the node anew with another boot id.
 //!
 //! It does not know what a stanza is, where bytes come from, or how Raft works.
 
@@ -152,14 +152,6 @@ impl Node {
         }
     }
 
-    /// The machine of the next life of the same process: it knows what this one knows of the log and of Raft.
-    pub fn reborn(self, now: Uptime, boot: BootId) -> Node {
-        let settings = NodeSettings { boot, ..self.settings };
-        let leads = self.raft.leader == Some(settings.member);
-        let leading = leads.then(|| Leading::new(now, self.raft.term, settings.timing.clone()));
-        Node { state: self.state, raft: self.raft, leading, ..Node::new(now, settings) }
-    }
-
     /// The agreed state as far as this node has applied it.
     pub fn state(&self) -> &ClusterState {
         &self.state
@@ -235,32 +227,11 @@ impl Node {
         self.answer_what_is_known(now);
     }
 
-    /// The log goes on being applied, so that the next life begins where this one ended.
+    /// What was asked too late is refused; everything else concerns nobody any more.
     fn handle_after_the_end(&mut self, input: Input) {
-        match input {
-            Input::Committed(entries) => {
-                for Entry { index, command } in entries {
-                    match command {
-                        Some(command) => {
-                            let events = self.state.apply(index, &command).events;
-                            self.output.extend(events.into_iter().map(Output::Event));
-                        }
-                        None => self.state.skip(index),
-                    }
-                }
-            }
-            Input::Installed(state) => self.replace_state(*state),
-            Input::Raft(status) => self.raft = status,
-            Input::Request(request) => {
-                self.output
-                    .extend(Batches::refuse(request).map(|(session, answer)| Output::Answer { session, answer }));
-            }
-            Input::Control { .. }
-            | Input::LinkUp(_)
-            | Input::LinkClosed(_)
-            | Input::PortRefused(_)
-            | Input::Leave
-            | Input::Timeout => {}
+        if let Input::Request(request) = input {
+            let refused = Batches::refuse(request);
+            self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
         }
     }
 
