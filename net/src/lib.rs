@@ -4,5 +4,6 @@ pub mod accounts;
 pub mod admin;
 pub mod clock;
 pub mod disk;
+pub mod links;
 pub mod runtime;
 pub mod transport;

@@ -1,0 +1,240 @@
+//! What two nodes say of themselves before anything else, and whether they then want to speak with each other.
+//!
+//! Written by hand and not by the encoding of the day, because programs of different versions must understand it: fields
+//! are only ever added at the end, and what follows the known ones is ignored.
+
+use std::net::SocketAddr;
+
+use cresset_core::cluster::VersionRange;
+use cresset_core::ids::{BootId, MemberId};
+use cresset_core::node::Peer;
+
+use super::event::HelloRefusal;
+use super::identity::{Identity, Lane, TEXT_BYTES_MAX};
+
+/// A node on one lane.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Hello {
+    pub(super) identity: Identity,
+    pub(super) lane: Lane,
+}
+
+/// One message of the handshake, after the secret was proven.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Greeting {
+    /// Who I am; as an answer also: welcome.
+    Hello(Hello),
+    /// Who I am, and that I will not speak with you, for this reason.
+    Refusal(u8, Hello),
+}
+
+const HELLO: u8 = 1;
+const REFUSAL: u8 = 2;
+
+impl Hello {
+    /// The process that says it.
+    pub(super) fn peer(&self) -> Peer {
+        Peer { member: self.identity.member, boot: self.identity.boot }
+    }
+
+    /// Judges the hello of the other side. Both sides come to the same verdict.
+    pub(super) fn judge(&self, theirs: &Hello) -> Result<(), HelloRefusal> {
+        refusal_of(&self.identity, &theirs.identity).map_or(Ok(()), Err)
+    }
+
+    /// The newest version that both understand.
+    pub(super) fn common_version(&self, theirs: &Hello) -> u32 {
+        self.identity.versions.max.min(theirs.identity.versions.max)
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let Identity { cluster, member, boot, name, address, versions } = &self.identity;
+        bytes.extend_from_slice(&versions.min.to_le_bytes());
+        bytes.extend_from_slice(&versions.max.to_le_bytes());
+        bytes.push(self.lane.number());
+        bytes.extend_from_slice(&member.0.to_le_bytes());
+        bytes.extend_from_slice(&boot.0.to_le_bytes());
+        for text in [cluster, name, &address.to_string()] {
+            let length = u8::try_from(text.len()).expect("the texts of an identity are bounded when a mesh starts");
+            bytes.push(length);
+            bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn read(mut bytes: &[u8]) -> Option<Hello> {
+        let bytes = &mut bytes;
+        let versions = VersionRange { min: u32::from_le_bytes(take(bytes)?), max: u32::from_le_bytes(take(bytes)?) };
+        let [lane] = take(bytes)?;
+        let member = MemberId(u64::from_le_bytes(take(bytes)?));
+        let boot = BootId(u64::from_le_bytes(take(bytes)?));
+        let cluster = text(bytes)?.to_owned();
+        let name = text(bytes)?.to_owned();
+        let address: SocketAddr = text(bytes)?.parse().ok()?;
+        if versions.min > versions.max {
+            return None;
+        }
+        let identity = Identity { cluster, member, boot, name, address, versions };
+        Some(Hello { identity, lane: Lane::of_number(lane)? })
+    }
+}
+
+impl Greeting {
+    /// As bytes, fewer than 1024.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64 + 3 * TEXT_BYTES_MAX);
+        match self {
+            Greeting::Hello(hello) => {
+                bytes.push(HELLO);
+                hello.write(&mut bytes);
+            }
+            Greeting::Refusal(reason, hello) => {
+                bytes.extend_from_slice(&[REFUSAL, *reason]);
+                hello.write(&mut bytes);
+            }
+        }
+        bytes
+    }
+
+    /// What the bytes say.
+    ///
+    /// # Errors
+    ///
+    /// [`HelloRefusal::Malformed`].
+    pub(super) fn of_bytes(bytes: &[u8]) -> Result<Greeting, HelloRefusal> {
+        match bytes {
+            [HELLO, hello @ ..] => Hello::read(hello).map(Greeting::Hello),
+            [REFUSAL, reason, hello @ ..] => Hello::read(hello).map(|hello| Greeting::Refusal(*reason, hello)),
+            [] | [_, ..] => None,
+        }
+        .ok_or(HelloRefusal::Malformed)
+    }
+}
+
+/// The number of a reason in a refusal.
+pub(super) fn reason_number(refusal: &HelloRefusal) -> u8 {
+    match refusal {
+        HelloRefusal::WrongCluster { .. } => 1,
+        HelloRefusal::IncompatibleVersions { .. } => 2,
+        HelloRefusal::SelfConnection => 3,
+        HelloRefusal::Superseded => 4,
+        HelloRefusal::NotCurrent => 5,
+        HelloRefusal::TooManyLinks => 6,
+        HelloRefusal::WrongSecret => 7,
+        HelloRefusal::OtherSecurity => 8,
+        HelloRefusal::HandshakeVersion(_) => 9,
+        HelloRefusal::Malformed => 10,
+        HelloRefusal::Unfinished => 11,
+        HelloRefusal::NotAPeer | HelloRefusal::BrokenOff(_) => 12,
+        HelloRefusal::Unknown(number) => *number,
+    }
+}
+
+/// What a refusal by the other side means here.
+pub(super) fn refusal_of_number(number: u8, ours: &Hello, theirs: &Hello) -> HelloRefusal {
+    match number {
+        1 => {
+            HelloRefusal::WrongCluster { ours: ours.identity.cluster.clone(), theirs: theirs.identity.cluster.clone() }
+        }
+        2 => HelloRefusal::IncompatibleVersions { ours: ours.identity.versions, theirs: theirs.identity.versions },
+        3 => HelloRefusal::SelfConnection,
+        4 => HelloRefusal::Superseded,
+        5 => HelloRefusal::NotCurrent,
+        6 => HelloRefusal::TooManyLinks,
+        10 => HelloRefusal::Malformed,
+        number => HelloRefusal::Unknown(number),
+    }
+}
+
+fn refusal_of(ours: &Identity, theirs: &Identity) -> Option<HelloRefusal> {
+    if ours.cluster != theirs.cluster {
+        return Some(HelloRefusal::WrongCluster { ours: ours.cluster.clone(), theirs: theirs.cluster.clone() });
+    }
+    if ours.boot == theirs.boot {
+        return Some(HelloRefusal::SelfConnection);
+    }
+    let (our, their) = (ours.versions, theirs.versions);
+    let common = our.min.max(their.min) <= our.max.min(their.max);
+    (!common).then_some(HelloRefusal::IncompatibleVersions { ours: our, theirs: their })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*taken)
+}
+
+fn text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let [length] = take(bytes)?;
+    let (text, rest) = bytes.split_at_checked(usize::from(length))?;
+    *bytes = rest;
+    std::str::from_utf8(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Hello {
+        let identity = Identity {
+            cluster: "chat.example".into(),
+            member: MemberId(3),
+            boot: BootId(77),
+            name: "node-3".into(),
+            address: ([10, 0, 0, 3], 5701).into(),
+            versions: VersionRange { min: 1, max: 4 },
+        };
+        Hello { identity, lane: Lane::Raft }
+    }
+
+    #[test]
+    fn a_greeting_is_read_as_it_was_written_even_if_a_later_version_adds_to_it() {
+        for greeting in [Greeting::Hello(hello()), Greeting::Refusal(2, hello())] {
+            let mut bytes = greeting.to_bytes();
+            assert_eq!(Greeting::of_bytes(&bytes), Ok(greeting.clone()));
+
+            bytes.extend_from_slice(b"a later field");
+            assert_eq!(Greeting::of_bytes(&bytes), Ok(greeting));
+        }
+    }
+
+    #[test]
+    fn a_greeting_that_is_cut_or_changed_anywhere_is_refused_or_another_greeting() {
+        let bytes = Greeting::Hello(hello()).to_bytes();
+        for cut in 0..bytes.len() {
+            assert_eq!(Greeting::of_bytes(&bytes[..cut]), Err(HelloRefusal::Malformed), "cut at {cut}");
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(Greeting::of_bytes(&changed), Ok(Greeting::Hello(hello())), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn both_sides_refuse_for_the_same_reason() {
+        let ours = hello();
+        let mut later = hello();
+        later.identity.boot = BootId(78);
+        later.identity.versions = VersionRange { min: 5, max: 6 };
+        let mut other = later.clone();
+        other.identity.cluster = "other.example".into();
+
+        for (theirs, number) in [(&later, 2), (&other, 1), (&ours, 3)] {
+            let refused = ours.judge(theirs).expect_err("they do not fit");
+            assert_eq!(reason_number(&refused), number);
+            assert_eq!(refusal_of_number(number, &ours, theirs), refused);
+            assert_eq!(theirs.judge(&ours).map_err(|refusal| reason_number(&refusal)), Err(number));
+        }
+    }
+
+    #[test]
+    fn the_newest_common_version_is_spoken() {
+        let ours = hello();
+        let mut theirs = hello();
+        theirs.identity.boot = BootId(1);
+        theirs.identity.versions = VersionRange { min: 2, max: 3 };
+
+        assert_eq!(ours.judge(&theirs), Ok(()));
+        assert_eq!(ours.common_version(&theirs), 3);
+    }
+}

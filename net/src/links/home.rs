@@ -1,0 +1,248 @@
+//! The sending side of the data lane to one life of another member: a task that owns the outbox.
+//!
+//! ```text
+//! sessions ──ToLane──▶ queue ─▶ Outbox ─▶ wire        connections come and go, the outbox stays
+//!    ▲                            │  ▲
+//!    └── handled, redecide, ──────┘  └── answers, confirmations, how far this node has applied
+//!        passed
+//! ```
+//!
+//! The queue is not read while the outbox is full, so its senders wait, and with them their clients' sockets. Answers
+//! and confirmations, which make room, are always read.
+
+use std::sync::Arc;
+
+use cresset_core::ids::{Incarnation, LogIndex, Sequence};
+use cresset_core::node::Peer;
+use cresset_core::routing::{DataAnswer, Outbox, OutboxOrder};
+use cresset_core::wire;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::data::{DataService, ToLane};
+use super::event::LinkFault;
+use super::frame::FrameKind;
+use super::identity::Lane;
+use super::link::Attached;
+use super::shared::{End, EndTeller};
+use super::wire::Reading;
+
+/// Requests of sessions that wait for the lane. Beyond it sessions wait.
+const QUEUE_MAX: usize = 1024;
+
+/// Requests that are taken before bytes are moved again.
+const BATCH_MAX: usize = 512;
+
+/// Confirmations that wait for the lane, which takes them before anything else. Beyond it their senders wait a moment.
+const CONFIRMED_MAX: usize = 1024;
+
+type Queued<D> = ToLane<<D as DataService>::Origin, <D as DataService>::Pass>;
+
+/// The lane to one life of another member, as sessions use it.
+pub struct DataLane<D: DataService> {
+    peer: Peer,
+    queue: mpsc::Sender<Queued<D>>,
+}
+
+impl<D: DataService> Clone for DataLane<D> {
+    fn clone(&self) -> Self {
+        DataLane { peer: self.peer, queue: self.queue.clone() }
+    }
+}
+
+impl<D: DataService> DataLane<D> {
+    /// Whose life it is.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Hands something to the lane; waits as long as the lane is full.
+    ///
+    /// # Errors
+    ///
+    /// The life is over; what was to be sent comes back, to be decided again.
+    pub async fn send(&self, request: ToLane<D::Origin, D::Pass>) -> Result<(), ToLane<D::Origin, D::Pass>> {
+        self.queue.send(request).await.map_err(|refused| refused.0)
+    }
+
+    /// As [`send`](Self::send) for those who cannot wait.
+    ///
+    /// # Errors
+    ///
+    /// The life is over or the lane is full.
+    pub fn try_send(
+        &self,
+        request: ToLane<D::Origin, D::Pass>,
+    ) -> Result<(), mpsc::error::TrySendError<ToLane<D::Origin, D::Pass>>> {
+        self.queue.try_send(request)
+    }
+}
+
+/// Where a lane is reached from within the mesh.
+pub(super) struct LaneInlets<D: DataService> {
+    pub(super) lane: DataLane<D>,
+    /// The life.
+    pub(super) incarnation: Incarnation,
+    pub(super) confirmed: mpsc::Sender<Sequence>,
+    connections: mpsc::Sender<Attached>,
+    pub(super) end: EndTeller,
+}
+
+impl<D: DataService> LaneInlets<D> {
+    /// Where connections to this process are wanted.
+    pub(super) fn connections_of(&self, peer: Peer) -> Option<mpsc::Sender<Attached>> {
+        (self.lane.peer == peer).then(|| self.connections.clone())
+    }
+}
+
+/// The task of a lane.
+pub(super) struct Home<D: DataService> {
+    peer: Peer,
+    service: Arc<D>,
+    outbox: Outbox<D::Origin, D::Pass>,
+    attached: Option<Attached>,
+    queue: mpsc::Receiver<Queued<D>>,
+    confirmed: mpsc::Receiver<Sequence>,
+    connections: mpsc::Receiver<Attached>,
+    applied: watch::Receiver<LogIndex>,
+    end: oneshot::Receiver<End>,
+}
+
+impl<D: DataService> Home<D> {
+    /// A lane to a process, and where it is reached.
+    pub(super) fn new(
+        peer: Peer,
+        incarnation: Incarnation,
+        service: Arc<D>,
+        applied: watch::Receiver<LogIndex>,
+    ) -> (Home<D>, LaneInlets<D>) {
+        let (to_queue, queue) = mpsc::channel(QUEUE_MAX);
+        let (to_confirmed, confirmed) = mpsc::channel(CONFIRMED_MAX);
+        let (to_connections, connections) = mpsc::channel(1);
+        let (to_end, end) = EndTeller::new();
+        let outbox = Outbox::default();
+        let home = Home { peer, service, outbox, attached: None, queue, confirmed, connections, applied, end };
+        let inlets = LaneInlets {
+            lane: DataLane { peer, queue: to_queue },
+            incarnation,
+            confirmed: to_confirmed,
+            connections: to_connections,
+            end: to_end,
+        };
+        (home, inlets)
+    }
+
+    /// Runs until the life is over and everything that was sent to it is decided again, or until the mesh stops.
+    pub(super) async fn run(mut self) {
+        let applied = *self.applied.borrow_and_update();
+        self.outbox.applied(applied);
+        loop {
+            self.take_waiting();
+            if let Err(fault) = self.read_answers() {
+                self.detach(fault);
+            }
+            self.carry_out();
+            tokio::select! {
+                biased;
+                end = &mut self.end => match end {
+                    Ok(End::LifeOver) => return self.life_over().await,
+                    Ok(End::MeshStopped) | Err(_) => return,
+                },
+                turned = Attached::turn(&mut self.attached, Reading::On) => {
+                    if let Err(fault) = turned {
+                        self.detach(fault);
+                    }
+                }
+                Some(number) = self.confirmed.recv() => self.outbox.confirm(number),
+                Ok(()) = self.applied.changed() => {
+                    let index = *self.applied.borrow_and_update();
+                    self.outbox.applied(index);
+                }
+                Some(attached) = self.connections.recv() => self.attach(attached),
+                Some(request) = self.queue.recv(), if !self.outbox.is_full() => self.take(request),
+            }
+        }
+    }
+
+    /// Takes what waits without waiting for more, so that busy sockets starve no session and the other way round.
+    fn take_waiting(&mut self) {
+        for _ in 0..CONFIRMED_MAX {
+            let Ok(number) = self.confirmed.try_recv() else { break };
+            self.outbox.confirm(number);
+        }
+        for _ in 0..BATCH_MAX {
+            if self.outbox.is_full() {
+                break;
+            }
+            let Ok(request) = self.queue.try_recv() else { break };
+            self.take(request);
+        }
+    }
+
+    fn take(&mut self, request: Queued<D>) {
+        match request {
+            ToLane::Parcel { origin, route, stanza, attempts } => self.outbox.send(origin, route, stanza, attempts),
+            ToLane::Nudge { route } => self.outbox.nudge(route),
+            ToLane::Pass { route, pass } => self.outbox.pass(route, pass),
+        }
+    }
+
+    fn read_answers(&mut self) -> Result<(), LinkFault> {
+        let Some(Attached { wire, .. }) = &mut self.attached else { return Ok(()) };
+        while let Some(frame) = wire.next_frame()? {
+            if frame.kind != FrameKind::Data {
+                continue;
+            }
+            let answer: DataAnswer = wire::decode(frame.payload, Lane::Data.payload_bytes_max())
+                .map_err(|_| LinkFault::Malformed("an answer of the data lane"))?;
+            self.outbox.handle_answer(answer);
+        }
+        Ok(())
+    }
+
+    /// Carries out orders, in order, until the connection has no more room or there are none.
+    fn carry_out(&mut self) {
+        while self.attached.as_ref().is_none_or(|attached| attached.wire.has_room())
+            && let Some(order) = self.outbox.poll_order()
+        {
+            match order {
+                OutboxOrder::Transmit(frame) => {
+                    // Without a connection it is sent again when there is one.
+                    if let Some(attached) = &mut self.attached {
+                        attached.wire.push(FrameKind::Data, &[&frame]);
+                    }
+                }
+                OutboxOrder::Handled(origin) => self.service.handled(origin),
+                OutboxOrder::Redecide(again) => self.service.redecide(self.peer, again),
+                OutboxOrder::Passed(pass) => self.service.passed(pass),
+            }
+        }
+    }
+
+    fn attach(&mut self, attached: Attached) {
+        self.detach(LinkFault::Replaced);
+        self.attached = Some(attached);
+        self.outbox.link_up();
+    }
+
+    /// Gives the connection up. What was still to be written to it is dropped, because the next one begins with what
+    /// the owner says it has.
+    fn detach(&mut self, fault: LinkFault) {
+        if let Some(attached) = self.attached.take() {
+            attached.end(fault);
+            self.outbox.link_down();
+            self.carry_out();
+        }
+    }
+
+    /// Everything is decided again: first what was sent, then what waits to be.
+    async fn life_over(&mut self) {
+        self.detach(LinkFault::Superseded);
+        self.outbox.peer_gone();
+        self.carry_out();
+        self.queue.close();
+        while let Some(request) = self.queue.recv().await {
+            self.take(request);
+            self.carry_out();
+        }
+    }
+}

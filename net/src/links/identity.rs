@@ -1,0 +1,114 @@
+//! Who says hello, and what a link is secured with.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use cresset_core::cluster::VersionRange;
+use cresset_core::ids::{BootId, MemberId};
+use sha2::Sha256;
+
+/// Rounds of PBKDF2 between the join secret and the key of the links. Who records a handshake can test guesses of the
+/// secret against it; a secret that a person made up must not fall to that in an afternoon. Some 20 ms, once per start.
+const KEY_ROUNDS: u32 = 100_000;
+
+/// What a node says of itself on every link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The cluster it belongs to. At most [`TEXT_BYTES_MAX`] bytes.
+    pub cluster: String,
+    /// The member.
+    pub member: MemberId,
+    /// The process.
+    pub boot: BootId,
+    /// The name that people know it by. At most [`TEXT_BYTES_MAX`] bytes.
+    pub name: String,
+    /// Where others reach it. Port 0 stands for the port that is listened on.
+    pub address: SocketAddr,
+    /// The protocol versions that it understands.
+    pub versions: VersionRange,
+}
+
+/// Bytes of a cluster id or a name in a hello. A longer one cannot be said.
+pub const TEXT_BYTES_MAX: usize = 255;
+
+/// What keeps strangers off the links.
+#[derive(Clone, Debug)]
+pub enum LinkSecurity {
+    /// Noise, keyed by the join secret of the cluster.
+    Noise(JoinSecret),
+    /// Frames with a checksum and nothing else. Only for a simulated network, whose bytes must not depend on entropy.
+    PlaintextForSimulation,
+}
+
+/// The key that all members of a cluster derive from its join secret.
+#[derive(Clone)]
+pub struct JoinSecret([u8; 32]);
+
+impl JoinSecret {
+    /// Derives the key from the secret as it was configured. Takes some 20 ms.
+    pub fn derive(secret: &[u8]) -> JoinSecret {
+        let mut key = [0; 32];
+        pbkdf2::pbkdf2_hmac::<Sha256>(secret, b"cresset links 1", KEY_ROUNDS, &mut key);
+        JoinSecret(key)
+    }
+
+    /// The pre-shared key of the handshake.
+    pub(super) fn key(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for JoinSecret {
+    /// Says nothing, so that no log does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinSecret")
+    }
+}
+
+/// What a connection is for. Each has its own, so that none waits behind another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Lane {
+    /// Beats and the other messages of the control plane. No answers.
+    Control,
+    /// Requests of Raft and their responses.
+    Raft,
+    /// Parcels and what became of them.
+    Data,
+}
+
+impl Lane {
+    /// All of them.
+    pub const ALL: [Lane; 3] = [Lane::Control, Lane::Raft, Lane::Data];
+
+    /// Bytes of one frame's payload. A link on which a longer one is announced is closed before anything is allocated
+    /// for it.
+    pub const fn payload_bytes_max(self) -> usize {
+        match self {
+            Lane::Control | Lane::Raft => 1024 * 1024,
+            Lane::Data => 512 * 1024,
+        }
+    }
+
+    /// Its number in a hello.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Lane::Control => 1,
+            Lane::Raft => 2,
+            Lane::Data => 3,
+        }
+    }
+
+    /// The lane of that number, if there is one.
+    pub(super) fn of_number(number: u8) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| lane.number() == number)
+    }
+}
+
+/// Which side made a connection. The side that dialled it sends; answers come back on it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Direction {
+    /// This node did.
+    Dialled,
+    /// The other node did.
+    Accepted,
+}

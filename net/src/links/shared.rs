@@ -1,0 +1,132 @@
+//! What all tasks of a mesh share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cresset_core::ids::{Incarnation, LogIndex, MemberId};
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::data::DataService;
+use super::event::{LinkEvent, LinkFault, LinkId, RaftService};
+use super::home::LaneInlets;
+use super::identity::{Identity, LinkSecurity};
+use super::owner::InboxInlets;
+use super::registry::{Candidate, NotEntered, Registry, Slot};
+use super::wire::BoxedStream;
+
+/// Makes connections, whatever the transport.
+pub(super) type Dialler = Box<dyn Fn(SocketAddr) -> BoxFuture<'static, io::Result<BoxedStream>> + Send + Sync>;
+
+/// What all tasks of a mesh share.
+pub(super) struct Shared<D: DataService> {
+    pub(super) identity: Identity,
+    pub(super) security: LinkSecurity,
+    pub(super) dialler: Dialler,
+    pub(super) raft: Arc<dyn RaftService>,
+    pub(super) data: Arc<D>,
+    pub(super) events: mpsc::Sender<LinkEvent>,
+    /// The lane to the current process of each member. Read for each stanza, hence without a lock.
+    pub(super) lanes: papaya::HashMap<MemberId, LaneInlets<D>>,
+    /// The inboxes of the lives that may still be answered.
+    pub(super) inboxes: papaya::HashMap<(MemberId, Incarnation), InboxInlets>,
+    /// How far the read view of this node is.
+    pub(super) applied: watch::Sender<LogIndex>,
+    /// Something in the registry changed for which a data lane may wait.
+    pub(super) changed: Notify,
+    registry: Mutex<Registry>,
+}
+
+impl<D: DataService> Shared<D> {
+    pub(super) fn new(
+        identity: Identity,
+        security: LinkSecurity,
+        dialler: Dialler,
+        raft: Arc<dyn RaftService>,
+        data: Arc<D>,
+        events: mpsc::Sender<LinkEvent>,
+    ) -> Self {
+        Shared {
+            identity,
+            security,
+            dialler,
+            raft,
+            data,
+            events,
+            lanes: papaya::HashMap::new(),
+            inboxes: papaya::HashMap::new(),
+            applied: watch::Sender::new(LogIndex(0)),
+            changed: Notify::new(),
+            registry: Mutex::new(Registry::default()),
+        }
+    }
+
+    /// The table of links. Held for a look-up or a change, never across an await.
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().expect("nothing panics while it holds the table")
+    }
+
+    /// Enters a link into the table; it leaves it when the registration is dropped.
+    pub(super) fn enter(self: &Arc<Self>, candidate: Candidate) -> Result<Registration<D>, NotEntered> {
+        let slot = candidate.slot;
+        let (link, closed) = self.registry().enter(candidate)?;
+        self.changed.notify_waiters();
+        Ok(Registration { shared: self.clone(), slot, link, closed: Some(closed) })
+    }
+
+    /// Reports what happened, waiting for room: the control plane misses nothing, and links that report faster than it
+    /// listens are slowed down.
+    pub(super) async fn report(&self, event: LinkEvent) {
+        if self.events.send(event).await.is_err() {
+            tracing::trace!("nobody listens to the links any more");
+        }
+    }
+}
+
+/// Why the task of a lane or an inbox is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// The life at the other end is over: what is not settled is decided here.
+    LifeOver,
+    /// This node's mesh stops: nothing is decided here any more.
+    MeshStopped,
+}
+
+/// Tells a task to end. The first word counts.
+pub(super) struct EndTeller(Mutex<Option<oneshot::Sender<End>>>);
+
+impl EndTeller {
+    pub(super) fn new() -> (EndTeller, oneshot::Receiver<End>) {
+        let (teller, told) = oneshot::channel();
+        (EndTeller(Mutex::new(Some(teller))), told)
+    }
+
+    pub(super) fn tell(&self, end: End) {
+        let teller = self.0.lock().expect("nothing panics while it holds it").take();
+        if teller.is_some_and(|teller| teller.send(end).is_err()) {
+            tracing::trace!("a task that had ended by itself");
+        }
+    }
+}
+
+/// The place of a link in the table.
+pub(super) struct Registration<D: DataService> {
+    shared: Arc<Shared<D>>,
+    pub(super) slot: Slot,
+    pub(super) link: LinkId,
+    closed: Option<oneshot::Receiver<LinkFault>>,
+}
+
+impl<D: DataService> Registration<D> {
+    /// Says when and why the link is to be closed. There is one for each link.
+    pub(super) fn take_closed(&mut self) -> oneshot::Receiver<LinkFault> {
+        self.closed.take().expect("it is taken once, when the link begins")
+    }
+}
+
+impl<D: DataService> Drop for Registration<D> {
+    fn drop(&mut self) {
+        self.shared.registry().leave(self.slot, self.link);
+    }
+}
