@@ -32,6 +32,9 @@ struct Open {
     mark: Mark,
 }
 
+/// Room for the namespaces of the children of a usual stanza, so that its head is allocated once.
+const CHILD_NAMESPACES_BYTES: usize = 128;
+
 const ENDLESS: XmlError = XmlError::NotWellFormed("an element that does not end");
 
 impl Assembly {
@@ -162,8 +165,9 @@ impl Assembly {
         attributes: &[RawAttribute<'_>],
         bytes: usize,
     ) -> Result<(), XmlError> {
-        let element = self.element.insert(Element::new(tag.name.local, self.scope.text(tag.namespace)));
-        element.reserve(attributes.len(), bytes);
+        let namespace = self.scope.text(tag.namespace);
+        let room = bytes + CHILD_NAMESPACES_BYTES;
+        let element = self.element.insert(Element::with_room(tag.name.local, namespace, attributes.len(), room));
         for attribute in attributes {
             let head = element.head_mut();
             let start = head.len();

@@ -45,10 +45,22 @@ struct Indexed {
 impl Element {
     /// An element without attributes or content. The name must be an XML name without prefix.
     pub fn new(name: &str, namespace: &str) -> Element {
-        let mut head = String::with_capacity(name.len() + namespace.len());
+        Element::with_room(name, namespace, 0, 0)
+    }
+
+    /// An element that has room for so many attributes with so many bytes in all.
+    pub(super) fn with_room(name: &str, namespace: &str, attributes: usize, bytes: usize) -> Element {
+        let mut head = String::with_capacity(name.len() + namespace.len() + bytes);
         let name = Span::append(&mut head, name);
         let namespace = Span::append(&mut head, namespace);
-        Element { head, name, namespace, attributes: Vec::new(), content: String::new(), children: Vec::new() }
+        Element {
+            head,
+            name,
+            namespace,
+            attributes: Vec::with_capacity(attributes),
+            content: String::new(),
+            children: Vec::new(),
+        }
     }
 
     /// Reads one element that stands where `namespace` is the default.
@@ -245,12 +257,6 @@ impl Element {
         out.put(">");
         out.put(&self.content);
         write::end_tag(out, self.name());
-    }
-
-    /// Makes room for so many attributes with so many bytes in all.
-    pub(super) fn reserve(&mut self, attributes: usize, bytes: usize) {
-        self.attributes.reserve_exact(attributes);
-        self.head.reserve(bytes);
     }
 
     /// Where the value of an attribute is appended before [`Element::index_attribute`].

@@ -98,8 +98,9 @@ impl StreamReader {
             Ok(None) => self.tidy(),
             Err(error) => {
                 self.state = State::Failed(error);
-                self.position = self.buffer.len();
-                self.shrink();
+                self.buffer = Vec::new();
+                self.position = 0;
+                self.assembly = Assembly::new("");
             }
         }
         polled
@@ -255,4 +256,44 @@ enum Progress {
     Header(Box<StreamHeader>),
     /// It was the end of the stream.
     Close,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+    fn kept(reader: &StreamReader) -> usize {
+        reader.buffer.capacity() + reader.assembly.spare()
+    }
+
+    /// A node holds a reader for each connection, and most of them wait.
+    #[test]
+    fn a_reader_keeps_little_between_elements() {
+        let mut reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+        reader.feed(OPEN.as_bytes());
+        while let Ok(Some(_)) = reader.poll() {}
+        assert!(kept(&reader) < 512, "{} bytes after the header", kept(&reader));
+
+        for body in [100, 200_000, 100] {
+            reader.feed(format!("<message><body>{}</body></message>", "a".repeat(body)).as_bytes());
+            while let Ok(Some(_)) = reader.poll() {}
+            assert!(kept(&reader) <= 2 * SPARE_BYTES_MAX, "{} bytes after a body of {body}", kept(&reader));
+        }
+
+        reader.shrink();
+        assert!(kept(&reader) < 256, "{} bytes when it is told to", kept(&reader));
+    }
+
+    #[test]
+    fn a_reader_that_failed_keeps_nothing_more() {
+        let mut reader = StreamReader::new(XmlLimits::BEFORE_AUTHENTICATION);
+        reader.feed(format!("{OPEN}<message>{}", "a".repeat(100_000)).as_bytes());
+        while let Ok(Some(_)) = reader.poll() {}
+        reader.feed(&[b'a'; 100_000]);
+
+        assert!(reader.poll().is_err());
+        assert!(kept(&reader) < 512, "{} bytes", kept(&reader));
+    }
 }

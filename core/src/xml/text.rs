@@ -107,13 +107,24 @@ const fn is_special(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'&') | (byte == b'<') | (byte == b'>') | (byte == b'\'') | (byte == b'"') | (byte == 0xEF)
 }
 
+/// [`is_special`] for the few bytes that are looked at one by one.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        special[byte] = is_special(byte as u8);
+        byte += 1;
+    }
+    special
+};
+
 /// Bytes before the first special one.
 fn plain_length(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes.as_chunks::<16>();
-    let is_plain = |block: &&[u8; 16]| !block.iter().fold(false, |special, byte| special | is_special(*byte));
+    let is_plain = |block: &&[u8; 16]| u128::from_ne_bytes(block.map(|byte| u8::from(is_special(byte)))) == 0;
     let plain = blocks.iter().take_while(is_plain).count() * 16;
     let rest = &bytes[plain..];
-    plain + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+    plain + rest.iter().position(|byte| SPECIAL[usize::from(*byte)]).unwrap_or(rest.len())
 }
 
 /// What kind of text is read.
