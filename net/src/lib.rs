@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod clock;
+pub mod consensus;
 pub mod disk;
 pub mod links;
 pub mod runtime;
