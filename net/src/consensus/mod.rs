@@ -1,4 +1,274 @@
 //! Agreement: openraft with a log of our own on disk, the links as its network, and the control task as its state.
+//!
+//! ```text
+//!               propose, take_over, …                 Committed, TakeSnapshot, …
+//! control task ──────────────────────▶ Consensus            ──────────────▶ control task
+//!                                        │ openraft
+//!                    LogStore, SnapshotStore │ Peers, Server
+//!                          ▼ Disk            ▼ PeerCalls (links)
+//! ```
+//!
+//! Invariants: nothing that was committed is lost while a majority of disks is there; the outcome of a proposal is
+//! learned from the log and from nowhere else; every order here returns at once, so that the control task, for which
+//! openraft waits, never waits for openraft.
+//!
+//! What is proposed and when, who should vote, and when a leader counts as dead is decided in `cresset_core::node`.
 
+pub mod apply;
 pub mod log;
+mod membership;
+pub mod rpc;
+mod settings;
+pub mod snapshots;
+mod status;
 pub mod types;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cresset_core::cluster::Command;
+use cresset_core::ids::{MemberId, Term};
+use cresset_core::node::RaftStatus;
+use openraft::EmptyNode;
+use openraft::raft::TransferLeaderRequest;
+use tokio::sync::{mpsc, watch};
+
+use self::apply::{StateMachine, ToControl};
+use self::log::{Health, LogError, LogStore};
+use self::rpc::{PeerCalls, Peers, Server};
+use self::snapshots::SnapshotStore;
+use self::types::{Proposal, TypeConfig};
+use crate::disk::{Disk, DiskError};
+use crate::runtime;
+
+pub use settings::{ConsensusSettings, SNAPSHOT_ENTRIES};
+pub use status::Ended;
+
+/// Openraft with our types.
+pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+
+/// Orders to propose that wait for openraft. Beyond it they are refused; who proposes does it again.
+const PROPOSALS_MAX: usize = 256;
+
+/// Why consensus cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The settings contradict each other.
+    #[error("the timing of Raft: {0}")]
+    Settings(#[from] openraft::ConfigError),
+    /// The log and the snapshots do not make a state.
+    #[error("{0}")]
+    Raft(String),
+}
+
+/// Why a proposal was not taken. Whoever makes proposals makes them again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// Too many wait.
+    #[error("too many proposals wait")]
+    Busy,
+    /// This node's disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Consensus has ended.
+    #[error("consensus has ended")]
+    Ended,
+}
+
+/// One member's part in the agreement. Clones are the same.
+#[derive(Clone)]
+pub struct Consensus {
+    member: MemberId,
+    raft: Raft,
+    log: LogStore,
+    proposals: mpsc::Sender<Vec<Command>>,
+    status: watch::Receiver<RaftStatus>,
+    ended: watch::Receiver<Option<Ended>>,
+    changes_membership: Arc<AtomicBool>,
+}
+
+impl Consensus {
+    /// Starts from what is on the disk. `control` is already answered by the control task: it gets the newest snapshot
+    /// and what is known to be committed before this returns.
+    ///
+    /// # Errors
+    ///
+    /// If the disk says that this member must not take part; see [`LogError`].
+    pub async fn start(
+        settings: ConsensusSettings,
+        disk: Arc<dyn Disk>,
+        calls: Arc<dyn PeerCalls>,
+        control: mpsc::Sender<ToControl>,
+    ) -> Result<Consensus, StartError> {
+        let config = settings.to_openraft()?;
+        let snapshots = Arc::new(SnapshotStore::open(disk.clone()).await?);
+        let log = LogStore::open(disk, settings.member, snapshots.newest()).await?;
+        log.keep_after(snapshots.older());
+        let machine = StateMachine::new(control, snapshots, log.clone());
+        let append_deadline = settings.append_deadline();
+        let peers = Peers { me: settings.member, calls, log: log.clone(), append_deadline };
+        let raft = Raft::new(settings.member.0, config, peers, log.clone(), machine)
+            .await
+            .map_err(|error| StartError::Raft(error.to_string()))?;
+
+        let (status_sender, status) = watch::channel(status::current(&raft, &log));
+        let (ended_sender, ended) = watch::channel(None);
+        let (proposals, queue) = mpsc::channel(PROPOSALS_MAX);
+        runtime::spawn(status::publish(raft.clone(), log.clone(), status_sender, ended_sender));
+        runtime::spawn(status::step_down_when_full(raft.clone(), log.clone()));
+        runtime::spawn(propose(raft.clone(), queue));
+        let changes_membership = Arc::default();
+        Ok(Consensus { member: settings.member, raft, log, proposals, status, ended, changes_membership })
+    }
+
+    /// Founds a cluster of this member alone. Nothing happens if it belongs to one.
+    ///
+    /// # Errors
+    ///
+    /// If Raft has ended.
+    pub async fn bootstrap(&self) -> Result<(), StartError> {
+        let failed = |error: String| Err(StartError::Raft(error));
+        match self.raft.is_initialized().await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return failed(error.to_string()),
+        }
+        let founders = BTreeMap::from([(self.member.0, EmptyNode {})]);
+        self.raft.initialize(founders).await.or_else(|error| failed(error.to_string()))
+    }
+
+    /// Whether this member belongs to a cluster, as far as its disk knows.
+    pub fn is_member(&self) -> bool {
+        !self.status().voter_sets.is_empty()
+    }
+
+    /// Proposes commands, in this order. If this node does not lead, nothing happens. Whether they take effect is
+    /// learned from the log.
+    ///
+    /// # Errors
+    ///
+    /// If they were certainly not proposed.
+    pub fn propose(&self, commands: Vec<Command>) -> Result<(), ProposeError> {
+        if *self.log.health().borrow() == Health::Full {
+            return Err(ProposeError::DiskFull);
+        }
+        self.proposals.try_send(commands).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => ProposeError::Busy,
+            mpsc::error::TrySendError::Closed(_) => ProposeError::Ended,
+        })
+    }
+
+    /// What Raft says of itself at this moment.
+    pub fn status(&self) -> RaftStatus {
+        status::current(&self.raft, &self.log)
+    }
+
+    /// Changes whenever the term, the leader or the membership does.
+    pub fn watch_status(&self) -> watch::Receiver<RaftStatus> {
+        self.status.clone()
+    }
+
+    /// The term of this member's last vote: raised before the vote is written or answered.
+    pub fn voted_term(&self) -> Term {
+        self.log.voted_term()
+    }
+
+    /// How the disk is.
+    pub fn watch_health(&self) -> watch::Receiver<Health> {
+        self.log.health()
+    }
+
+    /// Waits until consensus is over, and says why.
+    pub async fn ended(&self) -> Ended {
+        let mut ended = self.ended.clone();
+        let over = ended.wait_for(Option::is_some).await;
+        over.ok().and_then(|end| end.clone()).unwrap_or(Ended::Shutdown)
+    }
+
+    /// Makes Raft's membership this one, if this node leads. Takes as long as new members take to catch up; while a
+    /// change is under way another order does nothing, so it is to be given again until the status shows it.
+    pub fn set_membership(&self, voters: BTreeSet<MemberId>, learners: BTreeSet<MemberId>) {
+        if voters.is_empty() || self.changes_membership.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = self.clone();
+        runtime::spawn(async move {
+            if let Err(error) = membership::change(&this.raft, &voters, &learners).await {
+                tracing::debug!(%error, "the membership of Raft is not what it should be yet");
+            }
+            this.changes_membership.store(false, Ordering::Release);
+        });
+    }
+
+    /// Hands leadership to a member, if this node leads.
+    pub fn transfer_leadership(&self, to: MemberId) {
+        let raft = self.raft.clone();
+        runtime::spawn(async move {
+            // If Raft has ended, nobody leads here.
+            let _ = raft.trigger().transfer_leader(to.0).await;
+        });
+    }
+
+    /// Has `target` elected at once, because the leader is dead beyond doubt. Every survivor that knows it says so with
+    /// the same target: the others then vote although they heard the dead leader a moment ago. Nothing happens if
+    /// another leader is known by now. Safe if the leader lives: it is unseated as by any election.
+    pub fn take_over(&self, dead: MemberId, target: MemberId) {
+        let Some((vote, leader)) = status::established_leader(&self.raft) else { return };
+        if leader != dead || dead == self.member {
+            return;
+        }
+        let request = TransferLeaderRequest::new(vote, target.0, self.log.last());
+        let raft = self.raft.clone();
+        runtime::spawn(async move {
+            match raft.handle_transfer_leader(request).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "did not follow a dead leader"),
+                Err(error) => tracing::debug!(%error, "did not follow a dead leader"),
+            }
+        });
+    }
+
+    /// Answers what other members ask.
+    pub fn server(&self) -> Server {
+        Server::new(self.raft.clone(), self.log.clone())
+    }
+
+    /// Ends this member's part: hands leadership over, if it leads and somebody else can, and stops.
+    pub async fn shutdown(&self, patience: std::time::Duration) {
+        if let Some(successor) = status::successor(&self.raft)
+            && self.raft.trigger().transfer_leader(successor.0).await.is_ok()
+        {
+            let mut status = self.status.clone();
+            let followed = status.wait_for(|now| now.leader.is_some_and(|leader| leader != self.member));
+            if tokio::time::timeout(patience, followed).await.is_err() {
+                tracing::warn!(%successor, "leadership was not taken over in time");
+            }
+        }
+        // A full disk must not keep Raft from ending.
+        self.log.close().await;
+        if self.raft.shutdown().await.is_err() {
+            tracing::warn!("Raft did not end in good order");
+        }
+    }
+}
+
+/// Gives proposals to openraft in their order. It drops what it cannot lead.
+async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>) {
+    while let Some(commands) = queue.recv().await {
+        for command in commands {
+            if raft.client_write_ff(Proposal(Arc::new(command)), None).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,7 @@ pub type StoredMembership = openraft::StoredMembership<LeaderTerm, u64, openraft
 pub type SnapshotMeta = openraft::SnapshotMeta<LeaderTerm, u64, openraft::EmptyNode>;
 
 /// A position in the log as openraft counts it.
+#[cfg(test)]
 pub(crate) fn log_id(term: u64, index: u64) -> LogId {
     LogId { leader_id: LeaderTerm::new(term), index }
 }

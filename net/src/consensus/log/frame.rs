@@ -183,7 +183,8 @@ fn judge(file: &[u8], at: usize, flaw: Flaw) -> Rest {
 }
 
 fn good_frame_after(file: &[u8], at: usize) -> Option<usize> {
-    (at + 1..file.len()).find(|&later| file[later..].starts_with(&MAGIC) && read_frame(file, later, &mut vec![]).is_ok())
+    (at + 1..file.len())
+        .find(|&later| file[later..].starts_with(&MAGIC) && read_frame(file, later, &mut vec![]).is_ok())
 }
 
 /// Reads the frame at `at`, adds its records, and says where it ends. Adds nothing if there is a flaw in it.

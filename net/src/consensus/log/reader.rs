@@ -5,8 +5,8 @@ use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::sync::Arc;
 
-use openraft::storage::RaftLogReader;
 use openraft::OptionalSend;
+use openraft::storage::RaftLogReader;
 
 use super::frame::{self, Record};
 use super::window::{Found, Place};
@@ -53,7 +53,9 @@ impl LogReader {
         let len = last.span.offset + u64::from(last.span.bytes) - begin;
         let file = segment_name(first.segment);
         let bytes = match self.disk.read(&file, begin, len).await {
-            Err(DiskError::Missing { .. }) if self.shared.window().log_state().last_purged_log_id >= Some(*first_id) => {
+            Err(DiskError::Missing { .. })
+                if self.shared.window().log_state().last_purged_log_id >= Some(*first_id) =>
+            {
                 // Purged between looking it up and reading it; by now it is not in the log.
                 return Ok(Vec::new());
             }

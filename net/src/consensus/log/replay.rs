@@ -30,11 +30,7 @@ pub(super) struct SegmentSummary {
 }
 
 /// Reads the log of a member, and begins one if there is none. `snapshot` is the end of the snapshot that can be read.
-pub(super) async fn replay(
-    disk: &dyn Disk,
-    member: MemberId,
-    snapshot: Option<LogId>,
-) -> Result<Replayed, LogError> {
+pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<LogId>) -> Result<Replayed, LogError> {
     let files = disk.list().await?;
     let has_marker = files.iter().any(|file| file.name == MARKER);
     let segments: Vec<FileEntry> = files.into_iter().filter(|file| segment_number(&file.name).is_some()).collect();

@@ -131,7 +131,8 @@ impl Writer {
             for waiting in pending.waiting {
                 answer(waiting, Ok(()));
             }
-            if pending.purges && let Err(error) = self.remove_segments(shared.needed_after.load(Ordering::SeqCst)).await
+            if pending.purges
+                && let Err(error) = self.remove_segments(shared.needed_after.load(Ordering::SeqCst)).await
             {
                 // What was written is safe; the files are tried again at the next purge.
                 tracing::warn!(%error, "a segment that is not needed cannot be removed");

@@ -1,0 +1,151 @@
+//! The asking side: one client for each member that openraft talks to.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cresset_core::ids::MemberId;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{EmptyNode, OptionalSend};
+
+use super::check::{self, Unacceptable};
+use super::message::{Answer, Question, decode, encode};
+use super::{CallError, PeerCalls, transfer};
+use crate::consensus::apply::RaftSnapshot;
+use crate::consensus::log::LogStore;
+use crate::consensus::types::{TypeConfig, Vote};
+
+type Refusal = RPCError<TypeConfig>;
+
+/// Makes the clients.
+#[derive(Clone)]
+pub(in crate::consensus) struct Peers {
+    pub(in crate::consensus) me: MemberId,
+    pub(in crate::consensus) calls: Arc<dyn PeerCalls>,
+    pub(in crate::consensus) log: LogStore,
+    /// How long the answer to entries may take. Openraft would allow a heartbeat, but a disk may take longer to sync,
+    /// and asking again makes it no faster.
+    pub(in crate::consensus) append_deadline: Duration,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Peers {
+    type Network = PeerClient;
+
+    async fn new_client(&mut self, target: u64, _: &EmptyNode) -> PeerClient {
+        PeerClient { peers: self.clone(), target: MemberId(target) }
+    }
+}
+
+/// Asks one member.
+pub(in crate::consensus) struct PeerClient {
+    peers: Peers,
+    target: MemberId,
+}
+
+impl PeerClient {
+    pub(super) async fn ask(&self, kind: RPCTypes, question: &Question, deadline: Duration) -> Result<Answer, Refusal> {
+        let bytes: Bytes = encode(question);
+        let called = self.peers.calls.call(self.target, bytes, deadline).await;
+        let answer: Answer = match called {
+            Ok(bytes) => decode(&bytes).map_err(|error| NetworkError::new(&error))?,
+            Err(error @ CallError::NoLink) => return Err(Unreachable::new(&error).into()),
+            Err(error @ CallError::Lost(_)) => return Err(NetworkError::new(&error).into()),
+            Err(CallError::TimedOut) => return Err(self.timeout(kind, deadline).into()),
+        };
+        check::answer(&answer, self.peers.log.voted_term()).map_err(|error| NetworkError::new(&error))?;
+        match answer {
+            Answer::Refused(reason) => {
+                tracing::warn!(member = %self.target, reason, "a member refuses what Raft says");
+                // It would refuse it again: leave it alone for a while.
+                Err(Unreachable::from_string(reason).into())
+            }
+            Answer::Stopped => Err(Unreachable::from_string("its Raft has ended").into()),
+            Answer::Append(_)
+            | Answer::Vote(_)
+            | Answer::TransferLeader(_)
+            | Answer::Have(_)
+            | Answer::Installed(_) => Ok(answer),
+        }
+    }
+
+    fn timeout(&self, action: RPCTypes, timeout: Duration) -> Timeout<TypeConfig> {
+        Timeout { action, id: self.peers.me.0, target: self.target.0, timeout }
+    }
+}
+
+pub(super) fn unfitting() -> Refusal {
+    NetworkError::new(&Unacceptable::Answer).into()
+}
+
+impl RaftNetworkV2<TypeConfig> for PeerClient {
+    type SnapshotData = Bytes;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, Refusal> {
+        let deadline = option.soft_ttl().max(self.peers.append_deadline);
+        let Answer::Append(response) = self.ask(RPCTypes::AppendEntries, &Question::Append(rpc), deadline).await?
+        else {
+            return Err(unfitting());
+        };
+        Ok(response)
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Refusal> {
+        let Answer::Vote(response) = self.ask(RPCTypes::Vote, &Question::Vote(rpc), option.soft_ttl()).await? else {
+            return Err(unfitting());
+        };
+        Ok(response)
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, Refusal> {
+        let Answer::Vote(response) = self.ask(RPCTypes::Vote, &Question::PreVote(rpc), option.soft_ttl()).await? else {
+            return Err(unfitting());
+        };
+        Ok(response)
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: RaftSnapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        tokio::select! {
+            biased;
+            closed = cancel => Err(closed.into()),
+            sent = transfer::send(self, vote, snapshot, option.soft_ttl()) => sent,
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Refusal> {
+        let deadline = option.soft_ttl();
+        let Answer::TransferLeader(response) =
+            self.ask(RPCTypes::TransferLeader, &Question::TransferLeader(request), deadline).await?
+        else {
+            return Err(unfitting());
+        };
+        Ok(response)
+    }
+}

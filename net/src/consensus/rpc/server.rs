@@ -1,0 +1,82 @@
+//! The answering side.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cresset_core::ids::MemberId;
+use openraft::errors::{Fatal, RaftError};
+use openraft::raft::SnapshotResponse;
+use openraft_rt::WatchReceiver;
+use tokio::sync::Mutex;
+
+use super::check;
+use super::message::{Answer, Chunk, Question, decode, encode};
+use super::transfer::{Assembly, Received};
+use crate::consensus::Raft;
+use crate::consensus::log::LogStore;
+use crate::consensus::types::TypeConfig;
+
+/// Answers what other members ask. Clones are the same.
+#[derive(Clone)]
+pub struct Server {
+    raft: Raft,
+    log: LogStore,
+    /// At most one snapshot at a time is put together; its bytes are bounded by `SNAPSHOT_BYTES_MAX`.
+    assembly: Arc<Mutex<Option<Assembly>>>,
+}
+
+impl Server {
+    pub(in crate::consensus) fn new(raft: Raft, log: LogStore) -> Self {
+        Server { raft, log, assembly: Arc::default() }
+    }
+
+    /// Answers one question of a member, who was authenticated as `from`. Whatever the bytes are, there is an answer.
+    /// It may take as long as a sync of the disk.
+    pub async fn serve(&self, from: MemberId, question: &[u8]) -> Bytes {
+        let answer = match decode::<Question>(question) {
+            Err(error) => Answer::Refused(error.to_string()),
+            Ok(question) => match check::question(&question, from, self.log.voted_term()) {
+                Err(error) => Answer::Refused(error.to_string()),
+                Ok(()) => self.answer(question).await.unwrap_or(Answer::Stopped),
+            },
+        };
+        if let Answer::Refused(reason) = &answer {
+            tracing::debug!(member = %from, reason, "refused what a member said for Raft");
+        }
+        encode(&answer)
+    }
+
+    async fn answer(&self, question: Question) -> Result<Answer, RaftError<TypeConfig>> {
+        Ok(match question {
+            Question::Append(request) => Answer::Append(self.raft.append_entries(request).await?),
+            Question::Vote(request) => Answer::Vote(self.raft.vote(request).await?),
+            Question::PreVote(request) => Answer::Vote(self.raft.pre_vote(request).await?),
+            Question::TransferLeader(request) => {
+                Answer::TransferLeader(self.raft.handle_transfer_leader(request).await.map_err(fatal)?)
+            }
+            Question::Chunk(part) => self.chunk(part).await?,
+        })
+    }
+
+    async fn chunk(&self, part: Chunk) -> Result<Answer, RaftError<TypeConfig>> {
+        let known = self.raft.server_metrics().borrow_watched().vote;
+        if !matches!(known.partial_cmp(&part.vote), Some(Ordering::Less | Ordering::Equal)) {
+            return Ok(Answer::Installed(SnapshotResponse::new(known)));
+        }
+        // Held while the snapshot is installed: a second sender waits, and finds another vote then.
+        let mut assembly = self.assembly.lock().await;
+        Ok(match Assembly::receive(&mut assembly, part) {
+            Received::Have(bytes) => Answer::Have(bytes),
+            Received::Damaged => Answer::Refused("the snapshot was damaged on the way".into()),
+            Received::Whole(vote, snapshot) => {
+                let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(fatal)?;
+                Answer::Installed(response)
+            }
+        })
+    }
+}
+
+fn fatal(error: Fatal<TypeConfig>) -> RaftError<TypeConfig> {
+    RaftError::Fatal(error)
+}

@@ -1,0 +1,166 @@
+//! Snapshots on disk: the newest, and the one before it in case the newest is damaged.
+//!
+//! ```text
+//! "CRSP" │ CRC-32 of the rest 4 │ length of the meta 4 │ wire form of the meta │ the state as core encodes it
+//! ```
+//!
+//! The invariant: a snapshot that was taken or installed can be read after a crash, or another one that the log
+//! continues. The one before the newest is kept together with the log behind it. What the state is does not matter here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use cresset_core::cluster::SNAPSHOT_BYTES_MAX;
+use cresset_core::ids::LogIndex;
+use cresset_core::wire;
+
+use crate::consensus::types::{LogId, SnapshotMeta, entry_index, entry_term};
+use crate::disk::{Disk, DiskError};
+
+const MAGIC: &[u8; 4] = b"CRSP";
+const HEADER_BYTES: usize = 12;
+
+/// Bytes of the description of a snapshot: a membership of `MEMBERS_MAX` members fits many times.
+const META_BYTES_MAX: usize = 64 * 1024;
+
+/// A snapshot with its bytes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredSnapshot {
+    /// Up to where it goes, and who voted then.
+    pub meta: SnapshotMeta,
+    /// The state.
+    pub bytes: Bytes,
+}
+
+/// Whether the snapshot before a new one is of use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// This node took the new one: its log continues the one before.
+    Taken,
+    /// The leader sent the new one: the log of this node does not reach it.
+    Installed,
+}
+
+/// The snapshots of one node.
+pub struct SnapshotStore {
+    kept: Mutex<Kept>,
+    disk: Arc<dyn Disk>,
+}
+
+/// The ends of the snapshots that can be read, oldest first; at most two.
+type Kept = Vec<LogId>;
+
+impl SnapshotStore {
+    /// Finds the snapshots that can be read. One that is damaged is reported and not used.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub async fn open(disk: Arc<dyn Disk>) -> Result<SnapshotStore, DiskError> {
+        let mut kept = Vec::new();
+        for file in disk.list().await?.iter().rev().filter(|file| file.name.starts_with("snapshot-")) {
+            match read_snapshot(&*disk, &file.name).await? {
+                Ok(StoredSnapshot { meta: SnapshotMeta { last_log_id: Some(end), .. }, .. }) => kept.insert(0, end),
+                Ok(_) => tracing::error!(file = file.name, "a snapshot of nothing is not used"),
+                Err(reason) => tracing::error!(file = file.name, reason, "a damaged snapshot is not used"),
+            }
+            if kept.len() == 2 {
+                break;
+            }
+        }
+        Ok(SnapshotStore { kept: Mutex::new(kept), disk })
+    }
+
+    /// The end of the newest snapshot.
+    pub fn newest(&self) -> Option<LogId> {
+        self.kept().last().copied()
+    }
+
+    /// Behind which entry the log must be kept for the older snapshot; absent if there is none.
+    pub fn older(&self) -> Option<LogIndex> {
+        let kept = self.kept();
+        kept.first().filter(|_| kept.len() == 2).map(entry_index)
+    }
+
+    /// Reads the newest snapshot.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails, or the snapshot was damaged since it was found.
+    pub async fn load(&self) -> Result<Option<StoredSnapshot>, DiskError> {
+        let Some(newest) = self.newest() else { return Ok(None) };
+        let file = file_name(&newest);
+        let read = read_snapshot(&*self.disk, &file).await?;
+        read.map(Some).map_err(|reason| DiskError::Failed { operation: "read", file, reason })
+    }
+
+    /// Keeps a snapshot, and of the older ones only the one that is of use beside it. One that goes less far than what
+    /// is kept changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails; then the older snapshots are still there.
+    pub async fn save(&self, snapshot: &StoredSnapshot, origin: Origin) -> Result<(), DiskError> {
+        let Some(end) = snapshot.meta.last_log_id else { return Ok(()) };
+        let mut kept = self.kept().clone();
+        if kept.last().is_some_and(|newest| newest.index > end.index) {
+            return Ok(());
+        }
+        let name = file_name(&end);
+        self.disk.write(&name, encode(snapshot)).await?;
+        kept.retain(|older| older.index < end.index && origin == Origin::Taken);
+        kept.push(end);
+        kept.drain(..kept.len().saturating_sub(2));
+        let names: Vec<String> = kept.iter().map(file_name).collect();
+        *self.kept() = kept;
+        for file in self.disk.list().await? {
+            if file.name.starts_with("snapshot-") && !names.contains(&file.name) {
+                self.disk.remove(&file.name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Names sort as their ends do.
+fn file_name(end: &LogId) -> String {
+    format!("snapshot-{:020}-{:020}", entry_index(end).0, entry_term(end).0)
+}
+
+fn encode(snapshot: &StoredSnapshot) -> Bytes {
+    let meta = wire::encode(&snapshot.meta);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + meta.len() + snapshot.bytes.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&u32::try_from(meta.len()).expect("a membership is small").to_le_bytes());
+    bytes.extend_from_slice(&meta);
+    bytes.extend_from_slice(&snapshot.bytes);
+    let checksum = crc32fast::hash(&bytes[8..]);
+    bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
+    bytes.into()
+}
+
+/// Reads a snapshot. The inner error says what is wrong with it.
+async fn read_snapshot(disk: &dyn Disk, file: &str) -> Result<Result<StoredSnapshot, String>, DiskError> {
+    let bytes = disk.read(file, 0, (SNAPSHOT_BYTES_MAX + META_BYTES_MAX) as u64).await?;
+    Ok(decode(bytes.into()))
+}
+
+fn decode(bytes: Bytes) -> Result<StoredSnapshot, String> {
+    if bytes.len() < HEADER_BYTES || bytes[..4] != MAGIC[..] {
+        return Err("it does not begin like a snapshot".into());
+    }
+    let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let (expected, actual) = (number(4), crc32fast::hash(&bytes[8..]));
+    if expected != actual {
+        return Err(format!("its checksum is {actual:08x} and should be {expected:08x}"));
+    }
+    let state = HEADER_BYTES + number(8) as usize;
+    let meta = bytes.get(HEADER_BYTES..state).ok_or("its meta goes beyond its end")?;
+    let meta = wire::decode(meta, META_BYTES_MAX).map_err(|error| error.to_string())?;
+    Ok(StoredSnapshot { meta, bytes: bytes.slice(state..) })
+}
