@@ -30,6 +30,9 @@ enum Command {
     /// Look at a configuration file
     #[command(subcommand)]
     Config(operate::config::Command),
+    /// Create, change, remove, list and import accounts
+    #[command(subcommand)]
+    User(operate::user::Command),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Cluster(command) => operate::cluster::run(command),
         Command::Config(command) => operate::config::run(command),
+        Command::User(command) => operate::user::run(command),
     }
 }
 
