@@ -58,7 +58,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, Problem> {
     Parser { places: Places::new(text), open: Vec::new(), root: None }.run()
 }
 
-/// Production [2] of XML 1.0.
+/// Production 2 (`Char`) of XML 1.0.
 fn is_xml_character(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }

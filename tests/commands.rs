@@ -1,0 +1,140 @@
+//! The operator's commands as processes: what they print, and what they exit with.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use cresset_net::admin::{ClusterStatus, MemberState, MemberStatus, Server};
+
+#[test]
+fn a_good_configuration_is_printed_in_full_and_exits_with_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cresset.xml");
+    fs::write(&file, "<cresset><domain>example.org</domain><node name='a' data='data'/></cresset>").expect("a file");
+
+    let output = cresset(&["config", "check", path(&file)]);
+
+    assert_eq!(output.status.code(), Some(0));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.contains("<lease milliseconds=\"3000\"/>"), "{printed}");
+    assert!(printed.contains(&format!("data=\"{}\"", folder.path().join("data").display())), "{printed}");
+}
+
+#[test]
+fn a_bad_configuration_is_explained_line_by_line_and_exits_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("cresset.xml");
+    fs::write(&file, "<cresset>\n  <domian>example.org</domian>\n  <node name='a' data='d'/>\n</cresset>")
+        .expect("a file");
+
+    let output = cresset(&["config", "check", path(&file)]);
+
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("{}:2:3: unknown element <domian> in <cresset>", path(&file))), "{said}");
+    assert!(said.contains(&format!("{}:1:1: <cresset> lacks the element <domain>", path(&file))), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_and_a_word_that_is_no_command_exit_with_2() {
+    assert_eq!(cresset(&["config", "check", "/nonexistent/cresset.xml"]).status.code(), Some(2));
+    assert_eq!(cresset(&["serve"]).status.code(), Some(2));
+    assert_eq!(cresset(&["--log-filter", "a=b=c", "config", "check", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let output = cresset(&["--help"]);
+
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("3  the node answers, but the cluster serves nobody"));
+}
+
+#[test]
+fn the_status_of_a_node_that_does_not_run_is_one_sentence_and_exits_with_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+
+    let output = cresset(&["cluster", "status", "--socket", path(&folder.path().join("admin.sock"))]);
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("cresset: no node runs here") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn the_status_ends_with_what_the_cluster_can_lose_and_exits_with_0() {
+    let (output, json) = status_of(3, 3);
+
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).trim_end().ends_with("you can lose 1 more member"));
+    let parsed: ClusterStatus = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(parsed.members.len(), 3);
+    assert_eq!(parsed.can_lose, Some(1));
+}
+
+#[test]
+fn the_status_of_a_minority_exits_with_3() {
+    let (output, json) = status_of(3, 1);
+
+    assert_eq!((output.status.code(), json.status.code()), (Some(3), Some(3)));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("no quorum: 1 of 3 voters are there"));
+}
+
+/// What is printed about a cluster of which a node reaches `reachable` members, as a table and as JSON.
+fn status_of(members: u16, reachable: u16) -> (Output, Output) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin.sock");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let server = runtime.block_on(Server::open(&socket)).expect("a socket");
+    let status = status(members, reachable);
+    runtime.spawn(server.serve(Arc::new(move || {
+        let status = status.clone();
+        Box::pin(async move { status })
+    })));
+    let table = cresset(&["cluster", "status", "--socket", path(&socket)]);
+    let json = cresset(&["cluster", "status", "--json", "--socket", path(&socket)]);
+    (table, json)
+}
+
+fn status(members: u16, reachable: u16) -> ClusterStatus {
+    let member = |number: u16| MemberStatus {
+        name: format!("node-{number}"),
+        id: u64::from(number),
+        role: "server".to_owned(),
+        state: MemberState::Active,
+        voter: true,
+        leader: number == 1,
+        seniority: u32::from(number),
+        incarnation: 1,
+        address: ([127, 0, 0, 1], 5700 + number).into(),
+        client_addresses: Vec::new(),
+        reachable: number <= reachable,
+        sessions: 0,
+        applied_index: None,
+        lease_remaining_ms: None,
+    };
+    let status = ClusterStatus {
+        cluster_id: "c".to_owned(),
+        node: "node-1".to_owned(),
+        serving: reachable * 2 > members,
+        leader: None,
+        senior: None,
+        term: 1,
+        applied_index: 1,
+        sessions: 0,
+        members: (1..=members).map(member).collect(),
+        can_lose: None,
+        advice: String::new(),
+    };
+    status.with_advice()
+}
+
+fn cresset(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cresset")).args(arguments).env_remove("CRESSET_LOG").output().expect("the program")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path that is UTF-8")
+}
