@@ -15,12 +15,12 @@
 //! bound of [`XmlLimits`] holds before memory is taken, and time is linear in what is received.
 //!
 //! **Why not a ready-made parser.** Measured over 1 MB of chat messages, presences and roster sets in chunks of 4 kB
-//! (release build, one core): `rxml` 0.14, which is as strict as this, gives events at 62 MB/s; `quick-xml`'s
-//! `NsReader` at 310 MB/s, but it lets through what XMPP must refuse (text that no XML may contain, attributes without
-//! white space between them, unbound prefixes) and reads whole documents only. So its tokenizer finds the ends of tags,
-//! and the strict part is here: 265 to 285 MB/s with the canonical form written. Reading a chat message of 250 bytes,
-//! making a [`Stanza`](crate::stanza::Stanza) of it and writing that takes 1.0 µs (`cargo bench -p cresset-core --bench
-//! stanza`).
+//! (release build, one core): `rxml` 0.14, which is as strict as this, gives events at 62 MB/s. `quick-xml`'s
+//! `NsReader` gives them at 310 MB/s, but lets through what XMPP must refuse (characters that XML may not contain,
+//! attributes without white space between them, unbound prefixes) and pulls its input, where ours is pushed. So its
+//! tokenizer finds the ends of tags, and the strict part is here: 265 to 285 MB/s with the canonical form written.
+//! Reading a chat message of 250 bytes, making a stanza of it and writing that takes 1.0 µs
+//! (`cargo bench -p cresset-core --bench stanza`).
 //!
 //! Deliberately not here: what an element means. A prefix within the text of an element or the value of an attribute
 //! loses its meaning, as XMPP has no use for it.
