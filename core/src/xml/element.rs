@@ -7,8 +7,10 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::assembly::Assembly;
+use super::child::{Child, Indexed};
+use super::escape::{Output, escape_attribute, escape_text, replace_illegal};
 use super::scope::Span;
-use super::text::{self, Output};
+use super::text::unescape;
 use super::{XmlError, XmlLimits, ns, write};
 
 /// One element: its name, its attributes, and its content as canonical XML with an index of the child elements.
@@ -31,15 +33,6 @@ struct Attribute {
     namespace: Span,
     name: Span,
     value: Span,
-}
-
-/// Where a child lies in the content.
-#[derive(Clone, Copy)]
-struct Indexed {
-    whole: Span,
-    name: Span,
-    /// In the head.
-    namespace: Span,
 }
 
 impl Element {
@@ -126,7 +119,7 @@ impl Element {
 
     /// The child elements in order.
     pub fn children(&self) -> impl DoubleEndedIterator<Item = Child<'_>> + ExactSizeIterator {
-        self.children.iter().map(|indexed| Child { parent: self, indexed })
+        self.children.iter().map(|indexed| Child::new(self, indexed))
     }
 
     /// The first child element with this name and namespace.
@@ -137,15 +130,15 @@ impl Element {
     /// The text between the child elements, all of it.
     pub fn text(&self) -> Cow<'_, str> {
         if self.children.is_empty() {
-            return text::unescape(&self.content);
+            return unescape(&self.content);
         }
         let mut all = String::new();
         let mut from = 0;
         for child in self.children() {
-            all.push_str(&text::unescape(&self.content[from..child.range().start]));
+            all.push_str(&unescape(&self.content[from..child.range().start]));
             from = child.range().end;
         }
-        all.push_str(&text::unescape(&self.content[from..]));
+        all.push_str(&unescape(&self.content[from..]));
         Cow::Owned(all)
     }
 
@@ -195,7 +188,7 @@ impl Element {
         let namespace = Span::append(&mut self.head, namespace);
         let name = Span::append(&mut self.head, name);
         let start = self.head.len();
-        text::replace_illegal(&mut self.head, value);
+        replace_illegal(&mut self.head, value);
         let value = Span::between(start, self.head.len());
         self.attributes.push(Attribute { namespace, name, value });
         self
@@ -210,7 +203,7 @@ impl Element {
     /// Adds text behind the content. Characters that XML cannot carry become U+FFFD.
     #[must_use]
     pub fn with_text(mut self, text: &str) -> Element {
-        text::escape_text(&mut self.content, text);
+        escape_text(&mut self.content, text);
         self
     }
 
@@ -247,7 +240,7 @@ impl Element {
         let mut prefixes = write::Prefixes::default();
         for (name, namespace, value) in self.attributes() {
             prefixes.name(out, name, namespace);
-            text::escape_attribute(out, value);
+            escape_attribute(out, value);
             out.put("'");
         }
         if self.content.is_empty() {
@@ -257,6 +250,11 @@ impl Element {
         out.put(">");
         out.put(&self.content);
         write::end_tag(out, self.name());
+    }
+
+    /// The string in which the namespaces of children are kept.
+    pub(super) fn head(&self) -> &str {
+        &self.head
     }
 
     /// Where the value of an attribute is appended before [`Element::index_attribute`].
@@ -311,58 +309,5 @@ impl fmt::Display for Element {
         let mut written = String::new();
         self.write_to(&mut written, ns::CLIENT);
         f.write_str(&written)
-    }
-}
-
-/// A child element that is not opened.
-#[derive(Clone, Copy)]
-pub struct Child<'a> {
-    parent: &'a Element,
-    indexed: &'a Indexed,
-}
-
-impl<'a> Child<'a> {
-    /// The name, without prefix.
-    pub fn name(&self) -> &'a str {
-        self.indexed.name.of(&self.parent.content)
-    }
-
-    /// The namespace; empty if there is none.
-    pub fn namespace(&self) -> &'a str {
-        self.indexed.namespace.of(&self.parent.head)
-    }
-
-    /// Whether this is the element with this name and namespace.
-    pub fn is(&self, name: &str, namespace: &str) -> bool {
-        self.name() == name && self.namespace() == namespace
-    }
-
-    /// Where it lies in the parent's [`content`](Element::content).
-    pub fn range(&self) -> Range<usize> {
-        self.indexed.whole.range()
-    }
-
-    /// Its canonical XML, as it stands in the parent.
-    pub fn raw(&self) -> &'a str {
-        self.indexed.whole.of(&self.parent.content)
-    }
-
-    /// Opens it.
-    pub fn open(&self) -> Element {
-        Element::parse(self.raw().as_bytes(), self.parent.namespace()).expect("the content of an element is canonical")
-    }
-}
-
-impl fmt::Debug for Child<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.raw())
-    }
-}
-
-impl Indexed {
-    /// The same child when its content moves from `from` to `to`.
-    fn moved(&self, from: usize, to: usize) -> Indexed {
-        let shift = |span: Span| Span::between(span.range().start - from + to, span.range().end - from + to);
-        Indexed { whole: shift(self.whole), name: shift(self.name), namespace: self.namespace }
     }
 }

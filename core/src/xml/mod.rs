@@ -28,9 +28,11 @@
 mod assembly;
 mod bounds;
 mod characters;
+mod child;
 mod declaration;
 mod element;
 mod error;
+mod escape;
 mod header;
 pub mod ns;
 mod reader;
@@ -41,7 +43,8 @@ mod text;
 pub mod write;
 
 pub use bounds::XmlLimits;
-pub use element::{Child, Element};
+pub use child::Child;
+pub use element::Element;
 pub use error::XmlError;
 pub use header::StreamHeader;
 pub use reader::{StreamEvent, StreamReader};

@@ -1,29 +1,11 @@
-//! Character data: references resolved, line ends and white space normalised, and escaped again in one way.
-//!
-//! Reading is strict (XML 1.0 sections 2.4, 2.11, 3.3.3, 4.1); writing escapes whatever a parser could take for markup
-//! or normalise away, so that reading what was written gives the same characters.
+//! Character data as it comes in: references resolved, line ends and white space normalised (XML 1.0 sections 2.4,
+//! 2.11, 3.3.3 and 4.1).
 
 use std::borrow::Cow;
 
 use super::XmlError;
-use super::characters::is_char;
-
-/// Where written XML goes: a string while an element is put together, bytes when it leaves.
-pub(super) trait Output {
-    fn put(&mut self, text: &str);
-}
-
-impl Output for String {
-    fn put(&mut self, text: &str) {
-        self.push_str(text);
-    }
-}
-
-impl Output for Vec<u8> {
-    fn put(&mut self, text: &str) {
-        self.extend_from_slice(text.as_bytes());
-    }
-}
+use super::characters::{is_char, is_local_name};
+use super::escape::{attribute_escape, plain_length, text_escape};
 
 /// Takes characters that were read.
 pub(super) trait Sink {
@@ -76,55 +58,6 @@ impl Sink for EscapedAttribute<'_> {
             None => self.0.push(character),
         }
     }
-}
-
-/// `>` is escaped everywhere, so that `]]>` never appears; a carriage return because a parser would turn it into a
-/// line feed.
-fn text_escape(character: char) -> Option<&'static str> {
-    match character {
-        '&' => Some("&amp;"),
-        '<' => Some("&lt;"),
-        '>' => Some("&gt;"),
-        '\r' => Some("&#13;"),
-        _ => None,
-    }
-}
-
-/// White space other than the space because a parser would turn it into one.
-fn attribute_escape(character: char) -> Option<&'static str> {
-    match character {
-        '\'' => Some("&apos;"),
-        '"' => Some("&quot;"),
-        '\t' => Some("&#9;"),
-        '\n' => Some("&#10;"),
-        _ => text_escape(character),
-    }
-}
-
-/// Whether a run of plain characters ends at this byte: controls, what has a meaning in markup, and the first byte of
-/// U+FFFE and U+FFFF. Written without branches, so that the compiler looks at many bytes at once.
-const fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'&') | (byte == b'<') | (byte == b'>') | (byte == b'\'') | (byte == b'"') | (byte == 0xEF)
-}
-
-/// [`is_special`] for the few bytes that are looked at one by one.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        special[byte] = is_special(byte as u8);
-        byte += 1;
-    }
-    special
-};
-
-/// Bytes before the first special one.
-fn plain_length(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<16>();
-    let is_plain = |block: &&[u8; 16]| u128::from_ne_bytes(block.map(|byte| u8::from(is_special(byte)))) == 0;
-    let plain = blocks.iter().take_while(is_plain).count() * 16;
-    let rest = &bytes[plain..];
-    plain + rest.iter().position(|byte| SPECIAL[usize::from(*byte)]).unwrap_or(rest.len())
 }
 
 /// What kind of text is read.
@@ -197,7 +130,7 @@ fn reference(rest: &str) -> Result<(char, usize), XmlError> {
         "quot" => '"',
         _ => match name.strip_prefix('#') {
             Some(number) => numbered_character(number)?,
-            None if super::characters::is_local_name(name) => {
+            None if is_local_name(name) => {
                 return Err(XmlError::RestrictedXml("an entity that XML does not predefine"));
             }
             None => return Err(XmlError::NotWellFormed("'&' that begins no reference")),
@@ -227,21 +160,6 @@ fn numbered_character(number: &str) -> Result<char, XmlError> {
     char::from_u32(code).filter(|character| is_char(*character)).ok_or(WRONG)
 }
 
-/// Writes characters as text of an element. Characters that XML cannot carry become U+FFFD.
-pub(super) fn escape_text(out: &mut impl Output, text: &str) {
-    escape(out, text, text_escape);
-}
-
-/// Writes characters as the value of an attribute, without its quotes. Characters that XML cannot carry become U+FFFD.
-pub(super) fn escape_attribute(out: &mut impl Output, value: &str) {
-    escape(out, value, attribute_escape);
-}
-
-/// Appends characters as they are, except for those that XML cannot carry, which become U+FFFD.
-pub(super) fn replace_illegal(out: &mut String, text: &str) {
-    out.extend(text.chars().map(|character| if is_char(character) { character } else { '\u{FFFD}' }));
-}
-
 /// The characters meant by text in the canonical form.
 pub(super) fn unescape(canonical: &str) -> Cow<'_, str> {
     if !canonical.contains('&') {
@@ -250,21 +168,6 @@ pub(super) fn unescape(canonical: &str) -> Cow<'_, str> {
     let mut meant = String::with_capacity(canonical.len());
     read(canonical, Place::Text, &mut Decoded(&mut meant)).expect("the content of an element is canonical");
     Cow::Owned(meant)
-}
-
-fn escape(out: &mut impl Output, mut text: &str, escape_of: fn(char) -> Option<&'static str>) {
-    loop {
-        let (plain, rest) = text.split_at(plain_length(text.as_bytes()));
-        out.put(plain);
-        let Some(character) = rest.chars().next() else { return };
-        let (this, after) = rest.split_at(character.len_utf8());
-        match escape_of(character) {
-            Some(escaped) => out.put(escaped),
-            None if is_char(character) => out.put(this),
-            None => out.put("\u{FFFD}"),
-        }
-        text = after;
-    }
 }
 
 #[cfg(test)]
@@ -314,12 +217,5 @@ mod tests {
         assert!(matches!(text("a]]>b"), Err(XmlError::NotWellFormed(_))));
         assert_eq!(text("a]>b]] >").unwrap(), "a]>b]] >");
         assert_eq!(attribute("]]>").unwrap(), "]]>");
-    }
-
-    #[test]
-    fn what_xml_cannot_carry_is_written_as_a_replacement_character() {
-        let mut out = String::new();
-        escape_text(&mut out, "a\0b\u{FFFF}c");
-        assert_eq!(out, "a\u{FFFD}b\u{FFFD}c");
     }
 }

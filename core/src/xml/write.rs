@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
+use super::escape::{Output, escape_attribute, escape_text};
 use super::ns;
-use super::text::{self, Output};
 
 /// What closes a stream.
 pub const STREAM_CLOSE: &str = "</stream:stream>";
@@ -48,13 +48,13 @@ pub fn stream_error(out: &mut Vec<u8>, condition: &str, condition_text: Option<&
         None => out.put("/>"),
         Some(inside) => {
             out.put(">");
-            text::escape_text(out, inside);
+            escape_text(out, inside);
             end_tag(out, condition);
         }
     }
     if let Some(text) = text {
         out.put("<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>");
-        text::escape_text(out, text);
+        escape_text(out, text);
         out.put("</text>");
     }
     out.put("</stream:error>");
@@ -65,7 +65,7 @@ pub fn attribute(out: &mut Vec<u8>, name: &str, value: &str) {
     out.put(" ");
     out.put(name);
     out.put("='");
-    text::escape_attribute(out, value);
+    escape_attribute(out, value);
     out.put("'");
 }
 
@@ -78,7 +78,7 @@ pub fn attribute_if(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
 
 /// Writes characters as text of an element. Characters that XML cannot carry become U+FFFD.
 pub fn escaped(out: &mut Vec<u8>, text: &str) {
-    text::escape_text(out, text);
+    escape_text(out, text);
 }
 
 /// Writes a start tag up to its attributes; the namespace only if it is not the one around it.
@@ -87,7 +87,7 @@ pub(super) fn start_tag(out: &mut impl Output, name: &str, namespace: &str, arou
     out.put(name);
     if namespace != around {
         out.put(" xmlns='");
-        text::escape_attribute(out, namespace);
+        escape_attribute(out, namespace);
         out.put("'");
     }
 }
@@ -133,7 +133,7 @@ impl<'a> Prefixes<'a> {
         out.put(" xmlns:ns");
         put_number(out, number);
         out.put("='");
-        text::escape_attribute(out, namespace);
+        escape_attribute(out, namespace);
         out.put("'");
         number
     }
