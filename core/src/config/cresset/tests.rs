@@ -1,4 +1,8 @@
+use std::time::Duration;
+
+use super::clients::CLIENT_ADDRESS;
 use super::*;
+use crate::config::{ListenerTls, Timing};
 
 const SMALLEST: &str = "<cresset><domain>example.org</domain><node name='a' data='data'/></cresset>";
 

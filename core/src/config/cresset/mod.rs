@@ -1,0 +1,141 @@
+//! `cresset.xml`: our own words for a node's configuration.
+//!
+//! One function for each element. What the file does not say gets its default here, and what
+//! contradicts itself is found here, so that a [`Config`] is always one that a node can be started with.
+
+mod clients;
+mod cluster;
+
+use std::path::{Path, PathBuf};
+
+use super::document::{self, Element};
+use super::model::{Accounts, ClusterSettings, Config, NodeSettings};
+use super::problem::{Fault, Problem, Problems, Warning, excerpt};
+use super::reading::{Kind, Reading, Shape, Text};
+use crate::jid::{BareJid, DomainPart};
+
+/// Bytes of a socket's path, as the kernel allows (unix(7): 108 with the final zero).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+const DOMAIN: Kind<DomainPart> = Kind { expected: "a domain name, like example.org", parse: domain };
+const NODE_NAME: Kind<String> =
+    Kind { expected: "1 to 63 letters, digits, '.', '_' and '-', like node-a", parse: node_name };
+
+/// A file that can be started with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// What it says.
+    pub config: Config,
+    /// What the operator may not have meant.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the bytes of a file. Relative paths in it are seen from the folder of `file`.
+///
+/// # Errors
+///
+/// All problems of the file, up to 50, in the order of their places.
+pub fn read(file: &Path, bytes: &[u8]) -> Result<Checked, Problems> {
+    let fail = |problems| Problems { file: file.to_owned(), problems };
+    let root = document::parse(bytes).map_err(|problem| fail(vec![problem]))?;
+    if root.name != "cresset" {
+        let fault = Fault::WrongRoot { name: excerpt(&root.name) };
+        return Err(fail(vec![Problem { place: root.place, fault }]));
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut reading = Reading { folder, problems: Vec::new(), warnings: Vec::new() };
+    let config = read_root(&mut reading, &root);
+    let Reading { mut problems, warnings, .. } = reading;
+    match config {
+        Some(config) if problems.is_empty() => Ok(Checked { config, warnings }),
+        Some(_) | None => {
+            problems.sort_by_key(|problem| problem.place);
+            Err(fail(problems))
+        }
+    }
+}
+
+fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Config> {
+    reading.allow(
+        root,
+        &Shape {
+            attributes: &[],
+            children: &["domain", "node", "accounts", "clients", "cluster", "admin"],
+            text: Text::Refused,
+        },
+    );
+    let domain = reading.required_child(root, "domain").and_then(|element| reading.text(element, &DOMAIN));
+    let node = reading.required_child(root, "node").and_then(|element| read_node(reading, element));
+    let cluster = cluster::read(reading, root);
+    let admin_socket = read_admin(reading, root);
+    let data = node.as_ref().map(|(_, data)| data.as_path());
+    let accounts = read_accounts(reading, root, data, &cluster);
+    let clients = clients::read(reading, root, &cluster);
+
+    let (name, data) = node?;
+    let admin_socket = admin_socket.unwrap_or_else(|| data.join("admin.sock"));
+    if admin_socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        let fault = Fault::Inconsistent(format!(
+            "the path of the control socket, '{}', has more than {SOCKET_PATH_BYTES_MAX} bytes; \
+             name a shorter one with <admin socket=\"…\"/>",
+            admin_socket.display()
+        ));
+        reading.problem(root.place, fault);
+    }
+    Some(Config {
+        domain: domain?,
+        node: NodeSettings { name, data, admin_socket },
+        accounts: accounts?,
+        clients,
+        cluster,
+    })
+}
+
+fn read_node(reading: &mut Reading<'_>, element: &Element) -> Option<(String, PathBuf)> {
+    reading.allow(element, &Shape { attributes: &["name", "data"], children: &[], text: Text::Refused });
+    let name = reading.required(element, "name", &NODE_NAME);
+    let data = reading.required_path(element, "data");
+    Some((name?, data?))
+}
+
+fn read_admin(reading: &mut Reading<'_>, root: &Element) -> Option<PathBuf> {
+    let element = reading.child(root, "admin")?;
+    reading.allow(element, &Shape { attributes: &["socket"], children: &[], text: Text::Refused });
+    reading.required_path(element, "socket")
+}
+
+fn read_accounts(
+    reading: &mut Reading<'_>,
+    root: &Element,
+    data: Option<&Path>,
+    cluster: &ClusterSettings,
+) -> Option<Accounts> {
+    let Some(element) = reading.child(root, "accounts") else {
+        if !cluster.peers.is_empty() {
+            let fault = Fault::Inconsistent(
+                "a node that has peers shares their account database: name it with \
+                 <accounts><sqlite path=\"…\"/></accounts>"
+                    .to_owned(),
+            );
+            reading.problem(root.place, fault);
+        }
+        return data.map(|data| Accounts::Sqlite { path: data.join("accounts.sqlite") });
+    };
+    reading.allow(element, &Shape { attributes: &[], children: &["sqlite"], text: Text::Refused });
+    let sqlite = reading.required_child(element, "sqlite")?;
+    reading.allow(sqlite, &Shape { attributes: &["path"], children: &[], text: Text::Refused });
+    Some(Accounts::Sqlite { path: reading.required_path(sqlite, "path")? })
+}
+
+fn domain(text: &str) -> Option<DomainPart> {
+    let jid: BareJid = text.parse().ok()?;
+    (jid.node().is_none() && !text.is_empty()).then(|| jid.domain().to_owned())
+}
+
+fn node_name(text: &str) -> Option<String> {
+    let is_fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    ((1..=63).contains(&text.len()) && text.bytes().all(is_fit)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;
