@@ -95,7 +95,6 @@ impl Session {
         }
         bound.deliveries.shrink();
         self.reader.shrink();
-        self.output.shrink();
     }
 
     /// A client for which too much waits is let go; what waits goes back.

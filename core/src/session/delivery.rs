@@ -156,6 +156,12 @@ impl Deliveries {
         }
     }
 
+    /// What the empty queues hold on to.
+    #[cfg(test)]
+    pub(super) fn capacity_bytes(&self) -> usize {
+        (self.unsettled.capacity() + self.waiting.capacity()) * std::mem::size_of::<Delivery>()
+    }
+
     fn take(&mut self, count: usize) -> Vec<Home> {
         let mut homes = Vec::with_capacity(count);
         for delivery in self.unsettled.drain(..count) {

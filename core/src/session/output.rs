@@ -6,9 +6,6 @@ use bytes::Bytes;
 
 use crate::session::Order;
 
-/// Orders that a queue keeps room for when it is empty. More room is given back.
-const SPARE_ORDERS_MAX: usize = 4;
-
 /// The orders in the order of their effects. Bytes for the client gather until another order follows them, so that a
 /// batch of parcels becomes one [`Order::Send`].
 ///
@@ -59,16 +56,20 @@ impl Output {
         self.queue.extend(last);
     }
 
-    /// The next order.
+    /// The next order. An empty queue keeps no memory: most sessions are idle most of the time.
     pub(super) fn pop(&mut self) -> Option<Order> {
         if self.queue.is_empty() {
             self.gather();
         }
-        match self.queue.pop_front()? {
-            Queued::Order(order) => Some(order),
-            Queued::Send { bytes, deliveries } => {
+        match self.queue.pop_front() {
+            Some(Queued::Order(order)) => Some(order),
+            Some(Queued::Send { bytes, deliveries }) => {
                 self.handed_out += deliveries;
                 Some(Order::Send(bytes))
+            }
+            None => {
+                self.queue = VecDeque::new();
+                None
             }
         }
     }
@@ -91,11 +92,10 @@ impl Output {
         self.queue.retain(|queued| matches!(queued, Queued::Order(_)));
     }
 
-    /// Gives back memory that a burst needed.
-    pub(super) fn shrink(&mut self) {
-        if self.queue.is_empty() && self.queue.capacity() > SPARE_ORDERS_MAX {
-            self.queue = VecDeque::new();
-        }
+    /// What the empty queue holds on to.
+    #[cfg(test)]
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.queue.capacity() * std::mem::size_of::<Queued>() + self.bytes.capacity()
     }
 
     fn gather(&mut self) {

@@ -24,15 +24,14 @@ impl Session {
     pub(super) fn handle_stanza(&mut self, now: Uptime, mut element: Element) {
         let Some(bound) = self.bound.as_mut() else { return };
         let number = bound.tally.receive();
-        let account = bound.account.clone();
+        element.retain_children(|child| !is_forged(child, &bound.account));
         let jid = Jid::from(bound.jid.clone());
-        element.retain_children(|child| !is_forged(child, &account));
         match Stanza::from_element(element) {
             Ok(stanza) => {
                 let stanza = Stanza { from: Some(jid), ..stanza };
                 match stanza.kind {
                     Kind::Presence(presence_type) => self.handle_presence(now, number, presence_type, stanza),
-                    Kind::Message(_) => self.handle_message(now, number, stanza, account),
+                    Kind::Message(_) => self.handle_message(now, number, stanza),
                     Kind::Iq(iq_type) => self.handle_iq(now, number, iq_type, stanza),
                 }
             }
@@ -46,10 +45,11 @@ impl Session {
         }
     }
 
-    fn handle_message(&mut self, now: Uptime, number: Sequence, mut stanza: Stanza, account: BareJid) {
+    /// A message to nobody is one to the client's own account (RFC 6120 section 10.3.1).
+    fn handle_message(&mut self, now: Uptime, number: Sequence, mut stanza: Stanza) {
         match &stanza.to {
             None => {
-                stanza.to = Some(Jid::from(account));
+                stanza.to = self.bound.as_ref().map(|bound| Jid::from(bound.account.clone()));
                 self.route(number, stanza);
             }
             Some(to) if self.is_server(to) => self.refuse(now, number, &stanza, ErrorCondition::ServiceUnavailable),
@@ -122,7 +122,7 @@ fn is_forged(child: Child<'_>, account: &BareJid) -> bool {
     }
 }
 
-/// Whether an address is one of the served domain, or none.
+/// Whether an address is one of the served domain. A client may say that a message is late without saying who says so.
 fn names_our_domain(address: Option<&str>, account: &BareJid) -> bool {
-    address.is_none_or(|address| Jid::new(address).map_or(true, |jid| jid.domain() == account.domain()))
+    address.is_some_and(|address| Jid::new(address).is_ok_and(|jid| jid.domain() == account.domain()))
 }

@@ -2,5 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod ack;
+mod bind;
 mod client;
+mod closing;
+mod login;
 mod messages;
+mod offline;
+mod presence;
+mod resumption;
+mod roster;
+mod services;
+mod stanzas;
+mod stream;

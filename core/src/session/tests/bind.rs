@@ -1,0 +1,133 @@
+//! Getting a JID.
+
+use super::client::{Client, ROUTE};
+use crate::session::{BindRefusal, Bound, Order};
+
+const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+
+fn bind(resource: &str) -> String {
+    format!("<iq type='set' id='b'><bind xmlns='{BIND}'><resource>{resource}</resource></bind></iq>")
+}
+
+#[test]
+fn a_resource_is_prepared() {
+    let mut romeo = Client::authenticated();
+
+    romeo.says(&bind("\u{fb01}n\u{ad}al"));
+
+    let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind") };
+    assert_eq!(jid.as_str(), "romeo@example.org/final");
+}
+
+#[test]
+fn who_proposes_no_resource_gets_one_that_nobody_can_guess() {
+    for said in [format!("<iq type='set' id='b'><bind xmlns='{BIND}'/></iq>"), bind("")] {
+        let mut romeo = Client::authenticated();
+        romeo.says(&said);
+
+        let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind") };
+        assert_eq!(jid.resource().as_str().len(), 16);
+    }
+}
+
+#[test]
+fn a_resource_that_is_none_is_refused_and_another_may_follow() {
+    for resource in ["x".repeat(1024), "\u{202e}a\u{5d0}".to_owned(), "\u{e000}".to_owned()] {
+        let mut romeo = Client::authenticated();
+
+        romeo.says(&bind(&resource));
+
+        assert!(romeo.order().is_none(), "{resource}");
+        romeo.hears(
+            "<iq id='b' type='error'><error type='modify'>\
+             <bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{any}</error></iq>",
+        );
+        romeo.says(&bind("balcony"));
+        assert!(matches!(romeo.order(), Some(Order::Bind { .. })));
+    }
+}
+
+#[test]
+fn a_refusal_is_told_by_name() {
+    for (refusal, condition) in [
+        (BindRefusal::Conflict, "conflict"),
+        (BindRefusal::TooManySessions, "resource-constraint"),
+        (BindRefusal::Unavailable, "internal-server-error"),
+    ] {
+        let mut romeo = Client::authenticated();
+        romeo.says(&bind("balcony"));
+        romeo.order();
+
+        romeo.session.handle_bound(romeo.now, Err(refusal));
+
+        let heard = romeo.heard();
+        assert!(heard.contains(&format!("<{condition} ")), "{heard}");
+        assert!(romeo.session.jid().is_none());
+    }
+}
+
+/// Clients send everything up to their presence in one go.
+#[test]
+fn what_is_sent_during_a_bind_is_read_after_it() {
+    let mut romeo = Client::authenticated();
+    romeo.says(&format!("{}<message to='juliet@example.org'/>", bind("balcony")));
+    let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind") };
+    assert!(romeo.order().is_none());
+
+    romeo.session.handle_bound(romeo.now, Ok(Bound { jid, route: ROUTE }));
+
+    romeo.routes("<message from='romeo@example.org/balcony' to='juliet@example.org'/>");
+}
+
+#[test]
+fn nothing_but_a_bind_comes_before_it() {
+    for (name, said) in [
+        ("D3", "<message to='juliet@example.org'/>"),
+        ("D3 presence", "<presence/>"),
+        ("a get", "<iq type='get' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"),
+        ("another iq", "<iq type='set' id='b'><query xmlns='jabber:iq:roster'/></iq>"),
+    ] {
+        let mut romeo = Client::authenticated();
+        romeo.says(said);
+
+        let heard = romeo.heard();
+        assert!(heard.starts_with("<stream:error><not-authorized "), "{name}: {heard}");
+    }
+}
+
+#[test]
+fn a_stream_binds_once() {
+    let mut romeo = Client::bound();
+
+    romeo.says(&bind("garden"));
+
+    assert!(romeo.heard().contains("<not-allowed "));
+    assert!(romeo.order().is_none());
+}
+
+#[test]
+fn who_authenticates_has_to_bind_in_time() {
+    let mut romeo = Client::authenticated();
+
+    romeo.passes(30_000);
+
+    romeo.hears("<stream:error><connection-timeout {any}</stream:error></stream:stream>");
+}
+
+#[test]
+fn who_is_bound_may_be_silent() {
+    let mut romeo = Client::bound();
+
+    assert_eq!(romeo.session.poll_timeout(), None);
+    romeo.passes(1_000_000);
+    romeo.hears("");
+}
+
+#[test]
+fn the_session_request_of_old_does_nothing() {
+    let mut romeo = Client::bound();
+
+    romeo.says("<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>");
+
+    romeo.hears("<iq to='romeo@example.org/balcony' id='s' type='result'/>");
+}

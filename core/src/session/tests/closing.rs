@@ -1,0 +1,152 @@
+//! How a session is ended or held up by its node, and what it costs while nothing happens.
+
+use super::client::{Client, HEADER, SERVER_HEADER, fates, settings, stanza};
+use crate::ids::Sequence;
+use crate::session::{OfflineMessage, Order, StreamErrorCondition, TlsPolicy};
+use crate::time::UnixMillis;
+
+const MESSAGE: &str = "<message from='juliet@example.org/a' to='romeo@example.org/balcony'/>";
+
+#[test]
+fn a_session_that_is_replaced_hears_of_the_conflict() {
+    let mut romeo = Client::managed();
+    romeo.gets(1, MESSAGE);
+    romeo.heard();
+
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::Conflict, None);
+
+    romeo.hears("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+    let orders = romeo.orders();
+    assert!(matches!(orders[..], [Order::Close, Order::Return(_), Order::End]), "{orders:?}");
+}
+
+#[test]
+fn a_client_is_told_where_to_go() {
+    let mut romeo = Client::bound();
+
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::SeeOtherHost, Some("n2.example.org:5222".to_owned()));
+
+    romeo.hears(
+        "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>n2.example.org:5222\
+         </see-other-host></stream:error></stream:stream>",
+    );
+}
+
+#[test]
+fn who_has_said_nothing_gets_a_header_before_the_error() {
+    let mut romeo = Client::connected(settings(TlsPolicy::Required));
+
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::SystemShutdown, None);
+
+    romeo.hears(&format!("{SERVER_HEADER}<stream:error><system-shutdown {{any}}/></stream:error></stream:stream>"));
+    assert!(matches!(romeo.orders()[..], [Order::Close, Order::End]));
+}
+
+#[test]
+fn nothing_happens_after_the_end() {
+    let mut romeo = Client::available();
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::Conflict, None);
+    romeo.heard();
+    romeo.orders();
+
+    romeo.says("<presence/>");
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::Conflict, None);
+    romeo.session.handle_handled(romeo.now, Sequence(1));
+    romeo.session.handle_lost(romeo.now);
+    romeo.session.handle_superseded(romeo.now);
+    romeo.session.handle_unpause(romeo.now);
+    romeo.session.handle_written(romeo.now);
+    romeo.session.handle_timeout(romeo.now);
+
+    assert!(romeo.orders().is_empty());
+    romeo.hears("");
+    assert!(!romeo.session.wants_bytes() && romeo.session.poll_timeout().is_none());
+}
+
+/// P7: a member that may not serve reads, delivers and acknowledges nothing, and nothing is lost by that.
+#[test]
+fn a_pause_holds_everything_up_and_loses_nothing() {
+    let mut romeo = Client::managed();
+    romeo.says("<message to='a@example.org'/><r xmlns='urn:xmpp:sm:3'/>");
+    romeo.orders();
+    romeo.session.handle_pause(romeo.now);
+    assert!(!romeo.session.wants_bytes());
+
+    romeo.says("<message to='b@example.org'/>");
+    romeo.gets(1, MESSAGE);
+    romeo.session.handle_handled(romeo.now, Sequence(1));
+    assert_eq!(romeo.session.poll_timeout(), None);
+    romeo.passes(5000);
+    romeo.hears("");
+    assert!(romeo.order().is_none());
+
+    romeo.session.handle_unpause(romeo.now);
+    romeo.hears(&format!("{MESSAGE}<r xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='1'/>"));
+    romeo.routes("<message from='romeo@example.org/balcony' to='b@example.org'/>");
+}
+
+#[test]
+fn offline_messages_that_come_in_a_pause_come_first_after_it() {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/>");
+    romeo.announced();
+    romeo.orders();
+    romeo.session.handle_pause(romeo.now);
+    romeo.gets(9, MESSAGE);
+    let waited = OfflineMessage { key: 1, message: stanza(MESSAGE), at: UnixMillis(0) };
+    romeo.session.handle_offline(romeo.now, Ok(vec![waited]));
+    romeo.hears("");
+
+    romeo.session.handle_unpause(romeo.now);
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+
+    romeo.written();
+    assert_eq!(fates(&romeo.orders()), [("settled", 1), ("settled", 9)]);
+}
+
+#[test]
+fn a_session_that_ends_in_a_pause_gives_everything_back() {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/>");
+    romeo.announced();
+    romeo.orders();
+    romeo.session.handle_pause(romeo.now);
+    romeo.gets(9, MESSAGE);
+    let waited = OfflineMessage { key: 1, message: stanza(MESSAGE), at: UnixMillis(0) };
+    romeo.session.handle_offline(romeo.now, Ok(vec![waited]));
+
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::SystemShutdown, None);
+
+    let mut returned = fates(&romeo.orders());
+    returned.sort_unstable();
+    assert_eq!(returned, [("returned", 1), ("returned", 9)]);
+}
+
+/// Most sessions are idle most of the time. Not counted: the characters of the JIDs, some 200 bytes.
+#[test]
+fn an_idle_session_is_small() {
+    let mut romeo = Client::available();
+    romeo.gets(1, &format!("<message from='juliet@example.org/a'><body>{}</body></message>", "x".repeat(50_000)));
+    romeo.heard();
+    romeo.written();
+    romeo.orders();
+
+    let session = std::mem::size_of_val(&romeo.session);
+    let bound = romeo.session.bound.as_deref().unwrap();
+    let (state, held) = (std::mem::size_of_val(bound), bound.deliveries.capacity_bytes());
+    let queued = romeo.session.output.capacity_bytes();
+
+    assert_eq!(held, 0);
+    assert!(session + state + queued < 1800, "session {session}, state {state}, orders {queued}");
+}
+
+#[test]
+fn a_client_that_is_let_go_may_still_be_sending() {
+    let mut romeo = Client::bound();
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::SystemShutdown, None);
+    romeo.heard();
+
+    romeo.says(HEADER);
+
+    romeo.hears("");
+}

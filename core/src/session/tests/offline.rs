@@ -1,0 +1,140 @@
+//! Messages that waited, and the order in which they come.
+
+use super::client::{Client, fates, stanza};
+use crate::session::{OfflineMessage, Order, StoreUnavailable};
+use crate::time::UnixMillis;
+
+fn waited(key: i64) -> OfflineMessage {
+    let message = format!("<message from='juliet@example.org/a' to='romeo@example.org'><body>{key}</body></message>");
+    OfflineMessage { key, message: stanza(&message), at: UnixMillis(0) }
+}
+
+fn stamped(key: i64) -> String {
+    format!(
+        "<message from='juliet@example.org/a' to='romeo@example.org'><body>{key}</body>\
+         <delay xmlns='urn:xmpp:delay' from='example.org' stamp='1970-01-01T00:00:00.000Z'/></message>"
+    )
+}
+
+fn live(key: i64) -> String {
+    format!("<message from='juliet@example.org/a' to='romeo@example.org'><body>{key}</body></message>")
+}
+
+fn claims(romeo: &mut Client) -> bool {
+    romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline))
+}
+
+/// A client that has asked for what waits.
+fn claiming() -> Client {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/>");
+    romeo.announced();
+    assert!(claims(&mut romeo));
+    romeo
+}
+
+#[test]
+fn what_was_sent_earlier_comes_first() {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/>");
+    romeo.gets(10, &live(10));
+    romeo.announced();
+    assert!(claims(&mut romeo));
+    romeo.gets(11, &live(11));
+    romeo.hears("");
+
+    romeo.session.handle_offline(romeo.now, Ok(vec![waited(1), waited(2)]));
+    romeo.hears(&format!("{}{}", stamped(1), stamped(2)));
+    assert!(claims(&mut romeo));
+    romeo.session.handle_offline(romeo.now, Ok(vec![waited(3)]));
+    romeo.hears(&stamped(3));
+    assert!(claims(&mut romeo));
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+
+    romeo.hears(&format!("{}{}", live(10), live(11)));
+    romeo.written();
+    let settled: Vec<i64> = fates(&romeo.orders()).into_iter().map(|(_, key)| key).collect();
+    assert_eq!(settled, [1, 2, 3, 10, 11]);
+}
+
+/// The account's own answers do not wait for the store.
+#[test]
+fn answers_do_not_wait() {
+    let mut romeo = claiming();
+
+    romeo.says("<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>");
+
+    romeo.hears("<iq to='romeo@example.org/balcony' id='1' type='result'/>");
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_holds_nobody_up() {
+    let mut romeo = claiming();
+    romeo.gets(1, &live(1));
+
+    romeo.session.handle_offline(romeo.now, Err(StoreUnavailable));
+
+    romeo.hears(&live(1));
+    assert!(!claims(&mut romeo));
+    romeo.session.handle_nudge(romeo.now);
+    assert!(claims(&mut romeo));
+}
+
+#[test]
+fn a_nudge_during_a_claim_is_not_forgotten() {
+    let mut romeo = claiming();
+
+    romeo.session.handle_nudge(romeo.now);
+    assert!(!claims(&mut romeo));
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+
+    assert!(claims(&mut romeo));
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+    assert!(!claims(&mut romeo));
+}
+
+#[test]
+fn who_takes_no_messages_is_not_nudged() {
+    let mut romeo = Client::bound();
+    romeo.session.handle_nudge(romeo.now);
+    assert!(!claims(&mut romeo));
+
+    romeo.says("<presence><priority>-1</priority></presence>");
+    romeo.announced();
+    romeo.session.handle_nudge(romeo.now);
+    assert!(!claims(&mut romeo));
+}
+
+#[test]
+fn what_waits_behind_a_claim_goes_back_when_the_session_ends() {
+    let mut romeo = claiming();
+    romeo.gets(1, &live(1));
+
+    romeo.session.handle_lost(romeo.now);
+
+    assert_eq!(fates(&romeo.orders()), [("returned", 1)]);
+}
+
+#[test]
+fn who_goes_away_before_the_claim_is_not_held_up() {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/><presence type='unavailable'/>");
+    romeo.gets(1, &live(1));
+    romeo.hears("");
+
+    romeo.announced();
+    romeo.announced();
+
+    romeo.hears(&live(1));
+    assert!(!claims(&mut romeo));
+}
+
+#[test]
+fn a_second_presence_does_not_claim_again() {
+    let mut romeo = Client::available();
+
+    romeo.says("<presence><priority>7</priority></presence>");
+    romeo.announced();
+
+    assert!(!claims(&mut romeo));
+}
