@@ -79,8 +79,9 @@ impl StateMachine {
         answer.await.map_err(|_| gone())
     }
 
-    /// Notes what Raft itself needs of an entry, and gives the rest to the control task.
-    fn note(&mut self, entry: Entry) -> node::Entry {
+    /// Notes what Raft itself needs of an entry; the rest is for the control task. The entry at 0, by which a cluster is
+    /// founded, is Raft's alone: for everybody else 0 is before the first entry.
+    fn note(&mut self, entry: Entry) -> Option<node::Entry> {
         let id = entry.log_id();
         self.applied = Some(id);
         let command = match entry.payload {
@@ -91,7 +92,7 @@ impl StateMachine {
                 None
             }
         };
-        node::Entry { index: entry_index(&id), command }
+        (id.index > 0).then(|| node::Entry { index: entry_index(&id), command })
     }
 
     async fn keep(&self, snapshot: &StoredSnapshot, origin: Origin) -> io::Result<()> {
@@ -127,10 +128,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let mut committed = Vec::with_capacity(chunk.len());
             for item in chunk {
                 let (entry, responder) = item?;
-                committed.push(self.note(entry));
+                committed.extend(self.note(entry));
                 responders.extend(responder);
             }
-            self.ask(|reply| ToControl::Committed { entries: committed, reply }).await?;
+            if !committed.is_empty() {
+                self.ask(|reply| ToControl::Committed { entries: committed, reply }).await?;
+            }
             for responder in responders {
                 responder.send(());
             }

@@ -271,4 +271,6 @@ async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>) {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

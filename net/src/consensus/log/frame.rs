@@ -65,7 +65,7 @@ pub(super) struct SegmentHead {
     pub(super) committed: Option<LogId>,
 }
 
-/// Where a record's wire form lies in its file.
+/// Where a record lies in its file, header included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Span {
     pub(super) offset: u64,
@@ -83,7 +83,7 @@ impl FrameBuilder {
         FrameBuilder { bytes: vec![0; FRAME_HEADER_BYTES] }
     }
 
-    /// Adds a record and says where in the frame its wire form lies.
+    /// Adds a record and says where in the frame it lies.
     pub(super) fn push(&mut self, record: &Record) -> Span {
         let header = self.bytes.len();
         self.bytes.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
@@ -93,7 +93,7 @@ impl FrameBuilder {
         let checksum = crc32fast::hash(&self.bytes[body..]);
         self.bytes[header..header + 4].copy_from_slice(&bytes.to_le_bytes());
         self.bytes[header + 4..body].copy_from_slice(&checksum.to_le_bytes());
-        Span { offset: body as u64, bytes }
+        Span { offset: header as u64, bytes: bytes + RECORD_HEADER_BYTES as u32 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -167,9 +167,17 @@ pub(super) fn scan(file: &[u8]) -> Scan {
     found
 }
 
-/// Reads one record from its wire form, as it was read from its [`Span`].
-pub(super) fn read_record(body: &[u8]) -> Result<Record, String> {
-    wire::decode(body, ENTRY_BYTES_MAX).map_err(|error| error.to_string())
+/// Reads the record with which `bytes` begin, and says how long it is.
+pub(super) fn read_record(bytes: &[u8]) -> Result<(u32, Record), String> {
+    let header = bytes.get(..RECORD_HEADER_BYTES).ok_or("a record goes beyond its frame")?;
+    let end = RECORD_HEADER_BYTES + number(header) as usize;
+    let content = bytes.get(RECORD_HEADER_BYTES..end).ok_or("a record goes beyond its frame")?;
+    let (expected, actual) = (number(&header[4..]), crc32fast::hash(content));
+    if expected != actual {
+        return Err(format!("the checksum of a record is {actual:08x} and should be {expected:08x}"));
+    }
+    let record = wire::decode(content, ENTRY_BYTES_MAX).map_err(|error| error.to_string())?;
+    Ok((end as u32, record))
 }
 
 fn judge(file: &[u8], at: usize, flaw: Flaw) -> Rest {
@@ -201,10 +209,10 @@ fn read_frame(file: &[u8], at: usize, records: &mut Vec<(Span, Record)>) -> Resu
     let before = records.len();
     let mut next = first;
     while next < end {
-        match read_checked(file, next, end) {
-            Ok((span, record)) => {
-                next = span.offset as usize + span.bytes as usize;
-                records.push((span, record));
+        match read_record(&file[next..end]) {
+            Ok((bytes, record)) => {
+                records.push((Span { offset: next as u64, bytes }, record));
+                next += bytes as usize;
             }
             Err(reason) => {
                 records.truncate(before);
@@ -216,21 +224,6 @@ fn read_frame(file: &[u8], at: usize, records: &mut Vec<(Span, Record)>) -> Resu
         }
     }
     Ok(end)
-}
-
-fn read_checked(file: &[u8], at: usize, frame_end: usize) -> Result<(Span, Record), String> {
-    let body = at + RECORD_HEADER_BYTES;
-    let header = file.get(at..body).filter(|_| body <= frame_end).ok_or("a record goes beyond its frame")?;
-    let bytes = number(header);
-    let content = file
-        .get(body..body + bytes as usize)
-        .filter(|_| body + bytes as usize <= frame_end)
-        .ok_or("a record goes beyond its frame")?;
-    let (expected, actual) = (number(&header[4..]), crc32fast::hash(content));
-    if expected != actual {
-        return Err(format!("the checksum of a record is {actual:08x} and should be {expected:08x}"));
-    }
-    Ok((Span { offset: body as u64, bytes }, read_record(content)?))
 }
 
 /// Bytes that are there and wrong can be what a crash left only if a sector of them was never written.

@@ -88,10 +88,14 @@ fn entry_in(bytes: &[u8], begin: u64, id: &LogId, place: &Place, file: &str) -> 
         io::Error::other(format!("the log is damaged: {file}, offset {}: {reason}", place.span.offset))
     };
     let from = (place.span.offset - begin) as usize;
-    let body = bytes.get(from..from + place.span.bytes as usize).ok_or_else(|| wrong("the file ends early".into()))?;
-    match frame::read_record(body).map_err(wrong)? {
+    let record =
+        bytes.get(from..from + place.span.bytes as usize).ok_or_else(|| wrong("the file ends early".into()))?;
+    match frame::read_record(record).map_err(wrong)?.1 {
         Record::Entry(entry) if entry.log_id == *id => Ok(entry),
-        other => Err(wrong(format!("{id} should be here, and there is {other:?}"))),
+        Record::Entry(other) => Err(wrong(format!("{id} should be here, and there is {}", other.log_id))),
+        Record::Segment(_) | Record::Vote(_) | Record::TruncatedAfter(_) | Record::Purged(_) | Record::Committed(_) => {
+            Err(wrong(format!("{id} should be here, and there is no entry")))
+        }
     }
 }
 
