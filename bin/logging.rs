@@ -31,6 +31,17 @@ enum Format {
     Json,
 }
 
+impl Log {
+    /// Writes them again as arguments, for a child process.
+    pub(crate) fn to_arguments(&self) -> Vec<String> {
+        let format = match self.log_format {
+            Format::Text => "text",
+            Format::Json => "json",
+        };
+        vec![format!("--log-format={format}"), format!("--log-filter={}", self.log_filter)]
+    }
+}
+
 /// Begins to write logs.
 ///
 /// # Errors

@@ -1,9 +1,13 @@
 //! The program `cresset`: arguments, configuration, logging, exit codes. Everything else is in the crates it starts.
 
+#[allow(unused_imports, reason = "two programs include this module, and each uses its own half")]
+mod client;
 mod configuration;
+mod demo;
 mod exit;
 mod logging;
 mod operate;
+mod signals;
 mod terminal;
 
 use std::process::ExitCode;
@@ -33,11 +37,13 @@ enum Command {
     /// Create, change, remove, list and import accounts
     #[command(subcommand)]
     User(operate::user::Command),
+    /// Run a whole cluster on this machine, to try it
+    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = logging::start(&arguments.log).and_then(|()| run(arguments.command));
+    let outcome = logging::start(&arguments.log).and_then(|()| run(arguments.command, &arguments.log));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -47,11 +53,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command, log: &logging::Log) -> Result<(), Failure> {
     match command {
         Command::Cluster(command) => operate::cluster::run(command),
         Command::Config(command) => operate::config::run(command),
         Command::User(command) => operate::user::run(command),
+        Command::Demo(arguments) => demo::run(&arguments, log),
     }
 }
 
