@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod clients;
 pub mod clock;
 pub mod consensus;
 pub mod disk;
 pub mod links;
+pub mod router;
 pub mod runtime;
 pub mod transport;

@@ -71,6 +71,11 @@ pub fn interested(routes: &[Arc<Route>]) -> ChosenRoutes {
     routes.iter().filter(|route| route.presence.interested).cloned().collect()
 }
 
+/// Who should claim the messages that are stored for the account: the oldest of the most available resources.
+pub fn claimant(routes: &[Arc<Route>]) -> Option<Arc<Route>> {
+    most_available(routes).into_iter().next()
+}
+
 /// The session to which the full JID belongs. Subscriptions are between accounts: a full JID says nothing there
 /// (RFC 6121 section 3.1.3).
 fn holder<'a>(routes: &'a [Arc<Route>], stanza: &Stanza) -> Option<&'a Arc<Route>> {

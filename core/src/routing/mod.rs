@@ -18,7 +18,7 @@ mod paths;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{ChosenRoutes, Decision, decide, interested, recipient};
+pub use decide::{ChosenRoutes, Decision, claimant, decide, interested, recipient};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Received};
 pub use outbox::{Outbox, OutboxOrder, Redecide};

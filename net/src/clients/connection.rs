@@ -1,0 +1,439 @@
+//! One client's task: waits for the next fact, tells the session, carries its orders out.
+//!
+//! Facts in the order in which they are looked for, each time: the timer; the mailbox; what the session has said and
+//! asked; the socket, first for writing and then for reading. Bytes are read into the stack, so a connection on which
+//! nothing happens keeps no buffer.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use cresset_core::cluster::Removal;
+use cresset_core::ids::RouteId;
+use cresset_core::jid::FullJid;
+use cresset_core::node::{Answer, BindRefusal, Service};
+use cresset_core::routing::{Home, Parcel};
+use cresset_core::session::{
+    BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
+};
+use cresset_core::time::Uptime;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep};
+
+use super::admission::Admitted;
+use super::errands::{Errand, ErrandAnswer};
+use super::outbound::Outbound;
+use super::work::Work;
+use super::{Attach, ClientSettings, ClientTransport, OUTBOUND_BYTES_HIGH, READ_BYTES, WRITE_TIME_MAX};
+use crate::router::{SessionHandle, ToSession};
+
+/// How soon a connection looks again whether the node may serve, if nobody has told it anything.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// One client's session with its transport.
+pub(super) struct Connection {
+    pub(super) settings: Arc<ClientSettings>,
+    pub(super) handle: Arc<SessionHandle>,
+    pub(super) session: Session,
+    pub(super) transport: Transport,
+    pub(super) outbound: Outbound,
+    /// What is to be done with the transport when everything is written.
+    pub(super) starts_tls: bool,
+    pub(super) admitted: Option<Admitted>,
+    pub(super) work: Work,
+    pub(super) errands: VecDeque<Errand>,
+    errand: Option<BoxFuture<'static, ErrandAnswer>>,
+    /// Parcels that are done with and whose homes could not be told at once.
+    pub(super) unsettled: VecDeque<Home>,
+    settling: Option<BoxFuture<'static, ()>>,
+    /// Stored messages that have arrived.
+    pub(super) arrived: Vec<i64>,
+    pub(super) holding: Holding,
+    pub(super) returned: Vec<Parcel>,
+    pub(super) passes: Vec<oneshot::Sender<()>>,
+    pub(super) resumption: Option<ResumptionId>,
+    timer: Option<Pin<Box<Sleep>>>,
+    timer_at: Option<Uptime>,
+    /// When the transport is given up if the client has taken nothing more.
+    write_deadline: Option<Uptime>,
+}
+
+/// Where the bytes go.
+pub(super) enum Transport {
+    Open(ClientTransport),
+    /// TLS is being negotiated.
+    Handshake(BoxFuture<'static, io::Result<ClientTransport>>),
+    /// The session waits for another one, or is over.
+    None,
+}
+
+/// What the session has of the agreed state.
+#[derive(Debug)]
+pub(super) enum Holding {
+    Nothing,
+    /// A bind was asked for and not answered.
+    Asked(FullJid),
+    Route(RouteId),
+    /// Its route has ended.
+    Ended(RouteId),
+}
+
+/// Why the task stops driving the session.
+pub(super) enum Stop {
+    /// The session is over.
+    Over,
+    /// The client resumes that session on this transport.
+    Resumes { session: Arc<SessionHandle>, handled: u32 },
+}
+
+impl Connection {
+    pub(super) fn new(settings: Arc<ClientSettings>, session: Session, admitted: Admitted) -> Connection {
+        Connection {
+            handle: settings.router.enter(),
+            settings,
+            session,
+            transport: Transport::None,
+            outbound: Outbound::default(),
+            starts_tls: false,
+            admitted: Some(admitted),
+            work: Work::default(),
+            errands: VecDeque::new(),
+            errand: None,
+            unsettled: VecDeque::new(),
+            settling: None,
+            arrived: Vec::new(),
+            holding: Holding::Nothing,
+            returned: Vec::new(),
+            passes: Vec::new(),
+            resumption: None,
+            timer: None,
+            timer_at: None,
+            write_deadline: None,
+        }
+    }
+
+    /// Drives the session to its end and sees to what it leaves behind.
+    pub(super) async fn run(mut self: Box<Self>) {
+        let stop = loop {
+            if let ControlFlow::Break(stop) = self.obey() {
+                break stop;
+            }
+            poll_fn(|cx| self.poll(cx)).await;
+        };
+        match stop {
+            Stop::Over => Box::pin(self.farewell()).await,
+            Stop::Resumes { session, handled } => Box::pin(self.hand_over(session, handled)).await,
+        }
+    }
+
+    pub(super) fn now(&self) -> Uptime {
+        self.settings.router.now()
+    }
+
+    /// The transport is gone.
+    pub(super) fn lose_transport(&mut self, now: Uptime) {
+        self.transport = Transport::None;
+        self.admitted = None;
+        self.outbound = Outbound::default();
+        self.starts_tls = false;
+        self.write_deadline = None;
+        self.session.handle_lost(now);
+    }
+
+    /// Forgets what waits for the client, because somebody else may be delivering to it by now. If it has half of
+    /// something, it can be told nothing more.
+    pub(super) fn discard_outbound(&mut self, now: Uptime) {
+        if self.outbound.discard().is_err() {
+            self.lose_transport(now);
+        }
+    }
+
+    /// Ready when something happened that the session may have orders about.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.now();
+        self.session.set_wall_clock(self.settings.router.wall());
+        let mut happened = self.poll_timer(cx, now).is_ready();
+        happened |= self.poll_mailbox(cx, now).is_ready();
+        happened |= self.work.poll(cx, &self.settings.router).is_ready();
+        happened |= self.poll_errand(cx, now).is_ready();
+        happened |= self.poll_settling(cx).is_ready();
+        happened |= self.poll_transport(cx, now).is_ready();
+        if happened { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        let blocked = !self.outbound.is_written() && !self.may_write(now);
+        let look_again = blocked.then(|| now + LOOK_AGAIN);
+        let due = [self.session.poll_timeout(), self.write_deadline, look_again].into_iter().flatten().min();
+        let Some(due) = due else {
+            (self.timer, self.timer_at) = (None, None);
+            return Poll::Pending;
+        };
+        if self.timer_at.is_none_or(|at| due < at || at <= now) {
+            let at = Instant::now() + due.since(now);
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(at),
+                None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
+            }
+            self.timer_at = Some(due);
+        }
+        let timer = self.timer.as_mut().expect("it was set above or before");
+        if timer.as_mut().poll(cx).is_pending() && due > now {
+            return Poll::Pending;
+        }
+        self.timer_at = None;
+        if self.write_deadline.is_some_and(|deadline| deadline <= now) {
+            self.lose_transport(now);
+        }
+        if self.session.poll_timeout().is_some_and(|timeout| timeout <= now) {
+            self.session.handle_timeout(now);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_mailbox(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        let is_bound = matches!(self.holding, Holding::Route(_));
+        let room = if is_bound { OUTBOUND_BYTES_HIGH.saturating_sub(self.outbound.len()) } else { 0 };
+        let (events, parcels) = std::task::ready!(self.handle.poll_take(cx, room));
+        for parcel in parcels {
+            self.session.handle_parcel(now, parcel);
+        }
+        for event in events {
+            self.handle_event(now, event);
+        }
+        Poll::Ready(())
+    }
+
+    fn handle_event(&mut self, now: Uptime, event: ToSession) {
+        match event {
+            ToSession::Handled(number) => self.session.handle_handled(now, number),
+            ToSession::Answer(answer) => self.handle_answer(now, answer),
+            ToSession::RoutesGone(gone) => self.session.handle_routes_gone(now, &gone),
+            ToSession::Nudge => self.session.handle_nudge(now),
+            ToSession::Service(Service::Serve) => self.session.handle_unpause(now),
+            ToSession::Service(Service::Pause | Service::Close) => self.session.handle_pause(now),
+            ToSession::RouteEnded { route, reason } => self.handle_route_ended(now, route, reason),
+            ToSession::Close { condition, other_host } => {
+                self.discard_outbound(now);
+                self.session.handle_close(now, condition, other_host.map(|host| host.to_string()));
+            }
+            ToSession::Overflow => self.session.handle_close(now, StreamErrorCondition::ResourceConstraint, None),
+            ToSession::Attach(attach) => self.take_over(now, *attach),
+            ToSession::Pass(pass) => self.passes.push(pass),
+        }
+    }
+
+    fn handle_answer(&mut self, now: Uptime, answer: Answer) {
+        match answer {
+            Answer::Announced { revision } => self.session.handle_announced(now, revision),
+            Answer::Bound { route } => {
+                if let Holding::Asked(jid) = std::mem::replace(&mut self.holding, Holding::Route(route)) {
+                    self.session.handle_bound(now, Ok(Bound { jid, route }));
+                }
+            }
+            Answer::Refused(refusal) => {
+                self.holding = Holding::Nothing;
+                let refusal = match refusal {
+                    BindRefusal::Conflict => SessionBindRefusal::Conflict,
+                    BindRefusal::TooManySessions => SessionBindRefusal::TooManySessions,
+                    BindRefusal::NotServing => SessionBindRefusal::Unavailable,
+                };
+                self.session.handle_bound(now, Err(refusal));
+            }
+        }
+    }
+
+    fn handle_route_ended(&mut self, now: Uptime, route: RouteId, reason: Removal) {
+        self.holding = Holding::Ended(route);
+        match reason {
+            Removal::Replaced { .. } => {
+                self.discard_outbound(now);
+                self.session.handle_close(now, StreamErrorCondition::Conflict, None);
+            }
+            // What the client is told comes with the end of the node's life.
+            Removal::MemberEnded => self.discard_outbound(now),
+            Removal::Unbound => {}
+        }
+    }
+
+    /// The client resumes this session on another transport.
+    fn take_over(&mut self, now: Uptime, attach: Attach) {
+        if !matches!(self.transport, Transport::None) {
+            self.session.handle_superseded(now);
+            // The orders concern the transport that goes.
+            drop(self.obey());
+        }
+        if !self.session.is_resumable() {
+            return;
+        }
+        let Attach { transport, outbound, admitted, handled, remaining } = attach;
+        self.transport = Transport::Open(transport);
+        self.outbound = outbound;
+        self.admitted = Some(admitted);
+        self.session.handle_resumed(now, handled, remaining);
+    }
+
+    fn poll_errand(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        if self.errand.is_none() {
+            let Some(next) = self.next_errand() else { return Poll::Pending };
+            self.errand = Some(next.run(&self.settings));
+        }
+        let Some(errand) = &mut self.errand else { return Poll::Pending };
+        let answer = std::task::ready!(errand.poll_unpin(cx));
+        self.errand = None;
+        match answer {
+            ErrandAnswer::Credentials(answer) => self.session.handle_credentials(now, answer),
+            ErrandAnswer::Derived(keys) => self.session.handle_derived(now, keys),
+            ErrandAnswer::Roster(answer) => self.session.handle_roster(now, answer),
+            ErrandAnswer::Offline(answer) => self.session.handle_offline(now, answer),
+            ErrandAnswer::Forgotten => {}
+        }
+        Poll::Ready(())
+    }
+
+    /// The next thing to ask. More stored messages are not asked for while the client has not read what it has.
+    fn next_errand(&mut self) -> Option<Errand> {
+        if self.errands.is_empty() {
+            self.errands = VecDeque::new();
+            return self.forget_arrived();
+        }
+        if matches!(self.errands.front(), Some(Errand::Claim { .. })) {
+            if self.outbound.len() >= OUTBOUND_BYTES_HIGH {
+                return None;
+            }
+            // What has arrived must not be claimed again.
+            if let Some(forget) = self.forget_arrived() {
+                return Some(forget);
+            }
+        }
+        self.errands.pop_front()
+    }
+
+    pub(super) fn forget_arrived(&mut self) -> Option<Errand> {
+        let (Holding::Route(route) | Holding::Ended(route)) = self.holding else { return None };
+        let account = self.session.account()?.clone();
+        if self.arrived.is_empty() {
+            return None;
+        }
+        Some(Errand::Forget { account, keys: std::mem::take(&mut self.arrived), route })
+    }
+
+    fn poll_settling(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.settling.is_none() {
+            if self.unsettled.is_empty() {
+                return Poll::Pending;
+            }
+            let (homes, router, handle) =
+                (std::mem::take(&mut self.unsettled), self.settings.router.clone(), self.handle.clone());
+            self.settling = Some(Box::pin(async move {
+                for home in homes {
+                    router.settle(&handle, home).await;
+                }
+            }));
+        }
+        let Some(settling) = &mut self.settling else { return Poll::Pending };
+        std::task::ready!(settling.poll_unpin(cx));
+        self.settling = None;
+        Poll::Ready(())
+    }
+
+    /// Tells the homes of everything that is done with.
+    pub(super) async fn finish_settling(&mut self) {
+        if let Some(settling) = self.settling.take() {
+            settling.await;
+        }
+        for home in std::mem::take(&mut self.unsettled) {
+            self.settings.router.settle(&self.handle, home).await;
+        }
+    }
+
+    fn poll_transport(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        match &mut self.transport {
+            Transport::None => Poll::Pending,
+            Transport::Handshake(handshake) => {
+                match std::task::ready!(handshake.poll_unpin(cx)) {
+                    Ok(transport) => {
+                        self.transport = Transport::Open(transport);
+                        self.session.handle_tls(now, TlsEstablished);
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "no TLS with a client");
+                        self.lose_transport(now);
+                    }
+                }
+                Poll::Ready(())
+            }
+            Transport::Open(_) => {
+                let wrote = self.poll_write(cx, now).is_ready();
+                let read = self.poll_read(cx, now).is_ready();
+                if wrote || read { Poll::Ready(()) } else { Poll::Pending }
+            }
+        }
+    }
+
+    fn may_write(&self, now: Uptime) -> bool {
+        self.settings.router.gate().may_serve(now) && !self.handle.is_revoked()
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        if self.outbound.is_written() || !self.may_write(now) {
+            self.write_deadline = None;
+            return Poll::Pending;
+        }
+        let Transport::Open(transport) = &mut self.transport else { return Poll::Pending };
+        match self.outbound.poll_write(cx, transport) {
+            Poll::Ready(Ok(0)) => {
+                self.write_deadline = None;
+                self.session.handle_written(now);
+                if self.starts_tls {
+                    self.start_tls();
+                }
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(_)) => {
+                self.write_deadline = Some(now + WRITE_TIME_MAX);
+                Poll::Ready(())
+            }
+            Poll::Ready(Err(_)) => {
+                self.lose_transport(now);
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                self.write_deadline.get_or_insert(now + WRITE_TIME_MAX);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        let has_room = self.outbound.len() < OUTBOUND_BYTES_HIGH && self.work.is_idle();
+        if !has_room || self.starts_tls || !self.session.wants_bytes() || !self.settings.router.gate().may_serve(now) {
+            return Poll::Pending;
+        }
+        let Transport::Open(transport) = &mut self.transport else { return Poll::Pending };
+        let mut bytes = [0; READ_BYTES];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let result = std::task::ready!(Pin::new(transport).poll_read(cx, &mut buffer));
+        match (result, buffer.filled()) {
+            (Ok(()), []) | (Err(_), _) => self.lose_transport(now),
+            (Ok(()), filled) => self.session.handle_bytes(now, filled),
+        }
+        Poll::Ready(())
+    }
+
+    fn start_tls(&mut self) {
+        self.starts_tls = false;
+        let Some(tls) = &self.settings.tls else { return };
+        if let Transport::Open(transport) = std::mem::replace(&mut self.transport, Transport::None) {
+            self.transport = Transport::Handshake(super::tls::handshake(tls.upgrade(), transport));
+        }
+    }
+}

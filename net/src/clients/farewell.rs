@@ -1,0 +1,114 @@
+//! What a session leaves behind: its route, and what its client did not get.
+//!
+//! What was not delivered goes back only after the agreed state shows no route to this session any more, because
+//! otherwise it would be sent here again. The mailbox stays open until then and is closed when it is found empty, so
+//! nothing falls between.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+
+use cresset_core::ids::RouteId;
+use cresset_core::node::{Answer, Request};
+use cresset_core::routing::Parcel;
+
+use super::connection::{Connection, Holding};
+use crate::router::ToSession;
+
+impl Connection {
+    /// Ends the session in good order.
+    pub(super) async fn farewell(mut self: Box<Self>) {
+        let router = self.settings.router.clone();
+        self.close_transport();
+        if let Some(id) = self.resumption.take() {
+            router.may_not_be_resumed(&id);
+        }
+        self.errands.clear();
+        self.work.finish(&router).await;
+        self.finish_settling().await;
+        if let Some(forget) = self.forget_arrived() {
+            forget.run(&self.settings).await;
+        }
+        let route = self.release_route().await;
+        self.give_everything_back().await;
+        router.leave(&self.handle, route);
+        if let (Some(_), Some(account)) = (route, self.session.account()) {
+            // Stored messages that this session had claimed and not delivered wait for somebody else.
+            router.nudge_account(account).await;
+        }
+    }
+
+    /// Gives the route back and waits until the view of this node does not show it any more.
+    async fn release_route(&mut self) -> Option<RouteId> {
+        loop {
+            match &self.holding {
+                Holding::Nothing => return None,
+                Holding::Ended(route) => return Some(*route),
+                // The bind is under way and cannot be called back.
+                Holding::Asked(_) => self.wait_for_events().await,
+                Holding::Route(route) => {
+                    let route = *route;
+                    // Without a control plane the node is stopping, and with it goes the route.
+                    if self.settings.router.control().send(Request::Unbind { route }).await.is_err() {
+                        return Some(route);
+                    }
+                    while matches!(self.holding, Holding::Route(_)) {
+                        self.wait_for_events().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait_for_events(&mut self) {
+        // Stanzas stay where they are until the route is gone.
+        let handle = self.handle.clone();
+        let (events, _) = poll_fn(|cx| handle.poll_take(cx, 0)).await;
+        self.note_events(events);
+    }
+
+    fn note_events(&mut self, events: VecDeque<ToSession>) {
+        for event in events {
+            match event {
+                ToSession::RouteEnded { route, .. } => self.holding = Holding::Ended(route),
+                ToSession::Answer(Answer::Bound { route }) => {
+                    if let Holding::Asked(_) = self.holding {
+                        self.holding = Holding::Route(route);
+                    }
+                }
+                ToSession::Answer(Answer::Refused(_)) => self.holding = Holding::Nothing,
+                ToSession::Pass(pass) => self.passes.push(pass),
+                // A transport that comes too late is dropped, and its client begins anew.
+                ToSession::Attach(_)
+                | ToSession::Answer(Answer::Announced { .. })
+                | ToSession::Handled(_)
+                | ToSession::RoutesGone(_)
+                | ToSession::Nudge
+                | ToSession::Service(_)
+                | ToSession::Close { .. }
+                | ToSession::Overflow => {}
+            }
+        }
+    }
+
+    /// Lets everything that was not delivered be decided again, in order, and then whoever waits for that go past.
+    async fn give_everything_back(&mut self) {
+        let mut parcels = std::mem::take(&mut self.returned);
+        loop {
+            self.give_back(parcels).await;
+            for pass in std::mem::take(&mut self.passes) {
+                // Nobody waits any more if the other end is gone.
+                let _ = pass.send(());
+            }
+            let Some((events, waiting)) = self.handle.take_or_close() else { return };
+            self.note_events(events);
+            parcels = waiting;
+        }
+    }
+
+    async fn give_back(&mut self, parcels: Vec<Parcel>) {
+        let router = self.settings.router.clone();
+        for parcel in parcels {
+            router.take_back(&self.handle, self.work.paths(), parcel).await;
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Carries the orders of a session out.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use cresset_core::cluster::{ConflictPolicy, RouteView};
+use cresset_core::jid::Jid;
+use cresset_core::node::Request;
+use cresset_core::routing::{Home, interested};
+use cresset_core::session::Order;
+use cresset_core::stanza::Stanza;
+
+use super::Attach;
+use super::close::close;
+use super::connection::{Connection, Holding, Stop, Transport};
+use super::errands::Errand;
+use super::work::Saying;
+use crate::router::{Outgoing, SessionHandle, Ticket};
+
+impl Connection {
+    /// Carries out what the session has ordered, in order.
+    pub(super) fn obey(&mut self) -> ControlFlow<Stop> {
+        while let Some(order) = self.session.poll_output() {
+            match order {
+                Order::Send(bytes) => {
+                    if matches!(self.transport, Transport::Open(_)) {
+                        self.outbound.push(bytes);
+                    }
+                }
+                Order::StartTls => self.starts_tls = true,
+                Order::Close => self.close_transport(),
+                Order::LookUpCredentials { account, mechanism } => {
+                    self.errands.push_back(Errand::LookUp { account, mechanism });
+                }
+                Order::DeriveKeys(derivation) => self.errands.push_back(Errand::Derive(derivation)),
+                Order::Bind { jid } => {
+                    if let Some(admitted) = &mut self.admitted {
+                        admitted.is_known();
+                    }
+                    self.holding = Holding::Asked(jid.clone());
+                    let conflict = ConflictPolicy::Replace;
+                    self.request(Request::Bind { session: self.handle.id, jid, conflict });
+                }
+                Order::Announce { presence, revision } => {
+                    if let Holding::Route(route) = self.holding {
+                        self.request(Request::Announce { session: self.handle.id, route, presence, revision });
+                    }
+                }
+                Order::Route { number, stanza } => {
+                    let session = || self.handle.clone();
+                    let ticket = number.map(|number| Ticket::Session { session: session(), number });
+                    self.say(Saying::Stanza(Outgoing { stanza, ticket, attempts: 0 }));
+                }
+                Order::Settle(home) => self.settle(home),
+                Order::Return(parcel) => self.returned.push(*parcel),
+                Order::Roster(order) => {
+                    if let Some(account) = self.session.account().cloned() {
+                        self.errands.push_back(Errand::Roster { account, order });
+                    }
+                }
+                Order::PushRoster(push) => self.push_roster(&push),
+                Order::ClaimOffline => {
+                    if let (Holding::Route(route), Some(account)) = (&self.holding, self.session.account().cloned()) {
+                        self.errands.push_back(Errand::Claim { account, route: *route });
+                    }
+                }
+                Order::Resumable { id } => {
+                    if let Some(account) = self.session.account().cloned() {
+                        self.settings.router.may_be_resumed(id.clone(), account, self.handle.clone());
+                        self.resumption = Some(id);
+                    }
+                }
+                Order::Resume { id, account, handled } => match self.settings.router.resumable(&id, &account) {
+                    Some(session) => return ControlFlow::Break(Stop::Resumes { session, handled }),
+                    None => {
+                        let now = self.now();
+                        self.session.handle_resume_failed(now);
+                    }
+                },
+                Order::End => return ControlFlow::Break(Stop::Over),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Gives the transport, and what the client sent behind its request, to the session that it resumes.
+    pub(super) async fn hand_over(mut self: Box<Self>, session: Arc<SessionHandle>, handled: u32) {
+        let transport = std::mem::replace(&mut self.transport, Transport::None);
+        if let (Transport::Open(transport), Some(mut admitted)) = (transport, self.admitted.take()) {
+            admitted.is_known();
+            let outbound = std::mem::take(&mut self.outbound);
+            let Connection { session: own, .. } = *self;
+            let remaining = own.into_remaining();
+            let attach = Attach { transport, outbound, admitted, handled, remaining };
+            if let Err(attach) = session.attach(Box::new(attach)) {
+                // It has ended this very moment. The client finds out and begins anew.
+                close(attach.transport, attach.outbound, Some(attach.admitted));
+            }
+        }
+        while self.handle.take_or_close().is_some() {}
+        self.settings.router.leave(&self.handle, None);
+    }
+
+    /// Sees the transport off, whatever becomes of the session.
+    pub(super) fn close_transport(&mut self) {
+        let outbound = std::mem::take(&mut self.outbound);
+        let admitted = self.admitted.take();
+        match std::mem::replace(&mut self.transport, Transport::None) {
+            Transport::Open(transport) => close(transport, outbound, admitted),
+            Transport::Handshake(_) | Transport::None => {}
+        }
+    }
+
+    fn say(&mut self, saying: Saying) {
+        self.work.push(&self.settings.router, saying);
+    }
+
+    fn request(&mut self, request: Request) {
+        self.say(Saying::Request(request));
+    }
+
+    pub(super) fn settle(&mut self, home: Home) {
+        match home {
+            Home::Here => {}
+            Home::Offline { key } => self.arrived.push(key),
+            Home::Member { .. } => {
+                if let Err(home) = self.settings.router.try_settle(&self.handle, home) {
+                    self.unsettled.push_back(home);
+                }
+            }
+        }
+    }
+
+    fn push_roster(&mut self, push: &Stanza) {
+        let Some(account) = self.session.account() else { return };
+        let Some(routes) = self.settings.router.view().routes_of(account) else { return };
+        for route in interested(&routes) {
+            let to = Some(Jid::from(route.jid.clone()));
+            self.say(Saying::Stanza(Outgoing::accepted(Stanza { to, ..push.clone() })));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Whether this node may serve at this moment, as every connection asks before it writes.
+//!
+//! The control plane is told by time that the lease has ended, but a machine that was suspended wakes its tasks in any
+//! order. So a connection does not wait to be told: it compares the end of the lease with the clock itself.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use cresset_core::node::Service;
+use cresset_core::time::Uptime;
+
+const SERVE: u8 = 0;
+const PAUSE: u8 = 1;
+const CLOSE: u8 = 2;
+
+/// The state of the service. Closed until the control plane opens it.
+#[derive(Debug)]
+pub struct Gate {
+    service: AtomicU8,
+    /// In microseconds of uptime; the last one for ever.
+    lease_until: AtomicU64,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate { service: AtomicU8::new(CLOSE), lease_until: AtomicU64::new(0) }
+    }
+}
+
+impl Gate {
+    /// Whether clients may be read from, delivered to and acknowledged.
+    pub fn may_serve(&self, now: Uptime) -> bool {
+        self.service() == Service::Serve && microseconds(now.since_start()) < self.lease_until.load(Ordering::Acquire)
+    }
+
+    /// What the control plane last ordered.
+    pub fn service(&self) -> Service {
+        match self.service.load(Ordering::Acquire) {
+            SERVE => Service::Serve,
+            PAUSE => Service::Pause,
+            _ => Service::Close,
+        }
+    }
+
+    pub(super) fn set_service(&self, service: Service) {
+        let number = match service {
+            Service::Serve => SERVE,
+            Service::Pause => PAUSE,
+            Service::Close => CLOSE,
+        };
+        self.service.store(number, Ordering::Release);
+    }
+
+    pub(super) fn set_lease(&self, until: Option<Uptime>) {
+        let until = until.map_or(0, |until| microseconds(until.since_start()));
+        self.lease_until.store(until, Ordering::Release);
+    }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

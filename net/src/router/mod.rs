@@ -1,0 +1,310 @@
+//! What all connections of a node share: who is where, who is here, and the ways to the other members.
+//!
+//! ```text
+//!              ┌──────────────────────── Router ────────────────────────┐
+//! connection ──│ route: View ─▶ decide ─▶ SessionHandle │ lane │ store  │──▶ links ──▶ other member
+//!              │                              ▲                         │
+//! links ───────│ DataService: deliver ────────┘  redecide ─▶ route      │
+//!              │                                                        │
+//! control ─────│ handle_event, applied, answer, set_service, life_over  │──Request──▶ control
+//!              └────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A connection's own task reads the view and hands stanzas on; it passes through no other task and waits for no lock
+//! that is held over a wait. The control plane's task is the only one that changes the view, the lanes and the gate,
+//! and it is told of what sessions want by [`Request`]s.
+//!
+//! It decides nothing: that is [`cresset_core::routing`] and [`cresset_core::node`].
+
+mod again;
+mod gate;
+mod mailbox;
+mod receive;
+mod route;
+mod sessions;
+mod ticket;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use cresset_core::cluster::{Event, Removal, Route};
+use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, SessionId};
+use cresset_core::jid::{DomainPart, FullJid};
+use cresset_core::node::{Answer, Request, Service};
+use cresset_core::routing::Parcel;
+use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
+use cresset_core::time::{UnixMillis, Uptime};
+use tokio::sync::{Notify, mpsc};
+
+use crate::accounts::Accounts;
+use crate::clock::Clock;
+use crate::links::{DataLane, Mesh};
+
+pub use gate::Gate;
+pub use mailbox::{SessionHandle, ToSession};
+pub use receive::Pass;
+pub(crate) use route::{Outgoing, Routed};
+pub(crate) use sessions::Resumable;
+pub use ticket::Ticket;
+pub use view::View;
+
+use again::Again;
+use view::FixedState;
+
+/// Requests of sessions that wait for the control plane. Beyond it a session waits, and is not read from meanwhile.
+pub const REQUESTS_MAX: usize = 65_536;
+
+/// What all connections of a node share.
+pub struct Router {
+    domain: DomainPart,
+    member: MemberId,
+    accounts: Arc<dyn Accounts>,
+    time: Arc<dyn Time>,
+    control: mpsc::Sender<Request>,
+    gate: Gate,
+    /// Where clients are sent when the node closes.
+    other_host: Mutex<Option<Arc<str>>>,
+    view: View,
+    /// The view has moved on.
+    moved: Notify,
+    sessions: papaya::HashMap<SessionId, Arc<SessionHandle>, FixedState>,
+    by_route: papaya::HashMap<RouteId, Arc<SessionHandle>, FixedState>,
+    last_session: AtomicU64,
+    /// Counts the lives of this member in this process.
+    generation: AtomicU64,
+    resumable: Mutex<BTreeMap<ResumptionId, Resumable>>,
+    /// Written once for each life of this node.
+    mesh: RwLock<Option<Mesh<Router>>>,
+    /// The lane to the life of each member that ended last: what was under way on it may still be on its way back.
+    ended: Mutex<BTreeMap<MemberId, (Incarnation, DataLane<Router>)>>,
+    agains: Mutex<BTreeMap<MemberId, mpsc::UnboundedSender<Again>>>,
+    myself: Weak<Router>,
+    /// Parcels for routes that this node has not applied yet. Bounded by the outboxes of the others.
+    early: Mutex<VecDeque<Parcel>>,
+    /// Routes that went with the member that is being expelled.
+    gone: Mutex<BTreeSet<FullJid>>,
+}
+
+/// A clock as the router keeps it.
+trait Time: Send + Sync {
+    fn now(&self) -> Uptime;
+    fn wall(&self) -> UnixMillis;
+}
+
+impl<C: Clock> Time for C {
+    fn now(&self) -> Uptime {
+        Clock::now(self)
+    }
+
+    fn wall(&self) -> UnixMillis {
+        Clock::wall(self)
+    }
+}
+
+impl Router {
+    /// A router that serves nobody yet, with the end at which the control plane takes the requests of the sessions.
+    pub fn new(
+        domain: DomainPart,
+        member: MemberId,
+        accounts: Arc<dyn Accounts>,
+        clock: impl Clock,
+    ) -> (Arc<Router>, mpsc::Receiver<Request>) {
+        let (control, requests) = mpsc::channel(REQUESTS_MAX);
+        let router = Arc::new_cyclic(|myself| Router {
+            domain,
+            member,
+            accounts,
+            time: Arc::new(clock),
+            control,
+            gate: Gate::default(),
+            other_host: Mutex::default(),
+            view: View::default(),
+            moved: Notify::new(),
+            sessions: papaya::HashMap::default(),
+            by_route: papaya::HashMap::default(),
+            last_session: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+            resumable: Mutex::default(),
+            mesh: RwLock::default(),
+            ended: Mutex::default(),
+            agains: Mutex::default(),
+            myself: myself.clone(),
+            early: Mutex::default(),
+            gone: Mutex::default(),
+        });
+        (router, requests)
+    }
+
+    /// The routes as this node's connections read them.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Whether this node may serve.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The time of the node.
+    pub fn now(&self) -> Uptime {
+        self.time.now()
+    }
+
+    /// The time that people are told.
+    pub fn wall(&self) -> UnixMillis {
+        self.time.wall()
+    }
+
+    pub(crate) fn accounts(&self) -> &Arc<dyn Accounts> {
+        &self.accounts
+    }
+
+    pub(crate) fn control(&self) -> &mpsc::Sender<Request> {
+        &self.control
+    }
+
+    /// From here on other members are reached by this mesh, which takes its parcels to this router. Absent between two
+    /// lives of the node.
+    pub fn connect(&self, mesh: Option<Mesh<Router>>) {
+        *self.mesh.write().unwrap_or_else(PoisonError::into_inner) = mesh;
+    }
+
+    fn mesh(&self) -> Option<Mesh<Router>> {
+        self.mesh.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lane(&self, route: &Route) -> Option<DataLane<Router>> {
+        self.mesh()?.lane(route.member)
+    }
+
+    /// The agreed state changed. For the control plane's task only, event by event, in the order of the log, and before
+    /// the mesh is told that a life is over or another one current.
+    pub fn handle_event(&self, event: &Event) {
+        match event {
+            Event::RouteAdded(route) => self.route_added(route),
+            Event::RouteChanged(route) => self.view.put(route),
+            Event::RouteRemoved { route, reason } => self.route_removed(route, *reason),
+            Event::Ended { life, .. } => self.life_ended(*life),
+            Event::Joined(_) | Event::Activated(_) | Event::VotersChanged | Event::SeniorChanged(_) => {}
+        }
+    }
+
+    /// All events up to this position of the log were handled.
+    pub fn applied(&self, index: LogIndex) {
+        if index <= self.view.applied() {
+            return;
+        }
+        self.view.set_applied(index);
+        self.moved.notify_waiters();
+        if let Some(mesh) = self.mesh() {
+            mesh.applied(index);
+        }
+        self.deliver_early();
+    }
+
+    /// The control plane answers a session.
+    pub fn answer(&self, session: SessionId, answer: Answer) {
+        if let Some(session) = self.session(session) {
+            // A session that waits for an answer does not close its mailbox before it came.
+            session.tell(ToSession::Answer(answer));
+        }
+    }
+
+    /// How clients are treated from now on. When they are sent away, `other_host` is where they may go.
+    pub fn set_service(&self, service: Service, other_host: Option<&str>) {
+        *lock(&self.other_host) = other_host.map(Arc::from);
+        self.gate.set_service(service);
+        for session in self.sessions_in_order() {
+            session.tell(self.service_event(service));
+        }
+    }
+
+    /// The lease lasts until then. Told whenever it changes, before anything else that follows from it.
+    pub fn set_lease(&self, until: Option<Uptime>) {
+        self.gate.set_lease(until);
+    }
+
+    /// This life of the node is over: its clients are sent away. What other members had handed to it they decide again;
+    /// what it had for its own clients goes where they are next.
+    pub fn life_over(&self, other_host: Option<&str>) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.connect(None);
+        self.set_service(Service::Close, other_host);
+    }
+
+    fn route_added(&self, route: &Arc<Route>) {
+        if route.member == self.member
+            && let Some(session) = self.session(route.session)
+        {
+            self.by_route.pin().insert(route.id, session);
+        }
+        self.view.put(route);
+    }
+
+    fn route_removed(&self, route: &Arc<Route>, reason: Removal) {
+        self.view.remove(route);
+        if route.member != self.member {
+            if reason == Removal::MemberEnded {
+                lock(&self.gone).insert(route.jid.clone());
+            }
+            return;
+        }
+        let Some(session) = self.by_route.pin().get(&route.id).cloned() else { return };
+        match reason {
+            Removal::Replaced { .. } | Removal::MemberEnded => session.revoke(),
+            Removal::Unbound => {}
+        }
+        session.tell(ToSession::RouteEnded { route: route.id, reason });
+    }
+
+    fn life_ended(&self, life: Life) {
+        let jids = std::mem::take(&mut *lock(&self.gone));
+        if life.member == self.member {
+            return;
+        }
+        if let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life.member)) {
+            lock(&self.ended).insert(life.member, (life.incarnation, lane));
+        }
+        if !jids.is_empty() {
+            let gone = Arc::new(RoutesGone { jids });
+            for session in self.sessions_in_order() {
+                session.tell(ToSession::RoutesGone(gone.clone()));
+            }
+        }
+    }
+
+    fn service_event(&self, service: Service) -> ToSession {
+        match service {
+            Service::Serve | Service::Pause => ToSession::Service(service),
+            Service::Close => {
+                let other_host = lock(&self.other_host).clone();
+                let condition = if other_host.is_some() {
+                    StreamErrorCondition::SeeOtherHost
+                } else {
+                    StreamErrorCondition::SystemShutdown
+                };
+                ToSession::Close { condition, other_host }
+            }
+        }
+    }
+
+    fn sessions_in_order(&self) -> Vec<Arc<SessionHandle>> {
+        let mut sessions: Vec<_> = self.sessions.pin().values().cloned().collect();
+        sessions.sort_unstable_by_key(|session| session.id);
+        sessions
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("member", &self.member).field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+/// Takes a lock. What runs under one here does not panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,137 @@
+//! What arrives from other members, and what becomes of it when the session is done with it.
+
+use std::sync::Arc;
+
+use cresset_core::cluster::RouteView;
+use cresset_core::ids::{MemberId, RouteId};
+use cresset_core::jid::BareJid;
+use cresset_core::routing::{Home, Parcel, Paths, Redecide, claimant};
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::again::Again;
+use super::mailbox::{SessionHandle, ToSession};
+use super::route::Outgoing;
+use super::ticket::Ticket;
+use super::{Router, lock};
+use crate::links::{DataService, Missed, Peer, ToLane};
+
+/// Who waits until nothing is under way on a route of that member.
+#[derive(Debug)]
+pub struct Pass {
+    pub(super) member: MemberId,
+    pub(super) passed: oneshot::Sender<()>,
+}
+
+impl DataService for Router {
+    type Origin = Ticket;
+    type Pass = Pass;
+
+    fn deliver(&self, parcel: Parcel) -> Result<(), Box<Missed>> {
+        let session = self.by_route.pin().get(&parcel.route).cloned();
+        let parcel = match session {
+            Some(session) => match session.deliver(parcel) {
+                Ok(()) => return Ok(()),
+                Err(parcel) => parcel,
+            },
+            None => parcel,
+        };
+        let mut early = lock(&self.early);
+        let index = self.view.applied();
+        if parcel.route.index > index {
+            // The sender has seen more of the log than this node.
+            early.push_back(parcel);
+            return Ok(());
+        }
+        Err(Box::new(Missed { parcel, index }))
+    }
+
+    fn nudge(&self, route: RouteId) {
+        if let Some(session) = self.by_route.pin().get(&route) {
+            session.tell(ToSession::Nudge);
+        }
+    }
+
+    fn inherit(&self, parcel: Parcel) {
+        let member = match parcel.home {
+            Home::Member { member, .. } => member,
+            Home::Here | Home::Offline { .. } => self.member,
+        };
+        self.decide_again(member, Again::Inherit(parcel));
+    }
+
+    fn handled(&self, ticket: Ticket) {
+        ticket.done();
+    }
+
+    fn redecide(&self, peer: Peer, redecide: Redecide<Ticket>) {
+        self.decide_again(peer.member, Again::Decide(peer, redecide));
+    }
+
+    fn passed(&self, pass: Pass) {
+        self.decide_again(pass.member, Again::Pass(pass.passed));
+    }
+}
+
+impl Router {
+    /// Delivers what came before this node knew the route for which it is.
+    pub(super) fn deliver_early(&self) {
+        let early = std::mem::take(&mut *lock(&self.early));
+        for parcel in early {
+            if let Err(missed) = self.deliver(parcel)
+                && let Some(mesh) = self.mesh()
+            {
+                crate::runtime::spawn(async move { mesh.give_back(missed.parcel, missed.index).await });
+            }
+        }
+    }
+
+    /// Tells the home that a session is done with its parcel, if it can be told at once.
+    ///
+    /// # Errors
+    ///
+    /// It cannot: [`settle`](Router::settle) waits.
+    pub(crate) fn try_settle(&self, session: &SessionHandle, home: Home) -> Result<(), Home> {
+        let mut settle = std::pin::pin!(self.settle(session, home));
+        settle.as_mut().now_or_never().ok_or(home)
+    }
+
+    /// Tells the home that a session is done with its parcel.
+    pub(crate) async fn settle(&self, session: &SessionHandle, home: Home) {
+        // The homes of what an earlier life of this node held have decided about it.
+        if session.generation == self.generation()
+            && let Some(mesh) = self.mesh()
+        {
+            mesh.settle(home).await;
+        }
+    }
+
+    /// A session is over, its route is not in the view any more, and it was not done with this.
+    pub(crate) async fn take_back(self: &Arc<Self>, session: &SessionHandle, paths: &mut Paths, parcel: Parcel) {
+        match parcel.home {
+            Home::Here => self.route_to_end(paths, Outgoing::accepted(parcel.stanza)).await,
+            // Still stored: whoever claims next gets it.
+            Home::Offline { .. } => {}
+            Home::Member { .. } if session.generation != self.generation() => {}
+            Home::Member { .. } => match self.mesh() {
+                Some(mesh) => mesh.give_back(parcel, self.view.applied()).await,
+                None => self.inherit(parcel),
+            },
+        }
+    }
+
+    /// Tells one available resource that messages are stored for the account.
+    pub(crate) async fn nudge_account(&self, account: &BareJid) {
+        let routes = self.view.routes_of(account).unwrap_or_else(|| Arc::from([]));
+        let Some(route) = claimant(&routes) else { return };
+        if route.member == self.member {
+            if let Some(session) = self.session(route.session) {
+                session.tell(ToSession::Nudge);
+            }
+        } else if let Some(lane) = self.lane(&route)
+            && lane.send(ToLane::Nudge { route: route.id }).await.is_err()
+        {
+            tracing::debug!(route = %route.id, "the member died before it could be told of stored messages");
+        }
+    }
+}

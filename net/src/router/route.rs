@@ -1,0 +1,290 @@
+//! From a stanza to whoever answers for it next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cresset_core::cluster::{Route, RouteView};
+use cresset_core::ids::{Life, RouteId};
+use cresset_core::jid::BareJid;
+use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
+use cresset_core::routing::{ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, decide, recipient};
+use cresset_core::stanza::{ErrorCondition, Stanza};
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::again::Again;
+use super::mailbox::ToSession;
+use super::receive::Pass;
+use super::ticket::Ticket;
+use super::{Router, lock};
+use crate::accounts::Stored;
+use crate::links::ToLane;
+
+/// How long a sender waits for what is under way on a route that has ended. Its holder answers within milliseconds, or
+/// is expelled within five seconds if it is silent. Two sessions of this node that end at once might wait for each
+/// other: then the order gives way.
+const PASS_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// How long to wait for the view to show what a closed mailbox says: that the route is gone. Mostly it does already.
+const MOVE_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// A stanza that somebody has to answer for.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) stanza: Stanza,
+    pub(crate) ticket: Option<Ticket>,
+    /// How often it came back.
+    pub(crate) attempts: u8,
+}
+
+impl Outgoing {
+    /// A stanza about which nobody waits to hear.
+    pub(crate) fn accepted(stanza: Stanza) -> Self {
+        Outgoing { stanza, ticket: None, attempts: 0 }
+    }
+}
+
+/// What became of a stanza.
+pub(crate) enum Routed {
+    /// It is on its way; the ticket will be told.
+    Done,
+    /// Not yet: after this it is to be routed again, and nothing else of the same sender before it.
+    Again(BoxFuture<'static, ()>, Box<Outgoing>),
+    /// It will be when this is done, which nothing else of the same sender may overtake.
+    Finish(BoxFuture<'static, ()>),
+}
+
+impl Router {
+    /// Routes a stanza of one sender by what the view shows. The sender's paths remember where its stanzas went.
+    pub(crate) fn route(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing) -> Routed {
+        let account = recipient(&self.domain, &outgoing.stanza);
+        let routes = account.as_ref().and_then(|account| self.view.routes_of(account));
+        if let Some(account) = &account {
+            let ended = paths.ended(account, routes.as_deref());
+            if !ended.is_empty() {
+                return Routed::Again(self.pass(ended.to_vec()), Box::new(outgoing));
+            }
+        }
+        match (decide(routes.as_deref(), &self.domain, &outgoing.stanza), account) {
+            (Decision::Deliver(chosen), Some(account)) => self.deliver(paths, &account, &chosen, outgoing),
+            (Decision::Store, Some(account)) => Routed::Finish(self.store(account, outgoing)),
+            (Decision::Bounce(condition), _) => self.bounce(paths, outgoing, condition),
+            // Nothing is delivered to, or stored for, what is no account.
+            (Decision::Drop | Decision::Deliver(_) | Decision::Store, _) => {
+                outgoing.ticket.into_iter().for_each(Ticket::done);
+                Routed::Done
+            }
+        }
+    }
+
+    /// Routes a stanza and waits for what has to be waited for.
+    pub(crate) async fn route_to_end(self: &Arc<Self>, paths: &mut Paths, mut outgoing: Outgoing) {
+        loop {
+            match self.route(paths, outgoing) {
+                Routed::Done => return,
+                Routed::Finish(rest) => return rest.await,
+                Routed::Again(wait, again) => {
+                    wait.await;
+                    outgoing = *again;
+                }
+            }
+        }
+    }
+
+    fn deliver(
+        self: &Arc<Self>,
+        paths: &mut Paths,
+        account: &BareJid,
+        chosen: &ChosenRoutes,
+        outgoing: Outgoing,
+    ) -> Routed {
+        if outgoing.attempts > REROUTES_MAX {
+            return self.bounce(paths, outgoing, ErrorCondition::RecipientUnavailable);
+        }
+        for route in chosen {
+            paths.take(account, route);
+        }
+        if let [route] = chosen.as_slice() {
+            return match self.put(route, outgoing) {
+                Put::Done => Routed::Done,
+                Put::Waiting(rest) => Routed::Finish(rest),
+                Put::Missed(missed) => Routed::Again(self.wait_for_view(), missed),
+            };
+        }
+        self.put_copies(chosen, outgoing)
+    }
+
+    /// Hands a copy to each. Only if no session was there to take one it is decided again.
+    fn put_copies(self: &Arc<Self>, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
+        let Outgoing { stanza, ticket, attempts } = outgoing;
+        let tickets = Ticket::split(ticket, chosen.len());
+        let (mut missed, mut waiting) = (Vec::new(), Vec::new());
+        for (route, ticket) in chosen.iter().zip(tickets) {
+            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts }) {
+                Put::Done => {}
+                Put::Waiting(rest) => waiting.push(rest),
+                Put::Missed(copy) => missed.push(copy),
+            }
+        }
+        let retried = if missed.len() == chosen.len() { missed.pop() } else { None };
+        missed.into_iter().filter_map(|missed| missed.ticket).for_each(Ticket::done);
+        match retried {
+            Some(retried) => Routed::Again(self.wait_for_view(), retried),
+            None if waiting.is_empty() => Routed::Done,
+            None => Routed::Finish(Box::pin(async move {
+                for rest in waiting {
+                    rest.await;
+                }
+            })),
+        }
+    }
+
+    /// Hands the stanza to the session or to the lane of its member.
+    fn put(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
+        if route.member != self.member {
+            return self.put_on_lane(route, outgoing);
+        }
+        let Some(session) = self.session(route.session) else { return Put::missed(outgoing) };
+        let Outgoing { stanza, ticket, attempts } = outgoing;
+        match session.deliver(Parcel { stanza, route: route.id, home: Home::Here }) {
+            Ok(()) => {
+                ticket.into_iter().for_each(Ticket::done);
+                Put::Done
+            }
+            Err(parcel) => Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts }),
+        }
+    }
+
+    fn put_on_lane(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
+        let Some(lane) = self.lane(route) else { return Put::missed(outgoing) };
+        let Outgoing { stanza, ticket, attempts } = outgoing;
+        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts };
+        match lane.try_send(request) {
+            Ok(()) => Put::Done,
+            Err(TrySendError::Closed(request)) => parcel_of(request).map_or(Put::Done, Put::missed),
+            Err(TrySendError::Full(request)) => {
+                let router = self.clone();
+                Put::Waiting(Box::pin(async move {
+                    if let Err(request) = lane.send(request).await
+                        && let Some(mut outgoing) = parcel_of(request)
+                    {
+                        outgoing.attempts += 1;
+                        router.wait_for_view().await;
+                        router.route_to_end(&mut Paths::default(), outgoing).await;
+                    }
+                }))
+            }
+        }
+    }
+
+    /// Sends an error to the sender, who is to have it before the stanza counts as handled.
+    fn bounce(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing, condition: ErrorCondition) -> Routed {
+        match outgoing.stanza.bounce(condition, None) {
+            // The error of an error is nothing, so this ends.
+            Some(error) => self.route(paths, Outgoing { stanza: error, attempts: 0, ..outgoing }),
+            None => {
+                outgoing.ticket.into_iter().for_each(Ticket::done);
+                Routed::Done
+            }
+        }
+    }
+
+    fn store(self: &Arc<Self>, account: BareJid, outgoing: Outgoing) -> BoxFuture<'static, ()> {
+        let router = self.clone();
+        Box::pin(async move {
+            let name = account.node().expect("a recipient is an account").to_owned();
+            let stored = router
+                .accounts
+                .store_offline(name, outgoing.stanza.clone(), router.time.wall(), OFFLINE_MESSAGES_MAX)
+                .await;
+            let condition = match stored {
+                Ok(Stored::Kept) => {
+                    outgoing.ticket.into_iter().for_each(Ticket::done);
+                    // A resource that has come since it was decided to store does not know of the message.
+                    router.nudge_account(&account).await;
+                    return;
+                }
+                // The same as for an account that has no room, so that nobody learns which accounts exist.
+                Ok(Stored::Full | Stored::NoSuchAccount) => ErrorCondition::ServiceUnavailable,
+                Err(error) => {
+                    tracing::warn!(%error, "a message could not be stored");
+                    ErrorCondition::ResourceConstraint
+                }
+            };
+            if let Some(error) = outgoing.stanza.bounce(condition, None) {
+                let bounced = Outgoing { stanza: error, ticket: outgoing.ticket, attempts: 0 };
+                router.route_to_end(&mut Paths::default(), bounced).await;
+            }
+        })
+    }
+
+    fn wait_for_view(self: &Arc<Self>) -> BoxFuture<'static, ()> {
+        let router = self.clone();
+        Box::pin(async move {
+            // It is decided again in any case, a bounded number of times.
+            drop(timeout(MOVE_TIME_MAX, router.moved.notified()).await);
+        })
+    }
+
+    fn pass(self: &Arc<Self>, ended: Vec<EndedPath>) -> BoxFuture<'static, ()> {
+        let router = self.clone();
+        Box::pin(async move {
+            for EndedPath { life, route } in ended {
+                let (pass, passed) = oneshot::channel();
+                if life.member == router.member {
+                    let Some(session) = router.by_route.pin().get(&route).cloned() else { continue };
+                    if !session.tell(ToSession::Pass(pass)) {
+                        continue;
+                    }
+                } else {
+                    router.pass_lane(life, route, pass).await;
+                }
+                if timeout(PASS_TIME_MAX, passed).await.is_err() {
+                    tracing::warn!(%route, "what was under way on an ended route did not come back in time");
+                }
+            }
+        })
+    }
+}
+
+impl Router {
+    /// Asks the lane to that life to let somebody past. If the lane has nothing more to come back, what came back goes
+    /// first.
+    async fn pass_lane(&self, life: Life, route: RouteId, pass: oneshot::Sender<()>) {
+        let ended = lock(&self.ended).get(&life.member).filter(|ended| ended.0 == life.incarnation).cloned();
+        let lane = ended.map(|ended| ended.1).or_else(|| self.mesh()?.lane(life.member));
+        let pass = Pass { member: life.member, passed: pass };
+        let pass = match lane {
+            Some(lane) => match lane.send(ToLane::Pass { route, pass }).await {
+                Err(ToLane::Pass { pass, .. }) => pass,
+                Ok(()) | Err(ToLane::Parcel { .. } | ToLane::Nudge { .. }) => return,
+            },
+            None => pass,
+        };
+        self.decide_again(life.member, Again::Pass(pass.passed));
+    }
+}
+
+/// What became of one copy of a stanza.
+enum Put {
+    Done,
+    /// The lane is full: the copy is on it when this is done.
+    Waiting(BoxFuture<'static, ()>),
+    /// The session or the member is gone, as the view will show.
+    Missed(Box<Outgoing>),
+}
+
+impl Put {
+    fn missed(outgoing: Outgoing) -> Put {
+        Put::Missed(Box::new(Outgoing { attempts: outgoing.attempts + 1, ..outgoing }))
+    }
+}
+
+fn parcel_of(request: ToLane<Ticket, Pass>) -> Option<Outgoing> {
+    match request {
+        ToLane::Parcel { origin, stanza, attempts, .. } => Some(Outgoing { stanza, ticket: origin, attempts }),
+        ToLane::Nudge { .. } | ToLane::Pass { .. } => None,
+    }
+}

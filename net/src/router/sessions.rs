@@ -1,0 +1,66 @@
+//! The sessions of this node: by id, by route, and by the name under which they may be resumed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cresset_core::ids::{RouteId, SessionId};
+use cresset_core::jid::BareJid;
+use cresset_core::session::ResumptionId;
+
+use super::mailbox::SessionHandle;
+use super::{Router, lock};
+
+/// A session that may be resumed.
+#[derive(Debug)]
+pub(crate) struct Resumable {
+    account: BareJid,
+    session: Arc<SessionHandle>,
+}
+
+impl Router {
+    /// A mailbox for a session that begins, which is told at once how clients are treated.
+    pub(crate) fn enter(&self) -> Arc<SessionHandle> {
+        let id = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
+        let session = Arc::new(SessionHandle::new(id, self.generation()));
+        self.sessions.pin().insert(id, session.clone());
+        // After it can be found: so a change that happens meanwhile is told at least once.
+        session.tell(self.service_event(self.gate.service()));
+        session
+    }
+
+    /// The session is over and its mailbox closed.
+    pub(crate) fn leave(&self, session: &SessionHandle, route: Option<RouteId>) {
+        self.sessions.pin().remove(&session.id);
+        if let Some(route) = route {
+            self.by_route.pin().remove(&route);
+        }
+    }
+
+    /// How many clients are connected or may come back.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn session(&self, id: SessionId) -> Option<Arc<SessionHandle>> {
+        self.sessions.pin().get(&id).cloned()
+    }
+
+    /// Counts the lives of this member in this process.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn may_be_resumed(&self, id: ResumptionId, account: BareJid, session: Arc<SessionHandle>) {
+        lock(&self.resumable).insert(id, Resumable { account, session });
+    }
+
+    pub(crate) fn may_not_be_resumed(&self, id: &ResumptionId) {
+        lock(&self.resumable).remove(id);
+    }
+
+    /// The session of that name, if it is this account's. A stranger learns nothing, not even that it exists.
+    pub(crate) fn resumable(&self, id: &ResumptionId, account: &BareJid) -> Option<Arc<SessionHandle>> {
+        let resumable = lock(&self.resumable);
+        resumable.get(id).filter(|found| found.account == *account).map(|found| found.session.clone())
+    }
+}

@@ -1,0 +1,60 @@
+//! The routes of the cluster as this node's connections read them, without a lock.
+//!
+//! One task writes (the control plane, after each entry it has applied), everybody reads. An account's entry is replaced
+//! as a whole, so a reader sees an account as it was at one position of the log.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cresset_core::cluster::{AccountRoutes, Route, RouteView};
+use cresset_core::ids::LogIndex;
+use cresset_core::jid::BareJid;
+
+/// SipHash with fixed keys, so that a simulated run does not depend on the process it runs in.
+pub(super) type FixedState = BuildHasherDefault<DefaultHasher>;
+
+/// The read view.
+#[derive(Debug, Default)]
+pub struct View {
+    routes: papaya::HashMap<BareJid, AccountRoutes, FixedState>,
+    applied: AtomicU64,
+}
+
+impl View {
+    /// How far the log is shown. Read it *before* the routes to know that they are at least as new.
+    pub fn applied(&self) -> LogIndex {
+        LogIndex(self.applied.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_applied(&self, index: LogIndex) {
+        self.applied.fetch_max(index.0, Ordering::AcqRel);
+    }
+
+    /// Puts a route in, or in the place of the one with its id.
+    pub(super) fn put(&self, route: &Arc<Route>) {
+        let account = route.jid.to_bare();
+        let others = self.routes_of(&account).unwrap_or_else(|| Arc::from([]));
+        let mut routes: Vec<_> = others.iter().filter(|other| other.id != route.id).cloned().collect();
+        let at = routes.partition_point(|other| other.id < route.id);
+        routes.insert(at, route.clone());
+        self.routes.pin().insert(account, Arc::from(routes));
+    }
+
+    pub(super) fn remove(&self, route: &Route) {
+        let account = route.jid.to_bare();
+        let Some(routes) = self.routes_of(&account) else { return };
+        let rest: AccountRoutes = routes.iter().filter(|other| other.id != route.id).cloned().collect();
+        if rest.is_empty() {
+            self.routes.pin().remove(&account);
+        } else {
+            self.routes.pin().insert(account, rest);
+        }
+    }
+}
+
+impl RouteView for View {
+    fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
+        self.routes.pin().get(account).cloned()
+    }
+}
