@@ -16,7 +16,7 @@
 //!
 //! The outcome of a proposal is learned from the log, never from an answer of the leader; a proposal whose fate is not
 //! known is made again, which changes nothing the second time. The machine lives for one life of the member: when the
-//! life is over it says [`Output::LifeOver`], and its driver starts the node anew with another boot id.
+//! life is over it says [`Output::LifeOver`], and its driver makes the machine of the next one ([`Node::reborn`]).
 //!
 //! It does not know what a stanza is, where bytes come from, or how Raft works.
 
@@ -150,6 +150,14 @@ impl Node {
             propose_again: now,
             output: VecDeque::new(),
         }
+    }
+
+    /// The machine of the next life of the same process: it knows what this one knows of the log and of Raft.
+    pub fn reborn(self, now: Uptime, boot: BootId) -> Node {
+        let settings = NodeSettings { boot, ..self.settings };
+        let leads = self.raft.leader == Some(settings.member);
+        let leading = leads.then(|| Leading::new(now, self.raft.term, settings.timing.clone()));
+        Node { state: self.state, raft: self.raft, leading, ..Node::new(now, settings) }
     }
 
     /// The agreed state as far as this node has applied it.

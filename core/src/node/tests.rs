@@ -91,7 +91,7 @@ fn a_member_that_comes_back_after_it_was_expelled_is_told_and_begins_another_lif
     assert!(world.over.contains(&3), "told by the leader, although the log has not reached it");
 
     world.deaf_to_log.clear();
-    world.start_anew(3);
+    world.reborn(3);
     world.run(2_000);
     let member = world.node(1).state().member(MemberId(3)).unwrap();
     assert!(member.is_active() && member.incarnation > before);
@@ -385,12 +385,10 @@ impl World {
         }
     }
 
-    /// The driver of a node whose life is over starts it anew from its log.
-    fn start_anew(&mut self, id: u64) {
-        let settings = NodeSettings { boot: BootId(1100 + id), ..settings(id) };
-        self.nodes.insert(id, Node::new(self.now, settings));
-        self.fed.insert(id, 0);
-        self.raft(id);
+    fn reborn(&mut self, id: u64) {
+        let node = self.nodes.remove(&id).unwrap();
+        let boot = BootId(node.settings.boot.0 + 1000);
+        self.nodes.insert(id, node.reborn(self.now, boot));
         for other in self.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
             let (a, b) = (self.peer(id), self.peer(other));
             self.handle(other, Input::LinkUp(a));

@@ -6,7 +6,7 @@ use cresset_core::resilience::Resilience;
 use serde::{Deserialize, Serialize};
 
 /// How the cluster is, as one of its nodes sees it. Numbers that only the leader knows are absent elsewhere.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ClusterStatus {
     /// The cluster's identity, as the shared account database holds it.
     pub cluster_id: String,

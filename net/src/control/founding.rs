@@ -46,7 +46,9 @@ pub enum FoundingError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The file that binds the directory is not what was written.
-    #[error("the data directory's file '{FILE}' is damaged ({0}): remove the directory, and the node joins as a new member")]
+    #[error(
+        "the data directory's file '{FILE}' is damaged ({0}): remove the directory, and the node joins as a new member"
+    )]
     Damaged(WireError),
     /// The directory is another node's.
     #[error(

@@ -222,6 +222,15 @@ impl Router {
         }
     }
 
+    /// The node is about to leave in good order: its clients are sent away while what they are owed is still delivered or
+    /// handed back.
+    pub fn send_away(&self, other_host: Option<&str>) {
+        *lock(&self.other_host) = other_host.map(Arc::from);
+        for session in self.sessions_in_order() {
+            session.tell(self.service_event(Service::Close));
+        }
+    }
+
     /// The lease lasts until then. Told whenever it changes, before anything else that follows from it.
     pub fn set_lease(&self, until: Option<Uptime>) {
         self.gate.set_lease(until);

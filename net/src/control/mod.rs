@@ -1,0 +1,372 @@
+//! The one task that owns the control plane: it hands facts to `core`'s [`Node`] and carries its orders out.
+//!
+//! ```text
+//! links::LinkEvent ─────┐                    ┌──▶ router: view, sessions, whether to serve
+//! consensus::ToControl ─┤                    ├──▶ links: messages, which process is current, whom to dial
+//! Raft's status ────────┼──▶ Node ── order ──┤
+//! sessions' requests ───┤                    └──▶ consensus: proposals, membership, take-over
+//! operator ─────────────┘
+//! ```
+//!
+//! The invariant: the read view shows an entry before anybody is told that it was applied here. No stanza passes here.
+//! It decides nothing: what to do is an output of the node, how it is done is a call.
+
+pub(crate) mod founding;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cresset_core::cluster::{ClusterState, Event};
+use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
+use cresset_core::node::{CONTROL_BYTES_MAX, ControlMessage, Input, Node, Output, Peer, RaftStatus, Request, Service};
+use cresset_core::wire;
+use futures_util::future::BoxFuture;
+use rand::RngExt;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::admin::ClusterStatus;
+use crate::clock::Clock;
+use crate::consensus::Consensus;
+use crate::consensus::apply::ToControl;
+use crate::links::{Direction, Lane, LinkEvent, Mesh};
+use crate::router::Router;
+use crate::runtime;
+
+/// Requests of sessions that are taken in one turn, so that the timer is never late for long.
+const REQUESTS_PER_TURN_MAX: usize = 1024;
+
+/// Where facts come from.
+pub(crate) struct Inlets {
+    pub(crate) committed: mpsc::Receiver<ToControl>,
+    pub(crate) links: mpsc::Receiver<LinkEvent>,
+    pub(crate) raft: watch::Receiver<RaftStatus>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) questions: mpsc::Receiver<Question>,
+}
+
+/// What the rest of the node asks of the control plane.
+pub(crate) enum Question {
+    /// How the cluster is.
+    Status(oneshot::Sender<ClusterStatus>),
+    /// Where clients of this node may go.
+    SomewhereElse(oneshot::Sender<Option<SocketAddr>>),
+    /// Leave the cluster in good order.
+    Leave,
+}
+
+/// Why the task has ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// The node has left as it was asked to.
+    Left,
+    /// Something that it needs has ended.
+    Abandoned(String),
+}
+
+/// What an order leads to for the task itself.
+enum Turn {
+    End(End),
+    /// The life is over although the process lives.
+    NextLife,
+}
+
+/// Makes the links of a life of which this is the boot id.
+pub(crate) type MeshMaker =
+    Box<dyn Fn(BootId) -> BoxFuture<'static, io::Result<(Mesh<Router>, mpsc::Receiver<LinkEvent>)>> + Send + Sync>;
+
+/// The links of the present life, for those who outlive it.
+pub(crate) type PresentMesh = watch::Sender<Mesh<Router>>;
+
+/// The control plane with the means that it commands.
+pub(crate) struct Control<C: Clock> {
+    pub(crate) node: Node,
+    pub(crate) clock: C,
+    /// Filled once Raft has started, for which the log must be taken already.
+    pub(crate) consensus: Arc<OnceLock<Consensus>>,
+    pub(crate) mesh: Arc<PresentMesh>,
+    pub(crate) make_mesh: MeshMaker,
+    pub(crate) router: Arc<Router>,
+    pub(crate) name: String,
+    pub(crate) cluster_id: String,
+    /// Addresses at which members may be found besides those that the state knows.
+    pub(crate) seeds: BTreeSet<SocketAddr>,
+    /// The process of each life that goes on.
+    pub(crate) lives: BTreeMap<Life, Peer>,
+    /// The process that each member's control link last led to.
+    pub(crate) linked: BTreeMap<MemberId, BootId>,
+    /// How far the read view is announced to be.
+    pub(crate) shown: LogIndex,
+}
+
+impl<C: Clock> Control<C> {
+    /// Runs until the node has left or cannot go on.
+    pub(crate) async fn run(mut self, mut inlets: Inlets) -> End {
+        self.dial();
+        loop {
+            match self.turn(&mut inlets).await {
+                None => {}
+                Some(Turn::End(end)) => return end,
+                Some(Turn::NextLife) => match self.begin_next_life().await {
+                    Ok((next, links)) => {
+                        self = next;
+                        inlets.links = links;
+                    }
+                    Err(error) => return End::Abandoned(format!("the links cannot be made anew: {error}")),
+                },
+            }
+        }
+    }
+
+    async fn turn(&mut self, inlets: &mut Inlets) -> Option<Turn> {
+        let gone = |what: &str| Some(Turn::End(End::Abandoned(format!("{what} has ended"))));
+        let pause = self.node.poll_timeout().map(|due| due.since(self.clock.now()));
+        let mut requests = Vec::new();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => self.handle(Input::Timeout),
+            event = inlets.links.recv() => match event {
+                Some(event) => self.link_event(event),
+                None => gone("the mesh of links"),
+            },
+            changed = inlets.raft.changed() => match changed {
+                Ok(()) => {
+                    let status = inlets.raft.borrow_and_update().clone();
+                    self.handle(Input::Raft(status))
+                }
+                Err(_) => gone("Raft"),
+            },
+            asked = inlets.committed.recv() => match asked {
+                Some(asked) => self.log(asked),
+                None => gone("the log"),
+            },
+            Some(question) = inlets.questions.recv() => self.question(question),
+            _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => {
+                let turns = requests.into_iter().map(|request| self.handle(Input::Request(request)));
+                turns.fold(None, Option::or)
+            }
+        }
+    }
+
+    /// Another life of the same member in the same process: other links, the same log.
+    async fn begin_next_life(mut self) -> io::Result<(Self, mpsc::Receiver<LinkEvent>)> {
+        let boot = BootId(runtime::generator().random());
+        let before = self.mesh.borrow().clone();
+        for peer in std::mem::take(&mut self.lives).into_values() {
+            // What this node had taken charge of is decided again: the others do not take it from a life that is over.
+            before.ban(peer);
+        }
+        before.stop().await;
+        let (mesh, links) = (self.make_mesh)(boot).await?;
+        for member in self.node.state().members().filter(|member| member.is_alive()) {
+            let peer = Peer { member: member.id, boot: member.boot };
+            mesh.set_current(peer, member.incarnation);
+            self.lives.insert(member.life(), peer);
+        }
+        self.router.connect(Some(mesh.clone()));
+        self.mesh.send_replace(mesh);
+        self.node = self.node.reborn(self.clock.now(), boot);
+        self.linked.clear();
+        self.dial();
+        Ok((self, links))
+    }
+
+    fn log(&mut self, asked: ToControl) -> Option<Turn> {
+        match asked {
+            ToControl::Committed { entries, reply } => {
+                let end = self.handle(Input::Committed(entries));
+                answer(reply, ());
+                end
+            }
+            ToControl::TakeSnapshot { reply } => {
+                answer(reply, self.node.state().encode_snapshot());
+                None
+            }
+            ToControl::InstallSnapshot { bytes, reply } => match ClusterState::decode_snapshot(&bytes) {
+                Ok(state) => {
+                    let end = self.handle(Input::Installed(Box::new(state)));
+                    answer(reply, Ok(()));
+                    end
+                }
+                Err(error) => {
+                    answer(reply, Err(error));
+                    None
+                }
+            },
+        }
+    }
+
+    fn question(&mut self, question: Question) -> Option<Turn> {
+        match question {
+            Question::Status(reply) => {
+                let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id);
+                answer(reply, status);
+                None
+            }
+            Question::SomewhereElse(reply) => {
+                answer(reply, self.node.somewhere_else());
+                None
+            }
+            Question::Leave => self.handle(Input::Leave),
+        }
+    }
+
+    fn link_event(&mut self, event: LinkEvent) -> Option<Turn> {
+        match event {
+            LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Dialled => {
+                tracing::info!(peer = %up.name, member = %up.peer.member, address = %up.address, "linked");
+                self.linked.insert(up.peer.member, up.peer.boot);
+                self.handle(Input::LinkUp(up.peer))
+            }
+            LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Dialled, fault, .. } => {
+                tracing::info!(member = %peer.member, %fault, "link closed");
+                if fault.is_evidence() { self.handle(Input::LinkClosed(peer)) } else { None }
+            }
+            LinkEvent::Refused { member: Some(member), .. } => {
+                let boot = *self.linked.get(&member)?;
+                self.handle(Input::PortRefused(Peer { member, boot }))
+            }
+            LinkEvent::Control { peer, message } => match wire::decode(&message, CONTROL_BYTES_MAX) {
+                Ok(message) => self.control_message(peer, message),
+                Err(error) => {
+                    tracing::warn!(member = %peer.member, %error, "a control message that is none");
+                    None
+                }
+            },
+            LinkEvent::HelloRefused { address, refusal, .. } => {
+                tracing::warn!(%address, %refusal, "a node that does not belong here");
+                None
+            }
+            LinkEvent::Up(_) | LinkEvent::Closed { .. } | LinkEvent::Refused { member: None, .. } => None,
+        }
+    }
+
+    fn control_message(&mut self, from: Peer, message: ControlMessage) -> Option<Turn> {
+        let voted = self.consensus.get().map_or(Term(0), Consensus::voted_term);
+        self.handle(Input::Control { from, message, voted })
+    }
+
+    /// Hands a fact to the node and carries out what it orders.
+    fn handle(&mut self, input: Input) -> Option<Turn> {
+        self.node.handle(self.clock.now(), input);
+        self.router.set_lease(self.node.lease_until());
+        let mut turn = None;
+        while let Some(output) = self.node.poll_output() {
+            if let Output::Event(event) = &output {
+                self.happened(event);
+                continue;
+            }
+            self.show();
+            turn = turn.or(self.carry_out(output));
+        }
+        self.show();
+        turn
+    }
+
+    /// Announces that the read view shows everything that was applied.
+    fn show(&mut self) {
+        let applied = self.node.state().applied();
+        if applied > self.shown {
+            self.shown = applied;
+            self.router.applied(applied);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) -> Option<Turn> {
+        match output {
+            Output::Event(_) => {}
+            Output::Propose(commands) => {
+                if let Some(Err(error)) = self.consensus.get().map(|consensus| consensus.propose(commands)) {
+                    tracing::debug!(%error, "not proposed");
+                }
+            }
+            Output::Send { to, message } => {
+                let sent = self.mesh.borrow().send_control(to, Bytes::from(wire::encode(&message)));
+                if let Err(error) = sent {
+                    tracing::debug!(member = %to, %error, "a control message was not sent");
+                }
+            }
+            Output::Answer { session, answer } => self.router.answer(session, answer),
+            Output::Service(service) => self.serve(service),
+            Output::TakeOver { dead, target } => {
+                tracing::info!(%dead, %target, "the leader has crashed");
+                self.with_consensus(|consensus| consensus.take_over(dead, target));
+            }
+            Output::Membership { voters, learners } => {
+                tracing::info!(?voters, ?learners, "membership");
+                self.with_consensus(|consensus| consensus.set_membership(voters, learners));
+            }
+            Output::TransferLeadership { to } => {
+                tracing::info!(%to, "handing leadership over");
+                self.with_consensus(|consensus| consensus.transfer_leadership(to));
+            }
+            Output::LifeOver { see_other_host } => {
+                tracing::warn!(
+                    "the others have ended this life of the member: its clients are sent away, it joins anew"
+                );
+                self.router.life_over(see_other_host.map(|host| host.to_string()).as_deref());
+                return Some(Turn::NextLife);
+            }
+            Output::Left => return Some(Turn::End(End::Left)),
+        }
+        None
+    }
+
+    fn serve(&self, service: Service) {
+        match service {
+            Service::Serve => tracing::info!("serving"),
+            Service::Pause => {
+                tracing::warn!("the lease has ended: nobody is served until a quorum counts this node in")
+            }
+            Service::Close => tracing::warn!("no quorum: clients are sent away"),
+        }
+        self.router.set_service(service, None);
+    }
+
+    fn with_consensus(&self, order: impl FnOnce(&Consensus)) {
+        // What is ordered before Raft has started would be too early for Raft as well.
+        if let Some(consensus) = self.consensus.get() {
+            order(consensus);
+        }
+    }
+
+    fn happened(&mut self, event: &Event) {
+        self.router.handle_event(event);
+        match event {
+            Event::Joined(life) => {
+                let Some(member) = self.node.state().alive(*life) else { return };
+                let peer = Peer { member: life.member, boot: member.boot };
+                tracing::info!(name = %member.name, life = %life, "joined");
+                self.lives.insert(*life, peer);
+                self.mesh.borrow().set_current(peer, life.incarnation);
+                self.dial();
+            }
+            Event::Ended { life, expelled } => {
+                tracing::info!(life = %life, ?expelled, "ended");
+                if let Some(peer) = self.lives.remove(life).filter(|_| Some(*life) != self.node.life()) {
+                    self.mesh.borrow().ban(peer);
+                }
+                self.dial();
+            }
+            Event::Activated(life) => tracing::info!(life = %life, "active"),
+            Event::SeniorChanged(senior) => tracing::info!(?senior, "senior"),
+            Event::VotersChanged => tracing::info!(voters = ?self.node.state().voters(), "voters"),
+            Event::RouteAdded(_) | Event::RouteChanged(_) | Event::RouteRemoved { .. } => {}
+        }
+    }
+
+    fn dial(&self) {
+        let members = self.node.state().members().map(|member| member.peer_address);
+        self.mesh.borrow().set_peers(self.seeds.iter().copied().chain(members).collect());
+    }
+}
+
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    if reply.send(value).is_err() {
+        tracing::debug!("nobody waits for the answer any more");
+    }
+}

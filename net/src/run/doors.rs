@@ -1,0 +1,149 @@
+//! The ports on which clients come in, from the first to the last of a node.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cresset_core::config::{ClientSettings as Configured, ListenerTls};
+use cresset_core::session::{SessionSettings, TlsPolicy};
+use rand::rngs::StdRng;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::clients::{
+    Admission, AdmissionLimits, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError, serve,
+};
+use crate::router::Router;
+use crate::runtime;
+use crate::transport::Transport;
+
+/// How often to look whether the last client has taken its leave.
+const FAREWELL_PAUSE: Duration = Duration::from_millis(10);
+
+/// Why clients cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorsError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for clients: {reason}")]
+    Port {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// The certificate is no good.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listener needs a certificate and there is none.
+    #[error("a listener with TLS needs a certificate")]
+    NoCertificate,
+}
+
+/// What clients need that is not in the configuration.
+pub struct Reception {
+    /// The certificate, unless no listener uses TLS.
+    pub certificate: Option<Certificate>,
+    /// Where keys are derived from passwords.
+    pub derive: Arc<dyn Derive>,
+    /// A generator for one session, seeded by the operating system except in a simulation.
+    pub randomness: fn() -> StdRng,
+}
+
+/// The open ports.
+pub(super) struct Doors {
+    addresses: Vec<SocketAddr>,
+    tls: Option<Arc<ServerTls>>,
+    router: Arc<Router>,
+    stop: watch::Sender<bool>,
+}
+
+impl Doors {
+    /// Binds every port, then accepts on all of them: if one cannot be bound, nobody is let in by another.
+    pub(super) async fn open<T: Transport>(
+        transport: T,
+        configured: &Configured,
+        session: SessionSettings,
+        reception: Reception,
+        router: Arc<Router>,
+    ) -> Result<Doors, DoorsError> {
+        let Reception { certificate, derive, randomness } = reception;
+        let tls = certificate.map(ServerTls::new).transpose()?.map(Arc::new);
+        let limits = AdmissionLimits {
+            connections_max: usize::try_from(configured.connections_max).unwrap_or(usize::MAX),
+            ..AdmissionLimits::default()
+        };
+        let admission = Admission::new(limits);
+        let (stop, stopped) = watch::channel(false);
+        let mut bound = Vec::new();
+        for listener in &configured.listeners {
+            let (policy, kind) = manner(listener.tls);
+            if policy != TlsPolicy::Disabled && tls.is_none() {
+                return Err(DoorsError::NoCertificate);
+            }
+            warn_of_clear_text(listener.address, policy);
+            let unbound = |reason| DoorsError::Port { address: listener.address, reason };
+            let port = transport.bind(listener.address).await.map_err(unbound)?;
+            let address = transport.local_address(&port).map_err(unbound)?;
+            let session =
+                SessionSettings { tls: policy, plain_without_tls: policy == TlsPolicy::Disabled, ..session.clone() };
+            let settings = ClientSettings {
+                session: Arc::new(session),
+                tls: tls.clone().filter(|_| policy != TlsPolicy::Disabled),
+                derive: derive.clone(),
+                admission: admission.clone(),
+                randomness,
+                router: router.clone(),
+            };
+            bound.push((address, Listener { listener: port, kind }, settings));
+        }
+        let mut addresses = Vec::new();
+        for (address, listener, settings) in bound {
+            tracing::info!(%address, "clients may connect");
+            addresses.push(address);
+            runtime::spawn(serve(transport.clone(), listener, settings, stopped.clone()));
+        }
+        Ok(Doors { addresses, tls, router, stop })
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(super) fn replace_certificate(&self, certificate: Certificate) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload(certificate))
+    }
+
+    /// Lets nobody in any more, sends away who is there, and waits until they have gone or `time_max` has passed.
+    pub(super) async fn close(&self, other_host: Option<&str>, time_max: Duration) {
+        self.stop.send_replace(true);
+        self.router.send_away(other_host);
+        let gone = async {
+            while self.router.session_count() > 0 {
+                sleep(FAREWELL_PAUSE).await;
+            }
+        };
+        if timeout(time_max, gone).await.is_err() {
+            tracing::warn!(sessions = self.router.session_count(), "not all clients took their leave in time");
+        }
+    }
+}
+
+fn manner(tls: ListenerTls) -> (TlsPolicy, ListenerKind) {
+    match tls {
+        ListenerTls::Required => (TlsPolicy::Required, ListenerKind::StartTls),
+        ListenerTls::Optional => (TlsPolicy::Optional, ListenerKind::StartTls),
+        ListenerTls::Disabled => (TlsPolicy::Disabled, ListenerKind::StartTls),
+        ListenerTls::Direct => (TlsPolicy::Required, ListenerKind::DirectTls),
+    }
+}
+
+/// On loopback it is what measurements want; anywhere else passwords may travel in clear.
+fn warn_of_clear_text(address: SocketAddr, policy: TlsPolicy) {
+    match policy {
+        TlsPolicy::Optional | TlsPolicy::Disabled if !address.ip().is_loopback() => {
+            tracing::warn!(%address, ?policy, "CLIENTS MAY TALK WITHOUT ENCRYPTION HERE, passwords and messages included");
+        }
+        TlsPolicy::Required | TlsPolicy::Optional | TlsPolicy::Disabled => {}
+    }
+}

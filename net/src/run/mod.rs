@@ -1,0 +1,390 @@
+//! A node, whole: its parts are built, wired and stopped in order here.
+//!
+//! ```text
+//!  parts (transport, disk, clock, accounts, seed) + Config
+//!      │
+//!      ▼  start                                        stop ▲
+//!  standing ─▶ router ─▶ links ─▶ control task ─▶ Raft ─▶ clients ─▶ control socket
+//! ```
+//!
+//! The control task runs before Raft starts, because what is committed already is handed to it during the start; the
+//! links run before that, because the control task commands them. Clients come last: nobody connects to a node that is
+//! half there. The simulation builds a node by the same function from other parts.
+
+mod doors;
+mod raft_lane;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cresset_core::cluster::{Role, STATE_VERSION, VersionRange};
+use cresset_core::config::{Config, PeerAddress, ServerRole};
+use cresset_core::ids::{BootId, LogIndex, MemberId};
+use cresset_core::node::{Node, NodeSettings, RaftStatus};
+use cresset_core::session::SessionSettings;
+use futures_util::FutureExt;
+use rand::RngExt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::accounts::Accounts;
+use crate::admin::{self, ClusterStatus, StatusSource};
+use crate::clients::{Certificate, TlsError};
+use crate::clock::Clock;
+use crate::consensus::{self, Consensus, ConsensusSettings};
+use crate::control::founding::{self, FoundingError};
+use crate::control::{Control, End, Inlets, MeshMaker, PresentMesh, Question};
+use crate::disk::Disk;
+use crate::links::{Identity, JoinSecret, LinkSecurity, Mesh, Services};
+use crate::router::Router;
+use crate::runtime;
+use crate::transport::Transport;
+
+use self::doors::Doors;
+pub use self::doors::{DoorsError, Reception};
+use self::raft_lane::{Calls, RaftEnd};
+
+/// Entries of the log and questions that wait for the control task. Raft waits beyond it.
+const CONTROL_QUEUE_MAX: usize = 64;
+
+/// How long clients have to take their leave at a graceful stop.
+const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
+
+/// How long the others have to agree that this node leaves. Without a quorum they never do.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long leadership may take to be handed over.
+const HAND_OVER_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// What a node is made of besides its configuration: the four seams, and how its links are secured.
+pub struct Parts<T, C> {
+    /// Streams to other members and from clients.
+    pub transport: T,
+    /// The data directory.
+    pub disk: Arc<dyn Disk>,
+    /// What time it is.
+    pub clock: C,
+    /// The account store that all members share.
+    pub accounts: Arc<dyn Accounts>,
+    /// Whether links are encrypted. A simulated network may do without.
+    pub link_protection: LinkProtection,
+    /// What clients need that is not in the configuration.
+    pub reception: Reception,
+    /// The control socket; absent where nobody operates the node from outside.
+    pub admin_socket: Option<PathBuf>,
+}
+
+/// Whether links are encrypted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkProtection {
+    /// By the join secret in the account store.
+    SharedSecret,
+    /// By a join secret of the operator's.
+    Secret(Vec<u8>),
+    /// Not at all: only for a simulated network, whose bytes must not depend on entropy.
+    PlaintextForSimulation,
+}
+
+/// Why a node does not start. Each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory and the account store do not fit, or cannot be used.
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    /// The address for other members cannot be listened on.
+    #[error("cannot listen on {address} for other members: {reason}")]
+    Links {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// The log or the snapshots cannot be used.
+    #[error("the data directory: {0}")]
+    Consensus(#[from] consensus::StartError),
+    /// Clients cannot be served.
+    #[error(transparent)]
+    Doors(#[from] DoorsError),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] admin::AdminError),
+    /// A host name of the configuration cannot be resolved at the start.
+    #[error("cannot find the address of '{host}': {reason}")]
+    Name {
+        /// The name.
+        host: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// A node that runs.
+pub struct Running {
+    member: MemberId,
+    consensus: Consensus,
+    router: Arc<Router>,
+    doors: Option<Doors>,
+    mesh: Arc<PresentMesh>,
+    questions: mpsc::Sender<Question>,
+    control: tokio::task::JoinHandle<End>,
+    admin: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// Why a node that was not asked to has stopped.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+/// Starts a node. It joins its cluster, or founds it, by itself; whether it serves is seen in its status. Must run
+/// inside a [`runtime::scope`].
+///
+/// # Errors
+///
+/// Whatever the operator has to put right first. Nothing runs then.
+pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
+    let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket } = parts;
+    let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
+    let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
+    let boot = BootId(runtime::generator().random());
+    let seeds = resolve(&config.cluster.peers).await?;
+
+    let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
+    let raft = Arc::new(RaftEnd::default());
+    let security = match link_protection {
+        LinkProtection::SharedSecret => LinkSecurity::Noise(JoinSecret::derive(&standing.identity.join_secret.0)),
+        LinkProtection::Secret(secret) => LinkSecurity::Noise(JoinSecret::derive(&secret)),
+        LinkProtection::PlaintextForSimulation => LinkSecurity::PlaintextForSimulation,
+    };
+    let identity = Identity {
+        cluster: cluster_id.clone(),
+        member: standing.member,
+        boot,
+        name: config.node.name.clone(),
+        address: config.cluster.advertise,
+        versions: VERSIONS,
+    };
+    let make_mesh =
+        mesh_maker(transport.clone(), config.cluster.listen, identity, security, raft.clone(), router.clone());
+    let unlinked = |reason| StartError::Links { address: config.cluster.listen, reason };
+    let (mesh, links) = make_mesh(boot).await.map_err(unlinked)?;
+    router.connect(Some(mesh.clone()));
+    let mesh = Arc::new(watch::Sender::new(mesh));
+
+    let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
+    let (questions, asked) = mpsc::channel(CONTROL_QUEUE_MAX);
+    let (raft_status, raft_statuses) = watch::channel(RaftStatus::default());
+    let control = Control {
+        node: Node::new(clock.now(), node_settings(config, standing.member, boot)),
+        clock: clock.clone(),
+        consensus: raft.consensus.clone(),
+        mesh: mesh.clone(),
+        make_mesh,
+        router: router.clone(),
+        name: config.node.name.clone(),
+        cluster_id,
+        seeds,
+        lives: BTreeMap::new(),
+        linked: BTreeMap::new(),
+        shown: LogIndex(0),
+    };
+    let inlets = Inlets { committed, links, raft: raft_statuses, requests, questions: asked };
+    let control = runtime::spawn(control.run(inlets));
+
+    let settings = ConsensusSettings::new(standing.member, config.cluster.timing.clone());
+    let calls = Arc::new(Calls(mesh.clone()));
+    let started = Consensus::start(settings, disk, calls, to_control).await;
+    let consensus = match started {
+        Ok(consensus) => consensus,
+        Err(error) => {
+            mesh.borrow().clone().stop().await;
+            control.abort();
+            return Err(error.into());
+        }
+    };
+    if standing.is_founder {
+        consensus.bootstrap().await?;
+        accounts.set_formed().await.map_err(FoundingError::Store)?;
+    }
+    raft.fill(&consensus);
+    runtime::spawn(forward(consensus.watch_status(), raft_status));
+
+    let mut running =
+        Running { member: standing.member, consensus, router, doors: None, mesh, questions, control, admin: None };
+    match running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await {
+        Ok(()) => Ok(running),
+        Err(error) => {
+            running.end().await;
+            Err(error)
+        }
+    }
+}
+
+impl Running {
+    /// Opens the doors: for clients, then for the operator.
+    async fn open<T: Transport>(
+        &mut self,
+        config: &Config,
+        transport: T,
+        reception: Reception,
+        admin_socket: Option<PathBuf>,
+        decoy_secret: [u8; 32],
+    ) -> Result<(), StartError> {
+        if let Some(settings) = &config.clients {
+            let session = SessionSettings::new(config.domain.clone(), decoy_secret, env!("CARGO_PKG_VERSION"));
+            self.doors = Some(Doors::open(transport, settings, session, reception, self.router.clone()).await?);
+        }
+        if let Some(path) = admin_socket {
+            let server = admin::Server::open(&path).await?;
+            self.admin = Some(runtime::spawn(server.serve(status_source(self.questions.clone()))));
+        }
+        Ok(())
+    }
+
+    /// Which member this node is.
+    pub fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// What clients connect to, in the order of the configuration; empty for a witness.
+    pub fn client_addresses(&self) -> &[SocketAddr] {
+        self.doors.as_ref().map_or(&[], Doors::addresses)
+    }
+
+    /// Shows another certificate from here on. Connections that are up keep what they have.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be used; the one before stays.
+    pub fn replace_certificate(&self, certificate: Certificate) -> Result<(), TlsError> {
+        self.doors.as_ref().map_or(Ok(()), |doors| doors.replace_certificate(certificate))
+    }
+
+    /// How the cluster is, as this node sees it; absent if it has stopped.
+    pub async fn status(&self) -> Option<ClusterStatus> {
+        ask(&self.questions, Question::Status).await
+    }
+
+    /// Waits until the node cannot go on by itself.
+    pub async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            biased;
+            end = &mut self.control => match end {
+                Ok(End::Left) => Failure("the node has left the cluster".to_owned()),
+                Ok(End::Abandoned(reason)) => Failure(reason),
+                Err(panic) => Failure(format!("the control task has panicked: {panic}")),
+            },
+            ended = self.consensus.ended() => match ended {
+                consensus::Ended::Shutdown => Failure("Raft has stopped".to_owned()),
+                consensus::Ended::Failed(reason) => Failure(format!("Raft cannot go on: {reason}")),
+            },
+        }
+    }
+
+    /// Leaves in good order: clients are sent elsewhere and what they left is routed, leadership is handed over, the
+    /// others agree that this member has left. Each step has its time, within five seconds together; what does not
+    /// succeed in it is left to the others, who would do the same if this node were killed.
+    pub async fn stop(mut self) {
+        let elsewhere = ask(&self.questions, Question::SomewhereElse).await.flatten();
+        if let Some(doors) = &self.doors {
+            doors.close(elsewhere.map(|address| address.to_string()).as_deref(), FAREWELL_TIME_MAX).await;
+        }
+        if self.questions.send(Question::Leave).await.is_ok()
+            && timeout(LEAVE_TIME_MAX, &mut self.control).await.is_err()
+        {
+            tracing::warn!("the others did not agree in time that this member leaves");
+        }
+        self.end().await;
+    }
+
+    /// Ends everything that runs.
+    async fn end(self) {
+        if let Some(admin) = &self.admin {
+            admin.abort();
+        }
+        self.consensus.shutdown(HAND_OVER_TIME_MAX).await;
+        self.control.abort();
+        let mesh = self.mesh.borrow().clone();
+        mesh.stop().await;
+    }
+}
+
+const VERSIONS: VersionRange = VersionRange { min: STATE_VERSION, max: STATE_VERSION };
+
+fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSettings {
+    let listeners = config.clients.iter().flat_map(|clients| &clients.listeners);
+    NodeSettings {
+        member,
+        boot,
+        name: config.node.name.clone(),
+        peer_address: config.cluster.advertise,
+        client_addresses: listeners.map(|listener| listener.advertise.unwrap_or(listener.address)).collect(),
+        role: match config.cluster.role {
+            ServerRole::Server => Role::Server,
+            ServerRole::Witness => Role::Witness,
+        },
+        versions: VERSIONS,
+        timing: config.cluster.timing.clone(),
+        crash_evidence: config.cluster.crash_evidence,
+    }
+}
+
+/// The addresses of the configuration. Names are resolved once; members that join later make themselves known.
+async fn resolve(peers: &[PeerAddress]) -> Result<BTreeSet<SocketAddr>, StartError> {
+    let mut addresses = BTreeSet::new();
+    for peer in peers {
+        if let Ok(ip) = peer.host.parse() {
+            addresses.insert(SocketAddr::new(ip, peer.port));
+            continue;
+        }
+        let failed = |reason: String| StartError::Name { host: peer.host.clone(), reason };
+        let found = tokio::net::lookup_host((peer.host.as_str(), peer.port)).await;
+        addresses.extend(found.map_err(|error| failed(error.to_string()))?);
+    }
+    Ok(addresses)
+}
+
+fn mesh_maker<T: Transport>(
+    transport: T,
+    listen: SocketAddr,
+    identity: Identity,
+    security: LinkSecurity,
+    raft: Arc<RaftEnd>,
+    router: Arc<Router>,
+) -> MeshMaker {
+    Box::new(move |boot| {
+        let (transport, identity, security) =
+            (transport.clone(), Identity { boot, ..identity.clone() }, security.clone());
+        let services = Services { raft: raft.clone(), data: router.clone() };
+        Mesh::start(transport, listen, identity, security, services).boxed()
+    })
+}
+
+async fn forward(mut from: watch::Receiver<RaftStatus>, to: watch::Sender<RaftStatus>) {
+    loop {
+        let status = from.borrow_and_update().clone();
+        to.send_replace(status);
+        if from.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn status_source(questions: mpsc::Sender<Question>) -> StatusSource {
+    Arc::new(move || {
+        let questions = questions.clone();
+        async move { ask(&questions, Question::Status).await.unwrap_or_default() }.boxed()
+    })
+}
+
+async fn ask<T>(
+    questions: &mpsc::Sender<Question>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    questions.send(question(reply)).await.ok()?;
+    answer.await.ok()
+}
