@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::data::DataService;
+use super::data::{DataService, Missed};
 use super::dial;
 use super::event::{CALL_BYTES_MAX, CallError, LinkEvent, LinkFault, RaftService, SendError};
 use super::home::{self, DataLane};
@@ -230,9 +230,9 @@ impl<D: DataService> Mesh<D> {
     pub async fn give_back(&self, parcel: Parcel, index: LogIndex) {
         match parcel.home {
             Home::Member { member, incarnation, number } => {
-                let fate = Fate::Returned { number, index, parcel };
-                if let Err(Fate::Returned { parcel, .. }) = self.tell_inbox(member, incarnation, fate).await {
-                    self.shared.data.inherit(parcel);
+                let fate = Fate::Returned(number, Box::new(Missed { parcel, index }));
+                if let Err(Fate::Returned(_, missed)) = self.tell_inbox(member, incarnation, fate).await {
+                    self.shared.data.inherit(missed.parcel);
                 }
             }
             Home::Here | Home::Offline { .. } => self.shared.data.inherit(parcel),

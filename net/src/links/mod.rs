@@ -36,6 +36,9 @@ mod registry;
 mod shared;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use cresset_core::node::Peer;
 pub use data::{DataService, Missed, ToLane};
 pub use event::{

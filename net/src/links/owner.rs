@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use cresset_core::ids::{Incarnation, LogIndex, MemberId, Sequence};
+use cresset_core::ids::{Incarnation, MemberId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataFrame, Home, Inbox, Parcel, Received};
 use cresset_core::wire;
@@ -35,7 +35,7 @@ const BATCH_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) enum Fate {
     Settled(Sequence),
-    Returned { number: Sequence, index: LogIndex, parcel: Parcel },
+    Returned(Sequence, Box<Missed>),
 }
 
 /// Where an inbox is reached from within the mesh.
@@ -135,9 +135,7 @@ impl<D: DataService> Owner<D> {
     fn take(&mut self, fate: Fate) {
         match fate {
             Fate::Settled(number) => self.inbox.settle(number),
-            Fate::Returned { number, index, parcel } => {
-                give_back(&mut self.inbox, &*self.shared.data, number, index, parcel)
-            }
+            Fate::Returned(number, missed) => give_back(&mut self.inbox, &*self.shared.data, number, *missed),
         }
     }
 
@@ -183,16 +181,15 @@ impl<D: DataService> Owner<D> {
 }
 
 fn deliver<D: DataService>(inbox: &mut Inbox, sessions: &D, parcel: Parcel) {
-    if let Err(missed) = sessions.deliver(parcel) {
-        let Missed { parcel, index } = *missed;
-        if let Home::Member { number, .. } = parcel.home {
-            give_back(inbox, sessions, number, index, parcel);
-        }
+    if let Err(missed) = sessions.deliver(parcel)
+        && let Home::Member { number, .. } = missed.parcel.home
+    {
+        give_back(inbox, sessions, number, *missed);
     }
 }
 
-fn give_back<D: DataService>(inbox: &mut Inbox, sessions: &D, number: Sequence, index: LogIndex, parcel: Parcel) {
-    if let Some(parcel) = inbox.give_back(number, index, parcel) {
+fn give_back<D: DataService>(inbox: &mut Inbox, sessions: &D, number: Sequence, missed: Missed) {
+    if let Some(parcel) = inbox.give_back(number, missed.index, missed.parcel) {
         sessions.inherit(parcel);
     }
 }

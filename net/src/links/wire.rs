@@ -156,6 +156,12 @@ impl Wire {
         Ok(())
     }
 
+    /// The keys of the connection, to make another one of them.
+    #[cfg(test)]
+    pub(super) fn into_sealing(self) -> Sealing {
+        self.sealing
+    }
+
     fn poll_turn(&mut self, context: &mut Context<'_>, reading: Reading) -> Poll<Result<(), LinkFault>> {
         while self.beats.poll_tick(context).is_ready() {
             self.handle_beat(reading)?;

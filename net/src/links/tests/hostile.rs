@@ -1,0 +1,240 @@
+//! Strangers, misconfigured nodes and peers that misbehave (hostile-input group G).
+
+use cresset_core::ids::BootId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::links::frame::FrameKind;
+use crate::links::handshake::{self, Acquainted};
+use crate::links::hello::Hello;
+use crate::links::wire::Reading;
+
+/// Both meet under `change`d identities and security, and both say why they do not talk.
+async fn both_refuse(change: impl FnOnce(&mut Identity, &mut LinkSecurity)) -> (HelloRefusal, HelloRefusal) {
+    let mut listens = Node::start(1).await;
+    let (mut identity, mut security) = (identity(2), noise());
+    change(&mut identity, &mut security);
+    let mut dials = Node::start_as(TokioTransport, identity, security).await;
+    dials.dial(&[&listens]);
+
+    let (dialled, at_dialler) = dials.wait_refusal().await;
+    let (accepted, at_listener) = listens.wait_refusal().await;
+    assert_eq!((dialled, accepted), (Direction::Dialled, Direction::Accepted));
+    (at_dialler, at_listener)
+}
+
+#[test]
+fn a_node_with_another_secret_is_refused_and_both_say_so() {
+    block_on_one_thread(async {
+        let refusals = both_refuse(|_, security| *security = LinkSecurity::Noise(JoinSecret::derive(b"guess"))).await;
+
+        assert_eq!(refusals, (HelloRefusal::WrongSecret, HelloRefusal::WrongSecret));
+    });
+}
+
+#[test]
+fn a_node_without_encryption_is_refused_and_both_say_so() {
+    block_on_one_thread(async {
+        let refusals = both_refuse(|_, security| *security = LinkSecurity::PlaintextForSimulation).await;
+
+        assert_eq!(refusals, (HelloRefusal::OtherSecurity, HelloRefusal::OtherSecurity));
+    });
+}
+
+#[test]
+fn a_node_of_another_cluster_is_refused_and_both_name_both() {
+    block_on_one_thread(async {
+        let (dials, listens) = both_refuse(|identity, _| identity.cluster = "other.example".into()).await;
+
+        let (one, two) = ("chat.example".to_owned(), "other.example".to_owned());
+        assert_eq!(dials, HelloRefusal::WrongCluster { ours: two.clone(), theirs: one.clone() });
+        assert_eq!(listens, HelloRefusal::WrongCluster { ours: one, theirs: two });
+    });
+}
+
+#[test]
+fn versions_without_overlap_are_refused_and_both_name_both() {
+    block_on_one_thread(async {
+        let later = VersionRange { min: 2, max: 3 };
+        let (dials, listens) = both_refuse(|identity, _| identity.versions = later).await;
+
+        let first = VersionRange { min: 1, max: 1 };
+        assert_eq!(dials, HelloRefusal::IncompatibleVersions { ours: later, theirs: first });
+        assert_eq!(listens, HelloRefusal::IncompatibleVersions { ours: first, theirs: later });
+    });
+}
+
+/// A first message that was recorded and is sent again proves nothing: there is no link, and no member is disturbed.
+#[test]
+fn garbage_and_replays_get_no_link_and_disturb_nobody() {
+    block_on_two_threads(async {
+        let mut one = Node::start(1).await;
+        let two = Node::start(2).await;
+        two.dial(&[&one]);
+        one.wait_up(Lane::Control, Direction::Accepted).await;
+
+        let garbage: [&[u8]; 6] = [
+            b"GET / HTTP/1.1\r\nHost: node\r\n\r\n",
+            b"<?xml version='1.0'?><stream:stream>",
+            &[0xff; 4096],
+            b"CRESSET\x01N\xff\xff",
+            b"CRESSET\x01N\x00\x00",
+            b"CRESSET\x02N",
+        ];
+        for bytes in garbage {
+            let mut stream = TcpStream::connect(one.address()).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            let mut answer = Vec::new();
+            // A reset is as good an answer as the end of the stream.
+            let _ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is not kept waiting");
+            assert!(answer.len() <= 2, "{answer:?}");
+        }
+
+        two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();
+        assert_eq!(one.wait_control().await.0, two.peer());
+    });
+}
+
+/// Slow strangers do not keep a peer out: the oldest handshake gives way.
+#[test]
+fn connections_that_never_say_hello_do_not_keep_peers_out() {
+    block_on_two_threads(async {
+        let one = Node::start(1).await;
+        let mut strangers = Vec::new();
+        for _ in 0..150 {
+            let mut stream = TcpStream::connect(one.address()).await.unwrap();
+            stream.write_all(b"CRES").await.unwrap();
+            strangers.push(stream);
+        }
+
+        let mut two = Node::start(2).await;
+        two.dial(&[&one]);
+        for lane in [Lane::Control, Lane::Raft] {
+            two.wait_up(lane, Direction::Dialled).await;
+        }
+    });
+}
+
+#[test]
+fn a_handshake_that_is_never_finished_ends_in_five_seconds() {
+    block_on_paused(async {
+        let pipes = Pipes::default();
+        let one = Node::start_as(pipes.clone(), identity(1), noise()).await;
+        let mut stranger = pipes.connect(one.address()).await.unwrap();
+        stranger.write_all(b"CRESSET").await.unwrap();
+
+        let begun = tokio::time::Instant::now();
+        let mut answer = Vec::new();
+        stranger.read_to_end(&mut answer).await.unwrap();
+
+        assert_eq!((answer.len(), begun.elapsed().as_secs()), (0, 5));
+    });
+}
+
+/// A peer that knows the secret and sends what no peer sends.
+struct Rogue {
+    wire: super::super::wire::Wire,
+}
+
+impl Rogue {
+    async fn dial(address: SocketAddr, lane: Lane) -> Rogue {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let ours = Hello { identity: Identity { boot: BootId(666), ..identity(66) }, lane };
+        let Acquainted { wire, .. } = handshake::dial(Box::new(stream), &noise(), &ours).await.unwrap();
+        Rogue { wire }
+    }
+
+    /// Sends until the other side closes.
+    async fn send(&mut self, kind: FrameKind, parts: &[&[u8]]) {
+        self.wire.push(kind, parts);
+        let until_closed = async { while self.wire.turn(Reading::On).await.is_ok() {} };
+        timeout(PATIENCE, until_closed).await.expect("the other side closes");
+    }
+}
+
+#[test]
+fn frames_that_are_too_long_or_malformed_close_their_link_only() {
+    block_on_two_threads(async {
+        let mut one = Node::start(1).await;
+        let mut two = Node::start(2).await;
+        two.dial(&[&one]);
+        two.wait_up(Lane::Control, Direction::Dialled).await;
+
+        let too_long = vec![0; Lane::Control.payload_bytes_max() + 1];
+        let cases: [(Lane, FrameKind, &[u8]); 3] = [
+            (Lane::Control, FrameKind::Control, &too_long),
+            (Lane::Raft, FrameKind::Request, b"short"),
+            (Lane::Raft, FrameKind::Request, &too_long),
+        ];
+        for (lane, kind, payload) in cases {
+            let mut rogue = Rogue::dial(one.address(), lane).await;
+            rogue.send(kind, &[payload]).await;
+            let fault = one
+                .wait(|event| match event {
+                    LinkEvent::Closed { peer, fault, .. } if peer.member == MemberId(66) => Some(fault),
+                    _ => None,
+                })
+                .await;
+            assert!(matches!(fault, LinkFault::FrameLength { .. } | LinkFault::Malformed(_)), "{fault}");
+        }
+
+        two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();
+        assert_eq!(one.wait_control().await.0, two.peer());
+    });
+}
+
+/// A response is only taken for a request that was sent.
+#[test]
+fn a_response_without_a_request_closes_the_link() {
+    block_on_one_thread(async {
+        let listener = TokioTransport.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut one = Node::start(1).await;
+        one.mesh.set_peers([address].into());
+
+        let rogue = identity(66);
+        let rogue = async {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let accepted = handshake::accept(Box::new(stream), &noise(), &rogue, |_| Ok(())).await;
+                let (Acquainted { mut wire, theirs, .. }, ()) = accepted.unwrap();
+                if theirs.lane == Lane::Raft {
+                    wire.push(FrameKind::Response, &[&9u64.to_le_bytes(), b"unasked"]);
+                    while wire.turn(Reading::On).await.is_ok() {}
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            fault = one.wait_closed(Lane::Raft, Direction::Dialled) => {
+                assert!(matches!(fault, LinkFault::Malformed(_)), "{fault}");
+            }
+            () = rogue => unreachable!("it accepts for ever"),
+        }
+    });
+}
+
+/// A control plane that does not listen, under a flood (G17, G18): the flood is pushed back on the sender, Raft goes on.
+#[test]
+fn a_flood_on_one_lane_is_pushed_back_and_delays_no_other() {
+    block_on_two_threads(async {
+        let mut one = Node::start(1).await;
+        let two = Node::start(2).await;
+        one.dial(&[&two]);
+        one.wait_up(Lane::Raft, Direction::Dialled).await;
+        one.wait_up(Lane::Control, Direction::Dialled).await;
+
+        // Nobody takes events from `two`, so the flood fills its queue, the socket and the queue of `one`.
+        let message = Bytes::from(vec![7; 512 * 1024]);
+        let flood = async {
+            while one.mesh.send_control(MemberId(2), message.clone()) != Err(SendError::Full) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, flood).await.expect("the queue fills");
+
+        let request = Bytes::from("vote");
+        assert_eq!(one.mesh.call(MemberId(2), request.clone(), PATIENCE).await, Ok(request));
+    });
+}
