@@ -17,6 +17,7 @@
 pub mod apply;
 pub mod log;
 mod membership;
+mod propose;
 pub mod rpc;
 mod settings;
 pub mod snapshots;
@@ -123,7 +124,7 @@ impl Consensus {
         let (proposals, queue) = mpsc::channel(PROPOSALS_MAX);
         runtime::spawn(status::publish(raft.clone(), log.clone(), status_sender, ended_sender));
         runtime::spawn(status::step_down_when_full(raft.clone(), log.clone()));
-        runtime::spawn(propose(raft.clone(), queue));
+        runtime::spawn(propose::propose(raft.clone(), queue));
         let changes_membership = Arc::default();
         Ok(Consensus { member: settings.member, raft, log, proposals, status, ended, changes_membership })
     }
@@ -156,6 +157,9 @@ impl Consensus {
     ///
     /// If they were certainly not proposed.
     pub fn propose(&self, commands: Vec<Command>) -> Result<(), ProposeError> {
+        if self.ended.borrow().is_some() {
+            return Err(ProposeError::Ended);
+        }
         if *self.log.health().borrow() == Health::Full {
             return Err(ProposeError::DiskFull);
         }
@@ -251,21 +255,15 @@ impl Consensus {
                 tracing::warn!(%successor, "leadership was not taken over in time");
             }
         }
+        self.abandon().await;
+    }
+
+    /// Stops without handing anything over.
+    pub async fn abandon(&self) {
         // A full disk must not keep Raft from ending.
         self.log.close().await;
         if self.raft.shutdown().await.is_err() {
             tracing::warn!("Raft did not end in good order");
-        }
-    }
-}
-
-/// Gives proposals to openraft in their order. It drops what it cannot lead.
-async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>) {
-    while let Some(commands) = queue.recv().await {
-        for command in commands {
-            if raft.client_write_ff(Proposal(Arc::new(command)), None).await.is_err() {
-                return;
-            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, pending, ready};
 
 use super::{Disk, DiskError, FileEntry};
 
@@ -22,6 +22,7 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     is_full: bool,
     fails_to_sync: bool,
+    is_stalled: bool,
     syncs: u64,
 }
 
@@ -38,6 +39,7 @@ impl MemoryDisk {
         state.boot += 1;
         state.is_full = false;
         state.fails_to_sync = false;
+        state.is_stalled = false;
         MemoryDisk { state: self.state.clone(), boot: state.boot }
     }
 
@@ -49,6 +51,11 @@ impl MemoryDisk {
     /// From now on no write becomes durable.
     pub fn fail_to_sync(&self) {
         self.state().fails_to_sync = true;
+    }
+
+    /// From now on writes take for ever: what is written is lost in the crash that must follow.
+    pub fn stall(&self) {
+        self.state().is_stalled = true;
     }
 
     /// The content of a file, absent if there is none.
@@ -93,6 +100,8 @@ impl MemoryDisk {
             Err(failed("the process that opened this disk has ended".into()))
         } else if state.is_full && operation != "remove" {
             Err(DiskError::Full { operation, file: file.to_owned() })
+        } else if state.is_stalled {
+            return Box::pin(pending());
         } else if state.fails_to_sync {
             Err(failed("input/output error".into()))
         } else {

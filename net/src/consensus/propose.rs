@@ -1,0 +1,47 @@
+//! Giving proposals to openraft, in their order.
+//!
+//! Openraft drops what it is given before a quorum has answered the new leader, although it leads already. So the first
+//! proposals of a term wait here for the first commit of the term, some milliseconds after an election; otherwise the
+//! members that died with the last leader would be expelled half a second later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cresset_core::cluster::Command;
+use openraft::metrics::RaftMetrics;
+use openraft_rt::WatchReceiver;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::Raft;
+use super::types::{Proposal, TypeConfig, entry_term, term_of};
+
+/// How long a leader may be without a first commit before what is proposed is dropped. Who proposes does it again about
+/// then.
+const FIRST_COMMIT_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// Gives proposals to openraft until it has ended. What this node does not lead is dropped.
+pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>) {
+    let mut metrics = raft.metrics();
+    while let Some(commands) = queue.recv().await {
+        let deadline = Instant::now() + FIRST_COMMIT_TIME_MAX;
+        while is_new_leader(&metrics.borrow_and_update()) {
+            match timeout_at(deadline, metrics.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => break,
+            }
+        }
+        for command in commands {
+            if raft.client_write_ff(Proposal(Arc::new(command)), None).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether this node leads and nothing of its term is committed yet.
+fn is_new_leader(metrics: &RaftMetrics<TypeConfig>) -> bool {
+    let committed = metrics.cluster_committed.map(|id| entry_term(&id));
+    metrics.current_leader == Some(metrics.id) && committed != Some(term_of(&metrics.vote))
+}
