@@ -34,7 +34,7 @@ impl Session {
             Claim::Idle | Claim::Planned => return,
         };
         if self.paused {
-            self.offline_answer = Some(answer);
+            self.offline_answer.get_or_insert(answer);
             return;
         }
         // What cannot be claimed is kept: it is claimed when the accounts are there again and say so.

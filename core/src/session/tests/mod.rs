@@ -4,6 +4,7 @@
 
 mod ack;
 mod bind;
+mod chaos;
 mod client;
 mod closing;
 mod login;

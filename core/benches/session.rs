@@ -1,0 +1,109 @@
+//! What one stanza costs a session: from the client's bytes to the order to route it, and from a parcel to bytes.
+//!
+//! `cargo bench -p cresset-core --bench session`
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cresset_core::ids::{LogIndex, RouteId};
+use cresset_core::jid::DomainPart;
+use cresset_core::routing::{Home, Parcel};
+use cresset_core::sasl::{Hash, Password, ScramKeys};
+use cresset_core::session::{Bound, CredentialsAnswer, Order, Session, SessionSettings, TlsPolicy};
+use cresset_core::stanza::{Kind, MessageType, Stanza};
+use cresset_core::time::Uptime;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+const NOW: Uptime = Uptime::from_millis(1);
+const ROUTE: RouteId = RouteId { index: LogIndex(1), position: 0 };
+const HEADER: &[u8] = b"<stream:stream to='example.org' version='1.0' xmlns='jabber:client' \
+                        xmlns:stream='http://etherx.jabber.org/streams'>";
+const AUTH: &[u8] = b"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHIwbTMw</auth>";
+const BIND: &[u8] = b"<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+const MESSAGE: &[u8] = b"<message to='juliet@example.org/balcony' id='b4d2f5a0-7f1e' type='chat'><body>But soft, \
+    what light through yonder window breaks? It is the east, and Juliet is the sun. Arise.</body>\
+    <active xmlns='http://jabber.org/protocol/chatstates'/></message>";
+
+fn settings() -> Arc<SessionSettings> {
+    let domain = DomainPart::new("example.org").expect("a domain").into_owned();
+    let settings = SessionSettings::new(domain, [0; 32], "0");
+    Arc::new(SessionSettings { tls: TlsPolicy::Disabled, plain_without_tls: true, ..settings })
+}
+
+fn keys() -> ScramKeys {
+    ScramKeys::derive(Hash::Sha256, &Password::new("r0m30").expect("allowed"), vec![0; 16], 1)
+}
+
+fn drain(session: &mut Session) {
+    while let Some(order) = session.poll_output() {
+        black_box(order);
+    }
+}
+
+fn log_in(settings: &Arc<SessionSettings>, keys: &ScramKeys) -> Session {
+    let mut session = Session::new(NOW, settings.clone(), StdRng::seed_from_u64(1));
+    session.handle_bytes(NOW, HEADER);
+    session.handle_bytes(NOW, AUTH);
+    session.handle_credentials(NOW, CredentialsAnswer::Found(keys.clone()));
+    session.handle_derived(NOW, keys.clone());
+    session.handle_bytes(NOW, HEADER);
+    session.handle_bytes(NOW, BIND);
+    while let Some(order) = session.poll_output() {
+        if let Order::Bind { jid } = order {
+            session.handle_bound(NOW, Ok(Bound { jid, route: ROUTE }));
+        }
+    }
+    assert!(session.jid().is_some(), "the session is bound");
+    session
+}
+
+fn stanzas(criterion: &mut Criterion) {
+    let (settings, keys) = (settings(), keys());
+    let mut group = criterion.benchmark_group("session");
+    group.throughput(Throughput::Elements(1));
+
+    let mut session = log_in(&settings, &keys);
+    group.bench_function("a message from the client", |bencher| {
+        bencher.iter(|| {
+            session.handle_bytes(NOW, MESSAGE);
+            while let Some(order) = session.poll_output() {
+                if let Order::Route { number: Some(number), stanza } = order {
+                    black_box(stanza);
+                    session.handle_handled(NOW, number);
+                }
+            }
+        });
+    });
+
+    let mut session = log_in(&settings, &keys);
+    let stanza = Stanza {
+        from: Some("juliet@example.org/balcony".parse().expect("a JID")),
+        to: Some("romeo@example.org/garden".parse().expect("a JID")),
+        payload: Bytes::from_static(b"<body>But soft, what light through yonder window breaks?</body>"),
+        ..Stanza::new(Kind::Message(MessageType::Chat))
+    };
+    let parcel = Parcel { stanza, route: ROUTE, home: Home::Here };
+    group.bench_function("a message for the client", |bencher| {
+        bencher.iter_batched(
+            || parcel.clone(),
+            |parcel| {
+                session.handle_parcel(NOW, parcel);
+                drain(&mut session);
+                session.handle_written(NOW);
+                drain(&mut session);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+
+    group.bench_function("a login without its key derivation", |bencher| {
+        bencher.iter(|| black_box(log_in(&settings, &keys)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stanzas);
+criterion_main!(benches);
