@@ -19,6 +19,8 @@
 
 mod acks;
 mod connection;
+#[cfg(test)]
+mod conversations;
 mod error;
 mod framing;
 mod negotiate;

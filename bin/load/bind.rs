@@ -41,7 +41,7 @@ pub(crate) struct Options {
 }
 
 /// What all rounds found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tally {
     binds: Latency,
     took: Duration,
@@ -62,15 +62,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Finding> {
     let done = Arc::new(AtomicU64::new(0));
     let progress = Progress::new("connections authenticated or bound", Arc::clone(&done));
     let mut processes = Processes::new(&options.service.pid);
-    let mut tally = Tally {
-        binds: Latency::new(),
-        took: Duration::ZERO,
-        own: Duration::ZERO,
-        servers: Duration::ZERO,
-        failures: Counts::default(),
-        endings: Counts::default(),
-        contested: 0,
-    };
+    let mut tally = Tally::default();
     for _ in 0..options.rounds {
         let ready = gather(options, &server, &done, &mut tally.failures).await?;
         let (own, servers, begun) = (own_cpu(), processes.cpu(), Instant::now());

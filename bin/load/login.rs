@@ -47,7 +47,7 @@ pub(crate) struct Options {
 }
 
 /// What one worker, or all, found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tally {
     connected: Latency,
     authenticated: Latency,
@@ -87,7 +87,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Finding> {
     for worker in 0..options.service.connections {
         workers.spawn(work(Arc::clone(&storm), worker));
     }
-    let mut total = Tally::new();
+    let mut total = Tally::default();
     while let Some(tally) = workers.join_next().await {
         total.add(tally?);
     }
@@ -130,7 +130,7 @@ async fn warm_up(options: &Options, server: &Server) -> anyhow::Result<()> {
 }
 
 async fn work(storm: Arc<Storm>, worker: u32) -> Tally {
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     // A resource of its own for each worker: a user's turn may come again before the last one has ended.
     let resource = format!("load{worker}");
     let service = &storm.options.service;
@@ -173,15 +173,6 @@ async fn once(storm: &Storm, address: &str, account: &Account) -> Result<LoginTi
 }
 
 impl Tally {
-    fn new() -> Tally {
-        Tally {
-            connected: Latency::new(),
-            authenticated: Latency::new(),
-            bound: Latency::new(),
-            failures: Counts::default(),
-        }
-    }
-
     fn add(&mut self, other: Tally) {
         self.connected.add(&other.connected);
         self.authenticated.add(&other.authenticated);

@@ -89,7 +89,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(finding) => finish(&service, &finding),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&error.to_string());
             let not_connected = error.downcast_ref::<ClientError>().is_some();
             ExitCode::from(if not_connected { EXIT_NOT_CONNECTED } else { EXIT_USAGE })
         }

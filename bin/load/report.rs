@@ -107,16 +107,12 @@ fn rounded(value: f64) -> f64 {
     (value * scale).round() / scale
 }
 
-/// Durations, kept to three digits.
-#[derive(Debug, Clone)]
-pub(crate) struct Latency(Histogram<u64>);
+/// Durations, kept to three digits. Takes no memory until the first one comes, and then as much as the longest
+/// one needs: a run has several of these for each pair.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Latency(Option<Histogram<u64>>);
 
 impl Latency {
-    /// No durations.
-    pub(crate) fn new() -> Latency {
-        Latency(Histogram::new_with_max(LATENCY_MICROS_MAX, 3).expect("the bounds are those of the type"))
-    }
-
     /// Adds one.
     pub(crate) fn record(&mut self, duration: Duration) {
         self.record_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
@@ -124,30 +120,34 @@ impl Latency {
 
     /// Adds one, in microseconds.
     pub(crate) fn record_micros(&mut self, micros: u64) {
-        self.0.saturating_record(micros);
+        self.histogram().record(micros.min(LATENCY_MICROS_MAX)).expect("the histogram grows as it has to");
     }
 
     /// Adds all of another.
     pub(crate) fn add(&mut self, other: &Latency) {
-        self.0.add(&other.0).expect("all histograms have the same bounds");
+        if let Some(other) = &other.0 {
+            self.histogram().add(other).expect("the histogram grows as it has to");
+        }
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> u64 {
-        self.0.len()
+        self.0.as_ref().map_or(0, Histogram::len)
     }
 
     /// The quantiles, empty if there is nothing to tell.
     pub(crate) fn report(&self) -> Report {
         let mut report = Report::default();
-        if self.0.is_empty() {
-            return report;
-        }
+        let Some(histogram) = &self.0 else { return report };
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-            report.millis(name, Duration::from_micros(self.0.value_at_quantile(quantile)));
+            report.millis(name, Duration::from_micros(histogram.value_at_quantile(quantile)));
         }
-        report.millis("max", Duration::from_micros(self.0.max()));
+        report.millis("max", Duration::from_micros(histogram.max()));
         report
+    }
+
+    fn histogram(&mut self) -> &mut Histogram<u64> {
+        self.0.get_or_insert_with(|| Histogram::new(3).expect("three digits are within the library's bounds"))
     }
 }
 

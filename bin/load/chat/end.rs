@@ -76,7 +76,7 @@ impl End {
             returned_at: None,
             cuts: 0,
             faults: Counts::default(),
-            returns: Latency::new(),
+            returns: Latency::default(),
         }
     }
 

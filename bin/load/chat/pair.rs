@@ -44,7 +44,7 @@ pub(super) struct Pair {
 }
 
 /// What a pair found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) ledger: Ledger,
     pub(super) latency: Latency,
@@ -61,7 +61,7 @@ pub(super) struct Found {
 }
 
 /// What happened to one side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Side {
     pub(super) cuts: u64,
     pub(super) faults: crate::report::Counts,
@@ -80,7 +80,7 @@ impl Pair {
         suffix.extend((0..plan.options.size).map(|place| b'a' + (place % 26) as u8));
         suffix.extend_from_slice(b"</body></message>");
         let now = Instant::now();
-        let found = Found::new();
+        let found = Found::default();
         let mut pair = Pair {
             plan,
             index,
@@ -160,7 +160,7 @@ impl Pair {
             None => true,
         };
         let count = match self.plan.options.rate {
-            Some(rate) => self.count_due(now, rate, blocked),
+            Some(rate) => self.count_due(now, rate, blocked, schedule),
             None if blocked => 0,
             None => self.room(now),
         };
@@ -178,9 +178,6 @@ impl Pair {
             self.found.ledger.sent(number, awaits);
         }
         client.ask();
-        if now < schedule.measure {
-            self.found.lag = Latency::new();
-        }
     }
 
     /// Window: how many messages may be sent now.
@@ -201,13 +198,13 @@ impl Pair {
     }
 
     /// Rate: how many messages are due.
-    fn count_due(&mut self, now: Instant, rate: f64, blocked: bool) -> u32 {
+    fn count_due(&mut self, now: Instant, rate: f64, blocked: bool, schedule: &Schedule) -> u32 {
         let interval = Duration::from_secs_f64(f64::from(self.plan.options.pairs) / rate);
         let mut count = 0;
         while self.due <= now && count < BURST_MAX {
             if blocked {
                 self.found.held_back += 1;
-            } else {
+            } else if now >= schedule.measure {
                 self.found.lag.record(now - self.due);
             }
             self.due += interval;
@@ -349,23 +346,6 @@ impl Pair {
         self.found.sender = side(self.sender);
         self.found.receiver = side(self.receiver);
         self.found
-    }
-}
-
-impl Found {
-    fn new() -> Found {
-        let side = || Side { cuts: 0, faults: Default::default(), returns: Latency::new() };
-        Found {
-            ledger: Ledger::default(),
-            latency: Latency::new(),
-            lag: Latency::new(),
-            measured: 0,
-            held_back: 0,
-            stalls: 0,
-            sender: side(),
-            receiver: side(),
-            deaf: false,
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::report::{Counts, Latency, Report};
 use std::time::Duration;
 
 /// All pairs together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     account: Account,
     latency: Latency,
@@ -24,28 +24,6 @@ pub(super) struct Tally {
     cut_receivers: u64,
     deaf: u64,
     faults: Counts,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Tally {
-            account: Account::default(),
-            latency: Latency::new(),
-            lag: Latency::new(),
-            gaps: Latency::new(),
-            gaps_of_cut: Latency::new(),
-            returns: Latency::new(),
-            measured: 0,
-            held_back: 0,
-            stalls: 0,
-            reordered: 0,
-            foreign: 0,
-            cut_senders: 0,
-            cut_receivers: 0,
-            deaf: 0,
-            faults: Counts::default(),
-        }
-    }
 }
 
 impl Tally {
@@ -108,7 +86,7 @@ impl Tally {
         } else {
             report.group("fates", fates(unacked));
         }
-        report.group("longest time without delivery, by receiver", self.gaps.report());
+        report.group("longest time without delivery", self.gaps.report());
         self.report_cuts(&mut report);
         report
     }
