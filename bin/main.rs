@@ -1,6 +1,5 @@
 //! The program `cresset`: arguments, configuration, logging, exit codes. Everything else is in the crates it starts.
 
-#[allow(unused_imports, reason = "two programs include this module, and each uses its own half")]
 mod client;
 mod configuration;
 mod demo;

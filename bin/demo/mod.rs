@@ -157,10 +157,7 @@ impl Demo {
                 failure = ended => Err(failure),
                 outcome = formed => outcome.map(drop),
             };
-            outcome.map_err(|failure| {
-                terminal::complain(&nodes::log_tail(plan));
-                failure
-            })?;
+            outcome.inspect_err(|_| terminal::complain(&nodes::log_tail(plan)))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod certificate;
 pub mod clients;
 pub mod clock;
 pub mod consensus;
