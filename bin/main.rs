@@ -5,6 +5,7 @@ mod configuration;
 mod demo;
 mod exit;
 mod logging;
+mod node;
 mod operate;
 mod signals;
 mod terminal;
@@ -27,6 +28,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a node
+    Node(node::Arguments),
+    /// Run a whole cluster on this machine, to try it
+    Demo(demo::Arguments),
     /// Look at the cluster that a running node belongs to
     #[command(subcommand)]
     Cluster(operate::cluster::Command),
@@ -36,8 +41,6 @@ enum Command {
     /// Create, change, remove, list and import accounts
     #[command(subcommand)]
     User(operate::user::Command),
-    /// Run a whole cluster on this machine, to try it
-    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, log: &logging::Log) -> Result<(), Failure> {
     match command {
+        Command::Node(arguments) => node::run(&arguments),
         Command::Cluster(command) => operate::cluster::run(command),
         Command::Config(command) => operate::config::run(command),
         Command::User(command) => operate::user::run(command),

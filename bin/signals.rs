@@ -1,4 +1,4 @@
-//! What the operating system tells the program.
+//! What the operating system tells the program: stop, or look at the files again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -27,4 +27,12 @@ impl Stop {
             _ = self.terminate.recv() => {}
         }
     }
+}
+/// SIGHUP.
+///
+/// # Errors
+///
+/// If the signal cannot be listened to.
+pub(crate) fn reload() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -28,12 +28,15 @@ fn a_bad_configuration_is_explained_line_by_line_and_exits_with_2() {
     fs::write(&file, "<cresset>\n  <domian>example.org</domian>\n  <node name='a' data='d'/>\n</cresset>")
         .expect("a file");
 
-    let output = cresset(&["config", "check", path(&file)]);
+    for arguments in [["config", "check", path(&file)], ["node", "--config", path(&file)]] {
+        let output = cresset(&arguments);
 
-    assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(&format!("{}:2:3: unknown element <domian> in <cresset>", path(&file))), "{said}");
-    assert!(said.contains(&format!("{}:1:1: <cresset> lacks the element <domain>", path(&file))), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(&format!("{}:2:3: unknown element <domian> in <cresset>", path(&file))), "{said}");
+        assert!(said.contains(&format!("{}:1:1: <cresset> lacks the element <domain>", path(&file))), "{said}");
+    }
+    assert!(!folder.path().join("d").exists(), "a node that was refused has left something behind");
 }
 
 #[test]
