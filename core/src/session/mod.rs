@@ -33,6 +33,7 @@ mod offline;
 mod order;
 mod output;
 mod presence;
+mod read;
 mod roster;
 mod roster_requests;
 mod services;
@@ -58,14 +59,14 @@ pub use settings::{SessionSettings, TlsPolicy};
 use crate::ids::Sequence;
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_STANZAS_MAX};
-use crate::routing::{Home, Parcel};
+use crate::routing::Parcel;
 use crate::sasl::ScramKeys;
 use crate::session::login::Login;
 use crate::session::output::Output;
 use crate::session::state::BoundState;
 use crate::session::tally::CountRequests;
 use crate::time::{UnixMillis, Uptime};
-use crate::xml::{Element, StreamEvent, StreamReader, XmlLimits, ns, write};
+use crate::xml::{StreamReader, XmlLimits, write};
 
 /// One client's session.
 pub struct Session {
@@ -367,68 +368,6 @@ impl Session {
     /// What the client has sent and this session has not read, for the session that it resumes.
     pub fn into_remaining(self) -> Remaining {
         Remaining { reader: self.reader }
-    }
-
-    /// Reads what the client has sent, for as long as it is its turn.
-    fn read(&mut self, now: Uptime) {
-        while self.wants_bytes() {
-            match self.reader.poll() {
-                Ok(Some(StreamEvent::Open(header))) => self.handle_open(&header),
-                Ok(Some(StreamEvent::Element(element))) => self.handle_element(now, element),
-                Ok(Some(StreamEvent::Close)) => self.finish(),
-                Ok(None) => return,
-                Err(error) => self.fail(StreamErrorCondition::from(error), Some(error.reason())),
-            }
-        }
-    }
-
-    fn handle_element(&mut self, now: Uptime, element: Element) {
-        match element.namespace() {
-            ns::CLIENT if bind::is_stanza(&element) => match self.stage {
-                Stage::Bound => self.handle_stanza(now, element),
-                Stage::Opening
-                | Stage::Negotiating
-                | Stage::Handshake
-                | Stage::Login(_)
-                | Stage::Binding { .. }
-                | Stage::Resuming
-                | Stage::Over => self.handle_unbound_stanza(&element),
-            },
-            names::STREAM_MANAGEMENT => self.handle_management(now, &element),
-            names::SASL if self.account.is_none() => self.handle_sasl(now, &element),
-            names::TLS if element.name() == "starttls" => self.handle_starttls(),
-            // A client that reports an error closes the stream (RFC 6120 section 4.9.1.1).
-            ns::STREAM if element.name() == "error" => self.finish(),
-            _ => self.fail(StreamErrorCondition::UnsupportedStanzaType, None),
-        }
-    }
-
-    /// Ends the session: the stream is closed, what is not settled goes back, whoever saw the client is told.
-    fn finish(&mut self) {
-        if self.is_over() {
-            return;
-        }
-        self.close_transport();
-        if let Some(mut bound) = self.bound.take() {
-            let route = bound.route;
-            for delivery in bound.deliveries.take_all() {
-                if let Some(home) = delivery.home {
-                    self.output.order(Order::Return(Box::new(Parcel { stanza: delivery.stanza, route, home })));
-                }
-            }
-            for OfflineMessage { key, message, .. } in self.offline_answer.take().into_iter().flatten().flatten() {
-                let home = Home::Offline { key };
-                self.output.order(Order::Return(Box::new(Parcel { stanza: message, route, home })));
-            }
-            for stanza in bound.farewells() {
-                self.output.order(Order::Route { number: None, stanza });
-            }
-        }
-        self.output.order(Order::End);
-        self.stage = Stage::Over;
-        self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
-        self.count_requests.clear();
-        (self.deadline, self.ask_again, self.hibernates_until) = (None, None, None);
     }
 
     /// Whether nothing was said on the transport.

@@ -57,7 +57,8 @@ pub enum Order {
     },
     /// This parcel is settled: acknowledged by the client, or written to a client that does not acknowledge.
     Settle(Home),
-    /// The session ends and this parcel was not settled: its home routes it again.
+    /// The session ends and this parcel was not settled: its home routes it again. A message from the offline store is
+    /// still there, without the delay stamp that it has here; it only has to be let go.
     Return(Box<Parcel>),
     /// Reads or changes the account's roster. Answer: `handle_roster`, in the order of the orders.
     Roster(RosterOrder),

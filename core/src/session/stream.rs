@@ -8,11 +8,12 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rand::Rng;
 
 use crate::jid::BareJid;
+use crate::routing::{Home, Parcel};
 use crate::sasl::Mechanism;
-use crate::session::{Order, Session, Stage, StreamErrorCondition, TlsPolicy, Transport};
+use crate::session::{OfflineMessage, Order, Session, Stage, StreamErrorCondition, TlsPolicy, Transport};
 use crate::time::Uptime;
 use crate::xml::write::{self, StreamOpen};
-use crate::xml::{StreamHeader, XmlError};
+use crate::xml::{StreamHeader, StreamReader, XmlError, XmlLimits};
 
 impl From<XmlError> for StreamErrorCondition {
     fn from(error: XmlError) -> StreamErrorCondition {
@@ -168,6 +169,34 @@ impl Session {
             self.output.order(Order::Close);
             self.transport = Transport::Lost;
         }
+    }
+
+    /// Ends the session: the stream is closed, what is not settled goes back, whoever saw the client is told.
+    pub(super) fn finish(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        self.close_transport();
+        if let Some(mut bound) = self.bound.take() {
+            let route = bound.route;
+            for delivery in bound.deliveries.take_all() {
+                if let Some(home) = delivery.home {
+                    self.output.order(Order::Return(Box::new(Parcel { stanza: delivery.stanza, route, home })));
+                }
+            }
+            for OfflineMessage { key, message, .. } in self.offline_answer.take().into_iter().flatten().flatten() {
+                let home = Home::Offline { key };
+                self.output.order(Order::Return(Box::new(Parcel { stanza: message, route, home })));
+            }
+            for stanza in bound.farewells() {
+                self.output.order(Order::Route { number: None, stanza });
+            }
+        }
+        self.output.order(Order::End);
+        self.stage = Stage::Over;
+        self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+        self.count_requests.clear();
+        (self.deadline, self.ask_again, self.hibernates_until) = (None, None, None);
     }
 
     /// A negotiation step took too long.
