@@ -63,6 +63,19 @@ impl<D: DataService> DataLane<D> {
     pub async fn send(&self, request: ToLane<D::Origin, D::Pass>) -> Result<(), ToLane<D::Origin, D::Pass>> {
         self.queue.send(request).await.map_err(|refused| refused.0)
     }
+
+    /// As [`send`](Self::send) for those who cannot wait.
+    ///
+    /// # Errors
+    ///
+    /// The life is over or the lane is full.
+    #[allow(clippy::result_large_err, clippy::type_complexity, reason = "what is not taken comes back as it was")]
+    pub fn try_send(
+        &self,
+        request: ToLane<D::Origin, D::Pass>,
+    ) -> Result<(), mpsc::error::TrySendError<ToLane<D::Origin, D::Pass>>> {
+        self.queue.try_send(request)
+    }
 }
 
 /// Where a lane is reached from within the mesh.
