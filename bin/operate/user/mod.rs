@@ -7,7 +7,7 @@
 mod import;
 mod line;
 
-use std::io::{BufRead, IsTerminal, Read, stdin};
+use std::io::{BufRead, IsTerminal, stdin};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
