@@ -22,6 +22,7 @@ use crate::limits::PATHS_MAX;
 #[derive(Debug, Default)]
 pub struct Paths {
     taken: VecDeque<Path>,
+    own: Option<RouteId>,
 }
 
 /// A route on which something may be under way.
@@ -41,6 +42,12 @@ struct Path {
 }
 
 impl Paths {
+    /// The sender holds this route itself. It does not wait for what it sent to itself, because what is under way on
+    /// its own route comes back only when it has ended.
+    pub fn set_own(&mut self, route: RouteId) {
+        self.own = Some(route);
+    }
+
     /// The routes of this account that stanzas took and that have ended. They are forgotten here: the caller waits
     /// for each of them and then decides.
     #[must_use]
@@ -59,6 +66,9 @@ impl Paths {
 
     /// A stanza goes to this account by this route.
     pub fn take(&mut self, account: &BareJid, route: &Route) {
+        if self.own == Some(route.id) {
+            return;
+        }
         let account = hash(account);
         let is_known = |path: &Path| path.ended.route == route.id && path.account == account;
         // A conversation goes on with whom it went last, so the search is mostly one step.
@@ -106,6 +116,17 @@ mod tests {
 
         assert!(paths.ended(&nurse, None).is_empty());
         assert_eq!(paths.ended(&juliet, None).len(), 1);
+        assert!(paths.ended(&juliet, None).is_empty());
+    }
+
+    #[test]
+    fn nobody_waits_for_himself() {
+        let juliet = account("juliet");
+        let own = route("juliet", 1);
+        let mut paths = Paths::default();
+        paths.set_own(own.id);
+        paths.take(&juliet, &own);
+
         assert!(paths.ended(&juliet, None).is_empty());
     }
 

@@ -170,8 +170,7 @@ impl Connection {
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
-        let blocked = !self.outbound.is_written() && !self.may_write(now);
-        let look_again = blocked.then(|| now + LOOK_AGAIN);
+        let look_again = self.is_blocked(now).then(|| now + LOOK_AGAIN);
         let due = [self.session.poll_timeout(), self.write_deadline, look_again].into_iter().flatten().min();
         let Some(due) = due else {
             (self.timer, self.timer_at) = (None, None);
@@ -235,7 +234,11 @@ impl Connection {
         match answer {
             Answer::Announced { revision } => self.session.handle_announced(now, revision),
             Answer::Bound { route } => {
-                if let Holding::Asked(jid) = std::mem::replace(&mut self.holding, Holding::Route(route)) {
+                // If the route has ended meanwhile there is nothing to be told but that.
+                if let Holding::Asked(jid) = &self.holding {
+                    let jid = jid.clone();
+                    self.holding = Holding::Route(route);
+                    self.work.paths().set_own(route);
                     self.session.handle_bound(now, Ok(Bound { jid, route }));
                 }
             }
@@ -317,7 +320,7 @@ impl Connection {
         self.errands.pop_front()
     }
 
-    pub(super) fn forget_arrived(&mut self) -> Option<Errand> {
+    fn forget_arrived(&mut self) -> Option<Errand> {
         let (Holding::Route(route) | Holding::Ended(route)) = self.holding else { return None };
         let account = self.session.account()?.clone();
         if self.arrived.is_empty() {
@@ -355,6 +358,19 @@ impl Connection {
         }
     }
 
+    /// Does what was asked of the account store to change it. What was asked to be known interests nobody any more.
+    pub(super) async fn finish_errands(&mut self) {
+        if let Some(errand) = self.errand.take() {
+            errand.await;
+        }
+        for errand in std::mem::take(&mut self.errands).into_iter().chain(self.forget_arrived()) {
+            match errand {
+                Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings).await),
+                Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } => {}
+            }
+        }
+    }
+
     fn poll_transport(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
         match &mut self.transport {
             Transport::None => Poll::Pending,
@@ -381,6 +397,14 @@ impl Connection {
 
     fn may_write(&self, now: Uptime) -> bool {
         self.settings.router.gate().may_serve(now) && !self.handle.is_revoked()
+    }
+
+    /// Whether there is something to do that the lease does not allow, although nobody has paused the node: it may be
+    /// renewed without another word.
+    fn is_blocked(&self, now: Uptime) -> bool {
+        let gate = self.settings.router.gate();
+        let wants = !self.outbound.is_written() || self.session.wants_bytes();
+        wants && gate.service() == Service::Serve && !gate.may_serve(now) && !self.handle.is_revoked()
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {

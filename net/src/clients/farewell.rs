@@ -22,12 +22,9 @@ impl Connection {
         if let Some(id) = self.resumption.take() {
             router.may_not_be_resumed(&id);
         }
-        self.errands.clear();
         self.work.finish(&router).await;
         self.finish_settling().await;
-        if let Some(forget) = self.forget_arrived() {
-            forget.run(&self.settings).await;
-        }
+        self.finish_errands().await;
         let route = self.release_route().await;
         self.give_everything_back().await;
         router.leave(&self.handle, route);

@@ -22,6 +22,8 @@ mod farewell;
 mod listener;
 mod outbound;
 mod perform;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod work;
 

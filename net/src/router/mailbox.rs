@@ -105,10 +105,10 @@ impl SessionHandle {
     /// # Errors
     ///
     /// Gives it back if the session is over.
-    pub fn deliver(&self, parcel: Parcel) -> Result<(), Parcel> {
+    pub fn deliver(&self, parcel: Parcel) -> Result<(), Box<Parcel>> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(parcel);
+            return Err(Box::new(parcel));
         }
         inner.parcel_bytes += size_of_parcel(&parcel);
         inner.parcels.push_back(parcel);

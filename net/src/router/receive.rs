@@ -32,7 +32,7 @@ impl DataService for Router {
         let parcel = match session {
             Some(session) => match session.deliver(parcel) {
                 Ok(()) => return Ok(()),
-                Err(parcel) => parcel,
+                Err(parcel) => *parcel,
             },
             None => parcel,
         };

@@ -1,0 +1,182 @@
+//! What one client says reaches the other, or waits for it, in order.
+
+use std::time::Duration;
+
+use cresset_core::node::Service;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn two_clients_of_one_node_talk() {
+    seeded(async {
+        let world = World::new().await;
+        let mut juliet = world.available("juliet", "balcony").await;
+        let mut romeo = world.available("romeo", "orchard").await;
+
+        romeo.chat("juliet@capulet.example", "m1").await;
+        juliet.chat("romeo@capulet.example/orchard", "m2").await;
+
+        let heard = juliet.hear("</message>").await;
+        assert!(heard.contains("from='romeo@capulet.example/orchard'"), "{heard}");
+        assert_eq!(romeo.hear_bodies(1).await, ["m2"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_to_somebody_who_is_away_waits_and_comes_once() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        for body in numbered(1..=250) {
+            romeo.chat("juliet@capulet.example", &body).await;
+        }
+        world.settle_down().await;
+        assert_eq!(world.stored_for("juliet").await, 250);
+
+        let mut juliet = world.log_in("juliet", "balcony").await;
+        juliet.say("<presence/>").await;
+
+        assert_eq!(juliet.hear_bodies(250).await, numbered(1..=250));
+        world.settle_down().await;
+        assert_eq!(world.stored_for("juliet").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_to_an_account_that_does_not_exist_comes_back_as_an_error() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+
+        romeo.chat("rosaline@capulet.example", "m1").await;
+
+        assert!(romeo.hear("</message>").await.contains("service-unavailable"));
+    })
+    .await;
+}
+
+/// Hostile case F10.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_holds_nobody_else_up_and_what_it_missed_waits() {
+    seeded(async {
+        let world = World::new().await;
+        let mut deaf = world.connect_with(600, ListenerKind::StartTls);
+        deaf.log_in("juliet").await;
+        deaf.bind("balcony").await;
+        deaf.say("<presence/>").await;
+        deaf.hear("<presence").await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        let bodies = numbered(1..=900);
+        for body in &bodies {
+            romeo.chat("juliet@capulet.example", body).await;
+        }
+
+        romeo.chat("romeo@capulet.example/orchard", "still here").await;
+        assert_eq!(romeo.hear_bodies(1).await, ["still here"]);
+
+        tokio::time::sleep(WRITE_TIME_MAX + Duration::from_secs(1)).await;
+        drop(deaf);
+        let mut juliet = world.log_in("juliet", "balcony").await;
+        juliet.say("<presence/>").await;
+        assert_eq!(juliet.hear_bodies(bodies.len()).await, bodies);
+    })
+    .await;
+}
+
+/// RFC 6120 section 7.7.2.2: the new one stays, the old one goes.
+#[tokio::test(start_paused = true)]
+async fn a_newer_bind_of_the_same_jid_ends_the_older_session() {
+    seeded(async {
+        let world = World::new().await;
+        let mut old = world.available("juliet", "balcony").await;
+        let mut new = world.available("juliet", "balcony").await;
+
+        assert!(old.hear_end().await.contains("<conflict"));
+        let mut romeo = world.available("romeo", "orchard").await;
+        romeo.chat("juliet@capulet.example/balcony", "m1").await;
+
+        assert_eq!(new.hear_bodies(1).await, ["m1"]);
+        world.settle_down().await;
+        assert_eq!(world.settings.router.session_count(), 2);
+    })
+    .await;
+}
+
+/// The recipient's session ends while the sender goes on: what it had not got is stored before what comes later.
+#[tokio::test(start_paused = true)]
+async fn what_an_ended_session_leaves_is_not_overtaken() {
+    seeded(async {
+        let world = World::new().await;
+        let mut deaf = world.connect_with(600, ListenerKind::StartTls);
+        deaf.log_in("juliet").await;
+        deaf.bind("balcony").await;
+        deaf.say("<presence/>").await;
+        deaf.hear("<presence").await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        for body in numbered(1..=50) {
+            romeo.chat("juliet@capulet.example", &body).await;
+        }
+
+        drop(deaf);
+        for body in numbered(51..=100) {
+            romeo.chat("juliet@capulet.example", &body).await;
+        }
+        world.settle_down().await;
+
+        let mut juliet = world.log_in("juliet", "chamber").await;
+        juliet.say("<presence/>").await;
+        assert_eq!(juliet.hear_bodies(100).await, numbered(1..=100));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_node_delivers_nothing_and_loses_nothing() {
+    seeded(async {
+        let world = World::new().await;
+        let mut juliet = world.available("juliet", "balcony").await;
+        let mut romeo = world.available("romeo", "orchard").await;
+
+        world.plane.serve(Service::Pause);
+        romeo.chat("juliet@capulet.example", "m1").await;
+        assert!(juliet.hears_nothing(Duration::from_secs(2)).await);
+        world.plane.serve(Service::Serve);
+
+        assert_eq!(juliet.hear_bodies(1).await, ["m1"]);
+    })
+    .await;
+}
+
+/// A machine that was suspended wakes its tasks in any order: a connection may be first, and nobody has told it.
+#[tokio::test(start_paused = true)]
+async fn a_connection_keeps_to_a_lease_whose_end_nobody_has_told_it() {
+    seeded(async {
+        let world = World::new().await;
+        let mut juliet = world.available("juliet", "balcony").await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        romeo.chat("juliet@capulet.example", "m1").await;
+        world.plane.lose_lease();
+
+        assert!(juliet.hears_nothing(Duration::from_secs(2)).await);
+        world.plane.lease_for(Duration::from_secs(60));
+
+        romeo.chat("juliet@capulet.example", "m2").await;
+        assert_eq!(juliet.hear_bodies(2).await, ["m1", "m2"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_of_a_node_that_closes_are_told_why() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+
+        world.plane.serve(Service::Close);
+
+        assert!(romeo.hear_end().await.contains("<system-shutdown"));
+    })
+    .await;
+}

@@ -1,0 +1,134 @@
+//! A session outlives its connection (XEP-0198).
+
+use std::time::Duration;
+
+use super::*;
+
+const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_resumed_on_another_connection_and_has_missed_nothing() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        let (mut juliet, id) = resumable(&world).await;
+        romeo.chat("juliet@capulet.example", "m1").await;
+        juliet.hear("</message>").await;
+        drop(juliet);
+        romeo.chat("juliet@capulet.example", "m2").await;
+        world.settle_down().await;
+
+        let mut juliet = world.connect();
+        juliet.log_in("juliet").await;
+        resume(&mut juliet, &id, 1).await;
+        let heard = juliet.hear("/>").await;
+
+        assert!(heard.contains("<resumed"), "{heard}");
+        assert_eq!(juliet.hear_bodies(2).await, ["m1", "m2"]);
+        juliet.chat("romeo@capulet.example", "m3").await;
+        assert_eq!(romeo.hear_bodies(1).await, ["m3"]);
+        assert_eq!(world.stored_for("juliet").await, 0);
+    })
+    .await;
+}
+
+/// Hostile case D10: one owner, and the older connection is closed.
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_connection_lives_is_resumed_from_another() {
+    seeded(async {
+        let world = World::new().await;
+        let (mut old, id) = resumable(&world).await;
+
+        let mut new = world.connect();
+        new.log_in("juliet").await;
+        resume(&mut new, &id, 1).await;
+
+        assert!(new.hear("/>").await.contains("<resumed"));
+        assert!(old.hear_end().await.contains("<conflict"));
+    })
+    .await;
+}
+
+/// Hostile case D9: a stranger cannot tell a session that is not his from none.
+#[tokio::test(start_paused = true)]
+async fn the_session_of_another_account_is_as_good_as_none() {
+    seeded(async {
+        let world = World::new().await;
+        let (mut juliet, id) = resumable(&world).await;
+        let mut romeo = world.connect();
+        romeo.log_in("romeo").await;
+
+        resume(&mut romeo, &id, 0).await;
+        let refused = romeo.hear("</failed>").await;
+        resume(&mut romeo, "nonsense", 0).await;
+
+        assert_eq!(refused, romeo.hear("</failed>").await);
+        romeo.bind("orchard").await;
+        juliet.chat("romeo@capulet.example/orchard", "m1").await;
+        assert_eq!(romeo.hear_bodies(1).await, ["m1"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_that_is_never_resumed_had_waits_for_the_next_one() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        let (juliet, id) = resumable(&world).await;
+        drop(juliet);
+        for body in numbered(1..=20) {
+            romeo.chat("juliet@capulet.example", &body).await;
+        }
+        world.settle_down().await;
+        assert_eq!(world.stored_for("juliet").await, 0);
+
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        assert_eq!(world.stored_for("juliet").await, 20);
+        let mut juliet = world.connect();
+        juliet.log_in("juliet").await;
+        resume(&mut juliet, &id, 0).await;
+        juliet.hear("</failed>").await;
+        juliet.bind("balcony").await;
+        juliet.say("<presence/>").await;
+
+        assert_eq!(juliet.hear_bodies(20).await, numbered(1..=20));
+    })
+    .await;
+}
+
+/// The sender is told only of what somebody else answers for.
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_counts_what_was_taken_or_stored() {
+    seeded(async {
+        let world = World::new().await;
+        let (mut juliet, _) = resumable(&world).await;
+
+        juliet.chat("romeo@capulet.example", "m1").await;
+        juliet.chat("juliet@capulet.example/balcony", "m2").await;
+        juliet.hear("</message>").await;
+        juliet.say("<r xmlns='urn:xmpp:sm:3'/>").await;
+
+        assert!(juliet.hear("<a").await.len() < 400);
+        let acknowledged = juliet.hear("/>").await;
+        assert!(acknowledged.contains("h='3'"), "presence and two messages, not {acknowledged}");
+        assert_eq!(world.stored_for("romeo").await, 1);
+    })
+    .await;
+}
+
+async fn resumable(world: &World) -> (Client, String) {
+    let mut juliet = world.log_in("juliet", "balcony").await;
+    juliet.say(ENABLE).await;
+    let enabled = juliet.hear("/>").await;
+    let id = enabled.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    juliet.say("<presence/>").await;
+    juliet.hear("<presence").await;
+    juliet.hear("/>").await;
+    juliet.hears_nothing(Duration::from_millis(50)).await;
+    (juliet, id)
+}
+
+async fn resume(client: &mut Client, id: &str, handled: u32) {
+    client.say(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='{handled}'/>")).await;
+}

@@ -1,0 +1,164 @@
+//! Those who have not authenticated.
+
+use std::time::Duration;
+
+use cresset_core::limits::{AUTHENTICATION_TIME_MAX, TLS_HANDSHAKE_TIME_MAX};
+use rustls::pki_types::ServerName;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::*;
+
+/// Hostile case F2: one byte at a time does not buy more time.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_who_dawdles_is_sent_away_at_the_deadline() {
+    seeded(async {
+        let world = World::new().await;
+        let mut stranger = world.connect();
+        let started = Instant::now();
+
+        for byte in OPEN.bytes().take(6) {
+            stranger.say(&char::from(byte).to_string()).await;
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        stranger.hear_end().await;
+
+        assert!(started.elapsed() < AUTHENTICATION_TIME_MAX + Duration::from_secs(1), "{:?}", started.elapsed());
+    })
+    .await;
+}
+
+/// Hostile case F1.
+#[tokio::test(start_paused = true)]
+async fn a_place_is_free_again_when_a_stranger_is_gone() {
+    seeded(async {
+        let limits = AdmissionLimits { connections_max: 10, strangers_per_address_max: 2 };
+        let world = World::with(|settings| settings.admission = Admission::new(limits)).await;
+        let mut silent = [world.connect(), world.connect()];
+
+        assert_eq!(world.connect().hear_end().await, "");
+        for stranger in &mut silent {
+            stranger.hear_end().await;
+        }
+        drop(silent);
+        world.settle_down().await;
+
+        assert_eq!(world.settings.admission.connections(), 0);
+        assert_eq!(world.settings.router.session_count(), 0);
+        world.log_in("romeo", "orchard").await;
+    })
+    .await;
+}
+
+/// Hostile case B1: what came in clear behind `<starttls/>` is not heard, neither in clear nor within TLS.
+#[tokio::test(start_paused = true)]
+async fn what_is_slipped_in_behind_starttls_is_not_heard() {
+    seeded(async {
+        let world = World::with(with_tls).await;
+        let mut client = world.connect();
+        client.say(OPEN).await;
+        client.hear("</stream:features>").await;
+
+        let evil = format!("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>{OPEN}<presence/>");
+        client.say(&evil).await;
+        client.hear("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
+        assert!(client.heard.is_empty(), "{}", client.heard);
+        let mut client = encrypt(client).await;
+
+        assert!(client.hears_nothing(Duration::from_secs(2)).await);
+        client.log_in("romeo").await;
+        client.bind("orchard").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_logs_in_over_direct_tls() {
+    seeded(async {
+        let world = World::with(with_tls).await;
+
+        let mut client = encrypt(world.connect_with(64 * 1024, ListenerKind::DirectTls)).await;
+
+        client.log_in("romeo").await;
+        client.bind("orchard").await;
+    })
+    .await;
+}
+
+/// Hostile case B8.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_is_not_continued_is_given_up() {
+    seeded(async {
+        let world = World::with(with_tls).await;
+        let started = Instant::now();
+        let mut client = world.connect();
+        client.say(OPEN).await;
+        client.hear("</stream:features>").await;
+        client.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
+        client.hear("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await;
+
+        client.hear_end().await;
+
+        assert!(started.elapsed() < TLS_HANDSHAKE_TIME_MAX + Duration::from_secs(1));
+    })
+    .await;
+}
+
+fn with_tls(settings: &mut ClientSettings) {
+    let certificate = Certificate::self_signed("capulet.example").unwrap();
+    settings.tls = Some(Arc::new(ServerTls::new(certificate).unwrap()));
+    let session = SessionSettings { tls: TlsPolicy::Required, ..SessionSettings::clone(&settings.session) };
+    settings.session = Arc::new(session);
+}
+
+async fn encrypt(client: Client) -> Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trusting))
+        .with_no_client_auth();
+    let name = ServerName::try_from("capulet.example").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, client.stream).await.unwrap();
+    Client { stream: Box::new(stream), heard: String::new() }
+}
+
+/// Trusts every certificate: it is not what is tested.
+#[derive(Debug)]
+struct Trusting;
+
+impl rustls::client::danger::ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _certificate: &rustls::pki_types::CertificateDer<'_>,
+        _others: &[rustls::pki_types::CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &rustls::pki_types::CertificateDer<'_>,
+        _signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &rustls::pki_types::CertificateDer<'_>,
+        _signature: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
