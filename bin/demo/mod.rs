@@ -191,9 +191,10 @@ impl Demo {
         }
     }
 
+    /// One after the other: each leaves while the others can still agree that it does.
     async fn stop(&mut self) {
-        self.nodes.iter_mut().for_each(RunningNode::ask_to_stop);
         for node in &mut self.nodes {
+            node.ask_to_stop();
             node.stopped().await;
         }
     }

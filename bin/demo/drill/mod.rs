@@ -90,36 +90,52 @@ impl Drill {
 
         let ids = self.send(&mut from, to.jid(), "meanwhile");
         from.flush().await.map_err(Failure::failed)?;
-        demo.nodes[victim].kill().await;
         let killed = Instant::now();
-        self.say(&format!("kill -9 node {name}, with {MESSAGES} messages on their way"));
-
-        let survivor_plan = &demo.plan.nodes[survivor];
-        let (gone, back, promised) = tokio::join!(
-            nodes::until(survivor_plan, "the victim is dropped", STEP_TIME_MAX, |s| !nodes::is_active(s, &name)),
-            self.come_back(&addresses, victim, &juliet, to),
-            within(from.settle()),
+        demo.nodes[victim].kill().await;
+        self.say(&format!(
+            "kill -9 node {name}, with {MESSAGES} messages on their way; what follows is counted from here"
+        ));
+        let plan = &demo.plan.nodes[survivor];
+        let (dropped, acknowledged, back) = tokio::join!(
+            self.see_dropped(plan, &name, killed),
+            self.see_acknowledged(&mut from, killed),
+            self.come_back(&addresses, victim, &juliet, to, killed),
         );
-        promised?;
+        dropped?;
+        acknowledged?;
         self.tally.promise(ids);
-        let (mut to, heard, refusals, cut_off) = back?;
-        self.say(&format!("node {name} and its routes were gone for the others after {} ms", gone?.0.as_millis()));
-        self.say(&format!("juliet was back on another node {} ms after the kill{refusals}", cut_off.as_millis()));
+        let (mut to, heard) = back?;
         self.tally.hear(heard);
         let missed = self.catch_up(&mut to).await?;
-        self.say(&format!(
-            "juliet has heard all that she missed ({missed} messages, {} ms after the kill)",
-            ms(killed)
-        ));
+        self.say(&format!("  {:4} ms  juliet has heard all that she missed: {missed} messages", ms(killed)));
         self.talk(&mut from, &mut to, "after").await?;
         self.tally.hear(refused(&mut from).await);
-        from.close(STEP_TIME_MAX).await;
-        to.close(STEP_TIME_MAX).await;
+        self.log_out(plan, [from, to]).await?;
 
-        demo.start_again(victim)?;
         let started = Instant::now();
+        demo.start_again(victim)?;
         demo.form().await?;
         self.say(&format!("node {name} was started again and was a member after {} ms", ms(started)));
+        Ok(())
+    }
+
+    async fn see_dropped(&self, plan: &PlannedNode, name: &str, killed: Instant) -> Result<(), Failure> {
+        nodes::until(plan, "the victim is dropped", STEP_TIME_MAX, |status| !nodes::is_active(status, name)).await?;
+        self.say(&format!("  {:4} ms  the others have dropped node {name} and its routes", ms(killed)));
+        Ok(())
+    }
+
+    async fn see_acknowledged(&self, romeo: &mut Client, killed: Instant) -> Result<(), Failure> {
+        within(romeo.settle()).await?;
+        self.say(&format!("  {:4} ms  romeo's node has acknowledged what he sent", ms(killed)));
+        Ok(())
+    }
+
+    async fn log_out(&self, plan: &PlannedNode, clients: [Client; 2]) -> Result<(), Failure> {
+        for client in clients {
+            client.close(STEP_TIME_MAX).await;
+        }
+        nodes::until(plan, "nobody is logged in", STEP_TIME_MAX, |status| status.sessions == 0).await?;
         Ok(())
     }
 
@@ -172,8 +188,8 @@ impl Drill {
         victim: usize,
         juliet: &Account,
         mut to: Client,
-    ) -> Result<(Client, Vec<Message>, String, Duration), Failure> {
-        let killed = Instant::now();
+        killed: Instant,
+    ) -> Result<(Client, Vec<Message>), Failure> {
         let mut heard = Vec::new();
         // It ends with an error, because the node is dead.
         while let Ok(message) = within(to.receive_message()).await {
@@ -184,10 +200,10 @@ impl Drill {
         let reconnect =
             Reconnect { server: &self.server, addresses, account: juliet, management: StreamManagement::On, until };
         let back = reconnect.run(victim, None).await.map_err(|(error, _)| Failure::failed(error))?;
-        let cut_off = killed.elapsed();
         let Reconnected { mut client, refusals, .. } = back;
+        self.say(&format!("  {:4} ms  juliet is logged in at another node{}", ms(killed), in_words(&refusals)));
         client.send_presence();
-        Ok((client, heard, in_words(&refusals), cut_off))
+        Ok((client, heard))
     }
 
     /// Hears until nothing that was promised is missing; how many messages that were.
