@@ -22,6 +22,8 @@ mod mailbox;
 mod receive;
 mod route;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod view;
 

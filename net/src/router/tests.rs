@@ -1,0 +1,291 @@
+//! Two routers with a mesh between them; what is agreed is told to both by hand.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cresset_core::cluster::{RoutePresence, VersionRange};
+use cresset_core::ids::{BootId, Sequence};
+use cresset_core::jid::{Jid, NodePart};
+use cresset_core::routing::{Home, Paths};
+use cresset_core::stanza::{Kind, MessageType, Stanza};
+use cresset_core::xml::Element;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, poll_fn};
+use tokio::time::timeout;
+
+use super::*;
+use crate::accounts::memory::MemoryAccounts;
+use crate::accounts::{Claimant, Credentials};
+use crate::clock::SystemClock;
+use crate::links::{Identity, LinkSecurity, Peer, RaftService, Services};
+use crate::runtime;
+use crate::transport::TokioTransport;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const JULIET: &str = "juliet@capulet.example";
+
+#[tokio::test]
+async fn a_stanza_reaches_a_session_of_another_member_and_its_sender_hears_of_it() {
+    two_members(async |one, two| {
+        let route = bound(&one, &two, 5).await;
+        let (sender, mut paths) = (one.router.enter(), Paths::default());
+
+        one.say(&mut paths, "m1", Some(&sender)).await;
+
+        let parcel = two.received(&route).await;
+        assert_eq!(parcel.stanza.body().as_deref(), Some("m1"));
+        assert_eq!(heard(&sender).await, Sequence(1));
+    })
+    .await;
+}
+
+/// The sender's node has applied the bind, the owner has not.
+#[tokio::test]
+async fn a_parcel_that_is_ahead_of_the_log_waits_for_it() {
+    two_members(async |one, two| {
+        let (session, route) = two.route(5);
+        one.happens(5, &Event::RouteAdded(route.clone()));
+        one.say(&mut Paths::default(), "m1", None).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+
+        two.happens(5, &Event::RouteAdded(route.clone()));
+
+        assert_eq!(two.received(&session).await.stanza.body().as_deref(), Some("m1"));
+    })
+    .await;
+}
+
+/// A member dies with stanzas on their way to it, and the sender goes on.
+#[tokio::test]
+async fn what_was_on_its_way_to_a_dead_member_is_not_overtaken() {
+    two_members(async |one, two| {
+        let session = bound(&one, &two, 5).await;
+        let mut paths = Paths::default();
+        for number in 1..=30 {
+            one.say(&mut paths, &format!("m{number}"), None).await;
+        }
+        two.received(&session).await;
+        two.mesh.stop().await;
+        let (_, route) = two.route_of(&session, 5);
+
+        one.happens(6, &Event::RouteRemoved { route, reason: Removal::MemberEnded });
+        one.happens(6, &Event::Ended { life: two.life(), expelled: None });
+        one.mesh.ban(two.peer());
+        for number in 31..=60 {
+            one.say(&mut paths, &format!("m{number}"), None).await;
+        }
+
+        let expected: Vec<_> = (1..=60).map(|number| format!("m{number}")).collect();
+        assert_eq!(one.stored(60).await, expected);
+    })
+    .await;
+}
+
+/// A session ends on a member that lives: what it gives back is decided by the sender's node, which then stores it.
+#[tokio::test]
+async fn what_a_session_gives_back_to_another_member_is_not_overtaken() {
+    two_members(async |one, two| {
+        let session = bound(&one, &two, 5).await;
+        let mut paths = Paths::default();
+        for number in 1..=30 {
+            one.say(&mut paths, &format!("m{number}"), None).await;
+        }
+        let first = two.received(&session).await;
+        let (_, route) = two.route_of(&session, 5);
+        let removed = Event::RouteRemoved { route, reason: Removal::Unbound };
+
+        two.happens(6, &removed);
+        one.happens(6, &removed);
+        let ends = async {
+            two.router.take_back(&session, &mut Paths::default(), first).await;
+            while let Some((_, parcels)) = session.take_or_close() {
+                for parcel in parcels {
+                    two.router.take_back(&session, &mut Paths::default(), parcel).await;
+                }
+            }
+            two.router.leave(&session, Some(RouteId { index: LogIndex(5), position: 0 }));
+        };
+        let goes_on = async {
+            for number in 31..=60 {
+                one.say(&mut paths, &format!("m{number}"), None).await;
+            }
+        };
+        tokio::join!(goes_on, ends);
+
+        let expected: Vec<_> = (1..=60).map(|number| format!("m{number}")).collect();
+        assert_eq!(one.stored(60).await, expected);
+    })
+    .await;
+}
+
+/// The home dies while a session here still holds what came from it.
+#[tokio::test]
+async fn what_a_dead_member_had_handed_over_is_still_delivered_or_stored() {
+    two_members(async |one, two| {
+        let session = bound(&one, &two, 5).await;
+        one.say(&mut Paths::default(), "m1", None).await;
+        let parcel = two.received(&session).await;
+
+        two.happens(6, &Event::Ended { life: one.life(), expelled: None });
+        two.mesh.ban(one.peer());
+        let (_, route) = two.route_of(&session, 5);
+        two.happens(7, &Event::RouteRemoved { route, reason: Removal::Unbound });
+        two.router.take_back(&session, &mut Paths::default(), parcel).await;
+
+        assert_eq!(two.stored(1).await, ["m1"]);
+    })
+    .await;
+}
+
+/// One member of two.
+struct Member {
+    number: u64,
+    router: Arc<Router>,
+    mesh: Mesh<Router>,
+    accounts: MemoryAccounts,
+}
+
+impl Member {
+    async fn start(number: u64) -> Member {
+        let accounts = MemoryAccounts::new();
+        let juliet = NodePart::new("juliet").unwrap().into_owned();
+        accounts.add(juliet, Credentials::default()).await.unwrap();
+        let domain = DomainPart::new("capulet.example").unwrap().into_owned();
+        let (router, _requests) =
+            Router::new(domain, MemberId(number), Arc::new(accounts.clone()), SystemClock::start());
+        let identity = Identity {
+            cluster: "chat.example".to_owned(),
+            member: MemberId(number),
+            boot: BootId(number),
+            name: format!("node-{number}"),
+            address: ([127, 0, 0, 1], 0).into(),
+            versions: VersionRange { min: 1, max: 1 },
+        };
+        let services = Services { raft: Arc::new(NoRaft), data: router.clone() };
+        let (mesh, mut events) =
+            Mesh::start(TokioTransport, identity.address, identity, LinkSecurity::PlaintextForSimulation, services)
+                .await
+                .unwrap();
+        runtime::spawn(async move { while events.recv().await.is_some() {} });
+        router.connect(Some(mesh.clone()));
+        Member { number, router, mesh, accounts }
+    }
+
+    fn life(&self) -> Life {
+        Life { member: MemberId(self.number), incarnation: Incarnation(self.number) }
+    }
+
+    fn peer(&self) -> Peer {
+        Peer { member: MemberId(self.number), boot: BootId(self.number) }
+    }
+
+    /// Tells what was agreed at this position of the log.
+    fn happens(&self, index: u64, event: &Event) {
+        self.router.handle_event(event);
+        self.router.applied(LogIndex(index));
+    }
+
+    /// A session of this member with the route that it would hold by the entry at `index`.
+    fn route(&self, index: u64) -> (Arc<SessionHandle>, Arc<Route>) {
+        self.route_of(&self.router.enter(), index)
+    }
+
+    fn route_of(&self, session: &Arc<SessionHandle>, index: u64) -> (Arc<SessionHandle>, Arc<Route>) {
+        let route = Route {
+            id: RouteId { index: LogIndex(index), position: 0 },
+            jid: format!("{JULIET}/balcony").parse().unwrap(),
+            member: self.life().member,
+            incarnation: self.life().incarnation,
+            session: session.id,
+            presence: RoutePresence { priority: Some(0), interested: false },
+        };
+        (session.clone(), Arc::new(route))
+    }
+
+    async fn say(&self, paths: &mut Paths, body: &str, sender: Option<&Arc<SessionHandle>>) {
+        let body = Element::new("body", "jabber:client").with_text(body);
+        let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
+        stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
+        stanza.to = Some(Jid::new(JULIET).unwrap());
+        let ticket = sender.map(|session| Ticket::Session { session: session.clone(), number: Sequence(1) });
+        timeout(PATIENCE, self.router.route_to_end(paths, Outgoing { stanza, ticket, attempts: 0 })).await.unwrap();
+    }
+
+    /// The next stanza in the mailbox of a session.
+    async fn received(&self, session: &Arc<SessionHandle>) -> Parcel {
+        let take = poll_fn(|cx| session.poll_take(cx, 1).map(|(_, mut parcels)| parcels.pop()));
+        let search = async {
+            let mut take = take;
+            loop {
+                if let Some(parcel) = (&mut take).await {
+                    return parcel;
+                }
+            }
+        };
+        let parcel = timeout(PATIENCE, search).await.expect("a stanza comes");
+        assert!(matches!(parcel.home, Home::Member { .. }));
+        parcel
+    }
+
+    /// The bodies of what is stored for Juliet, once there are so many.
+    async fn stored(&self, count: usize) -> Vec<String> {
+        let juliet = || NodePart::new("juliet").unwrap().into_owned();
+        let arrive = async {
+            while self.accounts.offline_count(juliet()).await.unwrap() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, arrive).await.expect("they are stored");
+        let route = RouteId { index: LogIndex(99), position: 0 };
+        let claimant = Claimant { route, live: Vec::new(), as_of: LogIndex(99) };
+        let claimed = self.accounts.claim(juliet(), claimant).await.unwrap();
+        claimed.into_iter().map(|stored| stored.message.body().unwrap()).collect()
+    }
+}
+
+/// A session of the second member that holds a route which both know.
+async fn bound(one: &Member, two: &Member, index: u64) -> Arc<SessionHandle> {
+    let (session, route) = two.route(index);
+    two.happens(index, &Event::RouteAdded(route.clone()));
+    one.happens(index, &Event::RouteAdded(route));
+    session
+}
+
+/// The number of the stanza that a sender hears of next.
+async fn heard(sender: &Arc<SessionHandle>) -> Sequence {
+    let search = async {
+        loop {
+            let (events, _) = poll_fn(|cx| sender.poll_take(cx, 0)).await;
+            for event in events {
+                if let ToSession::Handled(number) = event {
+                    return number;
+                }
+            }
+        }
+    };
+    timeout(PATIENCE, search).await.expect("the sender hears of it")
+}
+
+async fn two_members(test: impl AsyncFnOnce(Arc<Member>, Arc<Member>)) {
+    let run = async {
+        let (one, two) = (Arc::new(Member::start(1).await), Arc::new(Member::start(2).await));
+        for (here, there) in [(&one, &two), (&two, &one)] {
+            here.mesh.set_peers([there.mesh.identity().address].into());
+            here.mesh.set_current(there.peer(), there.life().incarnation);
+        }
+        test(one, two).await;
+    };
+    runtime::scope(1, run).await;
+}
+
+struct NoRaft;
+
+impl RaftService for NoRaft {
+    fn handle(&self, _peer: Peer, request: Bytes) -> BoxFuture<'static, Bytes> {
+        async move { request }.boxed()
+    }
+}
