@@ -46,6 +46,13 @@ pub use schema::OpenError;
 /// How long a commit of this process waits for those of others. Beyond it: [`StoreError::Busy`].
 pub const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// How often a process that waits to commit looks whether it may.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_micros(500);
+
+/// How long a process that has more to commit leaves the file to others between two commits: twice the time after
+/// which those who wait look again, so that nobody is kept out for long. What gathers meanwhile shares the next commit.
+const LEAVE_TO_OTHERS: Duration = Duration::from_millis(1);
+
 /// The account store in a SQLite file. Clones share the threads, which end with the last clone.
 #[derive(Clone)]
 pub struct SqliteAccounts {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
-use super::BUSY_TIME_MAX;
+use super::{BUSY_TIME_MAX, LOOK_AGAIN_AFTER};
 
 /// `CRSS`: marks a file as an account store of ours.
 const APPLICATION_ID: i32 = 0x4352_5353;
@@ -123,8 +123,8 @@ pub enum OpenError {
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     create_private(path).map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| refusal(path, &error))?;
-    prepare_for_writing(&connection).map_err(|error| refusal(path, &error))?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| refusal(path, &error))?;
+    prepare_for_writing(&mut connection).map_err(|error| refusal(path, &error))?;
     migrate(&connection, path, &MIGRATIONS)?;
     Ok(connection)
 }
@@ -148,11 +148,18 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
-fn prepare_for_writing(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIME_MAX)?;
+fn prepare_for_writing(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(wait_for_others))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")
+}
+
+/// What SQLite calls while another process has the lock, with the number of its earlier calls; answers whether to go
+/// on waiting. SQLite's own handler sleeps for up to 100 ms, and a busy process would not let a sleeper in.
+fn wait_for_others(calls: i32) -> bool {
+    thread::sleep(LOOK_AGAIN_AFTER);
+    u32::try_from(calls).is_ok_and(|calls| LOOK_AGAIN_AFTER.saturating_mul(calls) < BUSY_TIME_MAX)
 }
 
 fn refusal(path: &Path, error: &rusqlite::Error) -> OpenError {

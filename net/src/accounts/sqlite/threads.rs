@@ -12,6 +12,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::LEAVE_TO_OTHERS;
 use crate::accounts::{StoreError, StoreFuture};
 
 /// Jobs that wait for the writer, and as many for the readers. Beyond it the caller waits for room.
@@ -137,6 +138,9 @@ fn write_all(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         batch.retain(|job| job.is_wanted());
         if !batch.is_empty() {
             commit(connection, batch);
+        }
+        if !jobs.is_empty() {
+            thread::sleep(LEAVE_TO_OTHERS);
         }
     }
 }
