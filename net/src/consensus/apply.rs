@@ -13,6 +13,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::cluster::SnapshotError;
@@ -26,9 +27,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::log::LogStore;
 use super::snapshots::{Origin, SnapshotStore, StoredSnapshot};
 use super::types::{Entry, LeaderTerm, LogId, SnapshotMeta, StoredMembership, TypeConfig, entry_index};
+use crate::disk::DiskError;
 
 /// Entries that are handed over at a time.
 const ENTRIES_MAX: usize = 256;
+
+/// How long a full disk is left alone before a snapshot is tried again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the control task is told, and answers when it has done it. It must be running before consensus starts.
 #[derive(Debug)]
@@ -100,9 +105,21 @@ impl StateMachine {
     }
 }
 
-/// Keeps a snapshot, and the part of the log that goes with the one before it.
+/// Keeps a snapshot, and the part of the log that goes with the one before it. Waits for room if the disk is full: to
+/// openraft any error is the end.
 async fn keep(snapshots: &SnapshotStore, log: &LogStore, snapshot: &StoredSnapshot, origin: Origin) -> io::Result<()> {
-    snapshots.save(snapshot, origin).await?;
+    loop {
+        match snapshots.save(snapshot, origin).await {
+            Ok(()) => break,
+            Err(error @ DiskError::Full { .. }) => tracing::error!(%error, "a snapshot waits for room"),
+            Err(error @ (DiskError::Missing { .. } | DiskError::Failed { .. })) => return Err(error.into()),
+        }
+        tokio::select! {
+            biased;
+            () = log.closed() => return Err(io::Error::new(io::ErrorKind::StorageFull, "no room for a snapshot")),
+            () = tokio::time::sleep(FULL_PAUSE) => {}
+        }
+    }
     log.keep_after(match origin {
         Origin::Taken => Some(snapshots.older().unwrap_or_default()),
         Origin::Installed => None,

@@ -39,7 +39,7 @@ use self::apply::{StateMachine, ToControl};
 use self::log::{Health, LogError, LogStore};
 use self::rpc::{PeerCalls, Peers, Server};
 use self::snapshots::SnapshotStore;
-use self::types::{Proposal, TypeConfig};
+use self::types::TypeConfig;
 use crate::disk::{Disk, DiskError};
 use crate::runtime;
 

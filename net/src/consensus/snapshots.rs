@@ -113,6 +113,14 @@ impl SnapshotStore {
         kept.drain(..kept.len().saturating_sub(2));
         let names: Vec<String> = kept.iter().map(file_name).collect();
         *self.kept() = kept;
+        if let Err(error) = self.remove_others(&names).await {
+            // They are in nobody's way, and are tried again after the next one.
+            tracing::warn!(%error, "an old snapshot cannot be removed");
+        }
+        Ok(())
+    }
+
+    async fn remove_others(&self, names: &[String]) -> Result<(), DiskError> {
         for file in self.disk.list().await? {
             if file.name.starts_with("snapshot-") && !names.contains(&file.name) {
                 self.disk.remove(&file.name).await?;
@@ -163,4 +171,81 @@ fn decode(bytes: Bytes) -> Result<StoredSnapshot, String> {
     let meta = bytes.get(HEADER_BYTES..state).ok_or("its meta goes beyond its end")?;
     let meta = wire::decode(meta, META_BYTES_MAX).map_err(|error| error.to_string())?;
     Ok(StoredSnapshot { meta, bytes: bytes.slice(state..) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::types::{StoredMembership, log_id};
+    use crate::disk::MemoryDisk;
+
+    fn snapshot(index: u64) -> StoredSnapshot {
+        let meta = SnapshotMeta { last_log_id: Some(log_id(3, index)), last_membership: StoredMembership::default() };
+        StoredSnapshot { meta, bytes: vec![index as u8; 100].into() }
+    }
+
+    async fn saved(disk: &MemoryDisk, origin: Origin) -> SnapshotStore {
+        let store = SnapshotStore::open(Arc::new(disk.clone())).await.expect("the disk is good");
+        for index in [10, 20, 30] {
+            store.save(&snapshot(index), origin).await.expect("there is room");
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn the_newest_two_are_kept() {
+        let disk = MemoryDisk::new();
+        saved(&disk, Origin::Taken).await;
+
+        let store = SnapshotStore::open(Arc::new(disk.reopened())).await.expect("the disk is good");
+
+        assert_eq!(store.load().await, Ok(Some(snapshot(30))));
+        assert_eq!(store.older(), Some(LogIndex(20)));
+        assert_eq!(disk.names().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_from_the_leader_stands_alone() {
+        let disk = MemoryDisk::new();
+        let store = saved(&disk, Origin::Installed).await;
+
+        assert_eq!((store.newest(), store.older()), (Some(log_id(3, 30)), None));
+        assert_eq!(disk.names().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_older_snapshot_that_comes_late_changes_nothing() {
+        let store = saved(&MemoryDisk::new(), Origin::Taken).await;
+
+        store.save(&snapshot(25), Origin::Taken).await.expect("nothing is written");
+
+        assert_eq!(store.load().await, Ok(Some(snapshot(30))));
+    }
+
+    #[tokio::test]
+    async fn every_flipped_bit_is_noticed() {
+        let disk = MemoryDisk::new();
+        saved(&disk, Origin::Taken).await;
+        let name = disk.names().pop().expect("there are two");
+        let length = disk.content(&name).expect("it is there").len();
+
+        for at in 0..length {
+            disk.tamper(&name, |content| content[at] ^= 0x10);
+            let store = SnapshotStore::open(Arc::new(disk.clone())).await.expect("the disk is good");
+            assert_eq!(store.newest(), Some(log_id(3, 20)), "changed at {at}");
+            disk.tamper(&name, |content| content[at] ^= 0x10);
+        }
+    }
+
+    /// H6: a snapshot that does not fit leaves those that are there.
+    #[tokio::test]
+    async fn a_full_disk_costs_no_snapshot() {
+        let disk = MemoryDisk::new();
+        let store = saved(&disk, Origin::Taken).await;
+        disk.set_full(true);
+
+        assert!(matches!(store.save(&snapshot(40), Origin::Taken).await, Err(DiskError::Full { .. })));
+
+        assert_eq!(store.load().await, Ok(Some(snapshot(30))));
+    }
 }

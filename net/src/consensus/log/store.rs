@@ -73,6 +73,11 @@ impl LogStore {
         let _ = self.jobs.send(Job::Close).await;
     }
 
+    /// Waits until nothing is written any more, because the log was closed or has failed.
+    pub async fn closed(&self) {
+        self.jobs.closed().await;
+    }
+
     async fn order(&self, job: Job) -> io::Result<()> {
         self.jobs.send(job).await.map_err(|_| closed())
     }

@@ -1,1 +1,211 @@
+//! What a peer may not do to Raft: nothing here is followed, nothing panics, and everything gets an answer.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use cresset_core::ids::{MemberId, Term};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
+use openraft::{EmptyNode, EntryPayload};
+
+use super::check::{self, Unacceptable};
+use super::message::{Answer, Chunk, Question, decode, encode};
+use super::transfer::{Assembly, Received};
+use super::*;
+use crate::consensus::testing::{Member, Network, cluster, join, run};
+use crate::consensus::types::{Entry, LogId, Membership, Proposal, SnapshotMeta, StoredMembership, Vote, log_id};
+
+const FROM: MemberId = MemberId(2);
+const VOTED: Term = Term(5);
+
+#[test]
+fn a_sound_question_is_followed() {
+    for question in corpus() {
+        assert_eq!(check::question(&question, FROM, VOTED), Ok(()), "{question:?}");
+    }
+}
+
+#[test]
+fn a_question_that_is_cut_short_is_refused_at_every_length() {
+    for question in corpus() {
+        let bytes = encode(&question);
+        for length in 0..bytes.len() {
+            assert!(decode::<Question>(&bytes[..length]).is_err(), "{length} bytes of {question:?}");
+        }
+    }
+}
+
+/// The links would notice; what this shows is that nothing panics and that no flipped bit becomes an absurd term.
+#[test]
+fn a_flipped_bit_makes_no_absurd_question() {
+    for question in corpus() {
+        let bytes = encode(&question).to_vec();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(question @ Question::Vote(_)) = decode::<Question>(&flipped)
+                && check::question(&question, FROM, VOTED).is_ok()
+            {
+                let Question::Vote(vote) = question else { unreachable!("it was one a line ago") };
+                assert!(vote.vote.leader_id.term <= VOTED.0 + (1 << 32));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_of_all_terms_is_refused() {
+    let vote = Vote::new(u64::MAX, FROM.0);
+
+    let question = Question::Vote(VoteRequest::new(vote, None));
+    assert_eq!(check::question(&question, FROM, VOTED), Err(Unacceptable::Term(u64::MAX)));
+    let question = append(Vote::new_committed(u64::MAX, FROM.0), None, vec![]);
+    assert_eq!(check::question(&question, FROM, VOTED), Err(Unacceptable::Term(u64::MAX)));
+    let answer = Answer::Append(AppendEntriesResponse::HigherVote(vote));
+    assert_eq!(check::answer(&answer, VOTED), Err(Unacceptable::Term(u64::MAX)));
+    let answer = Answer::Vote(VoteResponse::new(vote, None, false));
+    assert_eq!(check::answer(&answer, VOTED), Err(Unacceptable::Term(u64::MAX)));
+}
+
+#[test]
+fn an_index_beyond_counting_is_refused() {
+    let question = append(leader(), Some(log_id(5, u64::MAX)), vec![]);
+    assert_eq!(check::question(&question, FROM, VOTED), Err(Unacceptable::Index(u64::MAX)));
+}
+
+#[test]
+fn nobody_speaks_for_another_member() {
+    for question in corpus() {
+        let refused = check::question(&question, MemberId(3), VOTED);
+        assert_eq!(refused, Err(Unacceptable::Impersonation { claimed: FROM, from: MemberId(3) }));
+    }
+}
+
+#[test]
+fn entries_that_do_not_follow_each_other_are_refused() {
+    let after = Some(log_id(5, 7));
+    for (term, index) in [(5, 9), (5, 7), (4, 8), (6, 8)] {
+        let question = append(leader(), after, vec![blank(log_id(term, index))]);
+        assert_eq!(check::question(&question, FROM, VOTED), Err(Unacceptable::Gap), "{term}-{index}");
+    }
+    let many = (8..8 + 5000).map(|index| blank(log_id(5, index))).collect();
+    assert_eq!(check::question(&append(leader(), after, many), FROM, VOTED), Err(Unacceptable::Entries(5000)));
+}
+
+#[test]
+fn a_configuration_without_voters_or_with_a_million_is_refused() {
+    let nobody = Membership::new_with_defaults(vec![BTreeSet::new()], [1]);
+    let million = Membership::new_with_defaults(vec![(0..1_000_000).collect()], []);
+    let nothing = Membership::from(BTreeMap::<u64, EmptyNode>::new());
+    for configuration in [nobody, million, Membership::default(), nothing] {
+        let entry = Entry { log_id: log_id(5, 0), payload: EntryPayload::Membership(configuration) };
+        let refused = check::question(&append(leader(), None, vec![entry]), FROM, VOTED);
+        assert!(matches!(refused, Err(Unacceptable::Membership { .. })), "{refused:?}");
+    }
+}
+
+/// G14: an offer of ten tebibytes reserves nothing.
+#[test]
+fn a_snapshot_beyond_all_bounds_is_refused() {
+    for (total, offset, bytes) in
+        [(10 << 40, 0, 100), (100, 50, 51), (1 << 20, 0, CHUNK_BYTES_MAX + 1), (9, u64::MAX, 9)]
+    {
+        let part = Chunk { total, offset, bytes: vec![0; bytes].into(), ..chunk(b"", 0) };
+        let refused = check::question(&Question::Chunk(part), FROM, VOTED);
+        assert!(matches!(refused, Err(Unacceptable::Chunk { .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_is_put_together_from_its_parts_in_any_order() {
+    let whole = vec![7; 1000];
+    let mut assembly = None;
+
+    assert!(matches!(Assembly::receive(&mut assembly, part(&whole, 0..400)), Received::Have(400)));
+    assert!(matches!(Assembly::receive(&mut assembly, part(&whole, 700..1000)), Received::Have(400)), "a gap");
+    assert!(matches!(Assembly::receive(&mut assembly, part(&whole, 0..400)), Received::Have(400)), "again");
+    let received = Assembly::receive(&mut assembly, part(&whole, 400..1000));
+
+    let Received::Whole(vote, snapshot) = received else { panic!("{received:?}") };
+    assert_eq!((vote, snapshot.snapshot.to_vec()), (leader(), whole));
+    assert!(assembly.is_none());
+}
+
+#[test]
+fn a_snapshot_that_was_damaged_on_the_way_is_refused_and_begun_again() {
+    let whole = vec![7; 1000];
+    let mut damaged = part(&whole, 400..1000);
+    damaged.bytes = vec![8; 600].into();
+    let mut assembly = None;
+
+    Assembly::receive(&mut assembly, part(&whole, 0..400));
+    assert!(matches!(Assembly::receive(&mut assembly, damaged), Received::Damaged));
+
+    assert!(matches!(Assembly::receive(&mut assembly, part(&whole, 0..1000)), Received::Whole(..)));
+}
+
+#[test]
+fn a_part_of_another_snapshot_begins_that_one() {
+    let mut assembly = None;
+    Assembly::receive(&mut assembly, part(&[7; 1000], 0..400));
+
+    assert!(matches!(Assembly::receive(&mut assembly, part(&[9; 1000], 0..100)), Received::Have(100)));
+}
+
+#[test]
+fn whatever_a_peer_says_is_answered_and_raft_goes_on() {
+    run(async {
+        let [only]: [Member; 1] = cluster(&Network::default(), 1_000_000).await;
+        let server = only.consensus.server();
+        let mut bytes = encode(&Question::Vote(VoteRequest::new(Vote::new(u64::MAX, FROM.0), None))).to_vec();
+
+        for question in [&b""[..], b"\0", b"\x01\xff\xff\xff", &[1; 5000], &bytes] {
+            let answer: Answer = decode(&server.serve(FROM, question).await).expect("an answer");
+            assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
+        }
+        bytes.push(0);
+        server.serve(FROM, &bytes).await;
+
+        only.propose(join(1, 11));
+        only.kept.until(|state| state.members().count() == 1).await;
+        assert_eq!(only.consensus.status().term, only.consensus.voted_term());
+    });
+}
+
+fn leader() -> Vote {
+    Vote::new_committed(5, FROM.0)
+}
+
+fn blank(id: LogId) -> Entry {
+    Entry { log_id: id, payload: EntryPayload::Blank }
+}
+
+fn append(vote: Vote, prev_log_id: Option<LogId>, entries: Vec<Entry>) -> Question {
+    Question::Append(AppendEntriesRequest { vote, prev_log_id, entries, leader_commit: prev_log_id })
+}
+
+fn chunk(whole: &[u8], offset: u64) -> Chunk {
+    let membership = Membership::new_with_defaults(vec![BTreeSet::from([1, 2])], [3]);
+    let last_membership = StoredMembership::new(Some(log_id(4, 3)), membership);
+    let meta = SnapshotMeta { last_log_id: Some(log_id(5, 70)), last_membership };
+    let checksum = crc32fast::hash(whole);
+    Chunk { vote: leader(), meta, total: whole.len() as u64, checksum, offset, bytes: Bytes::new() }
+}
+
+fn part(whole: &[u8], range: std::ops::Range<usize>) -> Chunk {
+    Chunk { bytes: whole[range.clone()].to_vec().into(), ..chunk(whole, range.start as u64) }
+}
+
+/// One sound question of each kind.
+fn corpus() -> Vec<Question> {
+    let proposal = Proposal(std::sync::Arc::new(join(2, 22)));
+    let command = Entry { log_id: log_id(5, 8), payload: EntryPayload::Normal(proposal) };
+    let voters = Membership::new_with_defaults(vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])], []);
+    let change = Entry { log_id: log_id(5, 9), payload: EntryPayload::Membership(voters) };
+    let candidate = VoteRequest::new(Vote::new(6, FROM.0), Some(log_id(5, 9)));
+    vec![
+        append(leader(), Some(log_id(4, 7)), vec![command, change]),
+        Question::Vote(candidate.clone()),
+        Question::PreVote(candidate),
+        Question::TransferLeader(openraft::raft::TransferLeaderRequest::new(leader(), 1, Some(log_id(5, 9)))),
+        Question::Chunk(part(&[7; 100], 0..100)),
+    ]
+}
