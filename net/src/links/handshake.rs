@@ -24,7 +24,8 @@ use super::identity::{Identity, JoinSecret, LinkSecurity};
 use super::record::Sealing;
 use super::wire::{BoxedStream, Wire};
 
-/// The protocol. AES-256-GCM is three to five times as fast as ChaCha20-Poly1305 on processors of this decade.
+/// The protocol. Sealing and opening a full record took 21 µs with ring's AES-256-GCM and 71 µs with its
+/// ChaCha20-Poly1305, on a processor with AES instructions.
 const NOISE: &str = "Noise_NNpsk0_25519_AESGCM_SHA256";
 
 const MAGIC: &[u8; 7] = b"CRESSET";
