@@ -40,6 +40,36 @@ fn a_bad_configuration_is_explained_line_by_line_and_exits_with_2() {
 }
 
 #[test]
+fn a_port_in_use_and_a_certificate_that_cannot_be_read_are_said_in_a_sentence_and_exit_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address")
+    };
+    let used = taken.local_addr().expect("an address");
+    let listener = |address| format!("<clients><listener address='{address}'/></clients>");
+    let cluster = |address| format!("<cluster><listen address='{address}'/></cluster>");
+    let unreadable = "<clients><listener address='127.0.0.1:0'/><certificate chain='c' key='k'/></clients>".to_owned();
+    let cases = [
+        (listener(used) + &cluster(free()), format!("cannot listen on {used} for clients")),
+        (listener(free()) + &cluster(used), format!("cannot listen on {used} for other members")),
+        (unreadable + &cluster(free()), format!("{}", folder.path().join("c").display())),
+    ];
+    for (number, (sections, expected)) in cases.into_iter().enumerate() {
+        let file = folder.path().join(format!("{number}.xml"));
+        let node = format!("<domain>example.org</domain><node name='a' data='{number}'/>");
+        fs::write(&file, format!("<cresset>{node}{sections}</cresset>")).expect("a file");
+
+        let output = cresset(&["--log-filter", "error", "node", "--config", path(&file)]);
+
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.lines().any(|line| line.starts_with("cresset: ") && line.contains(&expected)), "{said}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_and_a_word_that_is_no_command_exit_with_2() {
     assert_eq!(cresset(&["config", "check", "/nonexistent/cresset.xml"]).status.code(), Some(2));
     assert_eq!(cresset(&["serve"]).status.code(), Some(2));

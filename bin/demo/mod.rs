@@ -146,20 +146,25 @@ impl Demo {
     }
 
     async fn form(&mut self) -> Result<(), Failure> {
-        let members = self.plan.nodes.len();
-        for number in 0..members {
-            let plan = &self.plan.nodes[number];
-            let formed =
-                nodes::until(plan, "all are members", FORM_TIME_MAX, |status| nodes::is_whole(status, members));
-            let ended = ended(&mut self.nodes[number]);
-            let outcome = tokio::select! {
-                biased;
-                failure = ended => Err(failure),
-                outcome = formed => outcome.map(drop),
-            };
-            outcome.inspect_err(|_| terminal::complain(&nodes::log_tail(plan)))?;
-        }
-        Ok(())
+        let Demo { plan, nodes, .. } = self;
+        let members = plan.nodes.len();
+        let all_are_members = async {
+            for (number, plan) in plan.nodes.iter().enumerate() {
+                let is_whole = |status: &_| nodes::is_whole(status, members);
+                let formed = nodes::until(plan, "all are members", FORM_TIME_MAX, is_whole).await;
+                formed.map_err(|failure| (number, failure))?;
+            }
+            Ok(())
+        };
+        let outcome = tokio::select! {
+            biased;
+            failure = any_ended(nodes) => Err(failure),
+            outcome = all_are_members => outcome,
+        };
+        outcome.map_err(|(number, failure)| {
+            terminal::complain(&nodes::log_tail(&plan.nodes[number]));
+            failure
+        })
     }
 
     /// Starts a node that has ended once more.
@@ -249,10 +254,13 @@ impl Demo {
     }
 }
 
-async fn ended(node: &mut RunningNode) -> Failure {
+/// Waits until a node ends that should not, and says which.
+async fn any_ended(nodes: &mut [RunningNode]) -> (usize, Failure) {
     loop {
-        if let Some(status) = node.ended() {
-            return Failure::Failed(format!("a node ended before the cluster was formed ({status})"));
+        for (number, node) in nodes.iter_mut().enumerate() {
+            if let Some(status) = node.ended() {
+                return (number, Failure::Failed(format!("a node ended before the cluster was formed ({status})")));
+            }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
