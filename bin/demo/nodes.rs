@@ -108,10 +108,19 @@ pub(crate) async fn until(
     Err(Failure::Failed(format!("node {}: not within {} s: {what} ({last})", plan.name(), time_max.as_secs())))
 }
 
-/// Whether a node serves, knows the leader, and counts so many active members.
+/// Whether a node serves, knows the leader, counts so many active members, and as many of them vote as will.
 pub(crate) fn is_whole(status: &ClusterStatus, members: usize) -> bool {
     let active = status.members.iter().filter(|member| member.state == MemberState::Active && member.reachable);
-    status.serving && status.leader.is_some() && active.count() == members
+    // An odd number up to five votes.
+    let can_lose = match members {
+        0..=2 => 0,
+        3 | 4 => 1,
+        5.. => 2,
+    };
+    status.serving
+        && status.leader.is_some()
+        && active.count() == members
+        && status.can_lose.is_some_and(|number| number >= can_lose)
 }
 
 /// Whether a member takes part as far as the node knows that was asked.

@@ -18,7 +18,9 @@ pub(super) struct Outcome {
     promised: usize,
     /// Ids of what was promised and never seen again.
     pub(super) lost: Vec<String>,
-    twice: u32,
+    twice: usize,
+    /// Ids of what was heard more often than once for the failover and once besides.
+    pub(super) more: Vec<String>,
     told: usize,
 }
 
@@ -56,7 +58,8 @@ impl Tally {
         Outcome {
             promised: self.promised.len(),
             lost: self.promised.iter().filter(is_lost).cloned().collect(),
-            twice: self.heard.values().map(|times| times - 1).sum(),
+            twice: self.heard.values().filter(|times| **times == 2).count(),
+            more: self.heard.iter().filter(|(_, times)| **times > 2).map(|(id, _)| id.clone()).collect(),
             told: self.told.len(),
         }
     }
@@ -66,11 +69,12 @@ impl Outcome {
     /// For the person who watches.
     pub(super) fn sentence(&self) -> String {
         format!(
-            "of {} acknowledged messages {} were lost, {} came back as errors, {} were heard twice",
+            "of {} acknowledged messages {} were lost, {} came back as errors, {} were heard twice, {} more often",
             self.promised,
             self.lost.len(),
             self.told,
-            self.twice
+            self.twice,
+            self.more.len()
         )
     }
 }

@@ -43,7 +43,7 @@ pub struct MemberStatus {
     pub role: String,
     /// Whether it takes part.
     pub state: MemberState,
-    /// Whether it votes.
+    /// Whether its vote counts. A member that has just joined votes a moment later.
     pub voter: bool,
     /// Whether it leads.
     pub leader: bool,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cresset_core::cluster::{Member, MemberState as State, Role};
+use cresset_core::ids::MemberId;
 use cresset_core::node::{Node, Service};
 use cresset_core::time::Uptime;
 
@@ -46,7 +47,7 @@ fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> Membe
             State::Active => MemberState::Active,
             State::Gone { .. } => MemberState::Gone,
         },
-        voter: state.voters().contains(&member.id),
+        voter: votes(node, member.id),
         leader: node.raft().leader == Some(member.id),
         seniority,
         incarnation: member.incarnation.0,
@@ -57,6 +58,13 @@ fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> Membe
         applied_index: node.applied_by(member.id).map(|index| index.0),
         lease_remaining_ms: lease.map(milliseconds),
     }
+}
+
+/// Whether Raft counts the member's vote. The agreed state says who should vote; what the cluster can lose depends on
+/// who does. While Raft moves from one set to another, a vote counts that counts in both.
+fn votes(node: &Node, member: MemberId) -> bool {
+    let sets = &node.raft().voter_sets;
+    !sets.is_empty() && sets.iter().all(|set| set.contains(&member))
 }
 
 fn count(number: usize) -> u64 {
