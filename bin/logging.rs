@@ -9,9 +9,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
 
-/// openraft tells its story at INFO, and of a peer that is away with every heartbeat; what an operator needs of that is
-/// told by the node itself, once.
-const QUIET: &str = "openraft=warn,openraft::core::heartbeat=error,openraft::replication=error";
+/// openraft tells its story at INFO, and of a peer that is away with every heartbeat and election; what an operator needs
+/// of that is told by the node itself, once.
+const QUIET: &str = "openraft=error";
 
 /// How logs are written.
 #[derive(Debug, Args)]
@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn openraft_is_quiet_unless_it_is_asked_for() {
-        assert!(filter("info").expect("a filter").to_string().ends_with("openraft=warn,info"));
-        assert!(!filter("info,openraft=debug").expect("a filter").to_string().contains("openraft=warn"));
+        assert_eq!(filter("info").expect("a filter").to_string(), "openraft=error,info");
+        assert!(!filter("info,openraft=debug").expect("a filter").to_string().contains("openraft=error"));
         assert!(filter("info,=,").is_err() || filter("a=b=c").is_err());
     }
 }

@@ -28,6 +28,7 @@ class Client(slixmpp.ClientXMPP):
         if acknowledge:
             self.register_plugin("xep_0198")
             self.plugin["xep_0198"].window = 1
+            self.plugin["xep_0198"].window_counter = 1
             self.plugin["xep_0198"].allow_resume = False
         self.register_plugin("xep_0030")
         self.register_plugin("xep_0199")
@@ -35,6 +36,7 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", lambda _: self.online.set())
         self.add_event_handler("disconnected", lambda _: self.ended.set())
         self.add_event_handler("failed_all_auth", lambda _: self._fail("authentication failed"))
+        self.add_event_handler("connection_failed", self._connection_failed)
         self.add_event_handler("stream_error", self._stream_error)
         self.add_event_handler("message", self._message)
         self.add_event_handler("message_error", self.errors.append)
@@ -43,6 +45,11 @@ class Client(slixmpp.ClientXMPP):
 
     def _fail(self, why):
         self.failed = why
+
+    def _connection_failed(self, why):
+        # TLS from the first byte is tried before STARTTLS, so other failures do not mean that nobody is there.
+        if isinstance(why, ConnectionRefusedError) or "Connect call failed" in str(why):
+            self._fail(f"no connection: {why}")
 
     def _stream_error(self, error):
         self.stream_errors.append(error["condition"])
@@ -59,10 +66,10 @@ class Client(slixmpp.ClientXMPP):
         self.connect("127.0.0.1", node.client_port)
         await until(
             f"{self.boundjid} logs in on {node.name} (stream errors {self.stream_errors}, {self.failed})",
-            lambda: self.online.is_set() or self.failed,
+            lambda: self.online.is_set() or self.failed or self.ended.is_set(),
             seconds,
         )
-        assert not self.failed, self.failed
+        assert self.online.is_set(), self.failed or self.stream_errors
         if presence:
             self.send_presence()
             await self.ping()
@@ -77,6 +84,14 @@ class Client(slixmpp.ClientXMPP):
         message["id"] = identity or body
         message.send()
         return message
+
+    async def acknowledged(self, seconds=10):
+        """The server has acknowledged everything that was sent."""
+        manager = self.plugin["xep_0198"]
+        # What waits in the client's own queue is not counted yet: after an answer it has been sent.
+        await self.ping(seconds)
+        manager.request_ack()
+        await until("the server acknowledges", lambda: not manager.unacked_queue, seconds)
 
     @property
     def bodies(self):
@@ -104,7 +119,7 @@ async def come_back(name, nodes, seconds=10, **options):
         for node in nodes:
             client = Client(name, **options)
             try:
-                return await client.log_in(node, seconds=2)
+                return await client.log_in(node, seconds=seconds)
             except (Deadline, AssertionError):
                 refused.extend(client.stream_errors)
                 client.abort()

@@ -32,6 +32,8 @@ pub enum Input {
     LinkClosed(Peer),
     /// The port of a process whose link closed refuses connections. A time-out is no refusal.
     PortRefused(Peer),
+    /// A peer refuses the links of this process, because it knows that the life that it leads is over.
+    Over,
     /// A session of this node asks for something.
     Request(Request),
     /// The node is asked to leave the cluster in good order.

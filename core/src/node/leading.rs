@@ -21,6 +21,8 @@ pub(super) struct Leading {
     quorum: Quorum,
     asks: BTreeMap<Life, Ask>,
     progress: BTreeMap<Life, (LogIndex, Uptime)>,
+    /// Heard of, but not keeping up.
+    stuck: BTreeSet<Life>,
     expelling: BTreeMap<Life, Uptime>,
     membership_due: Uptime,
 }
@@ -41,6 +43,7 @@ impl Leading {
             quorum: Quorum::new(),
             asks: BTreeMap::new(),
             progress: BTreeMap::new(),
+            stuck: BTreeSet::new(),
             expelling: BTreeMap::new(),
             membership_due: now,
         }
@@ -56,6 +59,7 @@ impl Leading {
         self.silence.forget(life);
         self.asks.remove(&life);
         self.progress.remove(&life);
+        self.stuck.remove(&life);
         self.expelling.remove(&life);
     }
 
@@ -67,8 +71,10 @@ impl Leading {
     /// A life asks for a lease. `applied` is what it and this leader have applied, given if the life is to keep up.
     pub(super) fn asked(&mut self, now: Uptime, life: Life, ask: Sequence, applied: Option<(LogIndex, LogIndex)>) {
         if applied.is_some_and(|(applied, newest)| self.is_stuck(now, life, applied, newest)) {
+            self.stuck.insert(life);
             return;
         }
+        self.stuck.remove(&life);
         self.silence.heard(now, life);
         let asks = self.asks.entry(life).or_default();
         asks.earlier = asks.earlier.or(asks.latest);
@@ -142,8 +148,7 @@ impl Leading {
             let reason = if evidence.is_conclusive(member.id, member.boot, &raft.voter_sets) {
                 ExpelReason::Crashed
             } else if self.silence.is_silent(now, life) {
-                let stuck = self.progress.get(&life).is_some_and(|(_, since)| now.since(*since) > self.timing.lease);
-                if stuck { ExpelReason::Stuck } else { ExpelReason::Silent }
+                if self.stuck.contains(&life) { ExpelReason::Stuck } else { ExpelReason::Silent }
             } else {
                 continue;
             };

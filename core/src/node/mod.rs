@@ -223,6 +223,7 @@ impl Node {
             Input::LinkUp(peer) => self.link_up(now, peer),
             Input::LinkClosed(peer) => self.link_closed(peer),
             Input::PortRefused(peer) => self.port_refused(now, peer),
+            Input::Over => self.end_of_this_life(false),
             Input::Request(request) => self.request(request),
             Input::Leave => self.leave(),
             Input::Timeout => {}

@@ -98,6 +98,17 @@ fn a_member_that_comes_back_after_it_was_expelled_is_told_and_begins_another_lif
     assert_eq!(world.node(3).service(), Service::Serve);
 }
 
+/// It is let in by nobody, so neither the log nor a message of the leader can reach it.
+#[test]
+fn a_process_that_is_refused_because_its_life_is_over_ends_it() {
+    let mut world = World::of(3);
+
+    world.handle(3, Input::Over);
+
+    assert!(world.over.contains(&3));
+    assert_eq!(world.node(3).service(), Service::Close);
+}
+
 #[test]
 fn a_crash_that_all_others_see_ends_the_life_at_once() {
     let mut world = World::of(3);

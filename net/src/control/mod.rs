@@ -33,7 +33,7 @@ use crate::admin::ClusterStatus;
 use crate::clock::Clock;
 use crate::consensus::Consensus;
 use crate::consensus::apply::ToControl;
-use crate::links::{Direction, Lane, LinkEvent, Mesh};
+use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
 use crate::router::Router;
 use crate::runtime;
 
@@ -237,6 +237,7 @@ impl<C: Clock> Control<C> {
                     None
                 }
             },
+            LinkEvent::HelloRefused { refusal: HelloRefusal::Over, .. } => self.handle(Input::Over),
             LinkEvent::HelloRefused { address, refusal, .. } => {
                 tracing::warn!(%address, %refusal, "a node that does not belong here");
                 None

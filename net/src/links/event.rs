@@ -175,6 +175,9 @@ pub enum HelloRefusal {
     /// The dialling process is not the current one of its member.
     #[error("that process of the member is over")]
     Superseded,
+    /// The other node refuses this process: it knows that the life that it leads is over.
+    #[error("this process is over, as the other node knows")]
+    Over,
     /// The cluster has not agreed yet that the dialling process is a member's current one, so it may not deliver.
     #[error("the process is not known as a current one yet")]
     NotCurrent,

@@ -116,7 +116,7 @@ pub(super) fn reason_number(refusal: &HelloRefusal) -> u8 {
         HelloRefusal::WrongCluster { .. } => 1,
         HelloRefusal::IncompatibleVersions { .. } => 2,
         HelloRefusal::SelfConnection => 3,
-        HelloRefusal::Superseded => 4,
+        HelloRefusal::Superseded | HelloRefusal::Over => 4,
         HelloRefusal::NotCurrent => 5,
         HelloRefusal::TooManyLinks => 6,
         HelloRefusal::WrongSecret => 7,
@@ -137,7 +137,7 @@ pub(super) fn refusal_of_number(number: u8, ours: &Hello, theirs: &Hello) -> Hel
         }
         2 => HelloRefusal::IncompatibleVersions { ours: ours.identity.versions, theirs: theirs.identity.versions },
         3 => HelloRefusal::SelfConnection,
-        4 => HelloRefusal::Superseded,
+        4 => HelloRefusal::Over,
         5 => HelloRefusal::NotCurrent,
         6 => HelloRefusal::TooManyLinks,
         10 => HelloRefusal::Malformed,
