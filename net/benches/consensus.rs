@@ -69,7 +69,7 @@ async fn control(
                     };
                     state.apply(entry.index, &command);
                     if let Command::Batch(batch) = &*command {
-                        applied.send_modify(|last| drop(last.insert(batch.life.member, batch.sequence.0)));
+                        applied.send_modify(|last| *last.entry(batch.life.member).or_default() = batch.sequence.0);
                     }
                 }
                 let _ = reply.send(());

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Raft;
+use super::log::ENTRY_BYTES_MAX;
 use super::types::{Proposal, TypeConfig, entry_term, term_of};
 
 /// How long a leader may be without a first commit before what is proposed is dropped. Who proposes does it again about
@@ -32,8 +33,11 @@ pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>)
                 Err(_) => break,
             }
         }
-        for command in commands {
-            if raft.client_write_ff(Proposal(Arc::new(command)), None).await.is_err() {
+        for proposal in commands.into_iter().map(|command| Proposal(Arc::new(command))) {
+            if proposal.bytes_max() > ENTRY_BYTES_MAX {
+                // Nobody could be sent it.
+                tracing::error!(%proposal, "a proposal is too large and is dropped");
+            } else if raft.client_write_ff(proposal, None).await.is_err() {
                 return;
             }
         }

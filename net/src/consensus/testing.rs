@@ -230,7 +230,7 @@ pub(super) fn binds(member: MemberId, incarnation: Incarnation, sequence: u64, c
     Command::Batch(Batch { life, sequence: Sequence(sequence), operations: operations.collect() })
 }
 
-/// A proposal of about a megabyte.
+/// A proposal of some 700 kB.
 pub(super) fn big_proposal() -> Proposal {
     let jid = format!("romeo@example.org/{}", "r".repeat(1000));
     let operation = Operation::Bind {
@@ -239,6 +239,6 @@ pub(super) fn big_proposal() -> Proposal {
         conflict: ConflictPolicy::Replace,
     };
     let life = Life { member: MemberId(1), incarnation: Incarnation(1) };
-    let batch = Batch { life, sequence: Sequence(1), operations: vec![operation; 1024] };
+    let batch = Batch { life, sequence: Sequence(1), operations: vec![operation; 700] };
     Proposal(Arc::new(Command::Batch(batch)))
 }

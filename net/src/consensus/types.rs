@@ -7,8 +7,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cresset_core::cluster::Command;
+use cresset_core::cluster::{Command, Operation};
 use cresset_core::ids::{LogIndex, MemberId, Term};
+use cresset_core::wire;
 use openraft::RaftTypeConfig;
 use openraft::impls::leader_id_std;
 use openraft::vote::RaftLeaderId;
@@ -34,8 +35,27 @@ pub struct Proposal(pub Arc<Command>);
 
 impl Proposal {
     /// How many operations it carries; 1 for what is not a batch.
-    pub(crate) fn operations(&self) -> usize {
+    fn operations(&self) -> usize {
         if let Command::Batch(batch) = &*self.0 { batch.operations.len() } else { 1 }
+    }
+
+    /// A length that its wire form does not exceed.
+    pub(crate) fn bytes_max(&self) -> usize {
+        if let Command::Batch(batch) = &*self.0 {
+            BATCH_HEAD_BYTES + batch.operations.iter().map(operation_bytes_max).sum::<usize>()
+        } else {
+            wire::encode(&self.0).len()
+        }
+    }
+}
+
+/// What a batch takes without its operations, and an operation without its JID: some integers of at most nine bytes.
+const BATCH_HEAD_BYTES: usize = 64;
+
+fn operation_bytes_max(operation: &Operation) -> usize {
+    match operation {
+        Operation::Bind { jid, .. } => BATCH_HEAD_BYTES + jid.as_str().len(),
+        Operation::Unbind { .. } | Operation::Announce { .. } => BATCH_HEAD_BYTES,
     }
 }
 

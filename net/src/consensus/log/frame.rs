@@ -17,7 +17,7 @@ use cresset_core::wire;
 use serde::{Deserialize, Serialize};
 
 use super::super::types::{Entry, LogId, Vote};
-use super::ENTRY_BYTES_MAX;
+use super::RECORD_BYTES_MAX;
 
 /// Begins a frame. `0xff` is in no UTF-8 text, so nothing that a client sends looks like it.
 const MAGIC: [u8; 4] = [0xff, b'C', b'R', 0xfe];
@@ -176,7 +176,7 @@ pub(super) fn read_record(bytes: &[u8]) -> Result<(u32, Record), String> {
     if expected != actual {
         return Err(format!("the checksum of a record is {actual:08x} and should be {expected:08x}"));
     }
-    let record = wire::decode(content, ENTRY_BYTES_MAX).map_err(|error| error.to_string())?;
+    let record = wire::decode(content, RECORD_BYTES_MAX).map_err(|error| error.to_string())?;
     Ok((end as u32, record))
 }
 

@@ -33,8 +33,12 @@ pub use store::LogStore;
 
 use window::Window;
 
-/// Bytes of the largest entry. A batch of `BATCH_OPERATIONS_MAX` binds of the longest JIDs fits.
-pub const ENTRY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the largest entry: twice what core puts into a batch (`BATCH_BYTES_MAX`), less than what one message of the
+/// links carries. What is larger is not proposed.
+pub const ENTRY_BYTES_MAX: usize = 960 * 1024;
+
+/// Bytes of the largest record. More than any message that could bring one.
+const RECORD_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Bytes after which a segment is followed by another one. Purging removes whole segments.
 pub const SEGMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -44,7 +48,7 @@ pub const SEGMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Bytes of entries that replication reads, and sends, at a time; one entry may be larger.
-pub const READ_BYTES_MAX: usize = 1024 * 1024;
+pub const READ_BYTES_MAX: usize = 512 * 1024;
 
 /// Why a log cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

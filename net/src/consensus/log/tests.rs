@@ -331,7 +331,7 @@ fn entries_that_memory_has_forgotten_are_read_from_disk() {
             let middle = content.len() / 2;
             content[middle] ^= 1;
         });
-        let error = reader.try_get_log_entries(0..end).await.err().expect("damage is found when it is read");
+        let Err(error) = reader.try_get_log_entries(0..end).await else { panic!("damage is found when it is read") };
         assert!(error.to_string().contains(&segment_name(1)), "{error}");
     });
 }
@@ -358,10 +358,10 @@ async fn append(log: &mut LogStore, range: std::ops::Range<u64>) {
     begin_append(log, range).await.await.expect("the writer answers").expect("the disk is good");
 }
 
-/// Appends entries of a megabyte until there are this many segments.
+/// Appends large entries until there are at least this many segments.
 async fn fill_segments(log: &mut LogStore, segments: u64) {
     let first = log.last().map_or(0, |last| last.index + 1);
-    let per_segment = SEGMENT_BYTES_MAX / (1024 * 1024) + 1;
+    let per_segment = SEGMENT_BYTES_MAX / (700 * 1000) + 1;
     for index in first..first + (segments - 1) * per_segment + 1 {
         let (done, flushed) = TypeConfig::oneshot();
         let entry =

@@ -15,8 +15,8 @@ use super::CACHE_BYTES_MAX;
 use super::frame::Span;
 use crate::consensus::types::{Entry, LogId, Payload, TypeConfig, Vote};
 
-/// What an operation takes on the wire, roughly: a JID and some numbers.
-const OPERATION_BYTES: usize = 96;
+/// What an entry takes on the wire without its content; a configuration of many members takes a little more.
+const HEAD_BYTES: usize = 64;
 
 /// Where an entry lies on disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,13 +34,13 @@ struct Slot {
 }
 
 impl Slot {
-    /// The length of the entry's wire form; an estimate as long as nobody has written it.
+    /// The length of the entry's wire form, or a greater one as long as nobody has written it.
     fn bytes(&self) -> usize {
-        let operations = match self.entry.as_ref().map(|entry| &entry.payload) {
-            Some(Payload::Normal(proposal)) => proposal.operations(),
-            Some(Payload::Blank | Payload::Membership(_)) | None => 1,
+        let content = || match self.entry.as_ref().map(|entry| &entry.payload) {
+            Some(Payload::Normal(proposal)) => proposal.bytes_max(),
+            Some(Payload::Blank | Payload::Membership(_)) | None => 0,
         };
-        self.place.map_or(operations * OPERATION_BYTES, |place| place.span.bytes as usize)
+        HEAD_BYTES + self.place.map_or_else(content, |place| place.span.bytes as usize)
     }
 }
 

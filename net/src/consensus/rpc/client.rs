@@ -16,10 +16,10 @@ use openraft::{EmptyNode, OptionalSend};
 
 use super::check::{self, Unacceptable};
 use super::message::{Answer, Question, decode, encode};
-use super::{CallError, PeerCalls, transfer};
+use super::{CALL_BYTES_MAX, CallError, PeerCalls, transfer};
 use crate::consensus::apply::RaftSnapshot;
 use crate::consensus::log::LogStore;
-use crate::consensus::types::{TypeConfig, Vote};
+use crate::consensus::types::{LogId, TypeConfig, Vote};
 
 type Refusal = RPCError<TypeConfig>;
 
@@ -50,8 +50,11 @@ pub(in crate::consensus) struct PeerClient {
 
 impl PeerClient {
     pub(super) async fn ask(&self, kind: RPCTypes, question: &Question, deadline: Duration) -> Result<Answer, Refusal> {
-        let bytes: Bytes = encode(question);
-        let called = self.peers.calls.call(self.target, bytes, deadline).await;
+        self.ask_encoded(kind, encode(question), deadline).await
+    }
+
+    async fn ask_encoded(&self, kind: RPCTypes, question: Bytes, deadline: Duration) -> Result<Answer, Refusal> {
+        let called = self.peers.calls.call(self.target, question, deadline).await;
         let answer: Answer = match called {
             Ok(bytes) => decode(&bytes).map_err(|error| NetworkError::new(&error))?,
             Err(error @ CallError::NoLink) => return Err(Unreachable::new(&error).into()),
@@ -79,6 +82,22 @@ impl PeerClient {
     }
 }
 
+/// As many of the entries as one message carries, and the last of them if that is not all.
+pub(super) fn fit(mut rpc: AppendEntriesRequest<TypeConfig>) -> (Bytes, Option<LogId>) {
+    let mut part = None;
+    loop {
+        let question = Question::Append(rpc);
+        let bytes = encode(&question);
+        let Question::Append(again) = question else { unreachable!("it was one a line ago") };
+        if bytes.len() <= CALL_BYTES_MAX || again.entries.len() <= 1 {
+            return (bytes, part);
+        }
+        rpc = again;
+        rpc.entries.truncate(rpc.entries.len() / 2);
+        part = rpc.entries.last().map(|entry| entry.log_id);
+    }
+}
+
 pub(super) fn unfitting() -> Refusal {
     NetworkError::new(&Unacceptable::Answer).into()
 }
@@ -92,11 +111,13 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Refusal> {
         let deadline = option.soft_ttl().max(self.peers.append_deadline);
-        let Answer::Append(response) = self.ask(RPCTypes::AppendEntries, &Question::Append(rpc), deadline).await?
-        else {
-            return Err(unfitting());
-        };
-        Ok(response)
+        let (question, part) = fit(rpc);
+        let answer = self.ask_encoded(RPCTypes::AppendEntries, question, deadline).await?;
+        let Answer::Append(response) = answer else { return Err(unfitting()) };
+        Ok(match (response, part) {
+            (AppendEntriesResponse::Success, Some(last)) => AppendEntriesResponse::PartialSuccess(Some(last)),
+            (response, _) => response,
+        })
     }
 
     async fn vote(

@@ -24,8 +24,8 @@ pub use server::Server;
 
 pub(super) use client::Peers;
 
-/// Bytes of the largest question or answer: the largest entry, and what belongs to it.
-pub const CALL_BYTES_MAX: usize = super::log::ENTRY_BYTES_MAX + 64 * 1024;
+/// Bytes of the largest question or answer: what the links carry in one message.
+pub const CALL_BYTES_MAX: usize = crate::links::CALL_BYTES_MAX;
 
 /// Bytes of a snapshot that are sent at a time.
 pub const CHUNK_BYTES_MAX: usize = 256 * 1024;

@@ -7,10 +7,11 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, V
 use openraft::{EmptyNode, EntryPayload};
 
 use super::check::{self, Unacceptable};
+use super::client::fit;
 use super::message::{Answer, Chunk, Question, decode, encode};
 use super::transfer::{Assembly, Received};
 use super::*;
-use crate::consensus::testing::{Member, Network, cluster, join, run};
+use crate::consensus::testing::{Member, Network, big_proposal, cluster, join, run};
 use crate::consensus::types::{Entry, LogId, Membership, Proposal, SnapshotMeta, StoredMembership, Vote, log_id};
 
 const FROM: MemberId = MemberId(2);
@@ -63,6 +64,25 @@ fn the_end_of_all_terms_is_refused() {
     assert_eq!(check::answer(&answer, VOTED), Err(Unacceptable::Term(u64::MAX)));
     let answer = Answer::Vote(VoteResponse::new(vote, None, false));
     assert_eq!(check::answer(&answer, VOTED), Err(Unacceptable::Term(u64::MAX)));
+}
+
+/// Entries of which a message cannot carry all are sent in parts; each one that may be proposed fits.
+#[test]
+fn what_does_not_fit_into_a_message_is_sent_in_parts() {
+    let entries: Vec<Entry> = (8..16)
+        .map(|index| Entry { log_id: log_id(5, index), payload: EntryPayload::Normal(big_proposal()) })
+        .collect();
+    let prev_log_id = Some(log_id(5, 7));
+    let rpc = |entries| AppendEntriesRequest { vote: leader(), prev_log_id, entries, leader_commit: None };
+
+    let (bytes, last) = fit(rpc(entries.clone()));
+    assert_eq!(last, Some(log_id(5, 8)));
+    assert!(bytes.len() <= CALL_BYTES_MAX);
+    assert_eq!(fit(rpc(entries[..1].to_vec())).1, None, "all of it");
+
+    let proposal = big_proposal();
+    let bytes = encode(&entries[0]).len();
+    assert!(bytes <= proposal.bytes_max() && proposal.bytes_max() <= crate::consensus::log::ENTRY_BYTES_MAX);
 }
 
 #[test]
