@@ -9,7 +9,7 @@ use std::future::poll_fn;
 
 use cresset_core::ids::RouteId;
 use cresset_core::node::{Answer, Request};
-use cresset_core::routing::Parcel;
+use cresset_core::routing::Paths;
 
 use super::connection::{Connection, Holding};
 use crate::router::ToSession;
@@ -90,8 +90,11 @@ impl Connection {
     /// Lets everything that was not delivered be decided again, in order, and then whoever waits for that go past.
     async fn give_everything_back(&mut self) {
         let mut parcels = std::mem::take(&mut self.returned);
+        let mut paths = Paths::default();
         loop {
-            self.give_back(parcels).await;
+            for parcel in parcels {
+                self.settings.router.take_back(&self.handle, &mut paths, parcel).await;
+            }
             for pass in std::mem::take(&mut self.passes) {
                 // Nobody waits any more if the other end is gone.
                 let _ = pass.send(());
@@ -99,13 +102,6 @@ impl Connection {
             let Some((events, waiting)) = self.handle.take_or_close() else { return };
             self.note_events(events);
             parcels = waiting;
-        }
-    }
-
-    async fn give_back(&mut self, parcels: Vec<Parcel>) {
-        let router = self.settings.router.clone();
-        for parcel in parcels {
-            router.take_back(&self.handle, self.work.paths(), parcel).await;
         }
     }
 }

@@ -19,8 +19,11 @@ use crate::runtime;
 use crate::transport::Transport;
 
 /// How long to wait before accepting again after it failed. Long enough not to burn a processor while descriptors are
-/// short, short enough that nobody notices afterwards. One line is logged each time, so also the pace of the log.
+/// short, short enough that nobody notices afterwards.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Of so many failures in a row the first is logged: about one line a second.
+const FAILURES_PER_LINE: u64 = 5;
 
 /// How a stream begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,6 +51,7 @@ pub async fn serve<T: Transport>(
     mut stop: watch::Receiver<bool>,
 ) {
     let settings = Arc::new(settings);
+    let mut failures = 0_u64;
     loop {
         let stopped = std::pin::pin!(stop.wait_for(|stop| *stop));
         let accepted = std::pin::pin!(transport.accept(&mut listener.listener));
@@ -56,9 +60,15 @@ pub async fn serve<T: Transport>(
             Either::Right((accepted, _)) => accepted,
         };
         match accepted {
-            Ok((stream, address)) => accept(&settings, listener.kind, Box::new(stream), address),
+            Ok((stream, address)) => {
+                failures = 0;
+                accept(&settings, listener.kind, Box::new(stream), address);
+            }
             Err(error) => {
-                tracing::warn!(%error, "a client could not be accepted");
+                if failures.is_multiple_of(FAILURES_PER_LINE) {
+                    tracing::warn!(%error, failures, "a client could not be accepted");
+                }
+                failures += 1;
                 sleep(ACCEPT_PAUSE).await;
             }
         }

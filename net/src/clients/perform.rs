@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cresset_core::cluster::{ConflictPolicy, RouteView};
 use cresset_core::jid::Jid;
 use cresset_core::node::Request;
-use cresset_core::routing::{Home, interested};
+use cresset_core::routing::{Home, Paths, interested};
 use cresset_core::session::Order;
 use cresset_core::stanza::Stanza;
 
@@ -47,6 +47,11 @@ impl Connection {
                     }
                 }
                 Order::Route { number, stanza } => {
+                    if number.is_none() && self.session.is_over() && self.work.is_idle() {
+                        // Its last words overtake nothing that matters, and sessions that end together must not wait
+                        // for each other.
+                        *self.work.paths() = Paths::default();
+                    }
                     let session = || self.handle.clone();
                     let ticket = number.map(|number| Ticket::Session { session: session(), number });
                     self.say(Saying::Stanza(Outgoing { stanza, ticket, attempts: 0 }));

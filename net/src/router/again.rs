@@ -1,12 +1,19 @@
-//! What came back from another member is decided again: one task for each member, so that the order is kept.
+//! What came back from another member is decided again, in order for each account.
 //!
-//! Who waits until nothing is under way on an ended route is let past by the same task, behind what came back. The
-//! queues are bounded by what the outboxes hold.
+//! When a member dies, much comes back at once, and most of it has to be stored. So there are several tasks for each
+//! member, and an account belongs to one of them: the store is asked many things at a time, and of one account still one
+//! after the other. Who waits until nothing is under way on an ended route is let past behind what came back, in all of
+//! them.
+//!
+//! The queues are bounded by what the outboxes hold.
 
-use std::sync::{Arc, Weak};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 
 use cresset_core::ids::MemberId;
-use cresset_core::routing::{Parcel, Paths, Redecide};
+use cresset_core::routing::{Parcel, Paths, Redecide, recipient};
+use cresset_core::stanza::Stanza;
 use tokio::sync::{mpsc, oneshot};
 
 use super::route::Outgoing;
@@ -14,21 +21,68 @@ use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::Peer;
 
-/// What the task of a member does, in this order.
+/// Tasks for one member: as many as a store that gathers its writes can make use of.
+const TASKS: u64 = 32;
+
+/// The queue of one of the tasks of one member.
+pub(super) type Queue = mpsc::UnboundedSender<Again>;
+
+/// What such a task does, in this order.
 #[derive(Debug)]
 pub(super) enum Again {
     /// Decides about a stanza that was not delivered.
-    Decide(Peer, Redecide<Ticket>),
+    Decide(Peer, Box<Redecide<Ticket>>),
     /// Decides about a parcel whose home has died.
-    Inherit(Parcel),
-    /// Lets somebody past.
-    Pass(oneshot::Sender<()>),
+    Inherit(Box<Parcel>),
+    /// Lets somebody past who waits for all tasks of the member.
+    Pass(Arc<PassOfAll>),
+}
+
+#[derive(Debug)]
+pub(super) struct PassOfAll {
+    left: AtomicUsize,
+    pass: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl PassOfAll {
+    fn let_past(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(pass) = lock(&self.pass).take()
+        {
+            // Nobody waits any more if the other end is gone.
+            let _ = pass.send(());
+        }
+    }
 }
 
 impl Router {
-    pub(super) fn decide_again(&self, member: MemberId, again: Again) {
+    pub(super) fn decide_again(&self, peer: Peer, redecide: Redecide<Ticket>) {
+        let task = self.task_of(&redecide.stanza);
+        self.push_again(peer.member, task, Again::Decide(peer, Box::new(redecide)));
+    }
+
+    pub(super) fn inherit_from(&self, member: MemberId, parcel: Parcel) {
+        let task = self.task_of(&parcel.stanza);
+        self.push_again(member, task, Again::Inherit(Box::new(parcel)));
+    }
+
+    /// Lets somebody past when all that came back from the member until now is decided.
+    pub(super) fn let_past(&self, member: MemberId, pass: oneshot::Sender<()>) {
+        let queues = lock(&self.agains);
+        let queues: Vec<_> = queues.range((member, 0)..=(member, TASKS)).map(|(_, queue)| queue.clone()).collect();
+        // One more than there are queues, for this call itself.
+        let pass = Arc::new(PassOfAll { left: AtomicUsize::new(queues.len() + 1), pass: Mutex::new(Some(pass)) });
+        for queue in queues {
+            if queue.send(Again::Pass(pass.clone())).is_err() {
+                pass.let_past();
+            }
+        }
+        pass.let_past();
+    }
+
+    fn push_again(&self, member: MemberId, task: u64, again: Again) {
         let mut queues = lock(&self.agains);
-        let queue = queues.entry(member).or_insert_with(|| {
+        let queue = queues.entry((member, task)).or_insert_with(|| {
             let (queue, waiting) = mpsc::unbounded_channel();
             crate::runtime::spawn(run(self.myself.clone(), waiting));
             queue
@@ -37,6 +91,13 @@ impl Router {
             tracing::debug!(%member, "nothing is decided any more: the node stops");
         }
     }
+
+    /// SipHash with fixed keys: the same in every run.
+    fn task_of(&self, stanza: &Stanza) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        recipient(&self.domain, stanza).hash(&mut hasher);
+        hasher.finish() % TASKS
+    }
 }
 
 async fn run(router: Weak<Router>, mut waiting: mpsc::UnboundedReceiver<Again>) {
@@ -44,10 +105,9 @@ async fn run(router: Weak<Router>, mut waiting: mpsc::UnboundedReceiver<Again>) 
     while let Some(again) = waiting.recv().await {
         let Some(router) = router.upgrade() else { return };
         match again {
-            // Nobody waits any more if the other end is gone.
-            Again::Pass(pass) => drop(pass.send(())),
+            Again::Pass(pass) => pass.let_past(),
             Again::Inherit(parcel) => router.route_to_end(&mut paths, Outgoing::accepted(parcel.stanza)).await,
-            Again::Decide(peer, redecide) => decide(&router, &mut paths, peer, redecide).await,
+            Again::Decide(peer, redecide) => decide(&router, &mut paths, peer, *redecide).await,
         }
     }
 }

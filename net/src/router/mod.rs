@@ -53,7 +53,6 @@ pub(crate) use sessions::Resumable;
 pub use ticket::Ticket;
 pub use view::View;
 
-use again::Again;
 use view::FixedState;
 
 /// Requests of sessions that wait for the control plane. Beyond it a session waits, and is not read from meanwhile.
@@ -82,7 +81,7 @@ pub struct Router {
     mesh: RwLock<Option<Mesh<Router>>>,
     /// The lane to the life of each member that ended last: what was under way on it may still be on its way back.
     ended: Mutex<BTreeMap<MemberId, (Incarnation, DataLane<Router>)>>,
-    agains: Mutex<BTreeMap<MemberId, mpsc::UnboundedSender<Again>>>,
+    agains: Mutex<BTreeMap<(MemberId, u64), again::Queue>>,
     myself: Weak<Router>,
     /// Parcels for routes that this node has not applied yet. Bounded by the outboxes of the others.
     early: Mutex<VecDeque<Parcel>>,

@@ -9,7 +9,6 @@ use cresset_core::routing::{Home, Parcel, Paths, Redecide, claimant};
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::again::Again;
 use super::mailbox::{SessionHandle, ToSession};
 use super::route::Outgoing;
 use super::ticket::Ticket;
@@ -57,7 +56,7 @@ impl DataService for Router {
             Home::Member { member, .. } => member,
             Home::Here | Home::Offline { .. } => self.member,
         };
-        self.decide_again(member, Again::Inherit(parcel));
+        self.inherit_from(member, parcel);
     }
 
     fn handled(&self, ticket: Ticket) {
@@ -65,11 +64,11 @@ impl DataService for Router {
     }
 
     fn redecide(&self, peer: Peer, redecide: Redecide<Ticket>) {
-        self.decide_again(peer.member, Again::Decide(peer, redecide));
+        self.decide_again(peer, redecide);
     }
 
     fn passed(&self, pass: Pass) {
-        self.decide_again(pass.member, Again::Pass(pass.passed));
+        self.let_past(pass.member, pass.passed);
     }
 }
 

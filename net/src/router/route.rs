@@ -14,7 +14,6 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::again::Again;
 use super::mailbox::ToSession;
 use super::receive::Pass;
 use super::ticket::Ticket;
@@ -263,7 +262,7 @@ impl Router {
             },
             None => pass,
         };
-        self.decide_again(life.member, Again::Pass(pass.passed));
+        self.let_past(life.member, pass.passed);
     }
 }
 

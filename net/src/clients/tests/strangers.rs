@@ -1,13 +1,17 @@
 //! Those who have not authenticated.
 
+use std::io;
 use std::time::Duration;
 
 use cresset_core::limits::{AUTHENTICATION_TIME_MAX, TLS_HANDSHAKE_TIME_MAX};
 use rustls::pki_types::ServerName;
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::*;
+use crate::transport::Transport;
 
 /// Hostile case F2: one byte at a time does not buy more time.
 #[tokio::test(start_paused = true)]
@@ -102,6 +106,61 @@ async fn a_handshake_that_is_not_continued_is_given_up() {
         assert!(started.elapsed() < TLS_HANDSHAKE_TIME_MAX + Duration::from_secs(1));
     })
     .await;
+}
+
+/// Hostile case F13: while there are no file descriptors, nobody new comes in, and afterwards everybody does.
+#[tokio::test(start_paused = true)]
+async fn accepting_goes_on_after_the_descriptors_ran_out() {
+    seeded(async {
+        let world = World::new().await;
+        let (queue, waiting) = mpsc::channel(1);
+        let listener = Listener { listener: Short { failures: 20, waiting }, kind: ListenerKind::StartTls };
+        let (_stop, stopped) = watch::channel(false);
+        runtime::spawn(serve(ShortOfDescriptors, listener, ClientSettings::clone(&world.settings), stopped));
+
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        queue.send(theirs).await.unwrap();
+
+        let mut client = Client { stream: Box::new(ours), heard: String::new() };
+        client.log_in("romeo").await;
+    })
+    .await;
+}
+
+/// A network on which accepting fails so many times.
+#[derive(Clone)]
+struct ShortOfDescriptors;
+
+struct Short {
+    failures: u32,
+    waiting: mpsc::Receiver<DuplexStream>,
+}
+
+impl Transport for ShortOfDescriptors {
+    type Stream = DuplexStream;
+    type Listener = Short;
+
+    async fn connect(&self, _address: SocketAddr) -> io::Result<DuplexStream> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn bind(&self, _address: SocketAddr) -> io::Result<Short> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    async fn accept(&self, listener: &mut Short) -> io::Result<(DuplexStream, SocketAddr)> {
+        if listener.failures > 0 {
+            listener.failures -= 1;
+            // EMFILE: too many open files.
+            return Err(io::Error::from_raw_os_error(24));
+        }
+        let stream = listener.waiting.recv().await.ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok((stream, SocketAddr::from(ADDRESS)))
+    }
+
+    fn local_address(&self, _listener: &Short) -> io::Result<SocketAddr> {
+        Ok(SocketAddr::from(ADDRESS))
+    }
 }
 
 fn with_tls(settings: &mut ClientSettings) {
