@@ -1,8 +1,10 @@
 //! How a session gets its JID (RFC 6120 section 7).
 
+use crate::limits::INITIAL_PRESENCE_TIME_MAX;
 use crate::session::state::BoundState;
 use crate::session::{BindRefusal, Bound, Order, Session, Stage, StreamErrorCondition, names};
 use crate::stanza::{ErrorCondition, IqType, Kind, Stanza};
+use crate::time::Uptime;
 use crate::xml::{Element, ns};
 
 impl Session {
@@ -31,7 +33,7 @@ impl Session {
     }
 
     /// Answers a bind.
-    pub(super) fn continue_bind(&mut self, answer: Result<Bound, BindRefusal>) {
+    pub(super) fn continue_bind(&mut self, now: Uptime, answer: Result<Bound, BindRefusal>) {
         let Stage::Binding { id } = &mut self.stage else { return };
         let id = id.take();
         match answer {
@@ -43,6 +45,7 @@ impl Session {
                 self.bound = Some(Box::new(BoundState::new(bound.jid, bound.route)));
                 self.stage = Stage::Bound;
                 self.deadline = None;
+                self.awaits_presence_until = Some(now + INITIAL_PRESENCE_TIME_MAX);
             }
             Err(refusal) => {
                 let condition = match refusal {

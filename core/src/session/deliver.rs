@@ -42,7 +42,13 @@ impl Session {
     /// Delivers behind whatever waits, or lets it wait.
     fn deliver_in_turn(&mut self, delivery: Delivery) {
         let Some(bound) = self.bound.as_mut() else { return };
-        if self.paused || bound.claim != Claim::Idle || bound.deliveries.has_waiting() {
+        // Before the initial presence only messages wait: answers may be what the client waits for to send it.
+        let in_turn = match (self.awaits_presence_until, delivery.stanza.kind) {
+            (Some(_), Kind::Message(_)) => false,
+            (Some(_), Kind::Presence(_) | Kind::Iq(_)) => true,
+            (None, _) => bound.claim == Claim::Idle && !bound.deliveries.has_waiting(),
+        };
+        if self.paused || !in_turn {
             bound.deliveries.wait(delivery);
             self.check_bounds();
         } else {
@@ -52,7 +58,7 @@ impl Session {
 
     /// Delivers what has waited, if nothing holds it back any more.
     pub(super) fn deliver_waiting(&mut self) {
-        while !self.paused {
+        while !self.paused && self.awaits_presence_until.is_none() {
             let Some(bound) = self.bound.as_mut().filter(|bound| bound.claim == Claim::Idle) else { return };
             let Some(delivery) = bound.deliveries.next_waiting() else { return };
             self.deliver(delivery);

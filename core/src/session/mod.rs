@@ -91,6 +91,8 @@ pub struct Session {
     count_requests: CountRequests,
     /// When the client is asked again for what it did not acknowledge.
     ask_again: Option<Uptime>,
+    /// Until then messages wait for the initial presence, and for the stored ones that come before them.
+    awaits_presence_until: Option<Uptime>,
     /// Until when a session without a transport may be resumed.
     hibernates_until: Option<Uptime>,
     /// An answer of the offline store that came while the node might not serve.
@@ -150,6 +152,7 @@ impl Session {
             bound: None,
             count_requests: CountRequests::new(),
             ask_again: None,
+            awaits_presence_until: None,
             hibernates_until: None,
             offline_answer: None,
         }
@@ -202,7 +205,7 @@ impl Session {
 
     /// Answers [`Order::Bind`].
     pub fn handle_bound(&mut self, now: Uptime, answer: Result<Bound, BindRefusal>) {
-        self.continue_bind(answer);
+        self.continue_bind(now, answer);
         self.read(now);
     }
 
@@ -313,6 +316,10 @@ impl Session {
         if self.hibernates_until.is_some_and(|until| until <= now) {
             self.finish();
         }
+        if self.awaits_presence_until.is_some_and(|until| until <= now) {
+            self.awaits_presence_until = None;
+            self.deliver_waiting();
+        }
         if self.ask_again.is_some_and(|again| again <= now) {
             self.ask_again = None;
             self.ask_for_count();
@@ -323,7 +330,10 @@ impl Session {
     /// When to call [`handle_timeout`](Session::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Uptime> {
         let count_due = self.count_requests.front().map(|request| request.due).filter(|_| !self.paused);
-        [self.deadline, self.hibernates_until, self.ask_again, count_due].into_iter().flatten().min()
+        [self.deadline, self.hibernates_until, self.ask_again, self.awaits_presence_until, count_due]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next order.

@@ -1,7 +1,9 @@
 //! Messages that waited for the account (XEP-0160).
 //!
 //! From the moment in which a session asks to be announced as one that takes messages until nothing more waits in the
-//! store, parcels are held back: what was sent earlier comes first.
+//! store, parcels are held back: what was sent earlier comes first. So are messages from the bind to the initial
+//! presence, for as long as a client may take to send it: while it was away they went to the store, and those that are
+//! sent to its full JID now would overtake them.
 
 use crate::routing::Home;
 use crate::session::delivery::Delivery;

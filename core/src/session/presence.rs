@@ -59,9 +59,11 @@ impl Session {
         if takes_messages(wanted) && !takes_messages(before) && bound.claim == Claim::Idle {
             bound.claim = Claim::Planned;
         }
+        self.awaits_presence_until = None;
         let announcement = bound.announcer.want(wanted, Next::Broadcast { number, presence: stanza });
         self.order_announcement(announcement);
         self.do_what_is_announced();
+        self.deliver_waiting();
     }
 
     /// Orders an announcement, if there is one.

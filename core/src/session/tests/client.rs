@@ -65,8 +65,16 @@ impl Client {
         client
     }
 
-    /// A client that holds `romeo@example.org/balcony` and has said nothing else.
+    /// A client that holds `romeo@example.org/balcony` and has said nothing else for so long that messages do not wait
+    /// for its presence any more.
     pub(super) fn bound() -> Client {
+        let mut client = Client::just_bound();
+        client.session.awaits_presence_until = None;
+        client
+    }
+
+    /// A client that was just told that it holds `romeo@example.org/balcony`.
+    pub(super) fn just_bound() -> Client {
         let mut client = Client::authenticated();
         client.says(
             "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>",

@@ -33,6 +33,44 @@ fn claiming() -> Client {
     romeo
 }
 
+/// Between the bind and the first presence the client is reached by its full JID only, by whoever has not stopped
+/// writing to it; what they wrote before is in the store.
+#[test]
+fn a_message_that_comes_before_the_first_presence_does_not_overtake_the_stored_ones() {
+    let mut romeo = Client::just_bound();
+    romeo.gets(10, &live(10));
+    romeo.hears("");
+
+    romeo.says("<presence/>");
+    romeo.announced();
+    assert!(claims(&mut romeo));
+    romeo.session.handle_offline(romeo.now, Ok(vec![waited(1)]));
+    romeo.session.handle_offline(romeo.now, Ok(vec![]));
+
+    romeo.hears(&(stamped(1) + &live(10)));
+}
+
+#[test]
+fn a_client_that_never_sends_presence_gets_messages_after_a_while() {
+    let mut romeo = Client::just_bound();
+    romeo.gets(10, &live(10));
+
+    romeo.passes(3_000);
+
+    romeo.hears(&live(10));
+}
+
+/// It may be what the client waits for before it sends presence.
+#[test]
+fn an_answer_does_not_wait_for_presence() {
+    let mut romeo = Client::just_bound();
+    let answer = "<iq from='juliet@example.org/a' to='romeo@example.org/balcony' id='q' type='result'/>";
+
+    romeo.gets(10, answer);
+
+    romeo.hears(answer);
+}
+
 #[test]
 fn what_was_sent_earlier_comes_first() {
     let mut romeo = Client::bound();
