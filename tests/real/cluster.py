@@ -171,7 +171,7 @@ class Cluster:
         await self.formed(names)
 
     async def formed(self, names=None):
-        """Every node (or those named) serves and sees all of them active, under one leader."""
+        """Every node (or those named) serves and sees all of them active and voting, under one leader."""
         names = list(names or self.nodes)
         await until(f"{names} form a cluster", lambda: self._is_formed(names), START_SECONDS_MAX)
 
@@ -183,7 +183,10 @@ class Cluster:
         if not all(statuses) or not all(status["serving"] for status in statuses):
             return False
         leaders = {status["leader"] for status in statuses}
-        active = [{m["name"] for m in status["members"] if m["state"] == "active"} for status in statuses]
+        active = [
+            {member["name"] for member in status["members"] if member["state"] == "active" and member["voter"]}
+            for status in statuses
+        ]
         return len(leaders) == 1 and None not in leaders and all(set(names) <= each for each in active)
 
     def leader(self):

@@ -2,6 +2,7 @@
 //! membership follow the agreed state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::cluster::{ClusterState, Command, ExpelReason};
 use crate::config::Timing;
@@ -12,6 +13,10 @@ use crate::time::Uptime;
 
 /// Heartbeats for which a member may be behind without applying anything before it counts as silent.
 const STUCK_AFTER_HEARTBEATS: u32 = 4;
+
+/// How long a change of Raft's membership may be without effect before it is ordered again: the order before it may have
+/// been under way still.
+const CHANGE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Leading {
@@ -24,8 +29,12 @@ pub(super) struct Leading {
     /// Heard of, but not keeping up.
     stuck: BTreeSet<Life>,
     expelling: BTreeMap<Life, Uptime>,
-    membership_due: Uptime,
+    /// The last change of Raft's membership that was ordered, and when.
+    membership: Option<(Voting, Uptime)>,
 }
+
+/// Who votes, and who follows without a vote.
+type Voting = (BTreeSet<MemberId>, BTreeSet<MemberId>);
 
 /// The latest ask of a life that is not granted yet, and the one before it: a round in flight confirms the earlier one.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +54,7 @@ impl Leading {
             progress: BTreeMap::new(),
             stuck: BTreeSet::new(),
             expelling: BTreeMap::new(),
-            membership_due: now,
+            membership: None,
         }
     }
 
@@ -161,19 +170,23 @@ impl Leading {
         expels
     }
 
-    /// One direction only: the state says who should vote, Raft follows. While Raft moves, nothing is ordered.
+    /// One direction only: the state says who should vote, Raft follows. While Raft moves, nothing is ordered; once it
+    /// has moved, the next step is ordered at once, because on the way from one voter to three there are two, of which
+    /// neither may be lost.
     fn membership(&mut self, now: Uptime, state: &ClusterState, raft: &RaftStatus) -> Option<Output> {
-        if now < self.membership_due || raft.voter_sets.len() != 1 {
-            return None;
-        }
-        let present = raft.voter_sets.first()?;
+        let [present] = &raft.voter_sets[..] else { return None };
         let voters = if state.voters().is_empty() { present.clone() } else { state.voters().clone() };
         let alive = state.members().filter(|member| member.is_alive()).map(|member| member.id);
         let learners: BTreeSet<_> = alive.filter(|id| !voters.contains(id)).collect();
         if voters == *present && learners == raft.learners {
             return None;
         }
-        self.membership_due = now + PROPOSE_AGAIN_AFTER;
+        let wanted = (voters, learners);
+        if self.membership.as_ref().is_some_and(|(last, at)| *last == wanted && now < *at + CHANGE_AGAIN_AFTER) {
+            return None;
+        }
+        self.membership = Some((wanted.clone(), now));
+        let (voters, learners) = wanted;
         Some(Output::Membership { voters, learners })
     }
 }

@@ -173,7 +173,7 @@ impl Node {
         }
     }
 
-    /// What Raft last said of itself.
+    /// What Raft last said of itself: who votes in fact, which follows [`ClusterState::voters`] with some delay.
     pub fn raft(&self) -> &RaftStatus {
         &self.raft
     }
