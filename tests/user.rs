@@ -16,6 +16,8 @@ fn an_account_is_created_changed_listed_and_removed() {
     assert_eq!(store.run(&["list"], ""), done("juliet\nromeo\n"));
     assert_eq!(store.run(&["remove", "juliet"], ""), done(""));
     assert_eq!(store.run(&["list"], ""), done("romeo\n"));
+    let files = std::fs::read_dir(store.directory.path()).expect("read").count();
+    assert_eq!(files, 1, "the file alone is a whole copy");
 }
 
 #[test]

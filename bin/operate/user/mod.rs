@@ -100,35 +100,40 @@ pub(crate) struct WhichPassword {
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { store, password, name } => {
-            let store = store.open(Missing::Create)?;
-            let name = store.account(&name)?;
-            // Known beforehand, so that nobody thinks of a password for nothing; `add` has the last word.
-            if store.ask(store.accounts.exists(name.clone()))? {
-                return Err(exists(&name));
-            }
-            let credentials = credentials(&password.read()?)?;
-            match store.ask(store.accounts.add(name.clone(), credentials))? {
-                Added::Created => Ok(()),
-                Added::Updated | Added::Exists => Err(exists(&name)),
-            }
+            store.with(Missing::Create, |store| add(store, &store.account(&name)?, &password))
         }
         Command::Password { store, password, name } => {
-            let store = store.open(Missing::Refuse)?;
-            let name = store.account(&name)?;
-            if !store.ask(store.accounts.exists(name.clone()))? {
-                return Err(unknown(&name));
-            }
-            let credentials = credentials(&password.read()?)?;
-            done(store.ask(store.accounts.change_credentials(name.clone(), credentials))?, &name)
+            store.with(Missing::Refuse, |store| change(store, &store.account(&name)?, &password))
         }
-        Command::Remove { store, name } => {
-            let store = store.open(Missing::Refuse)?;
+        Command::Remove { store, name } => store.with(Missing::Refuse, |store| {
             let name = store.account(&name)?;
             done(store.ask(store.accounts.remove(name.clone()))?, &name)
+        }),
+        Command::List { store } => store.with(Missing::Refuse, list),
+        Command::Import { store, update, file } => {
+            store.with(Missing::Create, |store| import::run(store, &file, update))
         }
-        Command::List { store } => list(&store.open(Missing::Refuse)?),
-        Command::Import { store, update, file } => import::run(&store.open(Missing::Create)?, &file, update),
     }
+}
+
+fn add(store: &Store, name: &NodePart, password: &WhichPassword) -> Result<(), Failure> {
+    // Known beforehand, so that nobody thinks of a password for nothing; `add` has the last word.
+    if store.ask(store.accounts.exists(name.clone()))? {
+        return Err(exists(name));
+    }
+    let credentials = credentials(&password.read()?)?;
+    match store.ask(store.accounts.add(name.clone(), credentials))? {
+        Added::Created => Ok(()),
+        Added::Updated | Added::Exists => Err(exists(name)),
+    }
+}
+
+fn change(store: &Store, name: &NodePart, password: &WhichPassword) -> Result<(), Failure> {
+    if !store.ask(store.accounts.exists(name.clone()))? {
+        return Err(unknown(name));
+    }
+    let credentials = credentials(&password.read()?)?;
+    done(store.ask(store.accounts.change_credentials(name.clone(), credentials))?, name)
 }
 
 /// An open account store.
@@ -147,6 +152,14 @@ enum Missing {
 }
 
 impl WhichStore {
+    /// Works on the store, and closes it.
+    fn with(self, missing: Missing, work: impl FnOnce(&Store) -> Result<(), Failure>) -> Result<(), Failure> {
+        let store = self.open(missing)?;
+        let outcome = work(&store);
+        store.accounts.close();
+        outcome
+    }
+
     fn open(self, missing: Missing) -> Result<Store, Failure> {
         let (path, domain) = match self.store {
             Some(path) => (path, None),

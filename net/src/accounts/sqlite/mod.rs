@@ -73,6 +73,15 @@ impl SqliteAccounts {
             .map_err(|error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() })?;
         Ok(SqliteAccounts { threads: Arc::new(threads) })
     }
+
+    /// Closes the file, unless there are other clones. The last process that closes it folds the write-ahead log in,
+    /// so that the file alone is a whole copy. Blocks; meant for the end of the program, which may also do without:
+    /// what was answered is on the disk.
+    pub fn close(self) {
+        if let Some(threads) = Arc::into_inner(self.threads) {
+            threads.close();
+        }
+    }
 }
 
 impl Accounts for SqliteAccounts {

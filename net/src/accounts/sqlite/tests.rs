@@ -27,6 +27,21 @@ async fn what_was_answered_is_there_after_a_restart() {
     assert!(next > member);
 }
 
+/// An operator copies the file of a cluster that is stopped.
+#[tokio::test]
+async fn a_file_that_was_closed_is_whole_without_its_log() {
+    let (store, directory) = empty();
+    add(&store, "juliet").await;
+
+    store.clone().close();
+    assert_eq!(store.exists(name("juliet")).await, Ok(true), "another clone goes on");
+    store.close();
+
+    let files: Vec<_> = std::fs::read_dir(directory.path()).expect("read").map(|entry| entry.expect("read")).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(open(&directory).exists(name("juliet")).await, Ok(true));
+}
+
 /// Three nodes on one machine start together on a file that is not there yet.
 #[tokio::test]
 async fn processes_that_create_the_file_together_agree_on_one_identity() {

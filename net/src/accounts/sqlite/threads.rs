@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -32,6 +32,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 pub(super) struct Threads {
     writes: mpsc::Sender<Box<dyn Job>>,
     reads: mpsc::Sender<Box<dyn Job>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -39,13 +40,24 @@ impl Threads {
     pub(super) fn start<const N: usize>(writer: Connection, readers: [Connection; N]) -> io::Result<Threads> {
         let (writes, written) = mpsc::channel(JOBS_WAITING_MAX);
         let (reads, read) = mpsc::channel(JOBS_WAITING_MAX);
-        thread::Builder::new().name("accounts-write".to_owned()).spawn(move || write_all(&writer, written))?;
+        let named = |name: &str| thread::Builder::new().name(name.to_owned());
+        let mut threads = vec![named("accounts-write").spawn(move || write_all(&writer, written))?];
         let read = Arc::new(Mutex::new(read));
         for reader in readers {
             let read = Arc::clone(&read);
-            thread::Builder::new().name("accounts-read".to_owned()).spawn(move || read_all(&reader, &read))?;
+            threads.push(named("accounts-read").spawn(move || read_all(&reader, &read))?);
         }
-        Ok(Threads { writes, reads })
+        Ok(Threads { writes, reads, threads })
+    }
+
+    /// Ends the threads when they have done what waits for them, and waits until they have closed the file.
+    pub(super) fn close(self) {
+        let Threads { writes, reads, threads } = self;
+        drop((writes, reads));
+        for thread in threads {
+            // One that has panicked has nothing left to close.
+            drop(thread.join());
+        }
     }
 
     /// Runs `work` in a transaction and answers when that is on the disk.
