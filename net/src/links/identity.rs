@@ -84,9 +84,7 @@ impl Lane {
     /// for it.
     pub const fn payload_bytes_max(self) -> usize {
         match self {
-            Lane::Control => 1024 * 1024,
-            // What Raft reads from its log at a time, and the largest entry behind it.
-            Lane::Raft => 4 * 1024 * 1024,
+            Lane::Control | Lane::Raft => 1024 * 1024,
             Lane::Data => 512 * 1024,
         }
     }

@@ -192,7 +192,7 @@ fn a_process_that_is_over_loses_its_links_and_gets_no_others() {
         one.mesh.ban(old.peer());
 
         assert_eq!(one.wait_closed(Lane::Control, Direction::Accepted).await, LinkFault::Superseded);
-        assert_eq!(old.wait_refusal().await, (Direction::Dialled, HelloRefusal::Superseded));
+        assert_eq!(old.wait_refusal().await, (Direction::Dialled, HelloRefusal::Over));
         assert_eq!(one.mesh.send_control(MemberId(2), Bytes::new()), Err(SendError::NotConnected));
     });
 }
