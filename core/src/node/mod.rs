@@ -205,7 +205,8 @@ impl Node {
         }
         let lease_end = self.lease.until().filter(|_| self.service == Service::Serve);
         let close = self.paused_at.map(|at| at + CLOSE_AFTER_PAUSE);
-        let again = self.wants_to_propose().then_some(self.propose_again);
+        // Without a leader there is nobody to propose to: whoever tells of one wakes the node.
+        let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
         let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, self.settings.member));
         [Some(self.next_beat), lease_end, close, again, leading, self.succession.timeout()].into_iter().flatten().min()
     }

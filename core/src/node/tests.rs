@@ -98,6 +98,16 @@ fn a_member_that_comes_back_after_it_was_expelled_is_told_and_begins_another_lif
     assert_eq!(world.node(3).service(), Service::Serve);
 }
 
+/// Found by the simulator, in which time stands still while a task is busy: seed 1, the first node.
+#[test]
+fn a_node_without_a_leader_does_not_turn_for_ever() {
+    let mut node = Node::new(Uptime::ZERO, settings(1));
+
+    node.handle(Uptime::ZERO, Input::Timeout);
+
+    assert!(node.poll_timeout().unwrap() > Uptime::ZERO);
+}
+
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
 #[test]
 fn a_process_that_is_refused_because_its_life_is_over_ends_it() {
@@ -351,6 +361,8 @@ impl World {
             for id in alive {
                 if self.node(id).poll_timeout().is_some_and(|due| due <= self.now) {
                     self.handle(id, Input::Timeout);
+                    let next = self.node(id).poll_timeout();
+                    assert!(next.is_none_or(|due| due > self.now), "node {id} would turn for ever at {}", self.now);
                 }
                 self.feed(id);
             }
