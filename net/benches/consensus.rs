@@ -1,6 +1,9 @@
 //! How many binds a second three members agree on, each with its own directory and every sync waited for, in one
 //! process with links in memory. One batch of each member is in flight, as in production.
 //!
+//! Measured on two shared cores and one disk: 2.8 k binds/s in batches of 1, 66 k in batches of 64, 114 k in batches
+//! of 1024.
+//!
 //! `cargo bench -p cresset-net --bench consensus`; the directories are made where `TMPDIR` says.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,8 +112,11 @@ async fn cluster() -> Vec<Member> {
     let mut status = leader.watch_status();
     status.wait_for(|status| status.leader == Some(MemberId(1))).await.expect("it goes on");
     let voters: BTreeSet<MemberId> = (1..=MEMBERS).map(MemberId).collect();
-    leader.set_membership(voters.clone(), BTreeSet::new());
-    status.wait_for(|status| status.voter_sets == [voters.clone()]).await.expect("it goes on");
+    while leader.status().voter_sets != [voters.clone()] {
+        leader.set_membership(voters.clone(), BTreeSet::new());
+        let changed = tokio::time::timeout(Duration::from_millis(100), status.changed()).await;
+        changed.unwrap_or(Ok(())).expect("it goes on");
+    }
     let joins = (1..=MEMBERS).map(|id| {
         Command::Join(Join {
             member: MemberId(id),

@@ -9,7 +9,7 @@ use openraft::{ChangeMembers, EmptyNode};
 use openraft_rt::WatchReceiver;
 
 use super::types::TypeConfig;
-use super::{Raft, status};
+use super::{Raft, propose, status};
 
 /// How long a new voter may take to catch up before the change is given up; it will be ordered again.
 const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub(super) async fn change(
     voters: &BTreeSet<MemberId>,
     learners: &BTreeSet<MemberId>,
 ) -> Result<(), MembershipError> {
+    propose::until_first_commit(raft).await;
     let wanted: BTreeSet<u64> = voters.iter().map(|member| member.0).collect();
     for member in voters.iter().chain(learners) {
         if !nodes(raft).contains(&member.0) {

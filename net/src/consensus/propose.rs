@@ -23,16 +23,8 @@ const FIRST_COMMIT_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Gives proposals to openraft until it has ended. What this node does not lead is dropped.
 pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>) {
-    let mut metrics = raft.metrics();
     while let Some(commands) = queue.recv().await {
-        let deadline = Instant::now() + FIRST_COMMIT_TIME_MAX;
-        while is_new_leader(&metrics.borrow_and_update()) {
-            match timeout_at(deadline, metrics.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return,
-                Err(_) => break,
-            }
-        }
+        until_first_commit(&raft).await;
         for proposal in commands.into_iter().map(|command| Proposal(Arc::new(command))) {
             if proposal.bytes_max() > ENTRY_BYTES_MAX {
                 // Nobody could be sent it.
@@ -40,6 +32,17 @@ pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>)
             } else if raft.client_write_ff(proposal, None).await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// Waits while this node leads and has committed nothing yet, but not long.
+pub(super) async fn until_first_commit(raft: &Raft) {
+    let mut metrics = raft.metrics();
+    let deadline = Instant::now() + FIRST_COMMIT_TIME_MAX;
+    while is_new_leader(&metrics.borrow_and_update()) {
+        if !matches!(timeout_at(deadline, metrics.changed()).await, Ok(Ok(()))) {
+            return;
         }
     }
 }
