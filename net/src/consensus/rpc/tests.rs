@@ -76,7 +76,7 @@ fn what_does_not_fit_into_a_message_is_sent_in_parts() {
     let rpc = |entries| AppendEntriesRequest { vote: leader(), prev_log_id, entries, leader_commit: None };
 
     let (bytes, last) = fit(rpc(entries.clone()));
-    assert_eq!(last, Some(log_id(5, 8)));
+    assert!(last.is_some_and(|last| (8..15).contains(&last.index)), "{last:?}");
     assert!(bytes.len() <= CALL_BYTES_MAX);
     assert_eq!(fit(rpc(entries[..1].to_vec())).1, None, "all of it");
 
