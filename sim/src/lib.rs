@@ -1,1 +1,36 @@
-//! .
+//! Simulated clusters of the real thing: `cresset_net`'s own entry point on a network, disks and clocks that obey a seed.
+//!
+//! ```text
+//! seed ─▶ plan ─▶ world ──── hosts: cresset_net::run::start over parts/ ◀── streams ──▶ client (XMPP, no TLS)
+//!                   │                       │                                             │
+//!                 faults                    └──────────────▶ history ◀────────────────────┘
+//!                                                               │
+//!                                   trace (hash) ◀──────────────┴──────▶ invariants ─▶ report
+//! ```
+//!
+//! The invariant on which everything else rests: the same seed gives the same trace, every byte on every connection
+//! included, twice in one process and in another process. It holds only in a build with `--cfg tokio_unstable`, which
+//! is why [`run`] refuses to work in any other: `cargo sim` and `cargo sim-test` set it.
+//!
+//! Nothing of the product is written a second time here, except a client, which is not part of the product.
+
+pub mod client;
+pub mod history;
+pub mod invariants;
+pub mod parts;
+pub mod plan;
+pub mod report;
+pub mod seeds;
+pub mod trace;
+pub mod world;
+
+pub use plan::{Fault, Plan, Target};
+pub use report::{Report, Violation};
+pub use world::run;
+
+/// Whether this build can repeat a run.
+pub const CAN_REPEAT: bool = cfg!(tokio_unstable);
+
+/// What to do if it cannot.
+pub const CANNOT_REPEAT: &str = "the simulator needs a build with --cfg tokio_unstable, or no run can be repeated: use \
+     `cargo sim run --seed 1` and `cargo sim-test`, and unset RUSTFLAGS, which would override the flag";

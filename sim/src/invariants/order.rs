@@ -1,0 +1,55 @@
+//! P4: from one session to one recipient messages arrive in the order in which they were sent. A copy that arrives
+//! again after a failover does not count; the first arrival does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Connection, Event, Record};
+use crate::report::Violation;
+
+pub(super) fn check(history: &[Record]) -> Vec<Violation> {
+    let mut sent: BTreeMap<&str, (&Connection, usize)> = BTreeMap::new();
+    let mut arrived = BTreeSet::new();
+    let mut last: BTreeMap<(&Connection, &str), (usize, &str)> = BTreeMap::new();
+    let mut violations = Vec::new();
+    for record in history {
+        match &record.event {
+            Event::Sent { connection, id, .. } => {
+                let number = sent.len();
+                sent.insert(id, (connection, number));
+            }
+            Event::Received { connection, id, .. } => {
+                let Some((sender, number)) = sent.get(id.as_str()).copied() else { continue };
+                if !arrived.insert((connection.user.as_str(), id.as_str())) {
+                    continue;
+                }
+                let slot = last.entry((sender, connection.user.as_str())).or_insert((number, id.as_str()));
+                if number < slot.0 {
+                    let text = format!("{connection} received {id} after {}, which {sender} sent later", slot.1);
+                    violations.push(Violation { invariant: "order", at: Some(record.at), text });
+                } else {
+                    *slot = (number, id);
+                }
+            }
+            _ => {}
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{connection, received, sent};
+    use super::*;
+
+    #[test]
+    fn a_message_that_was_overtaken_is_caught_and_a_late_copy_is_not() {
+        let (u1, u2, again) = (connection("u1", 1), connection("u2", 1), connection("u2", 2));
+        let both = [sent(1, &u1, "n1", "a"), sent(2, &u1, "n1", "b")];
+
+        let overtaken = [received(3, &u2, "n2", "b"), received(4, &u2, "n2", "a")];
+        let copied = [received(3, &u2, "n2", "a"), received(4, &u2, "n2", "b"), received(5, &again, "n2", "a")];
+
+        assert_eq!(check(&[both.as_slice(), overtaken.as_slice()].concat()).len(), 1);
+        assert_eq!(check(&[both.as_slice(), copied.as_slice()].concat()), []);
+    }
+}

@@ -1,0 +1,185 @@
+//! One run from its first to its last millisecond: hosts on a simulated network, faults by the plan, a verdict.
+//!
+//! Simulations of one process run one after the other, because a crash drops tasks in an order that depends on a counter
+//! of the process.
+
+mod faults;
+mod node;
+
+use std::any::Any;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use cresset_net::accounts::memory::MemoryAccounts;
+use tracing::Level;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::client::{self, Door, User};
+use crate::history::History;
+use crate::parts::{self, CLIENT_PORT};
+use crate::plan::Plan;
+use crate::report::{Report, Violation};
+use crate::trace::{NodeLog, Trace};
+use crate::{CAN_REPEAT, CANNOT_REPEAT, invariants};
+
+use faults::Hosts;
+use node::Ground;
+
+/// The XMPP domain of every world.
+pub const DOMAIN: &str = "sim.example";
+
+/// Segments that may be under way on one connection, and connections that may wait to be accepted: more panics.
+const TCP_CAPACITY: usize = 4096;
+
+/// Tasks are numbered by the process; a crash drops them in the order of their numbers modulo a small power of two.
+const TASK_NUMBERS: u64 = 64;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Names of the nodes, in their order.
+pub fn node_names(plan: &Plan) -> Vec<String> {
+    (1..=plan.nodes).map(|number| format!("n{number}")).collect()
+}
+
+/// Names of the users, in their order.
+pub fn user_names(plan: &Plan) -> Vec<String> {
+    (1..=plan.users).map(|number| format!("u{number}")).collect()
+}
+
+/// Carries a plan out and checks what came of it.
+///
+/// # Panics
+///
+/// In a build in which no run can be repeated.
+pub fn run(plan: &Plan, trace: Trace) -> Report {
+    if !CAN_REPEAT {
+        panic!("{CANNOT_REPEAT}");
+    }
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let history = History::new(trace.clone());
+    let subscriber = tracing_subscriber::registry().with(NodeLog::new(trace.clone(), Level::DEBUG));
+    let ran = tracing::subscriber::with_default(subscriber, || {
+        align_task_numbers();
+        catch_unwind(AssertUnwindSafe(|| carry_out(plan, &history)))
+    });
+    let records = history.records();
+    let mut violations = invariants::check(plan, &records);
+    match ran {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => violations.insert(0, broken_off(format!("the world ended early: {error}"))),
+        Err(panic) => violations.insert(0, broken_off(format!("a panic: {}", text_of(&*panic)))),
+    }
+    Report { plan: plan.clone(), history: records, violations, trace: trace.sum(), records: trace.records() }
+}
+
+fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
+    let mut builder = turmoil::Builder::new();
+    builder
+        .rng_seed(plan.seed.of("network", 0))
+        .epoch(UNIX_EPOCH)
+        .tick_duration(Duration::from_millis(1))
+        .simulation_duration(plan.ends_at + Duration::from_secs(1))
+        .tcp_capacity(TCP_CAPACITY)
+        .min_message_latency(*plan.latency.start())
+        .max_message_latency(*plan.latency.end());
+    let mut sim = builder.build();
+    let names = node_names(plan);
+    let addresses: Vec<IpAddr> = names.iter().map(|name| sim.lookup(name.as_str())).collect();
+    let users = user_names(plan);
+    let accounts = parts::accounts(users.iter().map(String::as_str));
+
+    let mut hosts = Hosts::new(names.clone(), history.clone());
+    for number in 0..plan.nodes {
+        let ground = ground(plan, number, &names, &addresses, &accounts, history);
+        hosts.is_up.push(ground.is_up.clone());
+        sim.host(names[number].as_str(), move || node::live(ground.clone()));
+    }
+    let doors: Vec<Door> = names
+        .iter()
+        .zip(&addresses)
+        .map(|(node, address)| Door { node: node.clone(), address: SocketAddr::new(*address, CLIENT_PORT) })
+        .collect();
+    for (number, name) in users.iter().enumerate() {
+        let user = user(plan, number, &users, &doors);
+        let history = history.clone();
+        sim.client(name.as_str(), async move {
+            client::live(user, history).await;
+            Ok(())
+        });
+    }
+
+    let mut faults = plan.faults.iter().peekable();
+    let mut has_healed = false;
+    while sim.elapsed() < plan.ends_at {
+        while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= sim.elapsed()) {
+            hosts.strike(&mut sim, *fault);
+        }
+        if !has_healed && sim.elapsed() >= plan.heals_at {
+            has_healed = true;
+            hosts.heal(&mut sim);
+        }
+        sim.step()?;
+    }
+    Ok(())
+}
+
+fn ground(
+    plan: &Plan,
+    number: usize,
+    names: &[String],
+    addresses: &[IpAddr],
+    accounts: &MemoryAccounts,
+    history: &History,
+) -> Ground {
+    Ground::new(
+        &names[number],
+        addresses.to_vec(),
+        number,
+        plan.seed,
+        plan.drifts.get(number).copied().unwrap_or_default(),
+        accounts.clone(),
+        history.clone(),
+    )
+}
+
+/// The n-th user talks with the one beside him, and begins at another node than that one.
+fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door]) -> User {
+    let mut doors = doors.to_vec();
+    let first = number % doors.len();
+    doors.rotate_left(first);
+    User {
+        name: users[number].clone(),
+        domain: DOMAIN.to_owned(),
+        peer: users[number ^ 1].clone(),
+        doors,
+        pace: plan.pace,
+        silent_from: plan.silent_from,
+        random: plan.seed.generator("user", number as u64),
+    }
+}
+
+/// Lets the numbers of tasks begin at a multiple of [`TASK_NUMBERS`].
+fn align_task_numbers() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be built");
+    runtime.block_on(async {
+        loop {
+            let task = tokio::spawn(async {});
+            let number: u64 = task.id().to_string().parse().expect("a task's id is a number");
+            task.await.expect("the task does nothing");
+            if number % TASK_NUMBERS == TASK_NUMBERS - 1 {
+                return;
+            }
+        }
+    });
+}
+
+fn broken_off(text: String) -> Violation {
+    Violation { invariant: "sound_nodes", at: None, text }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without words".to_owned())
+}
