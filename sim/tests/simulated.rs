@@ -15,5 +15,4 @@ fn without_its_flag_the_simulator_refuses_and_says_why() {
     let reason = refused.expect_err("this build cannot repeat a run");
     let reason = reason.downcast_ref::<String>().expect("it says why");
     assert!(reason.contains("cargo sim-test"), "{reason}");
-    println!("skipped here: simulated clusters. Run them by `tests/run sim`");
 }
