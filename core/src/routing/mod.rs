@@ -6,7 +6,7 @@
 //!                                                  └──▶ Outbox ═══ lane ═══▶ Inbox ──▶ session there
 //! ```
 //!
-//! [`decide`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
+//! [`decide()`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
 //! [`Paths`] sees to it that a stanza does not overtake an earlier one by another way.
 
 mod decide;

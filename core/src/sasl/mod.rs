@@ -6,7 +6,7 @@
 //! plain   the one message of PLAIN
 //! ```
 //!
-//! An account's password is stored nowhere: the store holds [`ScramKeys`], one set for each [`Hash`]. Nothing here
+//! An account's password is stored nowhere: the store holds [`ScramKeys`], one set for each [`enum@Hash`]. Nothing here
 //! speaks XML or knows whether an account exists: the caller hands in [`ScramKeys::decoy`] for one that does not, and
 //! the exchange then takes the same steps and ends in the same failure.
 //!

@@ -6,7 +6,7 @@
 //!            StanzaFault     bounce
 //! ```
 //!
-//! A stanza is read once, at the edge, from an [`Element`](crate::xml::Element); its addresses are JIDs from then on,
+//! A stanza is read once, at the edge, from an [`Element`]; its addresses are JIDs from then on,
 //! and its children are canonical XML that may be written to anybody as it stands. Everything that leaves the server
 //! is written by [`Stanza::write`].
 //!

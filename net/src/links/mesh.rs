@@ -60,7 +60,7 @@ impl<D: DataService> Clone for Mesh<D> {
 
 impl<D: DataService> Mesh<D> {
     /// Listens on an address and accepts peers from then on. Dials nobody yet. Must run inside a
-    /// [`runtime::scope`](crate::runtime::scope).
+    /// [`runtime::scope`].
     ///
     /// # Errors
     ///
