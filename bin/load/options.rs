@@ -21,7 +21,7 @@ pub(crate) struct Service {
     #[arg(long, value_enum, default_value = "starttls")]
     pub(crate) tls: TlsMode,
     /// Which certificate to believe: 'any', 'sha256:FINGERPRINT' (also for one that signed itself), or one signed
-    /// by 'ca:<file in PEM>'.
+    /// by 'ca:FILE', a file in PEM.
     #[arg(long, value_name = "POLICY", default_value = "any", value_parser = parse_trust)]
     pub(crate) trust: CertificatePolicy,
     /// The SASL mechanism; without it the strongest that is offered (PLAIN only if encrypted).
