@@ -100,13 +100,6 @@ impl ClusterState {
         self.members.values().filter(|member| member.is_active()).min_by_key(|member| member.incarnation).map(|m| m.id)
     }
 
-    /// How many of the voters may yet be lost before nothing can be agreed on any more.
-    pub fn can_lose(&self) -> usize {
-        let alive = self.voters.iter().filter(|id| self.members.get(id).is_some_and(Member::is_alive)).count();
-        let quorum = self.voters.len() / 2 + 1;
-        alive.saturating_sub(quorum)
-    }
-
     /// The routes of an account, by id; none if it is offline or unknown.
     pub fn routes_of(&self, account: &BareJid) -> Option<&AccountRoutes> {
         self.routes.of(account)
