@@ -12,6 +12,7 @@
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
 //! 1  time, limits, ids, jid, wire, resilience      the ground
+//!    probe, planted                                where the simulator looks in; nothing in any other build
 //! ```
 //!
 //! A room imports only rooms on floors below its own, and no two rooms import each other.
@@ -23,6 +24,8 @@ pub mod jid;
 pub mod limits;
 pub mod liveness;
 pub mod node;
+pub mod planted;
+pub mod probe;
 pub mod resilience;
 pub mod routing;
 pub mod sasl;

@@ -35,6 +35,38 @@ pub enum Event {
         /// By which node.
         node: String,
     },
+    /// A client asks for a login; it ends in [`Event::LoggedIn`], [`Event::Resumed`] or [`Event::Disconnected`].
+    Dialled {
+        /// On which connection.
+        connection: Connection,
+        /// Which node.
+        node: String,
+    },
+    /// A client goes on with the session that it had on an earlier connection (XEP-0198).
+    Resumed {
+        /// On which connection.
+        connection: Connection,
+        /// At which node.
+        node: String,
+        /// The connection on which the session was before.
+        before: Connection,
+    },
+    /// A client ends its session for good.
+    LoggedOut {
+        /// On which connection.
+        connection: Connection,
+        /// At which node.
+        node: String,
+    },
+    /// A client is told whether somebody else's session is available.
+    Presence {
+        /// On which connection.
+        connection: Connection,
+        /// Whose, a full JID.
+        of: String,
+        /// Whether it is available.
+        available: bool,
+    },
     /// A connection of a client ended, or did not come about.
     Disconnected {
         /// Which.
@@ -124,18 +156,184 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A process was killed.
+    /// A process was killed, or the power of its machine went.
     Crashed {
         /// Which node.
         node: String,
     },
-    /// These nodes were cut off from all others; clients still reach them.
-    CutOff {
-        /// Which.
+    /// A process was stopped in good order.
+    Stopped {
+        /// Which node.
         node: String,
+    },
+    /// A process stands still.
+    Paused {
+        /// Which node.
+        node: String,
+    },
+    /// A process that stood still goes on.
+    Continued {
+        /// Which node.
+        node: String,
+    },
+    /// A node has lost what was on its disk, or a part of it that it may not have been told it had.
+    DiskLost {
+        /// Which node.
+        node: String,
+    },
+    /// An episode of the plan begins.
+    Began {
+        /// Which, from 0.
+        episode: usize,
+        /// The nodes that it meets, where it meets some in particular.
+        nodes: Vec<String>,
+    },
+    /// An episode of the plan ends.
+    Ended {
+        /// Which, from 0.
+        episode: usize,
     },
     /// From here on nothing is broken any more.
     Healed,
+    /// What a node's disk now holds for sure, or what its Raft does.
+    Raft {
+        /// The node.
+        node: String,
+        /// What.
+        fact: RaftFact,
+    },
+    /// What a node's directory of sessions does.
+    Directory {
+        /// The node.
+        node: String,
+        /// What.
+        fact: DirectoryFact,
+    },
+}
+
+/// A position in the log with its term.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct EntryId {
+    /// Of the leader that made the entry.
+    pub term: u64,
+    /// The position.
+    pub index: u64,
+}
+
+/// What is seen of Raft on one node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RaftFact {
+    /// A vote is on the disk: whose leadership this node accepts in this term, and whether that one is elected.
+    Voted {
+        /// The term.
+        term: u64,
+        /// The member that was voted for.
+        leader: u64,
+        /// Whether it is known to be elected.
+        is_elected: bool,
+    },
+    /// Entries are on the disk, with the sum of what each says.
+    Appended {
+        /// In order, without gaps.
+        entries: Vec<(EntryId, u32)>,
+    },
+    /// Entries after this index are not on the disk any more.
+    TruncatedAfter {
+        /// The last that stays; 0 if none does.
+        index: u64,
+    },
+    /// Entries up to this index are not on the disk any more; a snapshot is.
+    PurgedUpTo {
+        /// The last that went.
+        index: u64,
+    },
+    /// This node leads.
+    Leads {
+        /// The term.
+        term: u64,
+    },
+    /// An entry was applied.
+    Applied {
+        /// Which.
+        entry: EntryId,
+        /// The sum of what it says, as in [`RaftFact::Appended`].
+        sum: u32,
+        /// The digest of the agreed state after it.
+        digest: u64,
+        /// Who votes, from this entry on, if the entry says so: one set, or two during a change.
+        voters: Option<Vec<Vec<u64>>>,
+    },
+    /// A snapshot took the place of all that was applied.
+    Installed {
+        /// Its last entry.
+        entry: EntryId,
+        /// The digest of the agreed state in it.
+        digest: u64,
+    },
+}
+
+/// What is seen of the directory of sessions on one node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DirectoryFact {
+    /// A session of this node asks for a full JID.
+    BindAsked {
+        /// The session, unique in the run together with the node and its boot.
+        session: u64,
+        /// The JID.
+        jid: String,
+    },
+    /// It was answered: the holding's number is the index of its entry. Absent if it was refused.
+    BindAnswered {
+        /// The session.
+        session: u64,
+        /// The number.
+        route: Option<u64>,
+    },
+    /// This node now routes the JID to that holding.
+    Added {
+        /// The JID.
+        jid: String,
+        /// Its number.
+        route: u64,
+        /// The member that holds it.
+        member: u64,
+        /// The index of the entry by which it came.
+        index: u64,
+    },
+    /// This node does not route to that holding any more.
+    Removed {
+        /// The JID.
+        jid: String,
+        /// Its number.
+        route: u64,
+        /// The index of the entry by which it went.
+        index: u64,
+    },
+    /// A look-up in this node's memory.
+    LookedUp {
+        /// The JID.
+        jid: String,
+        /// Who holds it: the holding's number.
+        route: Option<u64>,
+        /// How far the view is announced to be.
+        index: u64,
+    },
+    /// A member's life began, was activated or ended, by the entry at this index.
+    Life {
+        /// The member.
+        member: u64,
+        /// Its incarnation.
+        incarnation: u64,
+        /// `joined`, `activated`, `left` or why it was expelled.
+        what: String,
+        /// The index.
+        index: u64,
+    },
+    /// How this node treats its clients from now on: `serve`, `pause` or `close`.
+    Service {
+        /// How.
+        what: String,
+    },
 }
 
 /// How one node sees the cluster.
@@ -227,8 +425,21 @@ impl fmt::Display for Event {
             Event::Started { node } => write!(f, "{node} started"),
             Event::Failed { node, reason } => write!(f, "{node} ended by itself: {reason}"),
             Event::Crashed { node } => write!(f, "{node} CRASHED"),
-            Event::CutOff { node } => write!(f, "{node} CUT OFF"),
+            Event::Dialled { connection, node } => write!(f, "{connection} asks {node} for a login"),
+            Event::Resumed { connection, node, before } => write!(f, "{connection} goes on as {before} at {node}"),
+            Event::LoggedOut { connection, node } => write!(f, "{connection} logged out of {node}"),
+            Event::Presence { connection, of, available } => {
+                write!(f, "{connection} was told that {of} is {}", if *available { "available" } else { "unavailable" })
+            }
+            Event::Stopped { node } => write!(f, "{node} STOPPED"),
+            Event::Paused { node } => write!(f, "{node} PAUSED"),
+            Event::Continued { node } => write!(f, "{node} goes on"),
+            Event::DiskLost { node } => write!(f, "{node} LOST ITS DISK"),
+            Event::Began { episode, nodes } => write!(f, "episode {episode} BEGINS {}", nodes.join(" ")),
+            Event::Ended { episode } => write!(f, "episode {episode} ends"),
             Event::Healed => f.write_str("HEALED"),
+            Event::Raft { node, fact } => write!(f, "{node} raft {fact:?}"),
+            Event::Directory { node, fact } => write!(f, "{node} directory {fact:?}"),
         }
     }
 }

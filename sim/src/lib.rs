@@ -9,8 +9,9 @@
 //! ```
 //!
 //! The invariant on which everything else rests: the same seed gives the same trace, every byte on every connection
-//! included, twice in one process and in another process. It holds only in a build with `--cfg tokio_unstable`, which
-//! is why [`run`] refuses to work in any other: `cargo sim` and `cargo sim-test` set it.
+//! included, twice in one process and in another process. It holds only in a build with `--cfg tokio_unstable` (and the
+//! simulator sees into nodes only with `--cfg cresset_simulated`), which is why [`run`] refuses to work in any other:
+//! `cargo sim` and `cargo sim-test` set both.
 //!
 //! Nothing of the product is written a second time here, except a client, which is not part of the product.
 
@@ -24,13 +25,13 @@ pub mod seeds;
 pub mod trace;
 pub mod world;
 
-pub use plan::{Fault, Plan, Target};
+pub use plan::{Episode, Fault, Plan, Target};
 pub use report::{Report, Violation};
 pub use world::run;
 
 /// Whether this build can repeat a run.
-pub const CAN_REPEAT: bool = cfg!(tokio_unstable);
+pub const CAN_REPEAT: bool = cfg!(all(tokio_unstable, cresset_simulated));
 
 /// What to do if it cannot.
-pub const CANNOT_REPEAT: &str = "the simulator needs a build with --cfg tokio_unstable, or no run can be repeated: use \
-     `cargo sim run --seed 1` and `cargo sim-test`, and unset RUSTFLAGS, which would override the flag";
+pub const CANNOT_REPEAT: &str = "the simulator needs a build with --cfg tokio_unstable and --cfg cresset_simulated, or no run can be repeated: use \
+     `cargo sim run --seed 1` and `cargo sim-test`, and unset RUSTFLAGS, which would override the flags";

@@ -1,10 +1,10 @@
 //! Simulated clusters, told as stories. They run by `cargo sim-test` (or `tests/run sim`), in a build that can repeat a
 //! run; in any other build there is nothing to run.
 
-#[cfg(tokio_unstable)]
+#[cfg(all(tokio_unstable, cresset_simulated))]
 mod scenarios;
 
-#[cfg(not(tokio_unstable))]
+#[cfg(not(all(tokio_unstable, cresset_simulated)))]
 #[test]
 fn without_its_flag_the_simulator_refuses_and_says_why() {
     let refused = std::panic::catch_unwind(|| {

@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["routing", "node"]),
     (3, &["stanza", "membership"]),
     (2, &["xml", "cluster", "liveness", "config", "sasl", "discovery"]),
-    (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience"]),
+    (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "probe", "planted"]),
 ];
 
 const GROUND: u8 = 1;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::history::{ClusterView, Event, Record};
 use crate::plan::Plan;
 use crate::report::Violation;
-use crate::world;
 
 /// After a heal.
 const CONVERGES_WITHIN: Duration = Duration::from_secs(5);
@@ -45,7 +44,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 
 /// What keeps the cluster from being one, in a sentence.
 fn pending(plan: &Plan, views: &BTreeMap<&str, Option<&ClusterView>>) -> Option<String> {
-    for node in world::node_names(plan) {
+    for node in plan.node_names() {
         match views.get(node.as_str()).copied().flatten() {
             None => return Some(format!("{node} does not run")),
             Some(view) => {
@@ -60,13 +59,13 @@ fn pending(plan: &Plan, views: &BTreeMap<&str, Option<&ClusterView>>) -> Option<
 }
 
 fn fault(plan: &Plan, node: &str, view: &ClusterView) -> Option<String> {
-    let is_whole = view.serving && view.leader.is_some() && view.active == world::node_names(plan);
+    let is_whole = view.serving && view.leader.is_some() && view.active == plan.node_names();
     (!is_whole).then(|| format!("{node} is {view}"))
 }
 
 /// Users that are not logged in at the end.
 fn absent(plan: &Plan, history: &[Record]) -> Option<String> {
-    let mut absent: BTreeSet<String> = world::user_names(plan).into_iter().collect();
+    let mut absent: BTreeSet<String> = plan.user_names().into_iter().collect();
     for record in history {
         match &record.event {
             Event::LoggedIn { connection, .. } => {
@@ -94,7 +93,7 @@ mod tests {
     }
 
     fn quiet() -> Plan {
-        Plan { users: 0, ..Plan::calm(1) }
+        Plan { users: Vec::new(), ..Plan::calm(1) }
     }
 
     #[test]

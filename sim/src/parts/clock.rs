@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cresset_core::time::{UnixMillis, Uptime};
 use cresset_net::clock::Clock;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::trace;
@@ -15,7 +16,8 @@ use crate::trace;
 const EPOCH_MILLISECONDS: u64 = 1_767_225_600_000;
 
 /// How much faster than the simulated time a clock is, in parts per million; negative if it is slower.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Drift(pub i32);
 
 /// The clock of one boot of one node.

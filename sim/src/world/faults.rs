@@ -1,13 +1,13 @@
 //! Breaks things and makes them whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use turmoil::Sim;
 
 use crate::history::{Event, History};
-use crate::plan::{Fault, Target};
+use crate::plan::{Fault, Plan, Target};
 
 /// The nodes of a world, as somebody sees them who can break them.
 pub(super) struct Hosts {
@@ -16,35 +16,66 @@ pub(super) struct Hosts {
     /// For each node, whether it has a process.
     pub(super) is_up: Vec<Arc<AtomicBool>>,
     cut_off: BTreeSet<usize>,
+    /// How many episodes of the plan have begun.
+    begun: usize,
+    /// Those that have not ended, with whom they met.
+    under_way: BTreeMap<usize, Vec<usize>>,
 }
 
 impl Hosts {
     pub(super) fn new(names: Vec<String>, history: History) -> Self {
-        Hosts { names, history, is_up: Vec::new(), cut_off: BTreeSet::new() }
+        Hosts { names, history, is_up: Vec::new(), cut_off: BTreeSet::new(), begun: 0, under_way: BTreeMap::new() }
     }
 
-    pub(super) fn strike(&mut self, sim: &mut Sim<'_>, fault: Fault) {
-        match fault {
-            Fault::Crash(target) => {
-                if let Some(node) = self.find(target) {
-                    self.crash(sim, node);
-                }
-            }
-            Fault::Restart => self.restart(sim),
-            Fault::CutOff(target) => {
-                if let Some(node) = self.find(target) {
-                    self.cut_off(sim, node);
-                }
-            }
-            Fault::Mend => self.mend(sim),
+    /// Begins and ends what is due.
+    pub(super) fn follow(&mut self, sim: &mut Sim<'_>, plan: &Plan) {
+        let now = sim.elapsed();
+        let due: Vec<usize> =
+            self.under_way.keys().copied().filter(|number| plan.episodes[*number].ends() <= now).collect();
+        for number in due {
+            self.end(sim, plan, number);
+        }
+        while let Some(episode) = plan.episodes.get(self.begun).filter(|episode| episode.at <= now) {
+            let met = self.begin(sim, &episode.fault);
+            let nodes = met.iter().map(|node| self.names[*node].clone()).collect();
+            self.history.add("world", Event::Began { episode: self.begun, nodes });
+            self.under_way.insert(self.begun, met);
+            self.begun += 1;
         }
     }
 
     /// Makes everything whole.
-    pub(super) fn heal(&mut self, sim: &mut Sim<'_>) {
-        self.mend(sim);
-        self.restart(sim);
+    pub(super) fn heal(&mut self, sim: &mut Sim<'_>, plan: &Plan) {
+        for number in self.under_way.keys().copied().collect::<Vec<_>>() {
+            self.end(sim, plan, number);
+        }
         self.history.add("world", Event::Healed);
+    }
+
+    fn begin(&mut self, sim: &mut Sim<'_>, fault: &Fault) -> Vec<usize> {
+        match fault {
+            Fault::Crash { node } => {
+                let met = self.find(*node);
+                met.inspect(|node| self.crash(sim, *node)).into_iter().collect()
+            }
+            Fault::Isolate { node } => {
+                let met = self.find(*node);
+                met.inspect(|node| self.isolate(sim, *node)).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn end(&mut self, sim: &mut Sim<'_>, plan: &Plan, number: usize) {
+        let met = self.under_way.remove(&number).unwrap_or_default();
+        for node in met {
+            match &plan.episodes[number].fault {
+                Fault::Crash { .. } => self.restart(sim, node),
+                Fault::Isolate { .. } => self.mend(sim, node),
+                _ => {}
+            }
+        }
+        self.history.add("world", Event::Ended { episode: number });
     }
 
     fn find(&self, target: Target) -> Option<usize> {
@@ -80,28 +111,23 @@ impl Hosts {
         sim.bounce(name.as_str());
     }
 
-    fn restart(&mut self, sim: &mut Sim<'_>) {
-        for (name, is_up) in self.names.iter().zip(&self.is_up) {
-            if !is_up.swap(true, Ordering::AcqRel) {
-                sim.bounce(name.as_str());
-            }
+    fn restart(&mut self, sim: &mut Sim<'_>, node: usize) {
+        if !self.is_up[node].swap(true, Ordering::AcqRel) {
+            sim.bounce(self.names[node].as_str());
         }
     }
 
-    fn cut_off(&mut self, sim: &mut Sim<'_>, node: usize) {
-        let name = self.names[node].clone();
-        for other in self.names.iter().filter(|other| **other != name) {
-            sim.hold(name.as_str(), other.as_str());
+    fn isolate(&mut self, sim: &mut Sim<'_>, node: usize) {
+        for other in (0..self.names.len()).filter(|other| *other != node) {
+            sim.hold(self.names[node].as_str(), self.names[other].as_str());
         }
         self.cut_off.insert(node);
-        self.history.add("world", Event::CutOff { node: name });
     }
 
-    fn mend(&mut self, sim: &mut Sim<'_>) {
-        for node in std::mem::take(&mut self.cut_off) {
-            for other in (0..self.names.len()).filter(|other| *other != node) {
-                sim.release(self.names[node].as_str(), self.names[other].as_str());
-            }
+    fn mend(&mut self, sim: &mut Sim<'_>, node: usize) {
+        self.cut_off.remove(&node);
+        for other in (0..self.names.len()).filter(|other| *other != node) {
+            sim.release(self.names[node].as_str(), self.names[other].as_str());
         }
     }
 }

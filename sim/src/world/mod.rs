@@ -38,16 +38,6 @@ const TASK_NUMBERS: u64 = 64;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Names of the nodes, in their order.
-pub fn node_names(plan: &Plan) -> Vec<String> {
-    (1..=plan.nodes).map(|number| format!("n{number}")).collect()
-}
-
-/// Names of the users, in their order.
-pub fn user_names(plan: &Plan) -> Vec<String> {
-    (1..=plan.users).map(|number| format!("u{number}")).collect()
-}
-
 /// Carries a plan out and checks what came of it.
 ///
 /// # Panics
@@ -82,12 +72,12 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
         .tick_duration(Duration::from_millis(1))
         .simulation_duration(plan.ends_at + Duration::from_secs(1))
         .tcp_capacity(TCP_CAPACITY)
-        .min_message_latency(*plan.latency.start())
-        .max_message_latency(*plan.latency.end());
+        .min_message_latency(plan.latency.0)
+        .max_message_latency(plan.latency.1);
     let mut sim = builder.build();
-    let names = node_names(plan);
+    let names = plan.node_names();
     let addresses: Vec<IpAddr> = names.iter().map(|name| sim.lookup(name.as_str())).collect();
-    let users = user_names(plan);
+    let users = plan.user_names();
     let accounts = parts::accounts(users.iter().map(String::as_str));
 
     let mut hosts = Hosts::new(names.clone(), history.clone());
@@ -110,15 +100,12 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
         });
     }
 
-    let mut faults = plan.faults.iter().peekable();
     let mut has_healed = false;
     while sim.elapsed() < plan.ends_at {
-        while let Some((_, fault)) = faults.next_if(|(at, _)| *at <= sim.elapsed()) {
-            hosts.strike(&mut sim, *fault);
-        }
+        hosts.follow(&mut sim, plan);
         if !has_healed && sim.elapsed() >= plan.heals_at {
             has_healed = true;
-            hosts.heal(&mut sim);
+            hosts.heal(&mut sim, plan);
         }
         sim.step()?;
     }
@@ -138,7 +125,7 @@ fn ground(
         addresses.to_vec(),
         number,
         plan.seed,
-        plan.drifts.get(number).copied().unwrap_or_default(),
+        plan.drifts_ppm.get(number).copied().unwrap_or_default(),
         accounts.clone(),
         history.clone(),
     )
@@ -147,14 +134,14 @@ fn ground(
 /// The n-th user talks with the one beside him, and begins at another node than that one.
 fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door]) -> User {
     let mut doors = doors.to_vec();
-    let first = number % doors.len();
+    let first = plan.users[number].node % doors.len();
     doors.rotate_left(first);
     User {
         name: users[number].clone(),
         domain: DOMAIN.to_owned(),
-        peer: users[number ^ 1].clone(),
+        peer: users.get(plan.users[number].peer).cloned().unwrap_or_else(|| "nobody".into()),
         doors,
-        pace: plan.pace,
+        pace: plan.users[number].pace,
         silent_from: plan.silent_from,
         random: plan.seed.generator("user", number as u64),
     }

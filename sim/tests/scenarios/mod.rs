@@ -52,7 +52,7 @@ fn three_nodes_form_one_cluster_and_users_of_different_nodes_talk() {
 #[test]
 fn a_user_whose_node_crashes_goes_on_at_another_one() {
     let crash = seconds(10);
-    let plan = Plan::calm(2).with_fault(crash, Fault::Crash(Target::Node(0))).healing_at(seconds(16));
+    let plan = Plan::calm(2).with(crash, seconds(6), Fault::Crash { node: Target::Node(0) }).healing_at(seconds(16));
 
     let report = carry_out(&plan);
 
@@ -70,12 +70,12 @@ fn a_user_whose_node_crashes_goes_on_at_another_one() {
 fn a_leader_that_is_cut_off_fences_itself_and_comes_back() {
     let cut = seconds(10);
     let lease_is_over = cut + Duration::from_millis(3300);
-    let plan = Plan::calm(3).with_fault(cut, Fault::CutOff(Target::Leader)).healing_at(seconds(22));
+    let plan = Plan::calm(3).with(cut, seconds(12), Fault::Isolate { node: Target::Leader }).healing_at(seconds(22));
 
     let report = carry_out(&plan);
 
     let led = report.history.iter().find_map(|record| match &record.event {
-        Event::CutOff { node } => Some(node.clone()),
+        Event::Began { nodes, .. } => nodes.first().cloned(),
         _ => None,
     });
     let led = led.expect("somebody led");

@@ -1,0 +1,183 @@
+//! Bugs that are planted on purpose, to prove that the simulator finds them.
+//!
+//! At the place of the bug stands `if planted!(ExpelKeepsRoutes) { … }`. In every build but that of the simulator
+//! (`--cfg cresset_simulated`) this is `if false`: there is no switch that could be thrown in a node. At most one bug is
+//! active, for the thread that [`activate`]d it.
+
+/// Whether the bug of that name is active.
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is_active($crate::planted::Bug::$bug)
+    };
+}
+
+macro_rules! bugs {
+    ($($group:ident { $($(#[doc = $text:literal])+ $bug:ident,)+ })+) => {
+        /// A planted bug.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Bug {
+            $($($(#[doc = $text])+ $bug,)+)+
+        }
+
+        impl Bug {
+            /// Every bug, in the order of its groups.
+            pub const ALL: &[Bug] = &[$($(Bug::$bug,)+)+];
+
+            /// Its name, as on the command line.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(Bug::$bug => stringify!($bug),)+)+
+                }
+            }
+
+            /// What it breaks, in a sentence.
+            pub fn story(self) -> &'static str {
+                match self {
+                    $($(Bug::$bug => concat!($($text),+).trim_ascii(),)+)+
+                }
+            }
+
+            /// Where it is.
+            pub fn group(self) -> Group {
+                match self {
+                    $($(Bug::$bug => Group::$group,)+)+
+                }
+            }
+        }
+    };
+}
+
+/// Where a planted bug is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Group {
+    /// In how entries are agreed on and kept.
+    Consensus,
+    /// In who holds which session, who is a member, and where stanzas go.
+    Routing,
+    /// In the shell: streams, queues, acknowledgements.
+    Shell,
+}
+
+bugs! {
+    Consensus {
+        /// A vote is answered and never written.
+        VoteNotPersisted,
+        /// Entries count as durable before they are written.
+        AcknowledgedBeforeSync,
+        /// A leader that crashed comes back as leader of the same term.
+        LeaderRestored,
+        /// A follower that does not answer counts as one that has the entries.
+        CommittedWithoutQuorum,
+        /// A snapshot lacks the route that was bound last.
+        SnapshotDropsLast,
+        /// What is cut off the end of the log is back after a restart.
+        TruncationForgotten,
+        /// A torn tail of the log is not cut off, and what is written after it cannot be read.
+        TornTailKept,
+        /// Checksums of records are not compared.
+        ChecksumIgnored,
+        /// Entries are removed from the log although the snapshot that replaces them is not kept.
+        PurgedWithoutSnapshot,
+        /// A log without a vote is one of a new member.
+        MissingVoteAccepted,
+        /// What one node applies depends on which node it is.
+        AppliedDifferently,
+    }
+    Routing {
+        /// A batch of a life that is over takes effect.
+        EndedLifeAccepted,
+        /// Who is expelled keeps his routes.
+        ExpelKeepsRoutes,
+        /// The end of a session ends whichever holds its full JID now.
+        UnbindByJid,
+        /// A bind that takes a JID over does not end the session that held it.
+        ReplacedSessionStays,
+        /// Clients are served without a lease.
+        LeaseIgnored,
+        /// The beat of a leader renews the lease from the moment it arrives.
+        LeaseFromArrival,
+        /// A member is expelled before its lease can have ended.
+        ExpelledTooEarly,
+        /// One member's word is enough to end a life.
+        OneWitnessIsEnough,
+        /// A bind is answered as soon as this node has applied it.
+        BindAnsweredEarly,
+        /// A batch that was committed twice takes effect twice.
+        BatchAppliedTwice,
+        /// A proposal whose fate is unknown is not made again.
+        ProposalNotRepeated,
+        /// A life that the others have ended goes on.
+        LifeOverIgnored,
+        /// A parcel that arrives twice is taken twice.
+        ParcelTakenTwice,
+        /// What an expelled member had not settled is forgotten.
+        UnsettledForgotten,
+        /// A parcel is not kept once it was taken, although nobody has it yet.
+        TakenCountsAsSettled,
+        /// After a change of routes a message may overtake those on the old path.
+        PathForgotten,
+        /// Watchers are told twice that a dead session is unavailable.
+        UnavailableTwice,
+        /// Watchers are not told that a dead session is unavailable.
+        UnavailableNever,
+        /// The place of a dead voter is never filled.
+        DeadVoterStays,
+    }
+    Shell {
+        /// A sync returns before it has happened.
+        SyncSkipped,
+        /// The read view is announced before it shows what was applied.
+        ViewAnnouncedEarly,
+        /// A link that is made anew forgets what the one before it had not handed over.
+        QueueDroppedAtReconnect,
+        /// A stanza is acknowledged to its sender before anybody has taken charge of it.
+        AcknowledgedBeforeHandover,
+        /// A resumed session is not sent again what it had not acknowledged.
+        ResumptionSendsNothingAgain,
+        /// A resumed session is told one stanza more than were handled.
+        ResumptionCountsWrong,
+        /// A session that is paused delivers on.
+        PausedSessionDelivers,
+        /// What a user with no session is sent is thrown away.
+        OfflineNotStored,
+        /// Messages that were stored are handed out and not removed.
+        OfflineHandedOutTwice,
+        /// A connection that is reset in the middle of a stanza has its first half handled.
+        PartialStanzaHandled,
+    }
+}
+
+#[cfg(not(cresset_simulated))]
+mod switch {
+    use super::Bug;
+
+    /// No bug is, in this build.
+    #[inline(always)]
+    pub const fn is_active(_: Bug) -> bool {
+        false
+    }
+}
+
+#[cfg(cresset_simulated)]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Whether this is the bug that is active on this thread.
+    pub fn is_active(bug: Bug) -> bool {
+        ACTIVE.get() == Some(bug)
+    }
+
+    /// Makes one bug, or none, active on this thread.
+    pub fn activate(bug: Option<Bug>) {
+        ACTIVE.set(bug);
+    }
+}
+
+pub use switch::*;
