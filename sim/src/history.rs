@@ -1,9 +1,12 @@
 //! What was seen from outside of the nodes, with the time at which it was: what the invariants are checked against.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use cresset_core::ids::RouteId;
 
 use crate::trace::{self, Detail, Trace};
 
@@ -144,7 +147,7 @@ pub enum Event {
         /// What it sees.
         view: ClusterView,
     },
-    /// A node started.
+    /// A process of a node starts: what is seen of the node from here on is of this boot.
     Started {
         /// Which.
         node: String,
@@ -220,9 +223,17 @@ pub struct EntryId {
     pub index: u64,
 }
 
+/// Who votes: one set, or two during a change. Members by their ids.
+pub type Voters = Vec<BTreeSet<u64>>;
+
 /// What is seen of Raft on one node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RaftFact {
+    /// What is on this node's disk is this member's.
+    Is {
+        /// The member.
+        member: u64,
+    },
     /// A vote is on the disk: whose leadership this node accepts in this term, and whether that one is elected.
     Voted {
         /// The term.
@@ -237,103 +248,140 @@ pub enum RaftFact {
         /// In order, without gaps.
         entries: Vec<(EntryId, u32)>,
     },
+    /// One of the entries that were [`RaftFact::Appended`] just before says who votes from it on.
+    Configured {
+        /// Which.
+        entry: EntryId,
+        /// Who votes.
+        voters: Voters,
+    },
+    /// It is on the disk that everything up to this entry was committed.
+    Committed {
+        /// The last that was.
+        entry: EntryId,
+    },
     /// Entries after this index are not on the disk any more.
     TruncatedAfter {
-        /// The last that stays; 0 if none does.
-        index: u64,
+        /// The last that stays; absent if none does.
+        index: Option<u64>,
     },
     /// Entries up to this index are not on the disk any more; a snapshot is.
     PurgedUpTo {
         /// The last that went.
-        index: u64,
+        entry: EntryId,
     },
     /// This node leads.
     Leads {
         /// The term.
         term: u64,
     },
-    /// An entry was applied.
+    /// An entry is applied.
     Applied {
         /// Which.
         entry: EntryId,
         /// The sum of what it says, as in [`RaftFact::Appended`].
         sum: u32,
-        /// The digest of the agreed state after it.
-        digest: u64,
-        /// Who votes, from this entry on, if the entry says so: one set, or two during a change.
-        voters: Option<Vec<Vec<u64>>>,
     },
     /// A snapshot took the place of all that was applied.
     Installed {
         /// Its last entry.
         entry: EntryId,
-        /// The digest of the agreed state in it.
+    },
+    /// The agreed state as of this index. Not told after every entry, but after every snapshot.
+    State {
+        /// The index of the last entry in it.
+        index: u64,
+        /// Its digest.
         digest: u64,
     },
 }
 
-/// What is seen of the directory of sessions on one node.
+/// What is seen of the directory of sessions on one node. A holding is known by its number, the [`RouteId`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DirectoryFact {
     /// A session of this node asks for a full JID.
     BindAsked {
-        /// The session, unique in the run together with the node and its boot.
+        /// The session, unique among those of this node and boot.
         session: u64,
         /// The JID.
         jid: String,
     },
-    /// It was answered: the holding's number is the index of its entry. Absent if it was refused.
+    /// It was answered. The holding is absent if it was refused.
     BindAnswered {
         /// The session.
         session: u64,
-        /// The number.
-        route: Option<u64>,
+        /// The holding.
+        route: Option<RouteId>,
+    },
+    /// A session of this node gives its holding back.
+    UnbindAsked {
+        /// The holding.
+        route: RouteId,
     },
     /// This node now routes the JID to that holding.
     Added {
         /// The JID.
         jid: String,
-        /// Its number.
-        route: u64,
+        /// The holding.
+        route: RouteId,
         /// The member that holds it.
         member: u64,
-        /// The index of the entry by which it came.
+        /// The index of the entry by which it came, or how far the node had come when that was seen.
         index: u64,
     },
     /// This node does not route to that holding any more.
     Removed {
         /// The JID.
         jid: String,
-        /// Its number.
-        route: u64,
-        /// The index of the entry by which it went.
+        /// The holding.
+        route: RouteId,
+        /// The index of the entry by which it went, or how far the node had come when that was seen.
         index: u64,
     },
-    /// A look-up in this node's memory.
+    /// A look-up in the memory of a node that may serve at that moment.
     LookedUp {
         /// The JID.
         jid: String,
-        /// Who holds it: the holding's number.
-        route: Option<u64>,
+        /// Who holds it.
+        route: Option<RouteId>,
         /// How far the view is announced to be.
         index: u64,
     },
-    /// A member's life began, was activated or ended, by the entry at this index.
+    /// A member's life began, was activated or ended.
     Life {
         /// The member.
         member: u64,
         /// Its incarnation.
         incarnation: u64,
-        /// `joined`, `activated`, `left` or why it was expelled.
-        what: String,
-        /// The index.
+        /// What happened to it.
+        stage: LifeStage,
+        /// The index of the entry, or how far the node had come when that was seen.
         index: u64,
     },
-    /// How this node treats its clients from now on: `serve`, `pause` or `close`.
-    Service {
-        /// How.
-        what: String,
-    },
+    /// How this node treats its clients from now on.
+    Service(Service),
+}
+
+/// How far a life has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LifeStage {
+    /// It began.
+    Joined,
+    /// It serves.
+    Activated,
+    /// It is over.
+    Ended,
+}
+
+/// How a node treats its clients.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Service {
+    /// They are served.
+    Serve,
+    /// They wait.
+    Pause,
+    /// They are sent away.
+    Close,
 }
 
 /// How one node sees the cluster.

@@ -133,8 +133,8 @@ pub(super) async fn live(ground: Ground) -> turmoil::Result {
     let boot = ground.boots.fetch_add(1, Ordering::AcqRel);
     let seed = ground.seed.of(&ground.name, boot);
     runtime::scope(seed, async {
-        let running = run::start(&ground.config(), ground.parts()).await?;
         ground.add(Event::Started { node: ground.name() });
+        let running = run::start(&ground.config(), ground.parts()).await?;
         let reason = watch(running, &ground).await;
         ground.add(Event::Failed { node: ground.name(), reason: reason.clone() });
         Err(reason.into())
