@@ -20,6 +20,7 @@ pub mod history;
 pub mod invariants;
 pub mod parts;
 pub mod plan;
+pub mod probes;
 pub mod report;
 pub mod seeds;
 pub mod trace;

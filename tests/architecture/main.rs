@@ -11,6 +11,7 @@ mod crates;
 mod entropy_of_maps;
 mod names;
 mod paths;
+mod probes;
 mod rooms;
 mod source;
 mod top_level;
