@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::history::{Connection, Event, History};
 use crate::trace;
+use crate::world::Weather;
 
 use stream::ClientStream;
 
@@ -47,6 +48,10 @@ pub struct Door {
 /// Who a user is and what he is up to.
 #[derive(Debug)]
 pub struct User {
+    /// Which of the plan's users he is, from 0.
+    pub number: usize,
+    /// What the plan does to him at the moment.
+    pub weather: Weather,
     /// The localpart of his JID.
     pub name: String,
     /// The domain.

@@ -9,10 +9,13 @@ use turmoil::Sim;
 use crate::history::{Event, History};
 use crate::plan::{Fault, Plan, Target};
 
+use super::weather::{Trouble, Weather};
+
 /// The nodes of a world, as somebody sees them who can break them.
 pub(super) struct Hosts {
     names: Vec<String>,
     history: History,
+    weather: Weather,
     /// For each node, whether it has a process.
     pub(super) is_up: Vec<Arc<AtomicBool>>,
     cut_off: BTreeSet<usize>,
@@ -23,8 +26,16 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    pub(super) fn new(names: Vec<String>, history: History) -> Self {
-        Hosts { names, history, is_up: Vec::new(), cut_off: BTreeSet::new(), begun: 0, under_way: BTreeMap::new() }
+    pub(super) fn new(names: Vec<String>, history: History, weather: Weather) -> Self {
+        Hosts {
+            names,
+            history,
+            weather,
+            is_up: Vec::new(),
+            cut_off: BTreeSet::new(),
+            begun: 0,
+            under_way: BTreeMap::new(),
+        }
     }
 
     /// Begins and ends what is due.
@@ -62,12 +73,20 @@ impl Hosts {
                 let met = self.find(*node);
                 met.inspect(|node| self.isolate(sim, *node)).into_iter().collect()
             }
-            _ => Vec::new(),
+            fault => {
+                if let Some((user, trouble)) = trouble(fault) {
+                    self.weather.begin(user, trouble);
+                }
+                Vec::new()
+            }
         }
     }
 
     fn end(&mut self, sim: &mut Sim<'_>, plan: &Plan, number: usize) {
         let met = self.under_way.remove(&number).unwrap_or_default();
+        if let Some((user, trouble)) = trouble(&plan.episodes[number].fault) {
+            self.weather.end(user, trouble);
+        }
         for node in met {
             match &plan.episodes[number].fault {
                 Fault::Crash { .. } => self.restart(sim, node),
@@ -129,5 +148,17 @@ impl Hosts {
         for other in (0..self.names.len()).filter(|other| *other != node) {
             sim.release(self.names[node].as_str(), self.names[other].as_str());
         }
+    }
+}
+
+/// The trouble that a fault brings to a user, if it is one of his.
+#[allow(clippy::wildcard_enum_match_arm, reason = "all others are not his")]
+fn trouble(fault: &Fault) -> Option<(usize, Trouble)> {
+    match fault {
+        Fault::Rival { user } => Some((*user, Trouble::Rival)),
+        Fault::Flapping { user } => Some((*user, Trouble::Flapping)),
+        Fault::ResumptionRace { user } => Some((*user, Trouble::ResumptionRace)),
+        Fault::SlowReader { user } => Some((*user, Trouble::SlowReader)),
+        _ => None,
     }
 }

@@ -5,6 +5,7 @@
 
 mod faults;
 mod node;
+mod weather;
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +27,8 @@ use crate::{CAN_REPEAT, CANNOT_REPEAT, invariants};
 
 use faults::Hosts;
 use node::Ground;
+
+pub use weather::{Trouble, Weather};
 
 /// The XMPP domain of every world.
 pub const DOMAIN: &str = "sim.example";
@@ -80,7 +83,8 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
     let users = plan.user_names();
     let accounts = parts::accounts(users.iter().map(String::as_str));
 
-    let mut hosts = Hosts::new(names.clone(), history.clone());
+    let weather = Weather::default();
+    let mut hosts = Hosts::new(names.clone(), history.clone(), weather.clone());
     for number in 0..plan.nodes {
         let ground = ground(plan, number, &names, &addresses, &accounts, history);
         hosts.is_up.push(ground.is_up.clone());
@@ -92,7 +96,7 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
         .map(|(node, address)| Door { node: node.clone(), address: SocketAddr::new(*address, CLIENT_PORT) })
         .collect();
     for (number, name) in users.iter().enumerate() {
-        let user = user(plan, number, &users, &doors);
+        let user = user(plan, number, &users, &doors, &weather);
         let history = history.clone();
         sim.client(name.as_str(), async move {
             client::live(user, history).await;
@@ -132,11 +136,13 @@ fn ground(
 }
 
 /// The n-th user talks with the one beside him, and begins at another node than that one.
-fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door]) -> User {
+fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door], weather: &Weather) -> User {
     let mut doors = doors.to_vec();
     let first = plan.users[number].node % doors.len();
     doors.rotate_left(first);
     User {
+        number,
+        weather: weather.clone(),
         name: users[number].clone(),
         domain: DOMAIN.to_owned(),
         peer: users.get(plan.users[number].peer).cloned().unwrap_or_else(|| "nobody".into()),
