@@ -19,24 +19,61 @@ pub struct Record {
     pub event: Event,
 }
 
-/// The n-th connection of a user.
+/// The n-th connection of a client.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Connection {
-    /// The user.
+    /// The client: the user's name, with [`RIVAL`] or [`WATCH`] behind it if it is another one than his first.
     pub user: String,
     /// Counts from 1.
     pub number: u32,
 }
 
+/// Ends the name of a client that has the full JID of a user's first one.
+pub const RIVAL: char = '\'';
+
+/// Ends the name of a user's second client, which has a resource of its own.
+pub const WATCH: char = '+';
+
+/// What is known of both counters of a session (XEP-0198) when it is resumed, modulo 2^32.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Stanzas that the client has written in this session.
+    pub sent: u32,
+    /// Those of them that were acknowledged before.
+    pub acknowledged: u32,
+    /// Those of them that the node says it has handled.
+    pub answered: u32,
+    /// Stanzas that the client says it has handled.
+    pub told: u32,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// A client was told its JID.
+    /// A client was told its JID: a session begins.
     LoggedIn {
         /// On which connection.
         connection: Connection,
         /// By which node.
         node: String,
+        /// The full JID.
+        jid: String,
+    },
+    /// A client was refused a JID.
+    BindRefused {
+        /// On which connection.
+        connection: Connection,
+        /// By which node.
+        node: String,
+        /// The condition.
+        condition: String,
+    },
+    /// A client's session may be resumed.
+    Resumable {
+        /// On which connection.
+        connection: Connection,
+        /// For how long without one.
+        max: Duration,
     },
     /// A client asks for a login; it ends in [`Event::LoggedIn`], [`Event::Resumed`] or [`Event::Disconnected`].
     Dialled {
@@ -53,6 +90,19 @@ pub enum Event {
         node: String,
         /// The connection on which the session was before.
         before: Connection,
+        /// What both sides have counted.
+        counters: Counters,
+    },
+    /// A client may not go on with the session that it had.
+    ResumptionRefused {
+        /// On which connection.
+        connection: Connection,
+        /// By which node.
+        node: String,
+        /// The connection on which the session was.
+        before: Connection,
+        /// The condition.
+        condition: String,
     },
     /// A client ends its session for good.
     LoggedOut {
@@ -85,10 +135,37 @@ pub enum Event {
         connection: Connection,
         /// Through which node.
         node: String,
-        /// To whom.
+        /// To whom: the name of a user, or of nobody.
         to: String,
         /// The message.
         id: String,
+    },
+    /// A client wrote a message once more, because the node said at resumption that it does not have it.
+    SentAgain {
+        /// On which connection.
+        connection: Connection,
+        /// The message.
+        id: String,
+    },
+    /// A client wrote a request that has to be answered.
+    Asked {
+        /// On which connection.
+        connection: Connection,
+        /// Through which node.
+        node: String,
+        /// Whom, a JID.
+        to: String,
+        /// The request.
+        id: String,
+    },
+    /// A client was answered.
+    Answered {
+        /// On which connection.
+        connection: Connection,
+        /// The request.
+        id: String,
+        /// The condition, if the answer is an error.
+        error: Option<String>,
     },
     /// The node acknowledged a message to the client that sent it (XEP-0198).
     Acknowledged {
@@ -451,6 +528,20 @@ impl History {
     }
 }
 
+impl Connection {
+    /// The name of the user whose client it is.
+    pub fn account(&self) -> &str {
+        self.user.trim_end_matches([RIVAL, WATCH])
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counters { sent, acknowledged, answered, told } = self;
+        write!(f, "sent {sent}, of which acknowledged {acknowledged}, then {answered}; has handled {told}")
+    }
+}
+
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.user, self.number)
@@ -460,9 +551,21 @@ impl fmt::Display for Connection {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::LoggedIn { connection, node } => write!(f, "{connection} logged in at {node}"),
+            Event::LoggedIn { connection, node, jid } => write!(f, "{connection} logged in at {node} as {jid}"),
+            Event::BindRefused { connection, node, condition } => {
+                write!(f, "{connection} got no JID from {node}: {condition}")
+            }
+            Event::Resumable { connection, max } => {
+                write!(f, "{connection} may be resumed within {:.3} s", max.as_secs_f64())
+            }
             Event::Disconnected { connection, node, reason } => write!(f, "{connection} is off {node}: {reason}"),
             Event::Sent { connection, node, to, id } => write!(f, "{connection} sent {id} to {to} through {node}"),
+            Event::SentAgain { connection, id } => write!(f, "{connection} sent {id} again"),
+            Event::Asked { connection, node, to, id } => write!(f, "{connection} asked {id} of {to} through {node}"),
+            Event::Answered { connection, id, error: None } => write!(f, "{connection} was answered {id}"),
+            Event::Answered { connection, id, error: Some(condition) } => {
+                write!(f, "{connection} was answered {id}: {condition}")
+            }
             Event::Acknowledged { connection, id } => write!(f, "{connection} was acknowledged {id}"),
             Event::Bounced { connection, id } => write!(f, "{connection} got {id} back"),
             Event::Received { connection, node, id } => write!(f, "{connection} received {id} from {node}"),
@@ -474,7 +577,12 @@ impl fmt::Display for Event {
             Event::Failed { node, reason } => write!(f, "{node} ended by itself: {reason}"),
             Event::Crashed { node } => write!(f, "{node} CRASHED"),
             Event::Dialled { connection, node } => write!(f, "{connection} asks {node} for a login"),
-            Event::Resumed { connection, node, before } => write!(f, "{connection} goes on as {before} at {node}"),
+            Event::Resumed { connection, node, before, counters } => {
+                write!(f, "{connection} goes on as {before} at {node}, {counters}")
+            }
+            Event::ResumptionRefused { connection, node, before, condition } => {
+                write!(f, "{connection} may not go on as {before} at {node}: {condition}")
+            }
             Event::LoggedOut { connection, node } => write!(f, "{connection} logged out of {node}"),
             Event::Presence { connection, of, available } => {
                 write!(f, "{connection} was told that {of} is {}", if *available { "available" } else { "unavailable" })

@@ -96,17 +96,18 @@ async fn visit(
     connection: &Connection,
     door: &Door,
 ) -> (String, bool) {
+    history.add(&user.name, Event::Dialled { connection: connection.clone(), node: door.node.clone() });
     let login = async {
         let mut stream = ClientStream::connect(door.address).await?;
-        stream.log_in(&user.name, &user.domain).await?;
-        Ok::<_, stream::Broken>(stream)
+        let jid = stream.log_in(&user.name, &user.domain).await?;
+        Ok::<_, stream::Broken>((stream, jid))
     };
-    let mut stream = match timeout(LOGIN_TIME_MAX, login).await {
+    let (mut stream, jid) = match timeout(LOGIN_TIME_MAX, login).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(broken)) => return (broken.to_string(), false),
         Err(_) => return ("no login in time".to_owned(), false),
     };
-    history.add(&user.name, Event::LoggedIn { connection: connection.clone(), node: door.node.clone() });
+    history.add(&user.name, Event::LoggedIn { connection: connection.clone(), node: door.node.clone(), jid });
     let broken = talk::talk(&mut stream, user, said, history, connection, &door.node).await;
     (broken.to_string(), true)
 }

@@ -47,8 +47,9 @@ impl ClientStream {
         Ok(ClientStream { inner, reader: StreamReader::new(XmlLimits::AUTHENTICATED) })
     }
 
-    /// Authenticates, binds the resource, switches acknowledgement on, and says that the user is available.
-    pub(super) async fn log_in(&mut self, user: &str, domain: &str) -> Result<(), Broken> {
+    /// Authenticates, binds the resource, switches acknowledgement on, and says that the user is available. Gives the
+    /// JID.
+    pub(super) async fn log_in(&mut self, user: &str, domain: &str) -> Result<String, Broken> {
         self.open(domain).await?;
         let secret = BASE64.encode(format!("\0{user}\0{PASSWORD}"));
         self.send(&Element::new("auth", SASL).with_attribute("mechanism", "PLAIN").with_text(&secret)).await?;
@@ -67,12 +68,17 @@ impl ClientStream {
         if answer.attribute("type") != Some("result") {
             return Err(refused(&answer));
         }
+        let jid = answer
+            .child("bind", BIND)
+            .and_then(|bind| bind.open().child("jid", BIND).map(|jid| jid.open().text().into_owned()));
+        let jid = jid.ok_or_else(|| refused(&answer))?;
         self.send(&Element::new("enable", ACKNOWLEDGEMENT)).await?;
         let answer = self.next().await?;
         if !answer.is("enabled", ACKNOWLEDGEMENT) {
             return Err(refused(&answer));
         }
-        self.send(&Element::new("presence", ns::CLIENT)).await
+        self.send(&Element::new("presence", ns::CLIENT)).await?;
+        Ok(jid)
     }
 
     /// Opens the stream and waits for the features.

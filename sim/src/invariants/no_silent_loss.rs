@@ -26,7 +26,7 @@ pub(super) fn check(history: &[Record]) -> Vec<Violation> {
     let mut places: BTreeMap<&str, &str> = BTreeMap::new();
     for record in history {
         match &record.event {
-            Event::LoggedIn { connection, node } => {
+            Event::LoggedIn { connection, node, .. } => {
                 places.insert(&connection.user, node);
             }
             Event::Sent { node, to, id, .. } => {
@@ -97,7 +97,7 @@ mod tests {
     fn two_users_of_one_node_that_crashes_are_excused() {
         let (u1, u2) = (connection("u1", 1), connection("u2", 1));
         let history = [
-            at(0, Event::LoggedIn { connection: u2, node: "n1".to_owned() }),
+            at(0, Event::LoggedIn { connection: u2, node: "n1".to_owned(), jid: "u2@d/sim".to_owned() }),
             sent(1, &u1, "n1", "u1.1"),
             acknowledged(2, &u1, "u1.1"),
             at(3, Event::Crashed { node: "n1".to_owned() }),

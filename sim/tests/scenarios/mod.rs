@@ -28,7 +28,7 @@ fn received(report: &Report, user: &str, from: Duration, to: Duration) -> usize 
 /// Which node the user is at, by his last login before then.
 fn node_of(report: &Report, user: &str, before: Duration) -> String {
     let logins = report.history.iter().filter(|record| record.at < before).filter_map(|record| match &record.event {
-        Event::LoggedIn { connection, node } if connection.user == user => Some(node.clone()),
+        Event::LoggedIn { connection, node, .. } if connection.user == user => Some(node.clone()),
         _ => None,
     });
     logins.last().expect("the user has logged in")
