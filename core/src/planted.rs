@@ -89,8 +89,8 @@ bugs! {
         EndedLifeAccepted,
         /// Who is expelled keeps his routes.
         ExpelKeepsRoutes,
-        /// The end of a session ends whichever holds its full JID now.
-        UnbindByJid,
+        /// Who is expelled takes along the JIDs that he once held, whoever holds them now.
+        ExpelByJid,
         /// A bind that takes a JID over does not end the session that held it.
         ReplacedSessionStays,
         /// Clients are served without a lease.
@@ -127,8 +127,8 @@ bugs! {
     Shell {
         /// A sync returns before it has happened.
         SyncSkipped,
-        /// The read view is announced before it shows what was applied.
-        ViewAnnouncedEarly,
+        /// The read view follows a while after it was announced.
+        ViewFollowsLater,
         /// A link that is made anew forgets what the one before it had not handed over.
         QueueDroppedAtReconnect,
         /// A stanza is acknowledged to its sender before anybody has taken charge of it.
@@ -137,14 +137,16 @@ bugs! {
         ResumptionSendsNothingAgain,
         /// A resumed session is told one stanza more than were handled.
         ResumptionCountsWrong,
-        /// A session that is paused delivers on.
-        PausedSessionDelivers,
+        /// Before a client's socket is written to, nobody looks at the clock: only what was ordered last counts.
+        GateIgnoresTheClock,
         /// What a user with no session is sent is thrown away.
         OfflineNotStored,
         /// Messages that were stored are handed out and not removed.
         OfflineHandedOutTwice,
-        /// A connection that is reset in the middle of a stanza has its first half handled.
-        PartialStanzaHandled,
+        /// A member that cannot be reached counts as one whose port refuses.
+        SilenceCountsAsCrash,
+        /// More may wait for a client than may wait.
+        MailboxUnbounded,
     }
 }
 

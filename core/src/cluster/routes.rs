@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::cluster::{AccountRoutes, Route, RoutePresence};
 use crate::ids::{MemberId, RouteId};
 use crate::jid::{BareJid, FullJid};
+use crate::planted;
 
 /// SipHash with fixed keys: the same table on every node and in every run.
 type FixedState = BuildHasherDefault<DefaultHasher>;
@@ -75,7 +76,13 @@ impl Routes {
 
     /// Removes every route of a member and returns them by id.
     pub(super) fn remove_all(&mut self, member: MemberId) -> Vec<Arc<Route>> {
-        let held: Vec<_> = self.by_member.remove(&member).unwrap_or_default().into_values().collect();
+        let mut held: Vec<_> = self.by_member.remove(&member).unwrap_or_default().into_values().collect();
+        if planted!(ExpelByJid) {
+            held = held.iter().filter_map(|route| self.holder(&route.jid)).collect();
+            for route in &held {
+                self.by_member.get_mut(&route.member).and_then(|routes| routes.remove(&route.id));
+            }
+        }
         for route in &held {
             self.forget(route);
         }
@@ -90,6 +97,11 @@ impl Routes {
         let list = self.by_account.get_mut(&changed.jid.to_bare()).expect("every route is in its account's list");
         *list = list.iter().map(|route| if route.id == id { changed.clone() } else { route.clone() }).collect();
         Some(changed)
+    }
+
+    /// The planted bug: the member goes on to count a route among its own that somebody else has taken over.
+    pub(super) fn leave_behind(&mut self, route: &Route) {
+        self.forget(route);
     }
 
     fn forget(&mut self, route: &Route) {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::routes::Routes;
 use crate::cluster::{ClusterState, Member, Route, STATE_VERSION};
 use crate::ids::{LogIndex, MemberId};
+use crate::planted;
 use crate::wire::{self, WireError};
 
 const MAGIC: &[u8; 4] = b"CRST";
@@ -62,6 +63,22 @@ struct ContentRef<'a> {
     digest: u64,
 }
 
+impl ContentRef<'_> {
+    /// The planted bug.
+    fn without_the_last_route(mut self) -> Self {
+        let last = self.routes.iter().enumerate().max_by_key(|(_, route)| route.id).map(|(at, _)| at);
+        let lost = last.map(|at| self.routes.remove(at));
+        let mut routes = Routes::default();
+        self.routes.iter().for_each(|route| routes.insert(Arc::new(Route::clone(route))));
+        if let Some(lost) = lost {
+            let mut with_it = routes.clone();
+            with_it.insert(Arc::new(lost.clone()));
+            self.digest = self.digest.wrapping_sub(with_it.digest()).wrapping_add(routes.digest());
+        }
+        self
+    }
+}
+
 #[derive(Deserialize)]
 struct Content {
     applied: LogIndex,
@@ -81,6 +98,7 @@ impl ClusterState {
             routes: self.routes.iter().map(Arc::as_ref).collect(),
             digest: self.digest(),
         };
+        let content = if planted!(SnapshotDropsLast) { content.without_the_last_route() } else { content };
         let mut bytes = Vec::with_capacity(HEADER_BYTES + 96 * self.routes.count());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&STATE_VERSION.to_be_bytes());

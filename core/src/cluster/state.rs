@@ -21,6 +21,7 @@ use crate::cluster::{
 use crate::ids::{LogIndex, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{MEMBERS_MAX, SESSIONS_PER_ACCOUNT_MAX};
+use crate::{planted, sometimes};
 
 /// The version of the agreed state's format and rules. Members that do not understand it cannot join.
 pub const STATE_VERSION: u32 = 1;
@@ -135,6 +136,7 @@ impl ClusterState {
             return Outcome::Rejected(Rejection::WrongVersion);
         }
         if self.members.get(&join.member).is_some_and(|member| member.boot == join.boot) {
+            sometimes!("a_join_is_committed_twice");
             // The shell retries a join whose fate it does not know. A process that was expelled joins as another boot.
             return Outcome::AlreadyDone;
         }
@@ -174,7 +176,13 @@ impl ClusterState {
         if self.alive(life).is_none() {
             return Outcome::Rejected(Rejection::LifeEnded);
         }
-        let routes = self.routes.remove_all(life.member);
+        sometimes!(expelled == Some(ExpelReason::Crashed), "a_life_ends_by_evidence_of_a_crash");
+        sometimes!(expelled == Some(ExpelReason::Silent), "a_life_ends_by_silence");
+        sometimes!(expelled == Some(ExpelReason::Stuck), "a_life_ends_because_it_does_not_apply");
+        sometimes!(expelled == Some(ExpelReason::Replaced), "a_life_ends_by_the_next_one");
+        sometimes!(expelled.is_none(), "a_life_ends_by_itself");
+        let routes = if planted!(ExpelKeepsRoutes) { Vec::new() } else { self.routes.remove_all(life.member) };
+        sometimes!(routes.len() > 1, "a_life_ends_with_several_sessions");
         events.extend(routes.into_iter().map(|route| Event::RouteRemoved { route, reason: Removal::MemberEnded }));
         events.push(Event::Ended { life, expelled });
         let member = self.members.get_mut(&life.member).expect("a member that is alive is there");
@@ -187,6 +195,8 @@ impl ClusterState {
     fn choose_voters(&mut self, activated: Option<MemberId>, events: &mut Vec<Event>) {
         let chosen = voters::choose(&self.voters, &self.members, activated);
         if chosen != self.voters {
+            sometimes!(chosen.len() == self.voters.len(), "a_dead_voter_is_replaced");
+            sometimes!(chosen.len() > self.voters.len(), "a_learner_becomes_a_voter");
             self.voters = chosen;
             events.push(Event::VotersChanged);
         }
@@ -195,15 +205,19 @@ impl ClusterState {
     }
 
     fn batch(&mut self, index: LogIndex, batch: &Batch, events: &mut Vec<Event>) -> Outcome {
-        let Some(member) = self.members.get_mut(&batch.life.member).filter(|member| member.life() == batch.life) else {
+        let is_meant = |member: &&mut Member| member.life() == batch.life || planted!(EndedLifeAccepted);
+        let Some(member) = self.members.get_mut(&batch.life.member).filter(is_meant) else {
+            sometimes!("a_batch_of_an_ended_life");
             return Outcome::Rejected(Rejection::LifeEnded);
         };
         match member.state {
+            MemberState::Gone { .. } if planted!(EndedLifeAccepted) => {}
             MemberState::Gone { .. } => return Outcome::Rejected(Rejection::LifeEnded),
             MemberState::Joining => return Outcome::Rejected(Rejection::NotActive),
             MemberState::Active => {}
         }
-        if batch.sequence <= member.last_batch {
+        if batch.sequence <= member.last_batch && !planted!(BatchAppliedTwice) {
+            sometimes!("a_batch_is_committed_twice");
             return Outcome::AlreadyDone;
         }
         member.last_batch = batch.sequence;
@@ -238,7 +252,13 @@ impl ClusterState {
             }
         }
         if let Some(old) = holder {
-            self.routes.remove(old.member, old.id);
+            sometimes!(old.member != life.member, "a_jid_moves_to_another_node");
+            sometimes!(old.member == life.member, "a_jid_moves_within_a_node");
+            if planted!(ExpelByJid) {
+                self.routes.leave_behind(&old);
+            } else {
+                self.routes.remove(old.member, old.id);
+            }
             events.push(Event::RouteRemoved { route: old, reason: Removal::Replaced { by: id } });
         }
         let route = Arc::new(Route {
@@ -260,7 +280,10 @@ impl ClusterState {
                 events.push(Event::RouteRemoved { route, reason: Removal::Unbound });
                 OperationOutcome::Done
             }
-            None => OperationOutcome::NotHeld,
+            None => {
+                sometimes!("an_unbind_of_what_is_not_held_any_more");
+                OperationOutcome::NotHeld
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::{Member, MemberState};
 use crate::ids::{LogIndex, MemberId};
+use crate::planted;
 
 /// Voters of a cluster with many members (Ongaro, section 4.2.1: more voters cost more and rarely help).
 const VOTERS_MAX: usize = 5;
@@ -20,6 +21,9 @@ pub(super) fn choose(
     activated: Option<MemberId>,
 ) -> BTreeSet<MemberId> {
     let mut chosen = voters.clone();
+    if planted!(DeadVoterStays) && !voters.is_empty() {
+        return chosen;
+    }
     if let Some(heir) = activated.and_then(|id| members.get(&id)).filter(|member| !voters.contains(&member.id)) {
         let dead_namesake =
             voters.iter().find(|id| members.get(id).is_none_or(|voter| !voter.is_alive() && voter.name == heir.name));

@@ -9,6 +9,7 @@ use crate::cluster::{Batch, Operation, OperationOutcome, Outcome};
 use crate::ids::{Life, Sequence, SessionId};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, REQUESTS_WAITING_MAX};
 use crate::node::{Answer, BindRefusal, Request};
+use crate::sometimes;
 
 /// An answer and the session that it is for.
 pub(super) type Answered = (SessionId, Answer);
@@ -75,6 +76,7 @@ impl Batches {
             bytes <= BATCH_BYTES_MAX
         });
         let count = fits.count();
+        sometimes!(count > 1, "several_requests_share_a_batch");
         let requests: Vec<_> = self.waiting.drain(..count).collect();
         self.last.0 += 1;
         let batch = Batch { life, sequence: self.last, operations: requests.iter().map(operation).collect() };
@@ -98,7 +100,10 @@ impl Batches {
             }
             // Its first commit was answered; or it took effect before a snapshot that hid the outcome.
             Outcome::AlreadyDone | Outcome::Done => Vec::new(),
-            Outcome::Rejected(_) => self.refuse_in_flight(),
+            Outcome::Rejected(_) => {
+                sometimes!("a_batch_in_flight_is_rejected");
+                self.refuse_in_flight()
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ids::{LogIndex, MemberId};
 use crate::node::batches::Answered;
+use crate::sometimes;
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -34,6 +35,11 @@ impl Known {
         }
     }
 
+    /// Whether any answer waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// The answers that may be given, in the order of the log. `others` are the active members but this one.
     pub(super) fn by_all(&mut self, others: impl Iterator<Item = MemberId>) -> impl Iterator<Item = Answered> {
         let known = if self.waiting.is_empty() {
@@ -41,6 +47,7 @@ impl Known {
         } else {
             others.map(|id| self.applied.get(&id).copied().unwrap_or_default()).min().unwrap_or(LogIndex(u64::MAX))
         };
+        sometimes!(self.waiting.front().is_some_and(|(index, _)| *index > known), "a_bind_waits_for_a_slow_member");
         let ready = self.waiting.iter().take_while(|(index, _)| *index <= known).count();
         self.waiting.drain(..ready).flat_map(|(_, answers)| answers)
     }

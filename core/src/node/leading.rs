@@ -10,6 +10,7 @@ use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::{Evidence, Quorum, Silence, VoterSets};
 use crate::node::{Output, PROPOSE_AGAIN_AFTER, RaftStatus};
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 /// Heartbeats for which a member may be behind without applying anything before it counts as silent.
 const STUCK_AFTER_HEARTBEATS: u32 = 4;
@@ -47,7 +48,7 @@ impl Leading {
     pub(super) fn new(now: Uptime, term: Term, timing: Timing) -> Self {
         Leading {
             term,
-            silence: Silence::new(now, timing.expel_after),
+            silence: Silence::new(now, if planted!(ExpelledTooEarly) { timing.lease / 2 } else { timing.expel_after }),
             timing,
             quorum: Quorum::new(),
             asks: BTreeMap::new(),
@@ -80,6 +81,7 @@ impl Leading {
     /// A life asks for a lease. `applied` is what it and this leader have applied, given if the life is to keep up.
     pub(super) fn asked(&mut self, now: Uptime, life: Life, ask: Sequence, applied: Option<(LogIndex, LogIndex)>) {
         if applied.is_some_and(|(applied, newest)| self.is_stuck(now, life, applied, newest)) {
+            sometimes!("a_member_beats_and_does_not_apply");
             self.stuck.insert(life);
             return;
         }
@@ -107,6 +109,7 @@ impl Leading {
         sets: &VoterSets,
     ) -> Vec<(Life, Sequence)> {
         if voted != self.term {
+            sometimes!("an_answer_of_another_term_confirms_nothing");
             return Vec::new();
         }
         self.quorum.answered(voter, round, sets);
@@ -154,7 +157,8 @@ impl Leading {
         let mut expels = Vec::new();
         for member in state.members().filter(|member| member.is_alive() && member.id != me) {
             let life = member.life();
-            let reason = if evidence.is_conclusive(member.id, member.boot, &raft.voter_sets) {
+            let is_dead = evidence.is_conclusive(member.id, member.boot, &raft.voter_sets);
+            let reason = if is_dead {
                 ExpelReason::Crashed
             } else if self.silence.is_silent(now, life) {
                 if self.stuck.contains(&life) { ExpelReason::Stuck } else { ExpelReason::Silent }
@@ -174,7 +178,10 @@ impl Leading {
     /// has moved, the next step is ordered at once, because on the way from one voter to three there are two, of which
     /// neither may be lost.
     fn membership(&mut self, now: Uptime, state: &ClusterState, raft: &RaftStatus) -> Option<Output> {
-        let [present] = &raft.voter_sets[..] else { return None };
+        let [present] = &raft.voter_sets[..] else {
+            sometimes!("raft_is_between_two_sets_of_voters");
+            return None;
+        };
         let voters = if state.voters().is_empty() { present.clone() } else { state.voters().clone() };
         let alive = state.members().filter(|member| member.is_alive()).map(|member| member.id);
         let learners: BTreeSet<_> = alive.filter(|id| !voters.contains(id)).collect();
@@ -199,6 +206,7 @@ impl Ask {
             return Some(ask);
         }
         let (ask, _) = granted(&self.earlier)?;
+        sometimes!("an_earlier_ask_is_granted");
         self.earlier = None;
         Some(ask)
     }

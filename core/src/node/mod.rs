@@ -45,6 +45,7 @@ use crate::config::Timing;
 use crate::ids::{BootId, Incarnation, Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::{Evidence, Lease};
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 /// How long a proposal may be without effect before it is made again. Longer than an agreement takes on a busy disk,
 /// shorter than a person's patience.
@@ -224,7 +225,11 @@ impl Node {
             Input::LinkUp(peer) => self.link_up(now, peer),
             Input::LinkClosed(peer) => self.link_closed(peer),
             Input::PortRefused(peer) => self.port_refused(now, peer),
-            Input::Over => self.end_of_this_life(false),
+            Input::Over if planted!(LifeOverIgnored) => {}
+            Input::Over => {
+                sometimes!("a_link_is_refused_because_the_life_is_over");
+                self.end_of_this_life(false);
+            }
             Input::Request(request) => self.request(request),
             Input::Leave => self.leave(),
             Input::Timeout => {}
@@ -254,13 +259,18 @@ impl Node {
                 self.state.skip(index);
                 continue;
             };
+            if planted!(AppliedDifferently) && self.settings.member.0 % 2 == 0 && index.0 % 32 == 0 {
+                self.state.skip(index);
+                continue;
+            }
             let applied = self.state.apply(index, &command);
             for event in applied.events {
                 self.happened(now, index, event);
             }
             if let Command::Batch(batch) = &*command {
                 if self.life() == Some(batch.life) {
-                    self.known.await_everyone(index, self.batches.committed(batch.sequence, &applied.outcome));
+                    let answers = self.batches.committed(batch.sequence, &applied.outcome);
+                    self.known.await_everyone(index, answers);
                 } else if !proposers.contains(&batch.life) {
                     proposers.push(batch.life);
                 }
@@ -316,7 +326,7 @@ impl Node {
         if let Some(leading) = &mut self.leading {
             leading.forget(life);
         }
-        if self.life() == Some(life) {
+        if self.life() == Some(life) && !(planted!(LifeOverIgnored) && !by_itself) {
             self.end_of_this_life(by_itself);
         }
     }
@@ -361,6 +371,9 @@ impl Node {
             None if self.stage != Stage::Joining => self.end_of_this_life(false),
             None => {}
         }
+        sometimes!("a_snapshot_is_installed");
+        sometimes!(self.stage == Stage::Over, "a_snapshot_says_that_a_life_is_over");
+        sometimes!(self.batches.is_in_flight(), "a_snapshot_hides_the_fate_of_a_batch");
         // What became of a batch that was in flight cannot be seen in a snapshot: its sessions are told that it failed,
         // and what did take effect is released by them.
         let refused = self.batches.refuse_in_flight();
@@ -384,6 +397,9 @@ impl Node {
             // What was sent to the leader before may have been lost with it.
             self.propose_again = now;
             let leads = self.raft.leader == Some(self.settings.member);
+            sometimes!(leads, "a_node_begins_to_lead");
+            sometimes!(self.leading.is_some() && !leads, "a_leader_is_deposed");
+            sometimes!(self.batches.is_in_flight(), "the_leader_changes_while_a_batch_is_in_flight");
             self.leading = leads.then(|| Leading::new(now, self.raft.term, self.settings.timing.clone()));
             if leads {
                 self.next_beat = now;
@@ -417,6 +433,7 @@ impl Node {
     fn link_up(&mut self, now: Uptime, peer: Peer) {
         let before = self.links.insert(peer.member, Link { boot: peer.boot, state: LinkState::Up, leader: None });
         if before.is_some_and(|link| link.boot == peer.boot && link.state == LinkState::Refused) {
+            sometimes!("evidence_of_a_crash_is_taken_back");
             self.evidence.taken_back(self.settings.member, peer.member, peer.boot);
             self.send_to_linked(&ControlMessage::TakenBack { member: peer.member, boot: peer.boot });
         }
@@ -436,6 +453,7 @@ impl Node {
         if link.state != LinkState::Closed || !self.settings.crash_evidence {
             return;
         }
+        sometimes!("a_port_refuses_after_its_link_closed");
         link.state = LinkState::Refused;
         let log_end = self.raft.log_end;
         self.evidence.seen(self.settings.member, peer.member, peer.boot, log_end);
@@ -461,11 +479,13 @@ impl Node {
             }
             ControlMessage::Granted { ask, life } => {
                 if self.life() == Some(life) {
+                    let ask = if planted!(LeaseFromArrival) { self.lease.ask(now) } else { ask };
                     self.lease.granted(ask);
                 }
             }
             ControlMessage::Over { life } => {
-                if self.life() == Some(life) {
+                if self.life() == Some(life) && !planted!(LifeOverIgnored) {
+                    sometimes!("the_leader_says_that_a_life_is_over");
                     self.end_of_this_life(false);
                 }
             }
@@ -516,6 +536,7 @@ impl Node {
         match self.state.alive(life) {
             Some(_) => self.asked_by_life(now, life, round, applied),
             None if life.incarnation.0 <= self.state.applied().0 => {
+                sometimes!("an_ended_life_asks_for_a_lease");
                 self.send(from.member, ControlMessage::Over { life });
             }
             None => {}
@@ -552,6 +573,7 @@ impl Node {
         let is_leader = self.raft.leader == Some(suspect.member);
         if is_leader && self.evidence.is_conclusive(suspect.member, suspect.boot, &self.raft.voter_sets) {
             let order = self.evidence.successors(suspect.member, suspect.boot, &self.raft.voter_sets);
+            sometimes!("the_crash_of_the_leader_is_believed");
             self.succession.begin(now, suspect.member, order);
         }
     }
@@ -564,13 +586,18 @@ impl Node {
 
     fn serve_or_not(&mut self, now: Uptime) {
         let active = matches!(self.stage, Stage::Active(_) | Stage::Leaving(_));
-        let service = match (active && self.lease.is_held(now), self.service) {
+        let may_serve = self.lease.is_held(now) || (planted!(LeaseIgnored) && self.service == Service::Serve);
+        let service = match (active && may_serve, self.service) {
             (true, _) => Service::Serve,
             (false, Service::Serve) => Service::Pause,
             (false, Service::Pause) if self.paused_at.is_some_and(|at| now >= at + CLOSE_AFTER_PAUSE) => Service::Close,
             (false, service) => service,
         };
         if service != self.service {
+            sometimes!(service == Service::Pause, "a_lease_runs_out");
+            sometimes!(service == Service::Serve && self.service == Service::Pause, "a_lease_comes_back_in_time");
+            sometimes!(service == Service::Serve && self.service == Service::Close, "a_node_serves_again");
+            sometimes!(service == Service::Close, "a_node_sends_its_clients_away");
             self.service = service;
             self.paused_at = (service == Service::Pause).then_some(now);
             self.output.push_back(Output::Service(service));
@@ -617,6 +644,8 @@ impl Node {
     }
 
     fn leave(&mut self) {
+        sometimes!("a_node_is_asked_to_leave");
+        sometimes!(self.leading.is_some(), "the_leader_is_asked_to_leave");
         match self.stage {
             Stage::Active(life) | Stage::Joined(life) => {
                 self.stage = Stage::Leaving(life);
@@ -650,7 +679,7 @@ impl Node {
 
     fn propose(&mut self, now: Uptime) {
         let Some(leader) = self.leader() else { return };
-        let again = now >= self.propose_again;
+        let again = now >= self.propose_again && !(planted!(ProposalNotRepeated) && self.batches.is_in_flight());
         let mut commands = Vec::new();
         match self.stage {
             Stage::Joining if again => commands.push(Command::Join(self.join())),
@@ -665,6 +694,8 @@ impl Node {
         if commands.is_empty() {
             return;
         }
+        sometimes!(again && self.batches.is_in_flight(), "a_batch_is_proposed_again");
+        sometimes!(commands.iter().any(|command| matches!(command, Command::Join(_))), "a_join_is_proposed");
         self.propose_again = now + PROPOSE_AGAIN_AFTER;
         if self.leading.is_some() {
             self.output.push_back(Output::Propose(commands));
@@ -688,12 +719,13 @@ impl Node {
 
     /// A bind is answered when every active member has applied it, and only while this node may serve.
     fn answer_what_is_known(&mut self, now: Uptime) {
-        if !self.lease.is_held(now) || self.stage == Stage::Over {
+        if !(self.lease.is_held(now) || planted!(LeaseIgnored)) || self.stage == Stage::Over {
+            sometimes!(self.known.is_waiting(), "an_answer_waits_for_the_lease");
             return;
         }
         let me = self.settings.member;
-        let others =
-            self.state.members().filter(|member| member.is_active() && member.id != me).map(|member| member.id);
+        let is_awaited = |member: &&Member| member.is_active() && member.id != me && !planted!(BindAnsweredEarly);
+        let others = self.state.members().filter(is_awaited).map(|member| member.id);
         let answers = self.known.by_all(others);
         self.output.extend(answers.map(|(session, answer)| Output::Answer { session, answer }));
     }

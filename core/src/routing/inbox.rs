@@ -12,6 +12,7 @@ use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::limits::OUTBOX_PARCELS_MAX;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::routing::parcel::{Home, Parcel};
+use crate::{planted, sometimes};
 
 /// The parcels that came from one life of one member.
 #[derive(Debug)]
@@ -127,6 +128,7 @@ impl Inbox {
             return None;
         }
         if self.home_gone {
+            sometimes!("a_parcel_of_a_dead_home_is_given_back");
             return Some(parcel);
         }
         self.returned.insert(number, (index, parcel));
@@ -141,6 +143,8 @@ impl Inbox {
     #[must_use]
     pub fn home_gone(&mut self) -> Vec<Parcel> {
         self.home_gone = true;
+        sometimes!(!self.returned.is_empty(), "a_home_dies_before_it_decided_again");
+        sometimes!(!self.held.is_empty(), "a_home_dies_while_its_parcels_are_held");
         self.answers = Answers::default();
         std::mem::take(&mut self.returned).into_values().map(|(_, parcel)| parcel).collect()
     }
@@ -162,12 +166,16 @@ impl Inbox {
     /// Takes note of a number; answers what to do with one that is not the next.
     fn count(&mut self, number: Sequence) -> Option<Received> {
         if number <= self.received {
+            sometimes!("a_parcel_arrives_twice");
+            if planted!(ParcelTakenTwice) {
+                return None;
+            }
             return Some(Received::Nothing);
         }
         if number.0 != self.received.0 + 1 {
             return Some(Received::Gap);
         }
-        self.received = number;
+        self.received = self.received.max(number);
         self.answers.taken = self.answers.linked;
         None
     }
@@ -180,6 +188,7 @@ impl Inbox {
             }
             for number in (range.first.0..=last.0).map(Sequence) {
                 if !self.held.contains(&number) && !self.returned.contains_key(&number) {
+                    sometimes!("an_answer_was_lost_with_its_connection");
                     self.answer_settled(number);
                 }
             }

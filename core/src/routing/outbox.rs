@@ -28,6 +28,7 @@ use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_M
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::stanza::Stanza;
 use crate::wire;
+use crate::{planted, sometimes};
 
 /// The parcels on their way to one life of one member. `Origin` is who wants to know that a parcel was taken, `Pass`
 /// who wants to know that a route is clear.
@@ -125,6 +126,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         let number = self.next_number();
         // `last` counts it all the same: a number is never used twice.
         if self.link == Link::Gone {
+            sometimes!("a_stanza_is_sent_to_a_life_that_is_over");
             self.taken = self.last;
             let redecide = Redecide { number, stanza, attempts, origin, confirm: false };
             self.orders.push_back(OutboxOrder::Redecide(redecide));
@@ -147,6 +149,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     /// Answers `Passed` when nothing that was sent on this route before is under way any more.
     pub fn pass(&mut self, route: RouteId, pass: Pass) {
         if self.under_way.contains_key(&route) {
+            sometimes!("a_sender_waits_for_what_is_under_way");
             self.passes.entry(route).or_default().push(pass);
         } else {
             self.orders.push_back(OutboxOrder::Passed(pass));
@@ -163,6 +166,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     /// Whether senders should wait. What is sent all the same is kept.
     pub fn is_full(&self) -> bool {
         let untaken = self.last.0 - self.taken.0;
+        sometimes!(untaken >= OUTBOX_UNTAKEN_PARCELS_MAX, "an_outbox_is_full");
         untaken >= OUTBOX_UNTAKEN_PARCELS_MAX
             || self.untaken_bytes >= OUTBOX_UNTAKEN_BYTES_MAX
             || self.kept.len() >= OUTBOX_PARCELS_MAX
@@ -200,8 +204,11 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         self.returned.clear();
         self.in_decision.clear();
         self.confirmed.clear();
+        sometimes!(!self.kept.is_empty(), "a_life_ends_with_parcels_under_way");
         for (number, kept) in std::mem::take(&mut self.kept) {
-            self.redecide(number, kept, false);
+            if !planted!(UnsettledForgotten) {
+                self.redecide(number, kept, false);
+            }
         }
         self.kept_bytes = 0;
         self.untaken_bytes = 0;
@@ -268,9 +275,13 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     fn resume(&mut self, upto: Sequence) {
         self.link = Link::Up;
         self.take(upto);
+        if planted!(QueueDroppedAtReconnect) {
+            self.kept.retain(|number, _| *number <= upto);
+        }
         let mut open = Vec::new();
         for (number, kept) in &self.kept {
             if *number > self.taken {
+                sometimes!("a_parcel_is_sent_again_after_a_reconnect");
                 self.orders.push_back(OutboxOrder::Transmit(kept.frame.clone()));
             } else if !kept.returned {
                 push_number(&mut open, *number);
@@ -297,6 +308,9 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             }
         }
         self.taken = upto;
+        if planted!(TakenCountsAsSettled) {
+            self.settle(&[NumberRange { first: Sequence(1), last: upto }]);
+        }
     }
 
     fn settle(&mut self, ranges: &[NumberRange]) {
@@ -314,6 +328,8 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             self.take(range.last);
             for number in self.open_in(*range) {
                 let kept = self.kept.get_mut(&number).expect("it was found a moment ago");
+                sometimes!("a_parcel_comes_back");
+                sometimes!(kept.attempts > 0, "a_parcel_comes_back_twice");
                 kept.returned = true;
                 kept.attempts = kept.attempts.saturating_add(1);
                 self.returned.push_back((index, number));

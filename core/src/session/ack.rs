@@ -15,6 +15,7 @@ use crate::session::tally::CountRequest;
 use crate::session::{Order, Remaining, ResumptionId, Session, Stage, StreamErrorCondition, Transport, names};
 use crate::time::Uptime;
 use crate::xml::{Element, StreamReader, XmlLimits};
+use crate::{planted, sometimes};
 
 /// After how long a client that has answered for less than it was sent is asked again, if nothing new was sent. Long
 /// against a round trip, short against the patience of whoever keeps the other copy.
@@ -74,6 +75,7 @@ impl Session {
     /// There is no session to resume, or it is somebody else's: that is not told apart.
     pub(super) fn refuse_resumption(&mut self) {
         if matches!(self.stage, Stage::Resuming) {
+            sometimes!("a_resumption_is_refused");
             self.stage = Stage::Negotiating;
             self.refuse_management("item-not-found");
         }
@@ -110,6 +112,7 @@ impl Session {
         while !self.paused && self.transport == Transport::Open {
             let (Some(bound), Some(request)) = (self.bound.as_ref(), self.count_requests.front()) else { return };
             if request.due > now && !bound.tally.is_handled_up_to(request.after) {
+                sometimes!("an_acknowledgement_waits_for_the_handover");
                 return;
             }
             self.count_requests.pop_front();
@@ -218,9 +221,14 @@ impl Session {
         let Some(resumption) = &management.resumption else { return };
         let resumed = Element::new("resumed", names::STREAM_MANAGEMENT)
             .with_attribute("previd", &resumption.id.0)
-            .with_attribute("h", &tally.acknowledged().to_string());
+            .with_attribute(
+                "h",
+                &tally.acknowledged().wrapping_add(planted!(ResumptionCountsWrong).into()).to_string(),
+            );
+        sometimes!("a_session_is_resumed");
+        sometimes!(deliveries.awaits_acknowledgement(), "a_resumed_session_is_sent_again_what_it_missed");
         self.output.write(|out| resumed.write(out));
-        for delivery in deliveries.unsettled() {
+        for delivery in deliveries.unsettled().filter(|_| !planted!(ResumptionSendsNothingAgain)) {
             self.output.write(|out| delivery.stanza.write(out));
         }
         if deliveries.awaits_acknowledgement() {

@@ -5,6 +5,7 @@ use crate::session::delivery::Delivery;
 use crate::session::state::Claim;
 use crate::session::{Order, Session, Stage, StreamErrorCondition, Transport};
 use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::{planted, sometimes};
 
 impl Session {
     /// A parcel for the client. What is not for this session, or comes when it is over, goes back.
@@ -105,7 +106,8 @@ impl Session {
 
     /// A client for which too much waits is let go; what waits goes back.
     fn check_bounds(&mut self) {
-        if self.bound.as_ref().is_some_and(|bound| bound.deliveries.is_overfull()) {
+        if self.bound.as_ref().is_some_and(|bound| bound.deliveries.is_overfull() && !planted!(MailboxUnbounded)) {
+            sometimes!("too_much_waits_for_a_client");
             self.fail(StreamErrorCondition::ResourceConstraint, Some("too much waits to be delivered"));
         }
     }

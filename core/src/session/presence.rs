@@ -20,6 +20,7 @@ use crate::session::state::{BoundState, Claim};
 use crate::session::{Order, RoutesGone, Session};
 use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 impl Session {
     /// Presence from the client.
@@ -146,6 +147,10 @@ impl Session {
                 to: Some(to.clone()),
                 ..Stanza::new(Kind::Presence(PresenceType::Unavailable))
             };
+            if planted!(UnavailableTwice) {
+                self.reply(stanza.clone());
+            }
+            sometimes!("a_client_is_told_who_is_gone");
             self.reply(stanza);
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::planted;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
@@ -246,7 +247,8 @@ impl Accounts for MemoryAccounts {
         self.with(move |tables| {
             let Some(found) = tables.accounts.get_mut(&account) else { return Ok(()) };
             for key in keys {
-                if found.messages.get(&key).is_some_and(|waiting| waiting.holder == Some(route)) {
+                let is_theirs = found.messages.get(&key).is_some_and(|waiting| waiting.holder == Some(route));
+                if is_theirs && !planted!(OfflineHandedOutTwice) {
                     found.messages.remove(&key);
                 }
             }

@@ -21,6 +21,7 @@ use cresset_core::routing::{Home, Parcel};
 use cresset_core::session::{
     BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
 };
+use cresset_core::sometimes;
 use cresset_core::time::Uptime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -190,6 +191,7 @@ impl Connection {
         }
         self.timer_at = None;
         if self.write_deadline.is_some_and(|deadline| deadline <= now) {
+            sometimes!("a_client_that_takes_nothing_is_given_up");
             self.lose_transport(now);
         }
         if self.session.poll_timeout().is_some_and(|timeout| timeout <= now) {
@@ -258,6 +260,7 @@ impl Connection {
         self.holding = Holding::Ended(route);
         match reason {
             Removal::Replaced { .. } => {
+                sometimes!(self.outbound.len() > 0, "a_replaced_session_had_something_to_write");
                 self.discard_outbound(now);
                 self.session.handle_close(now, StreamErrorCondition::Conflict, None);
             }
@@ -270,6 +273,7 @@ impl Connection {
     /// The client resumes this session on another transport.
     fn take_over(&mut self, now: Uptime, attach: Attach) {
         if !matches!(self.transport, Transport::None) {
+            sometimes!("a_session_is_resumed_while_it_still_has_a_connection");
             self.session.handle_superseded(now);
             // The orders concern the transport that goes.
             drop(self.obey());

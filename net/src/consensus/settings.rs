@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cresset_core::config::Timing;
 use cresset_core::ids::MemberId;
+use cresset_core::planted;
 use openraft::{Config, SnapshotPolicy};
 
 /// Entries after which the state is written down and the log is cut. A snapshot of a hundred thousand sessions is some
@@ -26,14 +27,12 @@ pub struct ConsensusSettings {
     pub timing: Timing,
     /// Entries between two snapshots; [`SNAPSHOT_ENTRIES`] unless a test wants many.
     pub snapshot_entries: u64,
-    /// The simulator's planted bug: a leader that crashed comes back in the same term. Never set otherwise.
-    pub restores_leader: bool,
 }
 
 impl ConsensusSettings {
     /// The settings of a real node.
     pub fn new(member: MemberId, timing: Timing) -> Self {
-        ConsensusSettings { member, timing, snapshot_entries: SNAPSHOT_ENTRIES, restores_leader: false }
+        ConsensusSettings { member, timing, snapshot_entries: SNAPSHOT_ENTRIES }
     }
 
     /// How long the answer of a follower may take: a slow sync is no failure, an election is due soon after it.
@@ -56,7 +55,7 @@ impl ConsensusSettings {
             replication_lag_threshold: self.snapshot_entries / 2,
             // A leader sends entries while its own disk still syncs them. If it crashes then and leads on in the same
             // term, it gives their positions to others, and two members differ for ever (4 of 200 simulated seeds).
-            enable_leader_restore: Some(self.restores_leader),
+            enable_leader_restore: Some(planted!(LeaderRestored)),
             // A member that was cut off would come back with a greater term and unseat a leader that everybody sees.
             enable_pre_vote: Some(true),
             ..Config::default()

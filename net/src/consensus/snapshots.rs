@@ -13,6 +13,7 @@ use bytes::Bytes;
 use cresset_core::cluster::SNAPSHOT_BYTES_MAX;
 use cresset_core::ids::LogIndex;
 use cresset_core::wire;
+use cresset_core::{planted, sometimes};
 
 use crate::consensus::types::{LogId, SnapshotMeta, entry_index, entry_term};
 use crate::disk::{Disk, DiskError};
@@ -62,7 +63,10 @@ impl SnapshotStore {
             match read_snapshot(&*disk, &file.name).await? {
                 Ok(StoredSnapshot { meta: SnapshotMeta { last_log_id: Some(end), .. }, .. }) => kept.insert(0, end),
                 Ok(_) => tracing::error!(file = file.name, "a snapshot of nothing is not used"),
-                Err(reason) => tracing::error!(file = file.name, reason, "a damaged snapshot is not used"),
+                Err(reason) => {
+                    sometimes!("a_damaged_snapshot_is_not_used");
+                    tracing::error!(file = file.name, reason, "a damaged snapshot is not used");
+                }
             }
             if kept.len() == 2 {
                 break;
@@ -107,7 +111,11 @@ impl SnapshotStore {
             return Ok(());
         }
         let name = file_name(&end);
-        self.disk.write(&name, encode(snapshot)).await?;
+        sometimes!(origin == Origin::Taken, "a_snapshot_is_taken");
+        sometimes!(origin == Origin::Installed, "a_snapshot_of_the_leader_is_kept");
+        if !planted!(PurgedWithoutSnapshot) {
+            self.disk.write(&name, encode(snapshot)).await?;
+        }
         kept.retain(|older| older.index < end.index && origin == Origin::Taken);
         kept.push(end);
         kept.drain(..kept.len().saturating_sub(2));

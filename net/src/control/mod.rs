@@ -25,6 +25,7 @@ use cresset_core::cluster::{ClusterState, Event};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{CONTROL_BYTES_MAX, ControlMessage, Input, Node, Output, Peer, RaftStatus, Request, Service};
 use cresset_core::wire;
+use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -154,6 +155,7 @@ impl<C: Clock> Control<C> {
 
     /// Another life of the same member in the same process: other links, the same log.
     async fn begin_next_life(mut self) -> io::Result<(Self, mpsc::Receiver<LinkEvent>)> {
+        sometimes!("a_process_begins_another_life");
         let boot = BootId(runtime::generator().random());
         let before = self.mesh.borrow().clone();
         for peer in std::mem::take(&mut self.lives).into_values() {
@@ -224,7 +226,11 @@ impl<C: Clock> Control<C> {
             }
             LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Dialled, fault, .. } => {
                 tracing::info!(member = %peer.member, %fault, "link closed");
-                if fault.is_evidence() { self.handle(Input::LinkClosed(peer)) } else { None }
+                if fault.is_evidence() || planted!(SilenceCountsAsCrash) {
+                    self.handle(Input::LinkClosed(peer))
+                } else {
+                    None
+                }
             }
             LinkEvent::Refused { member: Some(member), .. } => {
                 let boot = *self.linked.get(&member)?;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::{planted, sometimes};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
@@ -148,7 +149,11 @@ async fn attempt<D: DataService>(shared: &Arc<Shared<D>>, address: SocketAddr, l
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Failure::Refused),
         Ok(Err(error)) => return Err(Failure::Unreachable(error.kind())),
-        Err(_) => return Err(Failure::Unreachable(io::ErrorKind::TimedOut)),
+        Err(_) if planted!(SilenceCountsAsCrash) => return Err(Failure::Refused),
+        Err(_) => {
+            sometimes!("a_member_cannot_be_reached");
+            return Err(Failure::Unreachable(io::ErrorKind::TimedOut));
+        }
     };
     let ours = Hello { identity: shared.identity.clone(), lane };
     let greeted = timeout(HANDSHAKE_TIME_MAX, handshake::dial(stream, &shared.security, &ours)).await;

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use cresset_core::ids::MemberId;
 use cresset_core::routing::{Parcel, Paths, Redecide, recipient};
+use cresset_core::sometimes;
 use cresset_core::stanza::Stanza;
 use tokio::sync::{mpsc, oneshot};
 
@@ -106,7 +107,10 @@ async fn run(router: Weak<Router>, mut waiting: mpsc::UnboundedReceiver<Again>) 
         let Some(router) = router.upgrade() else { return };
         match again {
             Again::Pass(pass) => pass.let_past(),
-            Again::Inherit(parcel) => router.route_to_end(&mut paths, Outgoing::accepted(parcel.stanza)).await,
+            Again::Inherit(parcel) => {
+                sometimes!("a_parcel_of_a_dead_home_is_inherited");
+                router.route_to_end(&mut paths, Outgoing::accepted(parcel.stanza)).await;
+            }
             Again::Decide(peer, redecide) => decide(&router, &mut paths, peer, *redecide).await,
         }
     }

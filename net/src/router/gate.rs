@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cresset_core::node::Service;
 use cresset_core::time::Uptime;
+use cresset_core::{planted, sometimes};
 
 const SERVE: u8 = 0;
 const PAUSE: u8 = 1;
@@ -30,7 +31,10 @@ impl Default for Gate {
 impl Gate {
     /// Whether clients may be read from, delivered to and acknowledged.
     pub fn may_serve(&self, now: Uptime) -> bool {
-        self.service() == Service::Serve && microseconds(now.since_start()) < self.lease_until.load(Ordering::Acquire)
+        let is_held = microseconds(now.since_start()) < self.lease_until.load(Ordering::Acquire);
+        let is_ordered = self.service() == Service::Serve;
+        sometimes!(is_ordered && !is_held, "a_connection_sees_the_end_of_the_lease_first");
+        is_ordered && (is_held || planted!(LeaseIgnored) || planted!(GateIgnoresTheClock))
     }
 
     /// What the control plane last ordered.

@@ -21,6 +21,7 @@ use cresset_core::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::Parcel;
 use cresset_core::session::{RoutesGone, StreamErrorCondition};
+use cresset_core::{planted, sometimes};
 use tokio::sync::oneshot;
 
 use crate::clients::Attach;
@@ -113,7 +114,8 @@ impl SessionHandle {
         inner.parcel_bytes += size_of_parcel(&parcel);
         inner.parcels.push_back(parcel);
         let full = inner.parcels.len() > SESSION_QUEUE_STANZAS_MAX || inner.parcel_bytes > SESSION_QUEUE_BYTES_MAX;
-        if full && !inner.overflowed {
+        if full && !inner.overflowed && !planted!(MailboxUnbounded) {
+            sometimes!("a_mailbox_overflows");
             inner.overflowed = true;
             inner.events.push_back(ToSession::Overflow);
         }

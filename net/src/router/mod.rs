@@ -39,6 +39,7 @@ use cresset_core::node::{Answer, Request, Service};
 use cresset_core::routing::Parcel;
 use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
+use cresset_core::{planted, sometimes};
 use tokio::sync::{Notify, mpsc};
 
 use crate::accounts::Accounts;
@@ -251,7 +252,22 @@ impl Router {
         {
             self.by_route.pin().insert(route.id, session);
         }
+        if planted!(ViewFollowsLater) && route.member != self.member {
+            self.follow_later(route.clone());
+            return;
+        }
         self.view.put(route);
+    }
+
+    /// The planted bug.
+    fn follow_later(&self, route: Arc<Route>) {
+        let router = self.myself.clone();
+        crate::runtime::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            if let Some(router) = router.upgrade() {
+                router.view.put(&route);
+            }
+        });
     }
 
     fn route_removed(&self, route: &Arc<Route>, reason: Removal) {
@@ -264,6 +280,7 @@ impl Router {
         }
         let Some(session) = self.by_route.pin().get(&route.id).cloned() else { return };
         match reason {
+            Removal::Replaced { .. } if planted!(ReplacedSessionStays) => return,
             Removal::Replaced { .. } | Removal::MemberEnded => session.revoke(),
             Removal::Unbound => {}
         }
@@ -278,7 +295,8 @@ impl Router {
         if let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life.member)) {
             lock(&self.ended).insert(life.member, (life.incarnation, lane));
         }
-        if !jids.is_empty() {
+        if !jids.is_empty() && !planted!(UnavailableNever) {
+            sometimes!("sessions_are_told_who_is_gone");
             let gone = Arc::new(RoutesGone { jids });
             for session in self.sessions_in_order() {
                 session.tell(ToSession::RoutesGone(gone.clone()));

@@ -6,6 +6,7 @@ use cresset_core::cluster::RouteView;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::BareJid;
 use cresset_core::routing::{Home, Parcel, Paths, Redecide, claimant};
+use cresset_core::sometimes;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
@@ -39,9 +40,11 @@ impl DataService for Router {
         let index = self.view.applied();
         if parcel.route.index > index {
             // The sender has seen more of the log than this node.
+            sometimes!("a_parcel_comes_before_its_route");
             early.push_back(parcel);
             return Ok(());
         }
+        sometimes!("a_parcel_misses_its_session");
         Err(Box::new(Missed { parcel, index }))
     }
 

@@ -9,6 +9,7 @@ use cresset_core::jid::BareJid;
 use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
 use cresset_core::routing::{ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, decide, recipient};
 use cresset_core::stanza::{ErrorCondition, Stanza};
+use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -63,6 +64,7 @@ impl Router {
         if let Some(account) = &account {
             let ended = paths.ended(account, routes.as_deref());
             if !ended.is_empty() {
+                sometimes!("a_sender_waits_for_an_ended_path");
                 return Routed::Again(self.pass(ended.to_vec()), Box::new(outgoing));
             }
         }
@@ -100,6 +102,7 @@ impl Router {
         outgoing: Outgoing,
     ) -> Routed {
         if outgoing.attempts > REROUTES_MAX {
+            sometimes!("a_stanza_comes_back_too_often");
             return self.bounce(paths, outgoing, ErrorCondition::RecipientUnavailable);
         }
         for route in chosen {
@@ -194,6 +197,10 @@ impl Router {
         let router = self.clone();
         Box::pin(async move {
             let name = account.node().expect("a recipient is an account").to_owned();
+            sometimes!("a_message_is_stored");
+            if planted!(OfflineNotStored) {
+                return outgoing.ticket.into_iter().for_each(Ticket::done);
+            }
             let stored = router
                 .accounts
                 .store_offline(name, outgoing.stanza.clone(), router.time.wall(), OFFLINE_MESSAGES_MAX)

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use cresset_core::ids::MemberId;
+use cresset_core::{planted, sometimes};
 use openraft::entry::RaftEntry;
 
 use super::frame::{self, FORMAT_VERSION, Record, Rest, SegmentHead, Span};
@@ -35,7 +36,8 @@ pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<L
     let has_marker = files.iter().any(|file| file.name == MARKER);
     let segments: Vec<FileEntry> = files.into_iter().filter(|file| segment_number(&file.name).is_some()).collect();
 
-    if segments.is_empty() && (has_marker || snapshot.is_some()) {
+    if segments.is_empty() && (has_marker || snapshot.is_some()) && !planted!(MissingVoteAccepted) {
+        sometimes!("a_log_without_votes_is_refused");
         return Err(LogError::Incomplete("its segments are gone, and with them the votes of this member".into()));
     }
     let mut replay = Replay::new(member);
@@ -53,6 +55,12 @@ pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<L
             }
             Rest::Torn => {
                 tracing::warn!(file = file.name, at = scan.end, bytes = content.len(), "cutting off a torn tail");
+                sometimes!("a_torn_tail_is_cut_off");
+                if planted!(TornTailKept) {
+                    replay.segment(&file.name, scan.records)?;
+                    replay.end = content.len() as u64;
+                    continue;
+                }
                 disk.truncate(&file.name, scan.end).await?;
             }
             Rest::Damaged { offset, reason } => return Err(damaged(&file.name, offset, &reason)),
@@ -66,7 +74,7 @@ pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<L
         }
     }
     if replay.segments.is_empty() {
-        if has_marker || snapshot.is_some() {
+        if (has_marker || snapshot.is_some()) && !planted!(MissingVoteAccepted) {
             return Err(LogError::Incomplete("its segments are empty, and the votes of this member are gone".into()));
         }
         replay.begin(disk).await?;
@@ -208,7 +216,7 @@ impl Replay {
 
     /// Fits the log to the snapshot that can be read, which may be an older one than the log was purged for.
     fn finish(mut self, snapshot: Option<LogId>) -> Result<Replayed, LogError> {
-        if self.vote.is_none() && self.last().is_some_and(|last| last.index > 0) {
+        if self.vote.is_none() && !planted!(MissingVoteAccepted) && self.last().is_some_and(|last| last.index > 0) {
             return Err(LogError::Incomplete("it has entries and no vote".into()));
         }
         let purged = match (self.purged, snapshot) {

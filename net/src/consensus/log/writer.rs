@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::ids::MemberId;
+use cresset_core::{planted, sometimes};
 use openraft::entry::RaftEntry;
 use openraft::storage::IOFlushed;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -118,6 +119,10 @@ impl Writer {
                 },
             };
             let mut pending = self.gather(first, &mut ahead, &mut queue);
+            sometimes!(pending.waiting.len() > 1, "several_writes_share_a_sync");
+            if planted!(AcknowledgedBeforeSync) {
+                std::mem::take(&mut pending.waiting).into_iter().for_each(|waiting| answer(waiting, Ok(())));
+            }
             let written = match self.write(&mut pending, &mut queue, &mut ahead).await {
                 Ok(segment) => segment,
                 Err(stop) => return self.stop(stop, pending, ahead, queue),
@@ -168,6 +173,7 @@ impl Writer {
     fn begin_frame(&mut self) -> FrameBuilder {
         let mut frame = FrameBuilder::new();
         if self.end >= SEGMENT_BYTES_MAX {
+            sometimes!("a_segment_begins");
             let number = self.number() + 1;
             self.segments.push_back(SegmentSummary { number, index_max: None });
             self.end = 0;
@@ -199,12 +205,17 @@ impl Writer {
                 pending.waiting.push(Waiting::Append(done));
             }
             Job::Vote { vote, done } => {
-                pending.frame.push(&Record::Vote(vote));
+                if !planted!(VoteNotPersisted) {
+                    pending.frame.push(&Record::Vote(vote));
+                }
                 self.vote = Some(vote);
                 pending.waiting.push(Waiting::Vote(done));
             }
             Job::TruncateAfter(last) => {
-                pending.frame.push(&Record::TruncatedAfter(last));
+                sometimes!("the_end_of_a_log_is_cut_off");
+                if !planted!(TruncationForgotten) {
+                    pending.frame.push(&Record::TruncatedAfter(last));
+                }
                 self.last = last.or(self.purged);
             }
             Job::Purge(purged) => {
@@ -247,6 +258,7 @@ impl Writer {
                 }
                 Err(DiskError::Full { .. }) if pending.closes => return Err(Stop::Closed),
                 Err(error @ DiskError::Full { .. }) => {
+                    sometimes!("the_log_waits_for_room");
                     if self.health.send_if_modified(|health| std::mem::replace(health, Health::Full) != Health::Full) {
                         tracing::error!(%error, "nothing can be agreed by this node until there is room");
                     }
