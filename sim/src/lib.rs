@@ -22,12 +22,17 @@ pub mod parts;
 pub mod plan;
 pub mod probes;
 pub mod report;
+pub mod scenario;
 pub mod seeds;
+pub mod timings;
 pub mod trace;
+pub mod trial;
 pub mod world;
 
 pub use plan::{Episode, Fault, Plan, Target};
 pub use report::{Report, Violation};
+pub use scenario::Scenario;
+pub use trial::{Outcome, Trial, carry_out};
 pub use world::run;
 
 /// Whether this build can repeat a run.

@@ -8,6 +8,7 @@
 //! A plan is drawn from a seed or written down as a scenario; the same plan is the same run. It says everything by
 //! itself: nothing else is drawn that decides what happens, only how (which bit, which microsecond), from sub-seeds.
 
+mod check;
 mod draw;
 mod fault;
 

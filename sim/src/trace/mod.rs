@@ -71,7 +71,9 @@ impl Trace {
         if detail <= inner.detail
             && let Some(watcher) = &mut inner.watcher
         {
-            watcher(&line);
+            // Two packets that differ only inside are to differ in their lines.
+            let sum = (!bytes.is_empty()).then(|| TraceHash(Sha256::digest(bytes).into()));
+            watcher(&sum.map_or(line.clone(), |sum| format!("{line} #{sum}")));
         }
     }
 
