@@ -1,11 +1,12 @@
-//! The simulated side of each seam. The disk is `cresset_net`'s own in memory, one for each node, which outlives the
-//! node's processes: each boot takes a reopened handle, and what older handles still write is lost.
+//! The simulated side of each seam.
 
 mod accounts;
 mod clock;
+mod disk;
 mod tap;
 mod transport;
 
 pub use accounts::{PASSWORD, accounts};
 pub use clock::{Drift, SkewedClock};
+pub use disk::{DiskEvent, DiskObserver, DiskTroubles, Ending, Files, SimulatedDisk};
 pub use transport::{CLIENT_PORT, PEER_PORT, SimulatedTransport};

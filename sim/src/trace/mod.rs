@@ -5,6 +5,7 @@
 
 mod log;
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -92,9 +93,18 @@ impl Trace {
     }
 }
 
-/// Simulated time since the world began; zero where there is none.
+thread_local! {
+    static BETWEEN_STEPS: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Simulated time since the world began: a host's, while one runs, or the world's between two steps.
 pub fn now() -> Duration {
-    turmoil::sim_elapsed().unwrap_or_default()
+    turmoil::sim_elapsed().unwrap_or_else(|| BETWEEN_STEPS.get())
+}
+
+/// Says what time it is while no host runs.
+pub(crate) fn set_now(now: Duration) {
+    BETWEEN_STEPS.set(now);
 }
 
 impl fmt::Debug for Trace {

@@ -1,14 +1,15 @@
 //! Breaks things and makes them whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use turmoil::Sim;
 
 use crate::history::{Event, History};
+use crate::parts::Ending;
 use crate::plan::{Fault, Plan, Target};
 
+use super::node::Ground;
 use super::weather::{Trouble, Weather};
 
 /// The nodes of a world, as somebody sees them who can break them.
@@ -16,8 +17,8 @@ pub(super) struct Hosts {
     names: Vec<String>,
     history: History,
     weather: Weather,
-    /// For each node, whether it has a process.
-    pub(super) is_up: Vec<Arc<AtomicBool>>,
+    /// What each node stands on.
+    pub(super) grounds: Vec<Ground>,
     cut_off: BTreeSet<usize>,
     /// How many episodes of the plan have begun.
     begun: usize,
@@ -31,7 +32,7 @@ impl Hosts {
             names,
             history,
             weather,
-            is_up: Vec::new(),
+            grounds: Vec::new(),
             cut_off: BTreeSet::new(),
             begun: 0,
             under_way: BTreeMap::new(),
@@ -41,6 +42,7 @@ impl Hosts {
     /// Begins and ends what is due.
     pub(super) fn follow(&mut self, sim: &mut Sim<'_>, plan: &Plan) {
         let now = sim.elapsed();
+        self.grounds.iter().for_each(|ground| ground.disk.settle());
         let due: Vec<usize> =
             self.under_way.keys().copied().filter(|number| plan.episodes[*number].ends() <= now).collect();
         for number in due {
@@ -110,7 +112,7 @@ impl Hosts {
     }
 
     fn is_whole(&self, node: usize) -> bool {
-        self.is_up[node].load(Ordering::Acquire) && !self.cut_off.contains(&node)
+        self.grounds[node].is_up.load(Ordering::Acquire) && !self.cut_off.contains(&node)
     }
 
     /// Whom a node that is whole takes for the leader.
@@ -123,15 +125,16 @@ impl Hosts {
 
     fn crash(&mut self, sim: &mut Sim<'_>, node: usize) {
         let name = self.names[node].clone();
-        self.is_up[node].store(false, Ordering::Release);
+        self.grounds[node].is_up.store(false, Ordering::Release);
         self.history.add("world", Event::Crashed { node: name.clone() });
         sim.crash(name.as_str());
+        self.grounds[node].disk.end_process(Ending::Kill);
         // The machine lives on and refuses connections.
         sim.bounce(name.as_str());
     }
 
     fn restart(&mut self, sim: &mut Sim<'_>, node: usize) {
-        if !self.is_up[node].swap(true, Ordering::AcqRel) {
+        if !self.grounds[node].is_up.swap(true, Ordering::AcqRel) {
             sim.bounce(self.names[node].as_str());
         }
     }

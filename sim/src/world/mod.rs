@@ -22,7 +22,7 @@ use crate::history::History;
 use crate::parts::{self, CLIENT_PORT};
 use crate::plan::Plan;
 use crate::report::{Report, Violation};
-use crate::trace::{NodeLog, Trace};
+use crate::trace::{self, NodeLog, Trace};
 use crate::{CAN_REPEAT, CANNOT_REPEAT, invariants};
 
 use faults::Hosts;
@@ -78,6 +78,7 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
         .min_message_latency(plan.latency.0)
         .max_message_latency(plan.latency.1);
     let mut sim = builder.build();
+    trace::set_now(Duration::ZERO);
     let names = plan.node_names();
     let addresses: Vec<IpAddr> = names.iter().map(|name| sim.lookup(name.as_str())).collect();
     let users = plan.user_names();
@@ -87,7 +88,7 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
     let mut hosts = Hosts::new(names.clone(), history.clone(), weather.clone());
     for number in 0..plan.nodes {
         let ground = ground(plan, number, &names, &addresses, &accounts, history);
-        hosts.is_up.push(ground.is_up.clone());
+        hosts.grounds.push(ground.clone());
         sim.host(names[number].as_str(), move || node::live(ground.clone()));
     }
     let doors: Vec<Door> = names
@@ -106,6 +107,7 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
 
     let mut has_healed = false;
     while sim.elapsed() < plan.ends_at {
+        trace::set_now(sim.elapsed());
         hosts.follow(&mut sim, plan);
         if !has_healed && sim.elapsed() >= plan.heals_at {
             has_healed = true;

@@ -17,14 +17,13 @@ use cresset_core::jid::DomainPart;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::admin::{ClusterStatus, MemberState};
 use cresset_net::clients::DeriveHere;
-use cresset_net::disk::MemoryDisk;
 use cresset_net::run::{self, LinkProtection, Parts, Reception, Running};
 use cresset_net::runtime;
 use tokio::time::timeout;
 
 use super::DOMAIN;
 use crate::history::{ClusterView, Event, History};
-use crate::parts::{CLIENT_PORT, Drift, PEER_PORT, SimulatedTransport, SkewedClock};
+use crate::parts::{CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock};
 use crate::seeds::Seed;
 
 /// How often a node is asked how it sees the cluster.
@@ -38,7 +37,7 @@ pub(super) struct Ground {
     number: usize,
     seed: Seed,
     drift: Drift,
-    disk: MemoryDisk,
+    pub(super) disk: SimulatedDisk,
     accounts: MemoryAccounts,
     history: History,
     boots: Arc<AtomicU64>,
@@ -62,7 +61,7 @@ impl Ground {
             number,
             seed,
             drift,
-            disk: MemoryDisk::new(),
+            disk: SimulatedDisk::new(seed.generator("disk", number as u64), Box::new(|_| {})),
             accounts,
             history,
             boots: Arc::default(),
