@@ -92,6 +92,9 @@ pub const REQUESTS_WAITING_MAX: usize = 100_000;
 /// Members a cluster can have, dead ones included. Beyond it a join is refused.
 pub const MEMBERS_MAX: usize = 128;
 
+/// Ended lives of other members of which a node remembers what had arrived. One that comes back asks within seconds.
+pub const ENDED_LIVES_MAX: usize = 256;
+
 /// How often a stanza is routed anew because the route was stale. Beyond it the sender gets
 /// `recipient-unavailable`.
 pub const REROUTES_MAX: u8 = 8;

@@ -111,6 +111,8 @@ bugs! {
         LifeOverIgnored,
         /// A parcel that arrives twice is taken twice.
         ParcelTakenTwice,
+        /// What had arrived of an earlier life of its sender is delivered again when the next life sends it.
+        EarlierLifeForgotten,
         /// What an expelled member had not settled is forgotten.
         UnsettledForgotten,
         /// A parcel is not kept once it was taken, although nobody has it yet.

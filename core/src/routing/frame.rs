@@ -18,6 +18,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LogIndex, RouteId, Sequence};
+use crate::routing::arrivals::Earlier;
 use crate::stanza::Stanza;
 
 /// From the home to the owner.
@@ -31,6 +32,8 @@ pub enum DataFrame {
         route: RouteId,
         /// What to deliver.
         stanza: Stanza,
+        /// By which name the owner may have it already.
+        earlier: Option<Earlier>,
     },
     /// Messages for this session's account were stored: let it claim them.
     Nudge {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::limits::OUTBOX_PARCELS_MAX;
+use crate::routing::arrivals::Arrivals;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::routing::parcel::{Home, Parcel};
 use crate::{planted, sometimes};
@@ -79,12 +80,17 @@ impl Inbox {
         self.answers = Answers::default();
     }
 
-    /// The home sent a frame.
-    pub fn handle_frame(&mut self, frame: DataFrame) -> Received {
+    /// The home sent a frame. `arrivals` knows what had come of its ended lives.
+    pub fn handle_frame(&mut self, frame: DataFrame, arrivals: &Arrivals) -> Received {
         match frame {
-            DataFrame::Parcel { number, route, stanza } => {
+            DataFrame::Parcel { number, route, stanza, earlier } => {
                 if let Some(refused) = self.count(number) {
                     return refused;
+                }
+                if earlier.is_some_and(|earlier| arrivals.has(earlier)) && !planted!(EarlierLifeForgotten) {
+                    sometimes!("a_parcel_had_arrived_in_an_earlier_life");
+                    self.answer_settled(number);
+                    return Received::Nothing;
                 }
                 self.held.insert(number);
                 let home = Home::Member { member: self.member, incarnation: self.incarnation, number };
@@ -147,6 +153,11 @@ impl Inbox {
         sometimes!(!self.held.is_empty(), "a_home_dies_while_its_parcels_are_held");
         self.answers = Answers::default();
         std::mem::take(&mut self.returned).into_values().map(|(_, parcel)| parcel).collect()
+    }
+
+    /// Everything up to this number has arrived.
+    pub fn received(&self) -> Sequence {
+        self.received
     }
 
     /// Whether no session holds anything of it: after the end of the home's life nothing more will happen here.

@@ -9,6 +9,7 @@
 //! [`decide()`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
 //! [`Paths`] sees to it that a stanza does not overtake an earlier one by another way.
 
+mod arrivals;
 mod decide;
 mod frame;
 mod inbox;
@@ -18,6 +19,7 @@ mod paths;
 #[cfg(test)]
 mod tests;
 
+pub use arrivals::{Arrivals, Earlier};
 pub use decide::{ChosenRoutes, Decision, claimant, decide, interested, recipient};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Received};

@@ -23,8 +23,9 @@ use std::ops::Bound::{Excluded, Included};
 
 use bytes::Bytes;
 
-use crate::ids::{LogIndex, RouteId, Sequence};
+use crate::ids::{BootId, LogIndex, RouteId, Sequence};
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX};
+use crate::routing::arrivals::Earlier;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::stanza::Stanza;
 use crate::wire;
@@ -34,6 +35,8 @@ use crate::{planted, sometimes};
 /// who wants to know that a route is clear.
 #[derive(Debug)]
 pub struct Outbox<Origin, Pass> {
+    home: BootId,
+    owner: BootId,
     last: Sequence,
     taken: Sequence,
     kept: BTreeMap<Sequence, Kept<Origin>>,
@@ -78,6 +81,8 @@ pub struct Redecide<Origin> {
     pub origin: Option<Origin>,
     /// The owner keeps its copy until [`Outbox::confirm`].
     pub confirm: bool,
+    /// By which name the owner may have it although it has not said so.
+    pub earlier: Option<Earlier>,
 }
 
 #[derive(Debug)]
@@ -99,9 +104,12 @@ enum Link {
     Gone,
 }
 
-impl<Origin, Pass> Default for Outbox<Origin, Pass> {
-    fn default() -> Self {
+impl<Origin, Pass> Outbox<Origin, Pass> {
+    /// Nothing was sent yet from this life, `home`, to that one, `owner`.
+    pub fn new(home: BootId, owner: BootId) -> Self {
         Outbox {
+            home,
+            owner,
             last: Sequence(0),
             taken: Sequence(0),
             kept: BTreeMap::new(),
@@ -117,22 +125,28 @@ impl<Origin, Pass> Default for Outbox<Origin, Pass> {
             orders: VecDeque::new(),
         }
     }
-}
 
-impl<Origin, Pass> Outbox<Origin, Pass> {
-    /// Takes charge of a stanza for a route of the peer that was returned `attempts` times before. After the end of
-    /// the peer's life it is to be decided again at once.
-    pub fn send(&mut self, origin: Option<Origin>, route: RouteId, stanza: Stanza, attempts: u8) {
+    /// Takes charge of a stanza for a route of the peer that was returned `attempts` times before, and that the peer may
+    /// have by an earlier name. After the end of the peer's life it is to be decided again at once.
+    pub fn send(
+        &mut self,
+        origin: Option<Origin>,
+        route: RouteId,
+        stanza: Stanza,
+        attempts: u8,
+        earlier: Option<Earlier>,
+    ) {
+        let earlier = earlier.filter(|earlier| earlier.owner == self.owner);
         let number = self.next_number();
         // `last` counts it all the same: a number is never used twice.
         if self.link == Link::Gone {
             sometimes!("a_stanza_is_sent_to_a_life_that_is_over");
             self.taken = self.last;
-            let redecide = Redecide { number, stanza, attempts, origin, confirm: false };
+            let redecide = Redecide { number, stanza, attempts, origin, confirm: false, earlier };
             self.orders.push_back(OutboxOrder::Redecide(redecide));
             return;
         }
-        let frame = encode(&DataFrame::Parcel { number, route, stanza });
+        let frame = encode(&DataFrame::Parcel { number, route, stanza, earlier });
         self.keep(number, Kept { frame, route, origin, attempts, returned: false });
     }
 
@@ -377,7 +391,10 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
                     self.in_decision.insert(number);
                 }
                 let Kept { origin, attempts, .. } = kept;
-                self.orders.push_back(OutboxOrder::Redecide(Redecide { number, stanza, attempts, origin, confirm }));
+                // What was returned is not with a session there.
+                let earlier = (!confirm).then_some(Earlier { home: self.home, owner: self.owner, number });
+                let redecide = Redecide { number, stanza, attempts, origin, confirm, earlier };
+                self.orders.push_back(OutboxOrder::Redecide(redecide));
             }
             // Whoever claims the route's account next finds the messages.
             DataFrame::Nudge { .. } if confirm => self.confirmed.push(number),

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::stanza::{Kind, MessageType, Stanza};
 use crate::wire;
 
@@ -165,9 +165,9 @@ fn a_number_that_is_missing_is_noticed_and_one_that_is_repeated_ignored() {
     let mut inbox = Inbox::new(MemberId(1), Incarnation(1));
     let nudge = |number| DataFrame::Nudge { number: Sequence(number), route: ROUTE };
 
-    assert_eq!(inbox.handle_frame(nudge(1)), Received::Nudge(ROUTE));
-    assert_eq!(inbox.handle_frame(nudge(1)), Received::Nothing);
-    assert_eq!(inbox.handle_frame(nudge(3)), Received::Gap);
+    assert_eq!(inbox.handle_frame(nudge(1), &Arrivals::new()), Received::Nudge(ROUTE));
+    assert_eq!(inbox.handle_frame(nudge(1), &Arrivals::new()), Received::Nothing);
+    assert_eq!(inbox.handle_frame(nudge(3), &Arrivals::new()), Received::Gap);
 }
 
 /// Ranges that no honest peer sends.
@@ -183,8 +183,8 @@ fn absurd_ranges_cost_nothing_and_change_nothing() {
 
     pair.outbox.handle_answer(DataAnswer::Returned { ranges: absurd.clone(), index: LogIndex(0) });
     pair.outbox.handle_answer(DataAnswer::Taken { upto: Sequence(u64::MAX) });
-    pair.inbox.handle_frame(DataFrame::Recall { ranges: absurd.clone() });
-    pair.inbox.handle_frame(DataFrame::Confirmed { ranges: absurd });
+    pair.inbox.handle_frame(DataFrame::Recall { ranges: absurd.clone() }, &Arrivals::new());
+    pair.inbox.handle_frame(DataFrame::Confirmed { ranges: absurd }, &Arrivals::new());
 
     assert_eq!(pair.outbox.len(), 1);
     assert!(!pair.inbox.is_idle());
@@ -247,7 +247,7 @@ struct Pair {
 impl Pair {
     fn connected() -> Pair {
         let mut pair = Pair {
-            outbox: Outbox::default(),
+            outbox: Outbox::new(BootId(10), BootId(20)),
             inbox: Inbox::new(MemberId(1), Incarnation(1)),
             connected: false,
             to_owner: VecDeque::new(),
@@ -268,7 +268,7 @@ impl Pair {
     fn send(&mut self, number: u64, route: RouteId) {
         let mut stanza = Stanza::new(Kind::Message(MessageType::Chat));
         stanza.id = Some(number.to_string());
-        self.outbox.send(Some(number), route, stanza, 0);
+        self.outbox.send(Some(number), route, stanza, 0, None);
     }
 
     fn connect(&mut self) {
@@ -307,7 +307,7 @@ impl Pair {
     fn outbox_speaks(&mut self) {
         self.obey_outbox();
         for frame in std::mem::take(&mut self.to_owner) {
-            match self.inbox.handle_frame(frame) {
+            match self.inbox.handle_frame(frame, &Arrivals::new()) {
                 Received::Deliver(parcel) => {
                     self.delivered.push(text(&parcel.stanza));
                     self.held.insert(text(&parcel.stanza), parcel);

@@ -54,7 +54,7 @@ impl Connection {
                     }
                     let session = || self.handle.clone();
                     let ticket = number.map(|number| Ticket::Session { session: session(), number });
-                    self.say(Saying::Stanza(Outgoing { stanza, ticket, attempts: 0 }));
+                    self.say(Saying::Stanza(Outgoing::new(stanza, ticket)));
                 }
                 Order::Settle(home) => self.settle(home),
                 Order::Return(parcel) => self.returned.push(*parcel),

@@ -2,7 +2,7 @@
 
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::node::Peer;
-use cresset_core::routing::{Parcel, Redecide};
+use cresset_core::routing::{Earlier, Parcel, Redecide};
 use cresset_core::stanza::Stanza;
 
 /// The sessions, as the data lanes see them. Every call returns at once: a lane serves all sessions and waits for none.
@@ -59,6 +59,8 @@ pub enum ToLane<Origin, Pass> {
         stanza: Stanza,
         /// How often it was returned before.
         attempts: u8,
+        /// By which name the member may have it already.
+        earlier: Option<Earlier>,
     },
     /// Tells the session that holds a route to claim stored messages.
     Nudge {

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use cresset_core::ids::{Incarnation, LogIndex, Sequence};
+use cresset_core::ids::{BootId, Incarnation, LogIndex, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataAnswer, Outbox, OutboxOrder};
 use cresset_core::wire;
@@ -109,8 +109,9 @@ pub(super) struct Home<D: DataService> {
 }
 
 impl<D: DataService> Home<D> {
-    /// A lane to a process, and where it is reached.
+    /// A lane from the life `home` to a process, and where it is reached.
     pub(super) fn new(
+        home: BootId,
         peer: Peer,
         incarnation: Incarnation,
         service: Arc<D>,
@@ -120,7 +121,7 @@ impl<D: DataService> Home<D> {
         let (to_confirmed, confirmed) = mpsc::channel(CONFIRMED_MAX);
         let (to_connections, connections) = mpsc::channel(1);
         let (to_end, end) = EndTeller::new();
-        let outbox = Outbox::default();
+        let outbox = Outbox::new(home, peer.boot);
         let home = Home { peer, service, outbox, attached: None, queue, confirmed, connections, applied, end };
         let inlets = LaneInlets {
             lane: DataLane { peer, queue: to_queue },
@@ -181,7 +182,9 @@ impl<D: DataService> Home<D> {
 
     fn take(&mut self, request: Queued<D>) {
         match request {
-            ToLane::Parcel { origin, route, stanza, attempts } => self.outbox.send(origin, route, stanza, attempts),
+            ToLane::Parcel { origin, route, stanza, attempts, earlier } => {
+                self.outbox.send(origin, route, stanza, attempts, earlier);
+            }
             ToLane::Nudge { route } => self.outbox.nudge(route),
             ToLane::Pass { route, pass } => self.outbox.pass(route, pass),
         }

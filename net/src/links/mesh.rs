@@ -124,8 +124,13 @@ impl<D: DataService> Mesh<D> {
         self.shared.registry().set_current(peer);
         self.end_life(peer.member, End::LifeOver);
 
-        let (home, lane) =
-            home::Home::new(peer, incarnation, self.shared.data.clone(), self.shared.applied.subscribe());
+        let (home, lane) = home::Home::new(
+            self.shared.identity.boot,
+            peer,
+            incarnation,
+            self.shared.data.clone(),
+            self.shared.applied.subscribe(),
+        );
         let (owner, inbox) = owner::Owner::new(peer, incarnation, self.shared.clone());
         self.shared.lanes.pin().insert(peer.member, lane);
         self.shared.inboxes.pin().insert((peer.member, incarnation), inbox);

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use cresset_core::ids::{Incarnation, MemberId, Sequence};
+use cresset_core::ids::{BootId, Incarnation, MemberId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataFrame, Home, Inbox, Parcel, Received};
 use cresset_core::wire;
@@ -58,6 +58,7 @@ impl<D: DataService> Shared<D> {
 /// The task of an inbox.
 pub(super) struct Owner<D: DataService> {
     member: MemberId,
+    boot: BootId,
     incarnation: Incarnation,
     shared: Arc<Shared<D>>,
     inbox: Inbox,
@@ -74,8 +75,8 @@ impl<D: DataService> Owner<D> {
         let (to_connections, connections) = mpsc::channel(1);
         let (to_end, end) = EndTeller::new();
         let inbox = Inbox::new(peer.member, incarnation);
-        let member = peer.member;
-        let owner = Owner { member, incarnation, shared, inbox, attached: None, fates, connections, end };
+        let Peer { member, boot } = peer;
+        let owner = Owner { member, boot, incarnation, shared, inbox, attached: None, fates, connections, end };
         let inlets = InboxInlets { fates: to_fates, connections: to_connections, end: to_end };
         (owner, inlets)
     }
@@ -87,6 +88,7 @@ impl<D: DataService> Owner<D> {
             attached.end(LinkFault::Superseded);
         }
         if end == End::LifeOver {
+            self.shared.arrivals().ended(self.boot, self.inbox.received());
             for parcel in self.inbox.home_gone() {
                 self.shared.data.inherit(parcel);
             }
@@ -147,7 +149,8 @@ impl<D: DataService> Owner<D> {
             }
             let frame: DataFrame = wire::decode(frame.payload, Lane::Data.payload_bytes_max())
                 .map_err(|_| LinkFault::Malformed("a frame of the data lane"))?;
-            match self.inbox.handle_frame(frame) {
+            let received = self.inbox.handle_frame(frame, &self.shared.arrivals());
+            match received {
                 Received::Deliver(parcel) => deliver(&mut self.inbox, &*self.shared.data, parcel),
                 Received::Nudge(route) => self.shared.data.nudge(route),
                 Received::Nothing => {}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cresset_core::ids::{Incarnation, LogIndex, MemberId};
+use cresset_core::routing::Arrivals;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -36,6 +37,7 @@ pub(super) struct Shared<D: DataService> {
     /// Something in the registry changed for which a data lane may wait.
     pub(super) changed: Notify,
     registry: Mutex<Registry>,
+    arrivals: Mutex<Arrivals>,
 }
 
 impl<D: DataService> Shared<D> {
@@ -59,12 +61,18 @@ impl<D: DataService> Shared<D> {
             applied: watch::Sender::new(LogIndex(0)),
             changed: Notify::new(),
             registry: Mutex::new(Registry::default()),
+            arrivals: Mutex::new(Arrivals::new()),
         }
     }
 
     /// The table of links. Held for a look-up or a change, never across an await.
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().expect("nothing panics while it holds the table")
+    }
+
+    /// What had arrived of lives that are over.
+    pub(super) fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().expect("nothing panics while it holds the table")
     }
 
     /// Enters a link into the table; it leaves it when the registration is dropped.

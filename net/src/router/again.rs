@@ -117,8 +117,8 @@ async fn run(router: Weak<Router>, mut waiting: mpsc::UnboundedReceiver<Again>) 
 }
 
 async fn decide(router: &Arc<Router>, paths: &mut Paths, peer: Peer, redecide: Redecide<Ticket>) {
-    let Redecide { number, stanza, attempts, origin, confirm } = redecide;
+    let Redecide { number, stanza, attempts, origin, confirm, earlier } = redecide;
     let confirm = confirm.then(|| Ticket::Confirm { router: router.clone(), peer, number });
     let ticket = Ticket::both(origin, confirm);
-    router.route_to_end(paths, Outgoing { stanza, ticket, attempts }).await;
+    router.route_to_end(paths, Outgoing { stanza, ticket, attempts, earlier }).await;
 }

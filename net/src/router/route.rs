@@ -7,7 +7,7 @@ use cresset_core::cluster::{Route, RouteView};
 use cresset_core::ids::{Life, RouteId};
 use cresset_core::jid::BareJid;
 use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
-use cresset_core::routing::{ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, decide, recipient};
+use cresset_core::routing::{ChosenRoutes, Decision, Earlier, EndedPath, Home, Parcel, Paths, decide, recipient};
 use cresset_core::stanza::{ErrorCondition, Stanza};
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
@@ -37,12 +37,19 @@ pub(crate) struct Outgoing {
     pub(crate) ticket: Option<Ticket>,
     /// How often it came back.
     pub(crate) attempts: u8,
+    /// By which name a member may have it already.
+    pub(crate) earlier: Option<Earlier>,
 }
 
 impl Outgoing {
+    /// A stanza of a client, and who waits to hear of it.
+    pub(crate) fn new(stanza: Stanza, ticket: Option<Ticket>) -> Self {
+        Outgoing { stanza, ticket, attempts: 0, earlier: None }
+    }
+
     /// A stanza about which nobody waits to hear.
     pub(crate) fn accepted(stanza: Stanza) -> Self {
-        Outgoing { stanza, ticket: None, attempts: 0 }
+        Outgoing::new(stanza, None)
     }
 }
 
@@ -120,11 +127,11 @@ impl Router {
 
     /// Hands a copy to each. Only if no session was there to take one it is decided again.
     fn put_copies(self: &Arc<Self>, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
-        let Outgoing { stanza, ticket, attempts } = outgoing;
+        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
         let tickets = Ticket::split(ticket, chosen.len());
         let (mut missed, mut waiting) = (Vec::new(), Vec::new());
         for (route, ticket) in chosen.iter().zip(tickets) {
-            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts }) {
+            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts, earlier }) {
                 Put::Done => {}
                 Put::Waiting(rest) => waiting.push(rest),
                 Put::Missed(copy) => missed.push(copy),
@@ -149,20 +156,20 @@ impl Router {
             return self.put_on_lane(route, outgoing);
         }
         let Some(session) = self.session(route.session) else { return Put::missed(outgoing) };
-        let Outgoing { stanza, ticket, attempts } = outgoing;
+        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
         match session.deliver(Parcel { stanza, route: route.id, home: Home::Here }) {
             Ok(()) => {
                 ticket.into_iter().for_each(Ticket::done);
                 Put::Done
             }
-            Err(parcel) => Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts }),
+            Err(parcel) => Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts, earlier }),
         }
     }
 
     fn put_on_lane(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
         let Some(lane) = self.lane(route) else { return Put::missed(outgoing) };
-        let Outgoing { stanza, ticket, attempts } = outgoing;
-        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts };
+        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
+        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, earlier };
         match lane.try_send(request) {
             Ok(()) => Put::Done,
             Err(TrySendError::Closed(request)) => parcel_of(request).map_or(Put::Done, Put::missed),
@@ -185,7 +192,7 @@ impl Router {
     fn bounce(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing, condition: ErrorCondition) -> Routed {
         match outgoing.stanza.bounce(condition, None) {
             // The error of an error is nothing, so this ends.
-            Some(error) => self.route(paths, Outgoing { stanza: error, attempts: 0, ..outgoing }),
+            Some(error) => self.route(paths, Outgoing::new(error, outgoing.ticket)),
             None => {
                 outgoing.ticket.into_iter().for_each(Ticket::done);
                 Routed::Done
@@ -220,7 +227,7 @@ impl Router {
                 }
             };
             if let Some(error) = outgoing.stanza.bounce(condition, None) {
-                let bounced = Outgoing { stanza: error, ticket: outgoing.ticket, attempts: 0 };
+                let bounced = Outgoing::new(error, outgoing.ticket);
                 router.route_to_end(&mut Paths::default(), bounced).await;
             }
         })
@@ -290,7 +297,9 @@ impl Put {
 
 fn parcel_of(request: ToLane<Ticket, Pass>) -> Option<Outgoing> {
     match request {
-        ToLane::Parcel { origin, stanza, attempts, .. } => Some(Outgoing { stanza, ticket: origin, attempts }),
+        ToLane::Parcel { origin, stanza, attempts, earlier, .. } => {
+            Some(Outgoing { stanza, ticket: origin, attempts, earlier })
+        }
         ToLane::Nudge { .. } | ToLane::Pass { .. } => None,
     }
 }

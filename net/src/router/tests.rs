@@ -212,7 +212,7 @@ impl Member {
         stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
         stanza.to = Some(Jid::new(JULIET).unwrap());
         let ticket = sender.map(|session| Ticket::Session { session: session.clone(), number: Sequence(1) });
-        timeout(PATIENCE, self.router.route_to_end(paths, Outgoing { stanza, ticket, attempts: 0 })).await.unwrap();
+        timeout(PATIENCE, self.router.route_to_end(paths, Outgoing::new(stanza, ticket))).await.unwrap();
     }
 
     /// The next stanza in the mailbox of a session.
