@@ -13,4 +13,3 @@ pub mod router;
 pub mod run;
 pub mod runtime;
 pub mod transport;
-pub mod witness;

@@ -17,6 +17,7 @@
 
 pub mod client;
 pub mod history;
+pub mod hunts;
 pub mod invariants;
 pub mod parts;
 pub mod plan;
@@ -24,6 +25,7 @@ pub mod probes;
 pub mod report;
 pub mod scenario;
 pub mod seeds;
+pub mod shrink;
 pub mod timings;
 pub mod trace;
 pub mod trial;

@@ -31,7 +31,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::plan::{BEGINS, Plan};
-use crate::trial::{Trial, bug_named};
+use crate::trace::Trace;
+use crate::trial::{Outcome, Trial, bug_named};
 
 pub use expect::Expectation;
 
@@ -134,6 +135,19 @@ impl Scenario {
             trial: Trial { plan: written.plan, bug },
             expect: written.expect,
         })
+    }
+
+    /// Carries it out. What was expected and did not come to pass is a violation like any other.
+    ///
+    /// # Panics
+    ///
+    /// In a build in which no run can be repeated.
+    pub fn carry_out(&self, trace: Trace) -> Outcome {
+        let mut outcome = self.trial.carry_out(trace);
+        let disappointments = self.expect.iter().filter_map(|expected| expected.check(&outcome.report));
+        let disappointments: Vec<_> = disappointments.collect();
+        outcome.report.violations.extend(disappointments);
+        outcome
     }
 
     /// The text of a file that says all of it.

@@ -1,4 +1,6 @@
-//! How a run went.
+//! How a run went, in words and as a page.
+
+pub mod page;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,0 +1,54 @@
+//! `cargo sim invariants`, `cargo sim probes`, `cargo sim bugs`: what there is, by name.
+
+use cresset_core::planted::{Bug, Group};
+use cresset_sim::hunts::Hunt;
+use cresset_sim::probes::{PROBES, word};
+
+use super::subject::level_name;
+use super::terminal::say;
+
+/// Every invariant: the name of its file, and where it comes from.
+const INVARIANTS: &[(&str, &str)] = &[
+    ("convergence", "P6"),
+    ("no_duplicate", "P3"),
+    ("no_silent_loss", "P2"),
+    ("one_holder", "P1"),
+    ("order", "P4"),
+    ("sound_nodes", "P12"),
+];
+
+/// Each invariant with its source.
+pub(crate) fn invariants() -> anyhow::Result<bool> {
+    for (name, source) in INVARIANTS {
+        say(&format!("{name:<28} {source}"));
+    }
+    Ok(true)
+}
+
+/// Each probe with its room and of whom it is required.
+pub(crate) fn probes() -> anyhow::Result<bool> {
+    for probe in PROBES {
+        let levels: Vec<_> = probe.required.iter().map(|level| level_name(*level)).collect();
+        let parts: Vec<_> = probe.parts.iter().map(|part| word(*part)).collect();
+        let required = if levels.is_empty() { "not required".to_owned() } else { levels.join("+") };
+        say(&format!("{:<20} {:<56} {required:<12} {}", probe.room, probe.name, parts.join(", ")));
+    }
+    say(&format!("{} probes", PROBES.len()));
+    Ok(true)
+}
+
+/// Each planted bug with its group, and within how many seeds it has to be found.
+pub(crate) fn bugs() -> anyhow::Result<bool> {
+    for bug in Bug::ALL {
+        let group = match bug.group() {
+            Group::Consensus => "consensus",
+            Group::Routing => "routing",
+            Group::Shell => "shell",
+        };
+        let hunt = Hunt::of(*bug);
+        let (level, most) = (level_name(hunt.level), hunt.seeds_max);
+        say(&format!("{:<28} {group:<10} {level} ≤ {most:<4} {}", bug.name(), bug.story()));
+    }
+    say(&format!("{} bugs", Bug::ALL.len()));
+    Ok(true)
+}

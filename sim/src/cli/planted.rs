@@ -1,0 +1,84 @@
+//! `cargo sim planted`: every planted bug is found, within as many seeds as is published.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use cresset_core::planted::Bug;
+use cresset_sim::hunts::Hunt;
+use cresset_sim::trial::{Trial, bug_named};
+
+use super::pool::{End, Pool};
+use super::shrink;
+use super::subject::level_name;
+use super::terminal::say;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only this one
+    #[arg(long, value_name = "NAME", value_parser = bug_named)]
+    bug: Option<Bug>,
+    /// Seeds at most for each bug; as published if not given
+    #[arg(long, value_name = "MAX")]
+    seeds: Option<NonZero<u64>>,
+    /// Make what finds each bug as small as can be
+    #[arg(long)]
+    shrink: bool,
+    /// Processes; one per core if not given
+    #[arg(long, value_name = "J")]
+    jobs: Option<NonZero<usize>>,
+    /// Where small scenarios are written
+    #[arg(long, value_name = "DIR", default_value = "target/sim-planted")]
+    out: PathBuf,
+}
+
+/// Hunts bugs.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let mut pool = Pool::new(arguments.jobs)?;
+    let bugs: Vec<Bug> = arguments.bug.map_or_else(|| Bug::ALL.to_vec(), |bug| vec![bug]);
+    let (mut escaped, mut sizes) = (Vec::new(), Vec::new());
+    let begun = Instant::now();
+    for bug in &bugs {
+        let hunt = Hunt::of(*bug);
+        let most = arguments.seeds.map_or(hunt.seeds_max, NonZero::get);
+        let since = Instant::now();
+        let trials = (1..=most).map(|seed| Trial { plan: hunt.plan(seed), bug: Some(*bug) });
+        let (found, end) = pool.first_broken(trials, |finished| !finished.broken.is_empty())?;
+        anyhow::ensure!(end != End::Interrupted, "interrupted");
+        let (name, level, seconds) = (bug.name(), level_name(hunt.level), since.elapsed().as_secs_f64());
+        let Some((place, finished)) = found else {
+            say(&format!("{name:<28} ESCAPED {most} seeds of {level} ({seconds:.1} s): {}", bug.story()));
+            escaped.push(name);
+            continue;
+        };
+        let invariant = finished.broken.first().map(|broken| broken.invariant.clone()).unwrap_or_default();
+        say(&format!(
+            "{name:<28} found by seed {} of {level}, at most {most}: {invariant} ({seconds:.1} s)",
+            place + 1
+        ));
+        if arguments.shrink {
+            let trial = Trial { plan: hunt.plan(place as u64 + 1), bug: Some(*bug) };
+            let (small, runs) = shrink::smallest(&mut pool, &trial, &invariant, shrink::RUNS_MAX)?;
+            sizes.push(small.plan.episodes.len());
+            shrink::write_down(&small, &invariant, &arguments.out)?;
+            say(&format!("{:<28} {} faults are left after {runs} runs: {small}", "", small.plan.episodes.len()));
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    say(&format!(
+        "{} planted bugs, {} found, {} escaped, in {seconds:.0} s",
+        bugs.len(),
+        bugs.len() - escaped.len(),
+        escaped.len()
+    ));
+    if !sizes.is_empty() {
+        sizes.sort_unstable();
+        say(&format!(
+            "faults left after shrinking: median {}, most {}",
+            sizes[sizes.len() / 2],
+            sizes[sizes.len() - 1]
+        ));
+    }
+    Ok(escaped.is_empty())
+}

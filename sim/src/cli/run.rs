@@ -1,0 +1,67 @@
+//! `cargo sim run` and `cargo sim replay`: one run, shown as it goes on.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{ArgAction, Args};
+use cresset_sim::scenario::Scenario;
+use cresset_sim::trace::{Detail, Trace, Watcher};
+
+use super::subject::Subject;
+use super::terminal::say;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    subject: Subject,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// The scenario
+    file: PathBuf,
+    #[command(flatten)]
+    verbosity: Verbosity,
+}
+
+#[derive(Debug, Args)]
+struct Verbosity {
+    /// Show what happens; twice, what nodes log as well; three times, every packet as well
+    #[arg(short, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Verbosity {
+    fn detail(&self) -> Detail {
+        match self.verbose {
+            0 => Detail::Nothing,
+            1 => Detail::Events,
+            2 => Detail::Log,
+            _ => Detail::Packets,
+        }
+    }
+}
+
+/// Runs a seed.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let scenario = arguments.subject.scenario()?;
+    Ok(carry_out(&scenario, arguments.verbosity.detail()))
+}
+
+/// Runs a file.
+pub(crate) fn replay(arguments: &ReplayArguments) -> anyhow::Result<bool> {
+    let scenario = Scenario::read(&arguments.file)?;
+    say(&format!("{}: {}", scenario.name, scenario.story.trim()));
+    Ok(carry_out(&scenario, arguments.verbosity.detail()))
+}
+
+fn carry_out(scenario: &Scenario, detail: Detail) -> bool {
+    say(&scenario.trial.to_string());
+    let watcher: Watcher = Box::new(say);
+    let begun = Instant::now();
+    let outcome = scenario.carry_out(Trace::new(detail, Some(watcher)));
+    say(&format!("{} ({:.1} s)", outcome.report, begun.elapsed().as_secs_f64()));
+    outcome.report.violations.is_empty()
+}

@@ -1,0 +1,253 @@
+//! How each planted bug is hunted: at which level, where to look, and within how many seeds it has to be found.
+//!
+//! A hunt draws its plans from seeds like a swarm does, but only faults that can bring its bug to light, so that it does
+//! not take an hour. What finds a bug are the same invariants as in any other run.
+
+use std::time::Duration;
+
+use cresset_core::planted::Bug;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+
+use crate::plan::{BEGINS, Fault, Level, Plan, Stored, Target, Way};
+use crate::seeds::Seed;
+
+/// How a bug is hunted.
+#[derive(Clone, Copy, Debug)]
+pub struct Hunt {
+    /// What is simulated.
+    pub level: Level,
+    /// Within how many seeds the bug has to be found.
+    pub seeds_max: u64,
+    /// What breaks.
+    prey: &'static [Kind],
+    /// What else is needed.
+    with: &'static [Bait],
+}
+
+/// A kind of fault that is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Crash,
+    PowerLoss,
+    PowerLossOfAll,
+    RestartStorm,
+    Pause,
+    Isolate,
+    OneWay,
+    Clog,
+    Loss,
+    Reset,
+    HalfOpen,
+    FalseCrash,
+    LostVote,
+    FlippedBit,
+    LoseDisk,
+    Rival,
+    Storm,
+    Flapping,
+    ResumptionRace,
+    SlowReader,
+}
+
+/// What a plan needs besides faults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Bait {
+    /// Snapshots often enough for some to be taken.
+    Snapshots,
+    /// Users who resume their sessions.
+    Resumption,
+    /// Users who come and go.
+    Leaving,
+    /// Users who say much.
+    Talkative,
+    /// Five nodes.
+    Five,
+    /// Faults that overlap.
+    Together,
+    /// Clocks as different as may be.
+    Drift,
+}
+
+const KILLS: &[Kind] = &[Kind::Crash, Kind::PowerLoss];
+const POWER: &[Kind] = &[Kind::PowerLossOfAll, Kind::PowerLoss];
+const SILENCE: &[Kind] = &[Kind::Isolate, Kind::Pause, Kind::OneWay];
+const LINKS: &[Kind] = &[Kind::Reset, Kind::Loss, Kind::HalfOpen, Kind::Clog];
+const ANYTHING: &[Kind] =
+    &[Kind::Crash, Kind::PowerLoss, Kind::Pause, Kind::Isolate, Kind::OneWay, Kind::Reset, Kind::Rival, Kind::Storm];
+
+const fn hunt(seeds_max: u64, prey: &'static [Kind], with: &'static [Bait]) -> Hunt {
+    Hunt { level: Level::Nodes, seeds_max, prey, with }
+}
+
+/// Every hunt. A bug that is not here is hunted like [`ANYWHERE`].
+#[rustfmt::skip]
+const HUNTS: &[(Bug, Hunt)] = &[
+    (Bug::VoteNotPersisted, hunt(100, &[Kind::RestartStorm, Kind::PowerLoss, Kind::Isolate], &[Bait::Together])),
+    (Bug::AcknowledgedBeforeSync, hunt(60, POWER, &[Bait::Talkative, Bait::Leaving])),
+    (Bug::LeaderRestored, hunt(100, &[Kind::PowerLoss, Kind::RestartStorm], &[Bait::Leaving, Bait::Together])),
+    (Bug::CommittedWithoutQuorum, hunt(60, SILENCE, &[Bait::Leaving, Bait::Together])),
+    (Bug::SnapshotDropsLast, hunt(60, &[Kind::Crash, Kind::LoseDisk], &[Bait::Snapshots, Bait::Leaving])),
+    (Bug::TruncationForgotten, hunt(100, &[Kind::Isolate, Kind::Crash, Kind::RestartStorm], &[Bait::Leaving, Bait::Together])),
+    (Bug::TornTailKept, hunt(60, POWER, &[Bait::Leaving, Bait::Talkative])),
+    (Bug::ChecksumIgnored, hunt(60, &[Kind::FlippedBit], &[Bait::Snapshots, Bait::Leaving])),
+    (Bug::PurgedWithoutSnapshot, hunt(60, &[Kind::Crash, Kind::PowerLoss], &[Bait::Snapshots, Bait::Leaving])),
+    (Bug::MissingVoteAccepted, hunt(60, &[Kind::LostVote], &[Bait::Leaving])),
+    (Bug::AppliedDifferently, hunt(20, KILLS, &[Bait::Leaving])),
+
+    (Bug::EndedLifeAccepted, hunt(60, SILENCE, &[Bait::Leaving])),
+    (Bug::ExpelKeepsRoutes, hunt(30, KILLS, &[])),
+    (Bug::ExpelByJid, hunt(60, &[Kind::Pause, Kind::Isolate, Kind::Crash], &[Bait::Leaving])),
+    (Bug::ReplacedSessionStays, hunt(30, &[Kind::Rival], &[])),
+    (Bug::LeaseIgnored, hunt(30, &[Kind::Isolate, Kind::OneWay], &[])),
+    (Bug::LeaseFromArrival, hunt(100, &[Kind::OneWay, Kind::Clog, Kind::Pause], &[Bait::Drift, Bait::Together])),
+    (Bug::ExpelledTooEarly, hunt(60, SILENCE, &[Bait::Drift])),
+    (Bug::OneWitnessIsEnough, hunt(60, &[Kind::FalseCrash, Kind::Reset], &[Bait::Five])),
+    (Bug::BindAnsweredEarly, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Loss], &[Bait::Leaving])),
+    (Bug::BatchAppliedTwice, hunt(100, &[Kind::Isolate, Kind::Crash, Kind::Loss], &[Bait::Leaving])),
+    (Bug::ProposalNotRepeated, hunt(60, &[Kind::Isolate, Kind::Crash, Kind::Storm], &[Bait::Leaving])),
+    (Bug::LifeOverIgnored, hunt(60, SILENCE, &[])),
+    (Bug::ParcelTakenTwice, hunt(60, LINKS, &[Bait::Talkative])),
+    (Bug::EarlierLifeForgotten, hunt(100, &[Kind::Pause, Kind::Isolate, Kind::Clog, Kind::HalfOpen], &[Bait::Talkative])),
+    (Bug::UnsettledForgotten, hunt(60, KILLS, &[Bait::Talkative])),
+    (Bug::TakenCountsAsSettled, hunt(60, KILLS, &[Bait::Talkative])),
+    (Bug::PathForgotten, hunt(100, &[Kind::Storm, Kind::Rival, Kind::Clog, Kind::Crash], &[Bait::Talkative])),
+    (Bug::UnavailableTwice, hunt(30, &[Kind::Crash, Kind::Storm], &[Bait::Leaving])),
+    (Bug::UnavailableNever, hunt(30, &[Kind::Crash], &[Bait::Leaving])),
+    (Bug::DeadVoterStays, hunt(60, &[Kind::LoseDisk], &[])),
+
+    (Bug::SyncSkipped, hunt(60, POWER, &[Bait::Leaving, Bait::Talkative])),
+    (Bug::ViewFollowsLater, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Crash], &[Bait::Leaving])),
+    (Bug::QueueDroppedAtReconnect, hunt(60, LINKS, &[Bait::Talkative])),
+    (Bug::AcknowledgedBeforeHandover, hunt(60, &[Kind::Crash, Kind::Isolate, Kind::PowerLoss], &[Bait::Talkative])),
+    (Bug::ResumptionSendsNothingAgain, hunt(30, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption, Bait::Talkative])),
+    (Bug::ResumptionCountsWrong, hunt(30, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption])),
+    (Bug::GateIgnoresTheClock, hunt(60, &[Kind::Pause], &[Bait::Talkative])),
+    (Bug::OfflineNotStored, hunt(30, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),
+    (Bug::OfflineHandedOutTwice, hunt(30, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),
+    (Bug::SilenceCountsAsCrash, hunt(60, SILENCE, &[Bait::Five])),
+    (Bug::MailboxUnbounded, hunt(30, &[Kind::SlowReader], &[Bait::Talkative])),
+];
+
+/// Where to look for a bug of which nothing is known.
+const ANYWHERE: Hunt = hunt(100, ANYTHING, &[Bait::Resumption, Bait::Leaving, Bait::Talkative]);
+
+impl Hunt {
+    /// How this bug is hunted.
+    pub fn of(bug: Bug) -> Hunt {
+        HUNTS.iter().find(|(known, _)| *known == bug).map_or(ANYWHERE, |(_, hunt)| *hunt)
+    }
+
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        let mut random = Seed(seed).generator("hunt", 0);
+        let mut plan = self.ground(seed, &mut random);
+        let mut at = BEGINS;
+        for _ in 0..random.random_range(2..=4) {
+            at += Duration::from_millis(random.random_range(500..4000));
+            let kind = *self.prey.choose(&mut random).expect("every hunt has a prey");
+            let most = if kind == Kind::PowerLossOfAll { 800 } else { 7000 };
+            let lasts = Duration::from_millis(random.random_range(200..most));
+            for fault in kind.draw(&plan, &mut random) {
+                plan = plan.with(at, lasts, fault);
+            }
+            let overlaps = self.has(Bait::Together) && random.random_bool(0.6);
+            at += if overlaps { Duration::ZERO } else { lasts + Duration::from_secs(1) };
+        }
+        let last = plan.episodes.iter().map(|episode| episode.ends()).max().unwrap_or(at);
+        plan.healing_at(last + Duration::from_millis(500))
+    }
+
+    fn has(&self, bait: Bait) -> bool {
+        self.with.contains(&bait)
+    }
+
+    /// Nodes and users, between whom nothing breaks yet.
+    fn ground(&self, seed: u64, random: &mut StdRng) -> Plan {
+        let nodes = if self.has(Bait::Five) { 5 } else { 3 };
+        let slowest = Duration::from_millis(random.random_range(1..=12));
+        let pace = if self.has(Bait::Talkative) { 40..200 } else { 200..600 };
+        let users = 2 * random.random_range(2..=3);
+        let pace = Duration::from_millis(random.random_range(pace));
+        let mut plan =
+            Plan { nodes, level: self.level, latency: (Duration::from_millis(1), slowest), ..Plan::calm(seed) };
+        plan = plan.with_users(users, pace);
+        if self.has(Bait::Snapshots) {
+            plan.snapshot_entries = random.random_range(10..60);
+        }
+        if self.has(Bait::Drift) {
+            plan.drifts_ppm = (0..nodes).map(|_| crate::parts::Drift(random.random_range(-24_000..=24_000))).collect();
+        }
+        for user in &mut plan.users {
+            user.resumes = self.has(Bait::Resumption);
+            user.leaves = self.has(Bait::Leaving) && random.random_bool(0.5);
+        }
+        plan
+    }
+}
+
+impl Kind {
+    /// One fault of this kind; several if it is only together that they are one.
+    fn draw(self, plan: &Plan, random: &mut StdRng) -> Vec<Fault> {
+        let node = match random.random_range(0..4) {
+            0 | 1 => Target::Leader,
+            2 => Target::Follower,
+            _ => Target::Node(random.random_range(0..plan.nodes)),
+        };
+        let pair = [node, Target::Node(random.random_range(0..plan.nodes))];
+        let way = if random.random_bool(0.5) { Way::In } else { Way::Out };
+        let user = random.random_range(0..plan.users.len());
+        let times = random.random_range(1..8);
+        let every = Duration::from_millis(random.random_range(150..1500));
+        let file = if random.random_bool(0.6) { Stored::Log } else { Stored::Snapshot };
+        let one = match self {
+            Kind::Crash => Fault::Crash { node },
+            Kind::PowerLoss => Fault::PowerLoss { node },
+            Kind::PowerLossOfAll => {
+                return (0..plan.nodes).map(|node| Fault::PowerLoss { node: Target::Node(node) }).collect();
+            }
+            Kind::RestartStorm => Fault::RestartStorm { node, every },
+            Kind::Pause => Fault::Pause { node },
+            Kind::Isolate => Fault::Isolate { node },
+            Kind::OneWay => Fault::OneWay { node, way },
+            Kind::Clog => Fault::Clog { nodes: pair },
+            Kind::Loss => Fault::Loss { percent: random.random_range(5..=30) },
+            Kind::Reset => Fault::Reset { node, times },
+            Kind::HalfOpen => Fault::HalfOpen { nodes: pair },
+            Kind::FalseCrash => Fault::FalseCrash { node },
+            Kind::LostVote => Fault::LostVote { node },
+            Kind::FlippedBit => Fault::FlippedBit { node, file },
+            Kind::LoseDisk => Fault::LoseDisk { node },
+            Kind::Rival => Fault::Rival { user },
+            Kind::Storm => Fault::Storm { node, times },
+            Kind::Flapping => Fault::Flapping { user },
+            Kind::ResumptionRace => Fault::ResumptionRace { user },
+            Kind::SlowReader => Fault::SlowReader { user },
+        };
+        vec![one]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hunt_draws_plans_that_can_be_carried_out() {
+        for bug in Bug::ALL {
+            for seed in 1..=20 {
+                let plan = Hunt::of(*bug).plan(seed);
+                assert_eq!(plan.flaws(), [""; 0], "{bug:?} {plan}");
+                assert_eq!(plan, Hunt::of(*bug).plan(seed));
+            }
+        }
+    }
+
+    #[test]
+    fn every_bug_has_a_hunt_of_its_own() {
+        let strangers: Vec<_> = Bug::ALL.iter().filter(|bug| !HUNTS.iter().any(|(known, _)| known == *bug)).collect();
+
+        assert!(strangers.is_empty(), "{strangers:?}");
+    }
+}
