@@ -13,3 +13,4 @@ pub mod router;
 pub mod run;
 pub mod runtime;
 pub mod transport;
+pub mod witness;

@@ -26,8 +26,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::log::LogStore;
 use super::snapshots::{Origin, SnapshotStore, StoredSnapshot};
-use super::types::{Entry, LeaderTerm, LogId, SnapshotMeta, StoredMembership, TypeConfig, entry_index};
+use super::types::{
+    Entry, LeaderTerm, LogId, SnapshotMeta, StoredMembership, TypeConfig, content_sum, entry_index, entry_term,
+};
 use crate::disk::DiskError;
+use crate::witness::{self, Fact};
 
 /// Entries that are handed over at a time.
 const ENTRIES_MAX: usize = 256;
@@ -88,6 +91,7 @@ impl StateMachine {
     /// founded, is Raft's alone: for everybody else 0 is before the first entry.
     fn note(&mut self, entry: Entry) -> Option<node::Entry> {
         let id = entry.log_id();
+        witness::tell(|| Fact::Applied { term: entry_term(&id), index: entry_index(&id), sum: content_sum(&entry) });
         self.applied = Some(id);
         let command = match entry.payload {
             EntryPayload::Blank => None,
@@ -172,6 +176,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, bytes: Bytes) -> io::Result<()> {
         let snapshot = StoredSnapshot { meta: meta.clone(), bytes: bytes.clone() };
+        if let Some(last) = &meta.last_log_id {
+            witness::tell(|| Fact::Installed { term: entry_term(last), index: entry_index(last) });
+        }
         self.ask(|reply| ToControl::InstallSnapshot { bytes, reply }).await?.map_err(io::Error::other)?;
         // At the start it is one of those that are kept.
         if self.snapshots.newest() != meta.last_log_id {

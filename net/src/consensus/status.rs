@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::Raft;
 use super::log::{Health, LogStore};
 use super::types::{StoredMembership, candidate_of, entry_index, entry_term, term_of};
+use crate::witness::{self, Fact};
 
 /// Why consensus is over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +54,12 @@ pub(super) async fn publish(
     let mut changes = raft.server_metrics();
     loop {
         changes.borrow_and_update();
-        status.send_replace(current(&raft, &log));
+        let now = current(&raft, &log);
+        witness::tell(|| Fact::Raft {
+            member: MemberId(raft.server_metrics().borrow_watched().id),
+            status: now.clone(),
+        });
+        status.send_replace(now);
         if changes.changed().await.is_err() {
             break;
         }

@@ -104,6 +104,11 @@ pub(crate) fn entry_term(id: &LogId) -> Term {
     Term(*id.leader_id)
 }
 
+/// A sum of what an entry says, for who compares the logs of several members.
+pub(crate) fn content_sum(entry: &Entry) -> u32 {
+    crc32fast::hash(&wire::encode(&entry.payload))
+}
+
 /// The position of an entry.
 pub(crate) fn entry_index(id: &LogId) -> LogIndex {
     LogIndex(id.index)

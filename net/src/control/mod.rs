@@ -37,6 +37,7 @@ use crate::consensus::apply::ToControl;
 use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
 use crate::router::Router;
 use crate::runtime;
+use crate::witness::{self, Fact};
 
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
@@ -259,6 +260,9 @@ impl<C: Clock> Control<C> {
 
     /// Hands a fact to the node and carries out what it orders.
     fn handle(&mut self, input: Input) -> Option<Turn> {
+        if let Input::Request(request) = &input {
+            witness::tell(|| Fact::Asked(request.clone()));
+        }
         self.node.handle(self.clock.now(), input);
         self.router.set_lease(self.node.lease_until());
         let mut turn = None;
@@ -279,6 +283,7 @@ impl<C: Clock> Control<C> {
         let applied = self.node.state().applied();
         if applied > self.shown {
             self.shown = applied;
+            witness::tell(|| Fact::State { index: applied, digest: self.node.state().digest() });
             self.router.applied(applied);
         }
     }
@@ -297,7 +302,10 @@ impl<C: Clock> Control<C> {
                     tracing::debug!(member = %to, %error, "a control message was not sent");
                 }
             }
-            Output::Answer { session, answer } => self.router.answer(session, answer),
+            Output::Answer { session, answer } => {
+                witness::tell(|| Fact::Answered { session, answer: answer.clone() });
+                self.router.answer(session, answer);
+            }
             Output::Service(service) => self.serve(service),
             Output::TakeOver { dead, target } => {
                 tracing::info!(%dead, %target, "the leader has crashed");
@@ -315,6 +323,7 @@ impl<C: Clock> Control<C> {
                 tracing::warn!(
                     "the others have ended this life of the member: its clients are sent away, it joins anew"
                 );
+                witness::tell(|| Fact::Service(Service::Close));
                 self.router.life_over(see_other_host.map(|host| host.to_string()).as_deref());
                 return Some(Turn::NextLife);
             }
@@ -331,6 +340,7 @@ impl<C: Clock> Control<C> {
             }
             Service::Close => tracing::warn!("no quorum: clients are sent away"),
         }
+        witness::tell(|| Fact::Service(service));
         self.router.set_service(service, None);
     }
 
@@ -342,6 +352,7 @@ impl<C: Clock> Control<C> {
     }
 
     fn happened(&mut self, event: &Event) {
+        witness::tell(|| Fact::Changed { event: event.clone(), applied: self.node.state().applied() });
         self.router.handle_event(event);
         match event {
             Event::Joined(life) => {

@@ -21,9 +21,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::cluster::{Role, STATE_VERSION, VersionRange};
+use cresset_core::cluster::{Role, RouteView, STATE_VERSION, VersionRange};
 use cresset_core::config::{Config, PeerAddress, ServerRole};
-use cresset_core::ids::{BootId, LogIndex, MemberId};
+use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
+use cresset_core::jid::FullJid;
 use cresset_core::node::{Node, NodeSettings, RaftStatus};
 use cresset_core::session::SessionSettings;
 use futures_util::FutureExt;
@@ -266,6 +267,18 @@ impl Running {
     /// How the cluster is, as this node sees it; absent if it has stopped.
     pub async fn status(&self) -> Option<ClusterStatus> {
         ask(&self.questions, Question::Status).await
+    }
+
+    /// Who holds a full JID as connections of this node read it at this moment, and how far the log is shown; absent
+    /// while they are not served.
+    pub fn holder(&self, jid: &FullJid) -> Option<(Option<RouteId>, LogIndex)> {
+        if !self.router.gate().may_serve(self.router.now()) {
+            return None;
+        }
+        let applied = self.router.view().applied();
+        let routes = self.router.view().routes_of(&jid.to_bare());
+        let holder = routes.iter().flat_map(|routes| routes.iter()).find(|route| route.jid == *jid);
+        Some((holder.map(|route| route.id), applied))
     }
 
     /// Waits until the node cannot go on by itself.

@@ -3,6 +3,7 @@
 //! Only the product's own events count: openraft writes wall-clock times into its.
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -10,7 +11,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Detail, Trace};
+use super::{Detail, Trace, host};
 
 /// The span in which a simulated host runs, and its field.
 const HOST_SPAN: &str = "node";
@@ -24,7 +25,7 @@ pub struct NodeLog {
 }
 
 /// The name of the host, as kept with its span.
-struct Host(String);
+struct Host(Arc<str>);
 
 impl NodeLog {
     /// Notes events of this level and above.
@@ -47,7 +48,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for NodeLog {
         let mut text = Text::default();
         attributes.record(&mut text);
         if let (Some(span), Some(host)) = (context.span(id), text.host) {
-            span.extensions_mut().insert(Host(host));
+            span.extensions_mut().insert(Host(host.into()));
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        let span = context.span(id);
+        if let Some(host) = span.as_ref().and_then(|span| span.extensions().get::<Host>().map(|host| host.0.clone())) {
+            host::enter(&host);
+        }
+    }
+
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
+        if context.span(id).is_some_and(|span| span.extensions().get::<Host>().is_some()) {
+            host::leave();
         }
     }
 
@@ -57,7 +71,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for NodeLog {
         let span = context.lookup_current();
         let extensions = span.as_ref().map(|span| span.extensions());
         let host = extensions.as_ref().and_then(|extensions| extensions.get::<Host>());
-        let place = host.map_or("world", |host| host.0.as_str());
+        let place = host.map_or("world", |host| &*host.0);
         let metadata = event.metadata();
         let target = metadata.target().trim_start_matches("cresset_");
         self.trace.note(

@@ -3,6 +3,7 @@
 //! Every record has its simulated time and its place. Records of the network come with their bytes. The hash tells two
 //! runs apart at the first byte that differs; the lines say where that was.
 
+pub mod host;
 mod log;
 
 use std::cell::Cell;

@@ -53,6 +53,8 @@ pub fn run(plan: &Plan, trace: Trace) -> Report {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let history = History::new(trace.clone());
     let subscriber = tracing_subscriber::registry().with(NodeLog::new(trace.clone(), Level::DEBUG));
+    #[cfg(cresset_simulated)]
+    let _listening = parts::Listening::to(history.clone());
     let ran = tracing::subscriber::with_default(subscriber, || {
         align_task_numbers();
         catch_unwind(AssertUnwindSafe(|| carry_out(plan, &history)))

@@ -23,7 +23,9 @@ use tokio::time::timeout;
 
 use super::DOMAIN;
 use crate::history::{ClusterView, Event, History};
-use crate::parts::{CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock};
+#[cfg(cresset_simulated)]
+use crate::parts::LookUps;
+use crate::parts::{self, CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock};
 use crate::seeds::Seed;
 
 /// How often a node is asked how it sees the cluster.
@@ -61,7 +63,7 @@ impl Ground {
             number,
             seed,
             drift,
-            disk: SimulatedDisk::new(seed.generator("disk", number as u64), Box::new(|_| {})),
+            disk: SimulatedDisk::new(seed.generator("disk", number as u64), parts::disk_observer(name, &history)),
             accounts,
             history,
             boots: Arc::default(),
@@ -144,10 +146,14 @@ pub(super) async fn live(ground: Ground) -> turmoil::Result {
 /// Notes each change in how the node sees the cluster, until it fails.
 async fn watch(mut running: Running, ground: &Ground) -> String {
     let mut last = ClusterView::default();
+    #[cfg(cresset_simulated)]
+    let mut lookups = LookUps::default();
     loop {
         if let Ok(failure) = timeout(LOOKS_EVERY, running.failed()).await {
             return failure.to_string();
         }
+        #[cfg(cresset_simulated)]
+        lookups.look(&running, &ground.name, &ground.history);
         let Some(status) = running.status().await else { continue };
         let view = view(&status);
         if view != last {

@@ -15,6 +15,8 @@
 //! gives leadership away. A failed sync ends it. This room does not know what an entry means.
 
 mod frame;
+#[cfg(cresset_simulated)]
+pub mod inspect;
 mod reader;
 mod replay;
 mod store;
