@@ -1,6 +1,7 @@
 //! How a run went, in words and as a page.
 
 pub mod page;
+mod view;
 
 use std::fmt;
 use std::time::Duration;
