@@ -122,10 +122,11 @@ impl Leading {
         let others = state.members().filter(|member| member.is_alive() && member.id != me);
         let silences = others.map(|member| {
             let life = member.life();
+            // Who was to be expelled may have been heard again before it was agreed.
             let again = self.expelling.get(&life).map(|at| *at + PROPOSE_AGAIN_AFTER);
-            again.unwrap_or_else(|| self.silence.deadline(life))
+            again.max(Some(self.silence.deadline(life)))
         });
-        silences.min()
+        silences.flatten().min()
     }
 
     /// What is to be done at `now`.

@@ -108,6 +108,21 @@ fn a_node_without_a_leader_does_not_turn_for_ever() {
     assert!(node.poll_timeout().unwrap() > Uptime::ZERO);
 }
 
+/// Found by the simulator: a leader that was cut off, could expel nobody, and then heard the others again.
+#[test]
+fn a_leader_that_hears_again_whom_it_would_have_expelled_does_not_turn_for_ever() {
+    let mut world = World::of(3);
+    world.lose_proposals = usize::MAX;
+    world.cut_off.insert(3);
+    world.run(6_000);
+
+    world.cut_off.clear();
+    world.run(1_000);
+
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_active());
+    assert!(world.node(1).poll_timeout().unwrap() > world.now);
+}
+
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
 #[test]
 fn a_process_that_is_refused_because_its_life_is_over_ends_it() {
