@@ -135,7 +135,7 @@ pub enum Event {
         connection: Connection,
         /// Through which node.
         node: String,
-        /// To whom: the name of a user, or of nobody.
+        /// To whom, a JID.
         to: String,
         /// The message.
         id: String,
@@ -155,6 +155,20 @@ pub enum Event {
         node: String,
         /// Whom, a JID.
         to: String,
+        /// The request.
+        id: String,
+    },
+    /// The node acknowledged a request to the client that asked it (XEP-0198).
+    AcknowledgedAsking {
+        /// On which connection.
+        connection: Connection,
+        /// The request.
+        id: String,
+    },
+    /// A client got a request, and writes the answer.
+    WasAsked {
+        /// On which connection.
+        connection: Connection,
         /// The request.
         id: String,
     },
@@ -562,6 +576,8 @@ impl fmt::Display for Event {
             Event::Sent { connection, node, to, id } => write!(f, "{connection} sent {id} to {to} through {node}"),
             Event::SentAgain { connection, id } => write!(f, "{connection} sent {id} again"),
             Event::Asked { connection, node, to, id } => write!(f, "{connection} asked {id} of {to} through {node}"),
+            Event::AcknowledgedAsking { connection, id } => write!(f, "{connection} was acknowledged its asking {id}"),
+            Event::WasAsked { connection, id } => write!(f, "{connection} was asked {id}"),
             Event::Answered { connection, id, error: None } => write!(f, "{connection} was answered {id}"),
             Event::Answered { connection, id, error: Some(condition) } => {
                 write!(f, "{connection} was answered {id}: {condition}")

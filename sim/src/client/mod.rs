@@ -1,24 +1,42 @@
-//! A user with a client of his own: logs in somewhere, talks, and comes back elsewhere when he is cut off.
+//! Users with their clients: they log in somewhere, talk, and come back when they are cut off, as clients in the field
+//! do it.
 //!
-//! He always asks for the same resource, so a new connection takes the full JID over from the one that broke. He
-//! acknowledges what he gets and asks for acknowledgement of what he sends (XEP-0198), does not resume, and sends
-//! nothing twice.
+//! ```text
+//! user ─┬─ first client   talks, greets, pings; leaves and comes back; meets the weather
+//!       ├─ rival (u1')    has the same full JID elsewhere, while the weather wants it
+//!       └─ watch (u1+)    has a resource of its own, takes no messages, sees who is there
+//!
+//! life: dial ─▶ login ─▶ resume or bind ─▶ talk ─▶ … broken, left, thrown off ─▶ pause ─▶ dial
+//!                            ▲                        │
+//!                            └──── Session (XEP-0198) ┘
+//! ```
+//!
+//! A client acknowledges what it gets and asks for acknowledgement of what it sends (XEP-0198). It sends nothing twice,
+//! except what a node says at resumption that it does not have. Whatever a node does unexpectedly ends the connection
+//! and is told to the history; no client ever gives up, and none judges: that is for the invariants.
 
+mod drawn;
+mod goodbye;
+mod hearing;
+mod life;
+mod login;
+mod race;
+mod session;
+mod speech;
 mod stream;
 mod talk;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rand::RngExt;
-use rand::rngs::StdRng;
-use tokio::time::{sleep, timeout};
+use tokio::join;
 
-use crate::history::{Connection, Event, History};
+use crate::history::{History, RIVAL, WATCH};
+use crate::seeds::Seed;
 use crate::trace;
-use crate::world::Weather;
+use crate::world::{Trouble, Weather};
 
-use stream::ClientStream;
+use life::Client;
 
 /// The namespace of SASL (RFC 6120 section 6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
@@ -26,15 +44,20 @@ pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// The namespace of binding a resource (RFC 6120 section 7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 
-/// The namespace of acknowledgement (XEP-0198).
-const ACKNOWLEDGEMENT: &str = "urn:xmpp:sm:3";
+/// The namespace of acknowledgement and resumption (XEP-0198).
+pub const ACKNOWLEDGEMENT: &str = "urn:xmpp:sm:3";
 
-/// The resource of every client.
+/// The namespace of pings (XEP-0199).
+const PING: &str = "urn:xmpp:ping";
+
+/// The namespace of the conditions of errors (RFC 6120 section 8.3.3).
+const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+/// The resource of every user's first client, and of its rival.
 pub const RESOURCE: &str = "sim";
 
-/// How long a client tries to log in before it tries elsewhere. Longer than a bind that has to wait for the expulsion of
-/// a hung member.
-const LOGIN_TIME_MAX: Duration = Duration::from_secs(7);
+/// The resource of a watch.
+const WATCH_RESOURCE: &str = "watch";
 
 /// One node as clients know it.
 #[derive(Clone, Debug)]
@@ -58,62 +81,82 @@ pub struct User {
     pub domain: String,
     /// To whom he talks.
     pub peer: String,
+    /// Which of the plan's users that is, if he is one.
+    pub peer_number: usize,
     /// Where he logs in, the place he likes most first.
     pub doors: Vec<Door>,
     /// How often he says something.
     pub pace: Duration,
+    /// Whether he resumes his session when a connection breaks.
+    pub resumes: bool,
+    /// Whether he is away now and then.
+    pub leaves: bool,
+    /// Whether he has a second client.
+    pub watches: bool,
     /// When he falls silent, in time of the world.
     pub silent_from: Duration,
-    /// What he draws from.
-    pub random: StdRng,
+    /// From which everything that he draws is derived.
+    pub seed: Seed,
 }
 
-/// What a user has said so far.
-#[derive(Debug, Default)]
-struct Said {
-    messages: u64,
+/// Which of a user's clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Role {
+    First,
+    Rival,
+    Watch,
 }
 
-/// Lives a user's life, which does not end. Each connection goes to another node than the one before: that one may be
-/// gone.
-pub async fn live(mut user: User, history: History) {
-    let mut said = Said::default();
-    for (door, number) in (1..).enumerate() {
-        let connection = Connection { user: user.name.clone(), number };
-        let at = user.doors[door % user.doors.len()].clone();
-        let (reason, logged_in) = visit(&mut user, &mut said, &history, &connection, &at).await;
-        history.add(&user.name, Event::Disconnected { connection, node: at.node, reason });
-        let pause = if logged_in { 50..150 } else { 200..600 };
-        sleep(Duration::from_millis(user.random.random_range(pause))).await;
+/// Lives a user's life, which does not end.
+pub async fn live(user: User, history: History) {
+    let mut first = Client::new(&user, &history, Role::First);
+    join!(first.live(), rivalry(&user, &history), watch(&user, &history));
+}
+
+/// Lets a rival live whenever the weather wants one.
+async fn rivalry(user: &User, history: &History) {
+    let mut rival = Client::new(user, history, Role::Rival);
+    loop {
+        let seen = user.weather.changes();
+        if user.weather.has(user.number, Trouble::Rival) {
+            rival.live().await;
+        } else {
+            user.weather.changed(seen).await;
+        }
     }
 }
 
-/// One connection from its beginning to its end; why it ended, and whether it was ever any good.
-async fn visit(
-    user: &mut User,
-    said: &mut Said,
-    history: &History,
-    connection: &Connection,
-    door: &Door,
-) -> (String, bool) {
-    history.add(&user.name, Event::Dialled { connection: connection.clone(), node: door.node.clone() });
-    let login = async {
-        let mut stream = ClientStream::connect(door.address).await?;
-        let jid = stream.log_in(&user.name, &user.domain).await?;
-        Ok::<_, stream::Broken>((stream, jid))
-    };
-    let (mut stream, jid) = match timeout(LOGIN_TIME_MAX, login).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(broken)) => return (broken.to_string(), false),
-        Err(_) => return ("no login in time".to_owned(), false),
-    };
-    history.add(&user.name, Event::LoggedIn { connection: connection.clone(), node: door.node.clone(), jid });
-    let broken = talk::talk(&mut stream, user, said, history, connection, &door.node).await;
-    (broken.to_string(), true)
+async fn watch(user: &User, history: &History) {
+    if user.watches {
+        Client::new(user, history, Role::Watch).live().await;
+    }
 }
 
 impl User {
     fn is_silent(&self) -> bool {
         trace::now() >= self.silent_from
+    }
+
+    fn jid(&self, name: &str, resource: Option<&str>) -> String {
+        let bare = format!("{name}@{}", self.domain);
+        resource.map_or(bare.clone(), |resource| format!("{bare}/{resource}"))
+    }
+}
+
+impl Role {
+    /// The name of the user's client in this role.
+    fn name_of(self, user: &User) -> String {
+        match self {
+            Role::First => user.name.clone(),
+            Role::Rival => format!("{}{RIVAL}", user.name),
+            Role::Watch => format!("{}{WATCH}", user.name),
+        }
+    }
+
+    fn resource(self) -> &'static str {
+        match self {
+            Role::First | Role::Rival => RESOURCE,
+            Role::Watch => WATCH_RESOURCE,
+        }
     }
 }

@@ -1,16 +1,15 @@
-//! A client's stream: opens it, logs in, reads elements, writes them.
+//! A client's stream: reads elements, writes them, and breaks when it is told to.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use cresset_core::xml::{Element, StreamEvent, StreamReader, XmlLimits, ns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use turmoil::net::TcpStream;
 
-use super::{ACKNOWLEDGEMENT, BIND, RESOURCE, SASL};
-use crate::parts::PASSWORD;
+use super::life::Parting;
+use super::session::WrongCount;
 
 /// Why a stream is no good any more.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +17,12 @@ pub(super) enum Broken {
     /// The connection failed.
     #[error("{0}")]
     Connection(#[from] io::Error),
-    /// The server closed it.
+    /// The connection was closed.
     #[error("closed")]
     Closed,
+    /// The server ended the stream, and the session with it.
+    #[error("the stream was ended")]
+    Ended,
     /// The server said why.
     #[error("stream error {0}")]
     Stream(String),
@@ -30,74 +32,125 @@ pub(super) enum Broken {
     /// The server sent what cannot be read.
     #[error("unreadable: {0}")]
     Unreadable(String),
+    /// The server counts otherwise.
+    #[error("counted wrong: {0}")]
+    Count(#[from] WrongCount),
     /// The server does not answer.
     #[error("no answer")]
     Silent,
+    /// There was no login for too long.
+    #[error("no login in time")]
+    NoLogin,
+    /// Another connection has the session.
+    #[error("lost the race")]
+    Lost,
+    /// The client's own connection broke, as it was told to.
+    #[error("cut")]
+    Cut,
+}
+
+impl Parting for Broken {
+    fn is_own_doing(&self) -> bool {
+        matches!(self, Broken::Cut)
+    }
+
+    fn ends_session(&self) -> bool {
+        matches!(self, Broken::Ended | Broken::Count(_))
+    }
+}
+
+/// When a stream breaks by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fuse {
+    /// When so many more elements are written.
+    Elements(u32),
+    /// When so many more bytes are written, which may be within an element.
+    Bytes(usize),
 }
 
 /// A stream to a node.
 pub(super) struct ClientStream {
     inner: TcpStream,
     reader: StreamReader,
+    fuse: Option<Fuse>,
+    /// What was read and is not wanted yet.
+    kept: VecDeque<Element>,
 }
 
 impl ClientStream {
-    pub(super) async fn connect(address: SocketAddr) -> Result<Self, Broken> {
+    pub(super) async fn connect(address: SocketAddr, fuse: Option<Fuse>) -> Result<Self, Broken> {
         let inner = TcpStream::connect(address).await?;
-        Ok(ClientStream { inner, reader: StreamReader::new(XmlLimits::AUTHENTICATED) })
+        let reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+        Ok(ClientStream { inner, reader, fuse, kept: VecDeque::new() })
     }
 
-    /// Authenticates, binds the resource, switches acknowledgement on, and says that the user is available. Gives the
-    /// JID.
-    pub(super) async fn log_in(&mut self, user: &str, domain: &str) -> Result<String, Broken> {
-        self.open(domain).await?;
-        let secret = BASE64.encode(format!("\0{user}\0{PASSWORD}"));
-        self.send(&Element::new("auth", SASL).with_attribute("mechanism", "PLAIN").with_text(&secret)).await?;
-        let answer = self.next().await?;
-        if !answer.is("success", SASL) {
-            return Err(refused(&answer));
-        }
-        self.reader.restart();
-        self.open(domain).await?;
-
-        let resource = Element::new("resource", BIND).with_text(RESOURCE);
-        let bind = Element::new("bind", BIND).with_child(resource);
-        let request = Element::new("iq", ns::CLIENT).with_attribute("type", "set").with_attribute("id", "bind");
-        self.send(&request.with_child(bind)).await?;
-        let answer = self.next().await?;
-        if answer.attribute("type") != Some("result") {
-            return Err(refused(&answer));
-        }
-        let jid = answer
-            .child("bind", BIND)
-            .and_then(|bind| bind.open().child("jid", BIND).map(|jid| jid.open().text().into_owned()));
-        let jid = jid.ok_or_else(|| refused(&answer))?;
-        self.send(&Element::new("enable", ACKNOWLEDGEMENT)).await?;
-        let answer = self.next().await?;
-        if !answer.is("enabled", ACKNOWLEDGEMENT) {
-            return Err(refused(&answer));
-        }
-        self.send(&Element::new("presence", ns::CLIENT)).await?;
-        Ok(jid)
+    /// From now on the stream breaks like that.
+    pub(super) fn light(&mut self, fuse: Fuse) {
+        self.fuse.get_or_insert(fuse);
     }
 
-    /// Opens the stream and waits for the features.
-    async fn open(&mut self, domain: &str) -> Result<(), Broken> {
+    /// Opens the stream, or opens it anew, and waits for the features.
+    pub(super) async fn open(&mut self, domain: &str) -> Result<(), Broken> {
         let header =
             format!("<stream:stream to='{domain}' version='1.0' xmlns='{}' xmlns:stream='{}'>", ns::CLIENT, ns::STREAM);
-        self.inner.write_all(header.as_bytes()).await?;
+        self.write(header.as_bytes()).await?;
         let features = self.next().await?;
         if features.is("features", ns::STREAM) { Ok(()) } else { Err(refused(&features)) }
+    }
+
+    /// What comes next is a new stream.
+    pub(super) fn restart(&mut self) {
+        self.reader.restart();
     }
 
     pub(super) async fn send(&mut self, element: &Element) -> Result<(), Broken> {
         let mut bytes = Vec::new();
         element.write(&mut bytes);
-        Ok(self.inner.write_all(&bytes).await?)
+        self.write(&bytes).await
+    }
+
+    /// Says that nothing more will be said.
+    pub(super) async fn end(&mut self) -> Result<(), Broken> {
+        self.write(b"</stream:stream>").await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        match &mut self.fuse {
+            None => Ok(self.inner.write_all(bytes).await?),
+            Some(Fuse::Bytes(left)) if bytes.len() < *left => {
+                *left -= bytes.len();
+                Ok(self.inner.write_all(bytes).await?)
+            }
+            Some(Fuse::Bytes(left)) => {
+                let left = std::mem::take(left);
+                self.inner.write_all(&bytes[..left]).await?;
+                Err(Broken::Cut)
+            }
+            Some(Fuse::Elements(left)) => {
+                *left = left.saturating_sub(1);
+                let is_last = *left == 0;
+                self.inner.write_all(bytes).await?;
+                if is_last { Err(Broken::Cut) } else { Ok(()) }
+            }
+        }
     }
 
     /// The next element. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Element, Broken> {
+        match self.kept.pop_front() {
+            Some(element) => Ok(element),
+            None => self.read().await,
+        }
+    }
+
+    /// Waits for the next element and keeps it for whoever asks for one later.
+    pub(super) async fn keep_next(&mut self) -> Result<(), Broken> {
+        let element = self.read().await?;
+        self.kept.push_back(element);
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<Element, Broken> {
         loop {
             match self.reader.poll().map_err(|error| Broken::Unreadable(error.to_string()))? {
                 Some(StreamEvent::Element(element)) if element.is("error", ns::STREAM) => {
@@ -106,7 +159,7 @@ impl ClientStream {
                 }
                 Some(StreamEvent::Element(element)) => return Ok(element),
                 Some(StreamEvent::Open(_)) => {}
-                Some(StreamEvent::Close) => return Err(Broken::Closed),
+                Some(StreamEvent::Close) => return Err(Broken::Ended),
                 None => {
                     let mut bytes = [0; 4096];
                     let count = self.inner.read(&mut bytes).await?;
@@ -120,8 +173,7 @@ impl ClientStream {
     }
 }
 
-fn refused(answer: &Element) -> Broken {
-    let mut text = Vec::new();
-    answer.write(&mut text);
-    Broken::Refused(String::from_utf8_lossy(&text).into_owned())
+/// The server refused something with these words.
+pub(super) fn refused(answer: &Element) -> Broken {
+    Broken::Refused(answer.to_string())
 }

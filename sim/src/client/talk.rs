@@ -1,14 +1,20 @@
-//! What a user does while he is connected: says something now and then, and keeps count with the server.
+//! What a client does while it is connected: says something now and then, keeps count with the server, looks what the
+//! weather is like, and goes when it is time.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use cresset_core::xml::{Element, ns};
+use tokio::select;
 use tokio::time::{Instant, sleep_until};
 
+use super::goodbye::Ending;
+use super::life::{Arrival, Client};
+use super::session::{Known, Session};
 use super::stream::{Broken, ClientStream};
-use super::{ACKNOWLEDGEMENT, Said, User};
-use crate::history::{Connection, Event, History};
+use super::{ACKNOWLEDGEMENT, RESOURCE, Role};
+use crate::history::{Connection, Event};
+use crate::trace;
+use crate::world::Trouble;
 
 /// How often a client that has nothing to say asks whether the server is there.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -19,133 +25,219 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// Messages that are not acknowledged, beyond which a user waits.
 const UNACKNOWLEDGED_MAX: usize = 100;
 
-struct Talk<'a> {
-    user: &'a mut User,
-    said: &'a mut Said,
-    history: &'a History,
-    connection: &'a Connection,
-    node: &'a str,
-    /// Stanzas that the server has not acknowledged; those that are messages with their ids.
-    unacknowledged: VecDeque<Option<String>>,
-    /// Stanzas that the server has acknowledged.
-    acknowledged: u32,
-    /// Stanzas that came.
-    handled: u32,
+/// How long before he is to fall silent a user does not leave any more.
+const STAYS_BEFORE_SILENCE: Duration = Duration::from_secs(8);
+
+/// In the presence of somebody who has just come, for those who have to say that they are there too.
+pub(super) const HELLO: &str = "hello";
+
+/// One connection with the session on it.
+pub(super) struct Talk<'a, 'b> {
+    pub(super) client: &'a mut Client<'b>,
+    pub(super) stream: ClientStream,
+    pub(super) session: Session,
+    pub(super) connection: Connection,
+    pub(super) node: &'a str,
+    /// How often everybody had been thrown off the node before this client came.
+    storms: u64,
+    is_new: bool,
+    early: Vec<Element>,
     /// Since when an answer is due.
-    asked_at: Option<Instant>,
+    pub(super) asked_at: Option<Instant>,
+    speaks_at: Option<Instant>,
+    asks_at: Instant,
+    leaves_at: Option<Instant>,
+    races_at: Option<Instant>,
+    reads: bool,
 }
 
-/// Talks until the stream breaks, and says how.
-pub(super) async fn talk(
-    stream: &mut ClientStream,
-    user: &mut User,
-    said: &mut Said,
-    history: &History,
-    connection: &Connection,
-    node: &str,
-) -> Broken {
-    // The presence that was sent at the end of the login.
-    let unacknowledged = VecDeque::from([None]);
-    let mut talk =
-        Talk { user, said, history, connection, node, unacknowledged, acknowledged: 0, handled: 0, asked_at: None };
-    match talk.run(stream).await {
-        Ok(never) => match never {},
-        Err(broken) => broken,
+impl<'a, 'b> Talk<'a, 'b> {
+    pub(super) fn new(client: &'a mut Client<'b>, arrival: Arrival, node: &'a str, storms: u64) -> Self {
+        let Arrival { connection, stream, session, is_new, early } = arrival;
+        let now = Instant::now();
+        let speaks_at = (client.role != Role::Watch).then(|| now + client.user.pace);
+        let leaves_at = (client.user.leaves && client.role == Role::First).then(|| now + client.drawn.stay());
+        Talk {
+            client,
+            stream,
+            session,
+            connection,
+            node,
+            storms,
+            is_new,
+            early,
+            asked_at: None,
+            speaks_at,
+            asks_at: now + ASK_EVERY,
+            leaves_at,
+            races_at: None,
+            reads: true,
+        }
     }
-}
 
-impl Talk<'_> {
-    async fn run(&mut self, stream: &mut ClientStream) -> Result<std::convert::Infallible, Broken> {
-        let mut speak_at = Instant::now() + self.user.pace;
-        let mut ask_at = Instant::now() + ASK_EVERY;
+    /// Talks until there is a reason to stop, and gives it.
+    pub(super) async fn run(mut self) -> Ending {
+        let ending = match self.talk().await {
+            Ok(ending) => self.say_goodbye(ending).await,
+            Err(broken) => Ending::Broken(broken),
+        };
+        self.client.session = Some(self.session);
+        self.client.part(self.connection, self.node, Some(self.stream), &ending);
+        ending
+    }
+
+    async fn talk(&mut self) -> Result<Ending, Broken> {
+        if self.is_new {
+            self.appear().await?;
+        } else {
+            self.write_again().await?;
+        }
+        for element in std::mem::take(&mut self.early) {
+            self.hear_stanza(&element).await?;
+        }
+        let user = self.client.user;
         loop {
-            let give_up_at = self.asked_at.map_or_else(|| Instant::now() + PATIENCE, |asked_at| asked_at + PATIENCE);
-            tokio::select! {
+            let seen = user.weather.changes();
+            if let Some(ending) = self.look_around() {
+                return Ok(ending);
+            }
+            let due = self.due();
+            select! {
                 biased;
-                element = stream.next() => self.hear(stream, &element?).await?,
-                () = sleep_until(give_up_at) => return Err(Broken::Silent),
-                () = sleep_until(speak_at) => {
-                    speak_at += self.user.pace;
-                    if !self.user.is_silent() && self.unacknowledged.len() < UNACKNOWLEDGED_MAX {
-                        self.say(stream).await?;
+                element = self.stream.next(), if self.reads => self.hear(&element?).await?,
+                () = user.weather.changed(seen) => {}
+                () = sleep_until(due) => {
+                    if let Some(ending) = self.do_what_is_due().await? {
+                        return Ok(ending);
                     }
-                }
-                () = sleep_until(ask_at) => {
-                    ask_at += ASK_EVERY;
-                    self.ask(stream).await?;
                 }
             }
         }
     }
 
-    async fn say(&mut self, stream: &mut ClientStream) -> Result<(), Broken> {
-        self.said.messages += 1;
-        let id = format!("{}.{}", self.user.name, self.said.messages);
-        let to = format!("{}@{}", self.user.peer, self.user.domain);
-        let message = Element::new("message", ns::CLIENT)
-            .with_attribute("type", "chat")
-            .with_attribute("to", &to)
-            .with_attribute("id", &id)
-            .with_child(Element::new("body", ns::CLIENT).with_text("hello"));
-        stream.send(&message).await?;
-        self.unacknowledged.push_back(Some(id.clone()));
-        self.add(Event::Sent {
-            connection: self.connection.clone(),
-            node: self.node.to_owned(),
-            to: self.user.peer.clone(),
-            id,
-        });
-        self.ask(stream).await
+    /// The weather may want something of this client.
+    fn look_around(&mut self) -> Option<Ending> {
+        if self.client.user.weather.storms(self.node) > self.storms {
+            return Some(Ending::Storm);
+        }
+        if !self.client.is_wanted() {
+            let (absence, _) = self.client.drawn.absence();
+            return Some(Ending::Unwanted(absence));
+        }
+        if self.client.has(Trouble::Flapping) {
+            let fuse = self.client.drawn.fuse();
+            self.stream.light(fuse);
+        }
+        let reads = !self.client.has(Trouble::SlowReader);
+        if reads && !self.reads {
+            // What was asked meanwhile was not heard.
+            self.asked_at = self.asked_at.map(|_| Instant::now());
+        }
+        self.reads = reads;
+        let is_to_race = self.client.has(Trouble::ResumptionRace) && self.session.resumption.is_some();
+        match self.races_at {
+            None if is_to_race => self.races_at = Some(Instant::now() + self.client.drawn.until_race()),
+            Some(_) if !is_to_race => self.races_at = None,
+            None | Some(_) => {}
+        }
+        None
     }
 
-    async fn ask(&mut self, stream: &mut ClientStream) -> Result<(), Broken> {
-        stream.send(&Element::new("r", ACKNOWLEDGEMENT)).await?;
+    /// When there is something to do.
+    fn due(&self) -> Instant {
+        let gives_up_at = self.asked_at.filter(|_| self.reads).map(|asked_at| asked_at + PATIENCE);
+        let others = [gives_up_at, self.speaks_at, self.leaves_at, self.races_at];
+        others.into_iter().flatten().fold(self.asks_at, Instant::min)
+    }
+
+    async fn do_what_is_due(&mut self) -> Result<Option<Ending>, Broken> {
+        let now = Instant::now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.reads && is_due(self.asked_at.map(|asked_at| asked_at + PATIENCE)) {
+            return Err(Broken::Silent);
+        }
+        if is_due(self.races_at) {
+            return Ok(Some(Ending::Race));
+        }
+        if is_due(self.leaves_at) {
+            self.leaves_at = None;
+            if trace::now() + STAYS_BEFORE_SILENCE < self.client.user.silent_from {
+                let (absence, pause) = self.client.drawn.absence();
+                return Ok(Some(Ending::Away(absence, pause)));
+            }
+        }
+        if is_due(self.speaks_at) {
+            self.speaks_at = self.speaks_at.map(|at| at + self.client.user.pace);
+            if !self.client.user.is_silent() && self.session.unacknowledged().len() < UNACKNOWLEDGED_MAX {
+                self.say().await?;
+            }
+        }
+        if self.asks_at <= now {
+            self.asks_at += ASK_EVERY;
+            self.ask().await?;
+        }
+        Ok(None)
+    }
+
+    /// Says that this client is available; the first one greets the peer's, so that they see each other come and go:
+    /// there are no subscriptions between accounts.
+    async fn appear(&mut self) -> Result<(), Broken> {
+        let presence = Element::new("presence", ns::CLIENT);
+        match self.client.role {
+            Role::Watch => {
+                let priority = Element::new("priority", ns::CLIENT).with_text("-1");
+                self.write(presence.with_child(priority), None).await
+            }
+            Role::First | Role::Rival => {
+                self.write(presence, None).await?;
+                let user = self.client.user;
+                if user.peer == user.name {
+                    return Ok(());
+                }
+                let to = user.jid(&user.peer, Some(RESOURCE));
+                let status = Element::new("status", ns::CLIENT).with_text(HELLO);
+                let greeting = Element::new("presence", ns::CLIENT).with_attribute("to", &to).with_child(status);
+                self.write(greeting, None).await
+            }
+        }
+    }
+
+    /// Writes what the node does not have once more.
+    async fn write_again(&mut self) -> Result<(), Broken> {
+        let again: Vec<_> = self.session.unacknowledged().cloned().collect();
+        for written in again {
+            if let Some(Known::Message(id)) = written.id {
+                self.add(Event::SentAgain { connection: self.connection.clone(), id });
+            }
+            self.stream.send(&written.stanza).await?;
+        }
+        self.ask().await
+    }
+
+    async fn say(&mut self) -> Result<(), Broken> {
+        let saying = self.client.speech.next(self.client.user, &self.client.name);
+        let (connection, node, to) = (self.connection.clone(), self.node.to_owned(), saying.to);
+        self.add(match saying.id.clone() {
+            Known::Message(id) => Event::Sent { connection, node, to, id },
+            Known::Request(id) => Event::Asked { connection, node, to, id },
+        });
+        self.write(saying.stanza, Some(saying.id)).await?;
+        self.ask().await
+    }
+
+    /// Writes a stanza, which is kept until it is acknowledged.
+    pub(super) async fn write(&mut self, stanza: Element, id: Option<Known>) -> Result<(), Broken> {
+        self.session.write(stanza.clone(), id);
+        self.stream.send(&stanza).await
+    }
+
+    async fn ask(&mut self) -> Result<(), Broken> {
+        self.stream.send(&Element::new("r", ACKNOWLEDGEMENT)).await?;
         self.asked_at.get_or_insert_with(Instant::now);
         Ok(())
     }
 
-    async fn hear(&mut self, stream: &mut ClientStream, element: &Element) -> Result<(), Broken> {
-        match (element.namespace(), element.name()) {
-            (ACKNOWLEDGEMENT, "r") => {
-                let count = self.handled.to_string();
-                stream.send(&Element::new("a", ACKNOWLEDGEMENT).with_attribute("h", &count)).await?;
-            }
-            (ACKNOWLEDGEMENT, "a") => self.acknowledge(element)?,
-            (ns::CLIENT, name) => {
-                self.handled += 1;
-                if name == "message" {
-                    self.receive(element);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn acknowledge(&mut self, element: &Element) -> Result<(), Broken> {
-        let count = element.attribute("h").and_then(|h| h.parse::<u32>().ok());
-        let more = count.and_then(|count| count.checked_sub(self.acknowledged)).map(|more| more as usize);
-        let Some(more) = more.filter(|more| *more <= self.unacknowledged.len()) else {
-            return Err(Broken::Unreadable(format!("{} acknowledged, then {count:?}", self.acknowledged)));
-        };
-        for id in self.unacknowledged.drain(..more).flatten().collect::<Vec<_>>() {
-            self.add(Event::Acknowledged { connection: self.connection.clone(), id });
-        }
-        self.acknowledged += u32::try_from(more).unwrap_or(u32::MAX);
-        self.asked_at = None;
-        Ok(())
-    }
-
-    fn receive(&mut self, element: &Element) {
-        let (connection, id) = (self.connection.clone(), element.attribute("id").unwrap_or_default().to_owned());
-        if element.attribute("type") == Some("error") {
-            self.add(Event::Bounced { connection, id });
-        } else {
-            self.add(Event::Received { connection, node: self.node.to_owned(), id });
-        }
-    }
-
-    fn add(&self, event: Event) {
-        self.history.add(&self.user.name, event);
+    pub(super) fn add(&self, event: Event) {
+        self.client.add(event);
     }
 }

@@ -65,13 +65,14 @@ fn fault(plan: &Plan, node: &str, view: &ClusterView) -> Option<String> {
 
 /// Users that are not logged in at the end.
 fn absent(plan: &Plan, history: &[Record]) -> Option<String> {
-    let mut absent: BTreeSet<String> = plan.user_names().into_iter().collect();
+    let users: BTreeSet<String> = plan.user_names().into_iter().collect();
+    let mut absent = users.clone();
     for record in history {
         match &record.event {
-            Event::LoggedIn { connection, .. } => {
+            Event::LoggedIn { connection, .. } | Event::Resumed { connection, .. } => {
                 absent.remove(&connection.user);
             }
-            Event::Disconnected { connection, .. } => {
+            Event::Disconnected { connection, .. } if users.contains(&connection.user) => {
                 absent.insert(connection.user.clone());
             }
             _ => {}

@@ -9,6 +9,7 @@ mod no_duplicate;
 mod no_silent_loss;
 mod one_holder;
 mod order;
+mod sessions;
 mod sound_nodes;
 
 use crate::history::Record;
@@ -32,7 +33,7 @@ mod testing {
 
     use std::time::Duration;
 
-    use crate::history::{Connection, Event, Record};
+    use crate::history::{Connection, Counters, Event, Record};
 
     pub(super) fn at(milliseconds: u64, event: Event) -> Record {
         Record { at: Duration::from_millis(milliseconds), event }
@@ -46,6 +47,12 @@ mod testing {
         let event =
             Event::Sent { connection: by.clone(), node: node.to_owned(), to: "u2".to_owned(), id: id.to_owned() };
         at(milliseconds, event)
+    }
+
+    pub(super) fn resumed(milliseconds: u64, by: &Connection, before: &Connection) -> Record {
+        let (connection, before) = (by.clone(), before.clone());
+        let counters = Counters::default();
+        at(milliseconds, Event::Resumed { connection, node: "n1".to_owned(), before, counters })
     }
 
     pub(super) fn acknowledged(milliseconds: u64, by: &Connection, id: &str) -> Record {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::history::{Event, Record};
+use crate::history::{Event, Record, WATCH};
 use crate::report::Violation;
 
 struct Message<'a> {
@@ -20,17 +20,25 @@ struct Message<'a> {
     crashed: bool,
 }
 
+/// The name of the user to whom a JID belongs.
+fn localpart(jid: &str) -> &str {
+    jid.split_once('@').map_or(jid, |(name, _)| name)
+}
+
 pub(super) fn check(history: &[Record]) -> Vec<Violation> {
     let mut messages: BTreeMap<&str, Message<'_>> = BTreeMap::new();
     let mut arrived: BTreeSet<&str> = BTreeSet::new();
     let mut places: BTreeMap<&str, &str> = BTreeMap::new();
     for record in history {
         match &record.event {
-            Event::LoggedIn { connection, node, .. } => {
-                places.insert(&connection.user, node);
+            Event::LoggedIn { connection, node, .. } | Event::Resumed { connection, node, .. } => {
+                // A watch takes no messages.
+                if !connection.user.ends_with(WATCH) {
+                    places.insert(connection.account(), node);
+                }
             }
             Event::Sent { node, to, id, .. } => {
-                let is_local = places.get(to.as_str()) == Some(&node.as_str());
+                let is_local = places.get(localpart(to)) == Some(&node.as_str());
                 messages.insert(id, Message { node, is_local, acknowledged: None, crashed: false });
             }
             Event::Acknowledged { id, .. } => {

@@ -1,28 +1,33 @@
 //! P4: from one session to one recipient messages arrive in the order in which they were sent. A copy that arrives
 //! again after a failover does not count; the first arrival does.
+//!
+//! A recipient is an address: what was sent to an account and what was sent to one of its sessions may overtake each
+//! other (RFC 6120 section 10.1 speaks of pairs of entities).
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sessions::Sessions;
 use crate::history::{Connection, Event, Record};
 use crate::report::Violation;
 
 pub(super) fn check(history: &[Record]) -> Vec<Violation> {
-    let mut sent: BTreeMap<&str, (&Connection, usize)> = BTreeMap::new();
+    let sessions = Sessions::of(history);
+    let mut sent: BTreeMap<&str, (&Connection, &str, usize)> = BTreeMap::new();
     let mut arrived = BTreeSet::new();
-    let mut last: BTreeMap<(&Connection, &str), (usize, &str)> = BTreeMap::new();
+    let mut last: BTreeMap<(&Connection, &str, &str), (usize, &str)> = BTreeMap::new();
     let mut violations = Vec::new();
     for record in history {
         match &record.event {
-            Event::Sent { connection, id, .. } => {
+            Event::Sent { connection, to, id, .. } => {
                 let number = sent.len();
-                sent.insert(id, (connection, number));
+                sent.insert(id, (sessions.beginning(connection), to, number));
             }
             Event::Received { connection, id, .. } => {
-                let Some((sender, number)) = sent.get(id.as_str()).copied() else { continue };
+                let Some((sender, to, number)) = sent.get(id.as_str()).copied() else { continue };
                 if !arrived.insert((connection.user.as_str(), id.as_str())) {
                     continue;
                 }
-                let slot = last.entry((sender, connection.user.as_str())).or_insert((number, id.as_str()));
+                let slot = last.entry((sender, to, connection.user.as_str())).or_insert((number, id.as_str()));
                 if number < slot.0 {
                     let text = format!("{connection} received {id} after {}, which {sender} sent later", slot.1);
                     violations.push(Violation { invariant: "order", at: Some(record.at), text });

@@ -14,7 +14,7 @@ use cresset_net::transport::Transport;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
-use super::tap::Tap;
+use super::tap::{Resumable, Tap};
 use crate::history::History;
 use crate::trace::{Detail, Trace};
 
@@ -29,6 +29,7 @@ pub const CLIENT_PORT: u16 = 5222;
 pub struct SimulatedTransport {
     host: Arc<str>,
     history: History,
+    resumable: Resumable,
 }
 
 /// One connection, watched.
@@ -45,7 +46,7 @@ pub struct Stream {
 impl SimulatedTransport {
     /// The network as the host of this name sees it.
     pub fn new(host: &str, history: History) -> Self {
-        SimulatedTransport { host: host.into(), history }
+        SimulatedTransport { host: host.into(), history, resumable: Resumable::default() }
     }
 
     fn watch(&self, inner: TcpStream, tap: Option<Tap>) -> io::Result<Stream> {
@@ -83,7 +84,7 @@ impl Transport for SimulatedTransport {
         let (stream, address) = listener.accept().await?;
         self.note("accepted", address);
         let is_client = listener.local_addr()?.port() == CLIENT_PORT;
-        let tap = is_client.then(|| Tap::new(self.host.clone(), address, self.history.clone()));
+        let tap = is_client.then(|| Tap::new(self.host.clone(), address, self.history.clone(), self.resumable.clone()));
         Ok((self.watch(stream, tap)?, address))
     }
 

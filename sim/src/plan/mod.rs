@@ -95,6 +95,9 @@ pub struct UserPlan {
     pub resumes: bool,
     /// Whether he ends his session now and then, and comes back.
     pub leaves: bool,
+    /// Whether he has a second client, which takes no messages and sees who is there.
+    #[serde(default)]
+    pub watches: bool,
 }
 
 impl Plan {
@@ -125,6 +128,7 @@ impl Plan {
             pace,
             resumes: false,
             leaves: false,
+            watches: false,
         };
         self.users = (0..count).map(user).collect();
         self

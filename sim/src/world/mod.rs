@@ -151,9 +151,13 @@ fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door], weather: &
         domain: DOMAIN.to_owned(),
         peer: users.get(plan.users[number].peer).cloned().unwrap_or_else(|| "nobody".into()),
         doors,
+        peer_number: plan.users[number].peer,
         pace: plan.users[number].pace,
+        resumes: plan.users[number].resumes,
+        leaves: plan.users[number].leaves,
+        watches: plan.users[number].watches,
         silent_from: plan.silent_from,
-        random: plan.seed.generator("user", number as u64),
+        seed: plan.seed,
     }
 }
 
