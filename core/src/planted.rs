@@ -137,6 +137,10 @@ bugs! {
         AcknowledgedBeforeHandover,
         /// A resumed session is not sent again what it had not acknowledged.
         ResumptionSendsNothingAgain,
+        /// A resumption is answered although stanzas that came before are not handled.
+        ResumptionAnsweredEarly,
+        /// Sessions of a node that was expelled say that they are gone when they live elsewhere by then.
+        FarewellOfTheExpelled,
         /// A resumed session is told one stanza more than were handled.
         ResumptionCountsWrong,
         /// Before a client's socket is written to, nobody looks at the clock: only what was ordered last counts.

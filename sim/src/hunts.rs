@@ -122,6 +122,8 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::QueueDroppedAtReconnect, hunt(60, LINKS, &[Bait::Talkative])),
     (Bug::AcknowledgedBeforeHandover, hunt(60, &[Kind::Crash, Kind::Isolate, Kind::PowerLoss], &[Bait::Talkative])),
     (Bug::ResumptionSendsNothingAgain, hunt(30, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption, Bait::Talkative])),
+    (Bug::ResumptionAnsweredEarly, hunt(60, &[Kind::Isolate, Kind::Clog, Kind::Storm, Kind::Flapping], &[Bait::Resumption, Bait::Talkative, Bait::Together])),
+    (Bug::FarewellOfTheExpelled, hunt(60, SILENCE, &[])),
     (Bug::ResumptionCountsWrong, hunt(30, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption])),
     (Bug::GateIgnoresTheClock, hunt(60, &[Kind::Pause], &[Bait::Talkative])),
     (Bug::OfflineNotStored, hunt(30, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),

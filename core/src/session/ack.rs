@@ -93,6 +93,7 @@ impl Session {
         if let Some(bound) = self.bound.as_mut() {
             bound.tally.handle(number);
             self.answer_count_requests(now);
+            self.answer_resumption(now);
         }
     }
 
@@ -208,10 +209,22 @@ impl Session {
         if !self.is_resumable() {
             return;
         }
-        self.transport = Transport::Open;
-        self.hibernates_until = None;
+        self.transport = Transport::Resuming { handled };
         self.header_sent = true;
         self.reader = remaining.reader;
+        self.answer_resumption(now);
+    }
+
+    /// Answers the client that resumes, once everything that it had sent before is handled: what the answer does not
+    /// count, the client sends again (XEP-0198 section 5), and it would be there twice.
+    fn answer_resumption(&mut self, now: Uptime) {
+        let Transport::Resuming { handled } = self.transport else { return };
+        if self.bound.as_ref().is_some_and(|bound| bound.tally.unhandled() > 0) && !planted!(ResumptionAnsweredEarly) {
+            sometimes!("a_resumption_waits_for_what_was_sent_before");
+            return;
+        }
+        self.transport = Transport::Open;
+        self.hibernates_until = None;
         if !self.settle_acknowledged(handled) {
             return;
         }

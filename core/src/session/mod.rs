@@ -122,6 +122,10 @@ enum Stage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transport {
     Open,
+    /// The client has asked to resume, having handled so many stanzas, and is not answered yet.
+    Resuming {
+        handled: u32,
+    },
     Lost,
 }
 
@@ -165,7 +169,7 @@ impl Session {
 
     /// The client sent these bytes.
     pub fn handle_bytes(&mut self, now: Uptime, bytes: &[u8]) {
-        if self.transport == Transport::Lost {
+        if self.transport != Transport::Open {
             return;
         }
         match self.stage {
@@ -246,9 +250,13 @@ impl Session {
 
     /// The transport is gone. The session waits to be resumed if the client asked for that, or ends.
     pub fn handle_lost(&mut self, now: Uptime) {
-        if self.transport == Transport::Open && !self.is_over() {
-            self.output.drop_bytes();
-            self.hibernate(now);
+        match self.transport {
+            Transport::Open if !self.is_over() => {
+                self.output.drop_bytes();
+                self.hibernate(now);
+            }
+            Transport::Resuming { .. } => self.transport = Transport::Lost,
+            Transport::Open | Transport::Lost => {}
         }
     }
 
@@ -268,10 +276,23 @@ impl Session {
     /// The client is about to resume this session on another transport: the one that it has is closed with
     /// `<conflict/>`.
     pub fn handle_superseded(&mut self, now: Uptime) {
-        if self.transport == Transport::Open && !self.is_over() {
-            self.say_error(|out| write::stream_error(out, StreamErrorCondition::Conflict.name(), None, None));
-            self.close_transport();
+        if self.transport == Transport::Lost || self.is_over() {
+            return;
+        }
+        let was_open = self.transport == Transport::Open;
+        self.say_error(|out| write::stream_error(out, StreamErrorCondition::Conflict.name(), None, None));
+        self.close_transport();
+        if was_open {
             self.hibernate(now);
+        }
+    }
+
+    /// The others have ended this life of the node, and with it the session's route: whoever has seen the client was
+    /// told so, and may see it elsewhere by now.
+    pub fn handle_expelled(&mut self, _now: Uptime) {
+        if let Some(bound) = self.bound.as_mut() {
+            bound.presence = None;
+            bound.directed.clear();
         }
     }
 

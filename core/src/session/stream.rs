@@ -148,7 +148,7 @@ impl Session {
 
     /// Writes an error if there is a stream to write it on.
     pub(super) fn say_error(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.transport == Transport::Open && !matches!(self.stage, Stage::Handshake | Stage::Over) {
+        if self.transport != Transport::Lost && !matches!(self.stage, Stage::Handshake | Stage::Over) {
             if !self.header_sent {
                 self.send_header(None);
             }
@@ -158,7 +158,7 @@ impl Session {
 
     /// Closes the stream, if there is one, and the transport.
     pub(super) fn close_transport(&mut self) {
-        if self.transport == Transport::Open {
+        if self.transport != Transport::Lost {
             // Within a handshake nothing can be said.
             if !matches!(self.stage, Stage::Handshake) {
                 if !self.header_sent {

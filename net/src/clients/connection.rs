@@ -21,8 +21,8 @@ use cresset_core::routing::{Home, Parcel};
 use cresset_core::session::{
     BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
 };
-use cresset_core::sometimes;
 use cresset_core::time::Uptime;
+use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -265,7 +265,12 @@ impl Connection {
                 self.session.handle_close(now, StreamErrorCondition::Conflict, None);
             }
             // What the client is told comes with the end of the node's life.
-            Removal::MemberEnded => self.discard_outbound(now),
+            Removal::MemberEnded => {
+                if !planted!(FarewellOfTheExpelled) {
+                    self.session.handle_expelled(now);
+                }
+                self.discard_outbound(now);
+            }
             Removal::Unbound => {}
         }
     }

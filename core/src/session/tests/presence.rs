@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::client::{Client, fates, written};
 use crate::limits::DIRECTED_PRESENCE_MAX;
-use crate::session::{Order, RoutesGone};
+use crate::session::{Order, RoutesGone, StreamErrorCondition};
 
 fn gone(jids: &[&str]) -> RoutesGone {
     RoutesGone { jids: jids.iter().map(|jid| jid.parse().unwrap()).collect::<BTreeSet<_>>() }
@@ -226,4 +226,17 @@ fn one_announcement_is_on_its_way_at_most() {
         .collect();
     assert_eq!(broadcast.len(), 19);
     assert!(broadcast[18].contains("<priority>20</priority>"));
+}
+
+/// Found by the simulator: who had logged in elsewhere meanwhile was said to be gone.
+#[test]
+fn a_session_whose_member_was_expelled_says_no_farewell() {
+    let mut romeo = Client::available();
+    romeo.says("<presence to='nurse@example.org'/>");
+    romeo.orders();
+
+    romeo.session.handle_expelled(romeo.now);
+    romeo.session.handle_close(romeo.now, StreamErrorCondition::SystemShutdown, None);
+
+    assert!(!romeo.orders().iter().any(|order| matches!(order, Order::Route { .. })));
 }

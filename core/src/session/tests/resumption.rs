@@ -53,6 +53,45 @@ fn a_session_comes_back_with_what_was_not_acknowledged() {
     assert_eq!(fates(&romeo.orders()), [("settled", 2), ("settled", 3), ("settled", 4)]);
 }
 
+/// Found by the simulator: what the answer did not count was sent again, and the recipient got it twice.
+#[test]
+fn a_resumption_is_answered_when_all_that_came_before_is_handled() {
+    let mut romeo = Client::managed();
+    romeo.says("<message to='juliet@example.org' id='1'/><message to='juliet@example.org' id='2'/>");
+    romeo.orders();
+    romeo.session.handle_handled(romeo.now, Sequence(1));
+    romeo.session.handle_lost(romeo.now);
+
+    resume(&mut romeo, 0, "<message to='juliet@example.org' id='3'/>");
+    romeo.gets(1, &message(1));
+    romeo.hears("");
+    assert!(!romeo.session.wants_bytes());
+    romeo.session.handle_handled(romeo.now, Sequence(2));
+
+    romeo.hears(&format!("<resumed xmlns='{SM}' previd='{{any}}' h='2'/>{}<r xmlns='{SM}'/>", message(1)));
+    assert!(matches!(&romeo.orders()[..], [Order::Route { stanza, .. }] if stanza.id.as_deref() == Some("3")));
+}
+
+#[test]
+fn a_resumption_that_waits_gives_way_to_the_next_one() {
+    let mut romeo = Client::managed();
+    romeo.says("<message to='juliet@example.org' id='1'/>");
+    romeo.session.handle_lost(romeo.now);
+    resume(&mut romeo, 0, "");
+    romeo.orders();
+
+    romeo.session.handle_superseded(romeo.now);
+    romeo.hears("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+    assert!(romeo.session.is_resumable());
+    resume(&mut romeo, 0, "");
+    romeo.session.handle_lost(romeo.now);
+    assert!(romeo.session.is_resumable());
+    resume(&mut romeo, 0, "");
+    romeo.session.handle_handled(romeo.now, Sequence(1));
+
+    romeo.hears(&format!("<resumed xmlns='{SM}' previd='{{any}}' h='1'/>"));
+}
+
 #[test]
 fn a_session_that_is_not_resumed_in_time_ends() {
     let mut romeo = Client::managed();
