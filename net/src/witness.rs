@@ -9,6 +9,7 @@
 use cresset_core::cluster::Event;
 use cresset_core::ids::{LogIndex, MemberId, SessionId, Term};
 use cresset_core::node::{Answer, RaftStatus, Request, Service};
+use cresset_core::time::Uptime;
 
 /// Something that happens inside of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,6 +59,13 @@ pub enum Fact {
         session: SessionId,
         /// What.
         answer: Answer,
+    },
+    /// The lease ends then.
+    Lease {
+        /// Absent if the node holds none.
+        until: Option<Uptime>,
+        /// What time it is by the same clock.
+        now: Uptime,
     },
     /// Clients are treated like this from now on.
     Service(Service),

@@ -361,7 +361,17 @@ pub enum RaftFact {
         /// The last that went.
         entry: EntryId,
     },
-    /// This node leads.
+    /// A snapshot that ends with this entry is on the disk.
+    Kept {
+        /// Its last entry.
+        entry: EntryId,
+    },
+    /// That snapshot is not on the disk any more.
+    Dropped {
+        /// Its last entry.
+        entry: EntryId,
+    },
+    /// This node leads. Told again whenever something else about Raft changes meanwhile.
     Leads {
         /// The term.
         term: u64,
@@ -451,6 +461,11 @@ pub enum DirectoryFact {
     },
     /// How this node treats its clients from now on.
     Service(Service),
+    /// The node holds another lease than before.
+    Lease {
+        /// How long, by its own clock. Absent if it holds none.
+        left: Option<Duration>,
+    },
 }
 
 /// How far a life has come.
@@ -546,6 +561,12 @@ impl Connection {
     /// The name of the user whose client it is.
     pub fn account(&self) -> &str {
         self.user.trim_end_matches([RIVAL, WATCH])
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.term, self.index)
     }
 }
 

@@ -147,6 +147,13 @@ fn file_name(end: &LogId) -> String {
     format!("snapshot-{:020}-{:020}", entry_index(end).0, entry_term(end).0)
 }
 
+/// With which entry the snapshot in a file of that name ends, for a simulation that looks at a disk from outside.
+#[cfg(cresset_simulated)]
+pub fn end_of_file(name: &str) -> Option<(cresset_core::ids::Term, LogIndex)> {
+    let (index, term) = name.strip_prefix("snapshot-")?.split_once('-')?;
+    Some((cresset_core::ids::Term(term.parse().ok()?), LogIndex(index.parse().ok()?)))
+}
+
 fn encode(snapshot: &StoredSnapshot) -> Bytes {
     let meta = wire::encode(&snapshot.meta);
     let mut bytes = Vec::with_capacity(HEADER_BYTES + meta.len() + snapshot.bytes.len());

@@ -265,6 +265,7 @@ impl<C: Clock> Control<C> {
         }
         self.node.handle(self.clock.now(), input);
         self.router.set_lease(self.node.lease_until());
+        witness::tell(|| Fact::Lease { until: self.node.lease_until(), now: self.clock.now() });
         let mut turn = None;
         while let Some(output) = self.node.poll_output() {
             if let Output::Event(event) = &output {

@@ -1,4 +1,5 @@
-//! P3: within one session nobody gets a message twice.
+//! P3: within one session nobody gets a message twice, on however many connections it goes on. A later session may get
+//! once more what an earlier one did not acknowledge.
 
 use std::collections::BTreeSet;
 

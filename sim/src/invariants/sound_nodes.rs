@@ -1,15 +1,63 @@
-//! No node ends by itself while its disk and its account store are good (P12), and none writes to a client what its own
-//! parser would refuse (architecture section 7).
+//! No node ends by itself while its disk is good (P12), and none writes to a client what its own parser would refuse
+//! (architecture, section 7). A node whose disk breaks by the plan may end, or refuse to start, while it is broken.
 
+use std::time::Duration;
+
+use super::found;
+use super::windows::{Window, windows};
 use crate::history::{Event, Record};
+use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
-pub(super) fn check(history: &[Record]) -> Vec<Violation> {
-    let faults = history.iter().filter_map(|record| match &record.event {
-        Event::Failed { .. } | Event::UnreadableOutput { .. } => {
-            Some(Violation { invariant: "sound_nodes", at: Some(record.at), text: record.event.to_string() })
-        }
-        _ => None,
+/// A node takes a moment to find out, and to be started again.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
+    let windows = windows(plan, history);
+    let is_excused = |node: &str, at: Duration| {
+        windows
+            .iter()
+            .any(|window| is_of_disk(window) && window.met(node) && window.touches(at.saturating_sub(AFTERWARDS), at))
+    };
+    let faults = history.iter().filter(|record| match &record.event {
+        Event::Failed { node, .. } => !is_excused(node, record.at),
+        Event::UnreadableOutput { .. } => true,
+        _ => false,
     });
-    faults.collect()
+    faults.map(|record| found("sound_nodes", record, record.event.to_string())).collect()
+}
+
+/// Whether a node may refuse to go on because of it.
+fn is_of_disk(window: &Window<'_>) -> bool {
+    match window.fault {
+        Fault::SyncFails { .. }
+        | Fault::FlippedBit { .. }
+        | Fault::LostVote { .. }
+        | Fault::ShortReads { .. }
+        | Fault::OldBackup { .. } => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::at;
+    use super::*;
+    use crate::plan::Target;
+
+    fn failed(milliseconds: u64) -> Record {
+        at(milliseconds, Event::Failed { node: "n1".to_owned(), reason: "input/output error".to_owned() })
+    }
+
+    #[test]
+    fn a_node_may_end_only_while_its_disk_is_broken() {
+        let fault = Fault::SyncFails { node: Target::Node(0) };
+        let plan = Plan::calm(1).with(Duration::from_secs(1), Duration::from_secs(1), fault);
+        let began = at(1000, Event::Began { episode: 0, nodes: vec!["n1".to_owned()] });
+        let ended = at(2000, Event::Ended { episode: 0 });
+
+        assert_eq!(check(&plan, &[began.clone(), failed(1500), ended.clone()]), []);
+        assert_eq!(check(&plan, &[began, ended, failed(9000)]).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &[failed(1500)]).len(), 1);
+    }
 }

@@ -1,6 +1,7 @@
 //! What the log on one node's disk says for sure, append by append. The node's own reader decodes the bytes.
 
 use cresset_net::consensus::log::inspect::{Ballot, Position, Remembered, inspect, is_segment};
+use cresset_net::consensus::snapshots::end_of_file;
 
 use super::super::{DiskEvent, DiskObserver};
 use crate::history::{EntryId, Event, History, RaftFact, Voters};
@@ -18,12 +19,14 @@ pub fn disk_observer(node: &str, history: &History) -> DiskObserver {
             // What a crash leaves of an append is in the log if it is a whole frame, as it is for the node's reader.
             DiskEvent::Appended { file, bytes, .. } if is_segment(file) => log.says(bytes),
             DiskEvent::Written { file, content } if is_segment(file) => log.says(content),
-            // A sound node cuts only what is no frame, removes only what it has purged, and starts with no damage.
-            DiskEvent::Appended { .. }
-            | DiskEvent::Written { .. }
-            | DiskEvent::Truncated { .. }
-            | DiskEvent::Removed { .. }
-            | DiskEvent::Damaged { .. } => return,
+            DiskEvent::Written { file, .. } => {
+                snapshot(file).map(|entry| RaftFact::Kept { entry }).into_iter().collect()
+            }
+            DiskEvent::Removed { file } => {
+                snapshot(file).map(|entry| RaftFact::Dropped { entry }).into_iter().collect()
+            }
+            // A sound node cuts only what is no frame, and does not start with what is damaged.
+            DiskEvent::Appended { .. } | DiskEvent::Truncated { .. } | DiskEvent::Damaged { .. } => return,
         };
         for fact in facts {
             history.add(&node, Event::Raft { node: node.clone(), fact });
@@ -100,6 +103,11 @@ fn push_entry(facts: &mut Vec<RaftFact>, id: EntryId, sum: u32, voters: Option<V
     if let Some(voters) = voters {
         facts.push(RaftFact::Configured { entry: id, voters });
     }
+}
+
+/// With which entry the snapshot in that file ends, if it is one's name.
+fn snapshot(file: &str) -> Option<EntryId> {
+    end_of_file(file).map(|(term, index)| EntryId { term: term.0, index: index.0 })
 }
 
 fn entry((term, index): Position) -> EntryId {

@@ -19,6 +19,7 @@ use cresset_core::ids::{Life, LogIndex, MemberId, SessionId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, RaftStatus, Request, Service as NodeService};
 use cresset_core::probe::Part;
+use cresset_core::time::Uptime;
 use cresset_net::witness::{self, Fact};
 
 use crate::history::{DirectoryFact, EntryId, Event, History, LifeStage, RaftFact, Service};
@@ -35,7 +36,7 @@ impl Listening {
     /// Begins to listen.
     pub fn to(history: History) -> Listening {
         forget_all();
-        let mut recorder = Recorder { history, leads: BTreeMap::new(), asked: BTreeMap::new() };
+        let mut recorder = Recorder { history, leases: BTreeMap::new(), asked: BTreeMap::new() };
         witness::listen(Some(Box::new(move |fact| recorder.told(fact))));
         Listening
     }
@@ -55,8 +56,8 @@ fn forget_all() {
 
 struct Recorder {
     history: History,
-    /// In which term each node last said that it leads, if it still does.
-    leads: BTreeMap<Arc<str>, u64>,
+    /// Until when each node last said that it holds a lease.
+    leases: BTreeMap<Arc<str>, Option<Uptime>>,
     /// What the sessions of each node last asked for.
     asked: BTreeMap<(Arc<str>, SessionId), FullJid>,
 }
@@ -87,16 +88,19 @@ impl Recorder {
                     lookups::answered(&jid);
                 }
             }
+            Fact::Lease { until, now } => {
+                if self.leases.insert(node.clone(), until) != Some(until) {
+                    let left = until.filter(|until| *until > now).map(|until| until.since(now));
+                    self.directory(&node, DirectoryFact::Lease { left });
+                }
+            }
             Fact::Service(service) => self.directory(&node, DirectoryFact::Service(treatment(service))),
         }
     }
 
-    fn status(&mut self, node: &Arc<str>, member: MemberId, status: &RaftStatus) {
-        let leads = status.leader == Some(member);
+    fn status(&self, node: &Arc<str>, member: MemberId, status: &RaftStatus) {
         host::plays(part(member, status));
-        if !leads {
-            self.leads.remove(node);
-        } else if self.leads.insert(node.clone(), status.term.0) != Some(status.term.0) {
+        if status.leader == Some(member) {
             self.raft(node, RaftFact::Leads { term: status.term.0 });
         }
     }

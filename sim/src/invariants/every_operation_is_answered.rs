@@ -1,0 +1,148 @@
+//! Every operation gets an answer, or the end of its stream, in bounded time (architecture, section 1: nothing waits for
+//! ever; P11). A login ends well or not; a message that was sent is acknowledged or comes back, and a request is answered,
+//! unless the connection ends.
+//!
+//! While something is broken a client waits as long as its patience lasts. Once everything is whole, and the cluster has
+//! had its time to converge, it waits no longer than a moment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::found;
+use super::sessions::Sessions;
+use crate::history::{Connection, Event, Record};
+use crate::plan::Plan;
+use crate::report::Violation;
+
+/// Longer than any client waits for a login or an answer.
+const PATIENCE_MAX: Duration = Duration::from_secs(10);
+
+/// How long the cluster takes to converge after a heal (P6), and clients to notice what they have lost.
+const SETTLES_WITHIN: Duration = Duration::from_secs(12);
+
+/// An answer when nothing is broken.
+const MOMENT: Duration = Duration::from_secs(2);
+
+/// What waits for an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Waiting<'a> {
+    Login,
+    Message(&'a str),
+    Request(&'a str),
+}
+
+struct Operations<'a> {
+    waiting: BTreeMap<(&'a Connection, Waiting<'a>), Duration>,
+    sessions: Sessions<'a>,
+}
+
+pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
+    let mut operations = Operations { waiting: BTreeMap::new(), sessions: Sessions::of(history) };
+    let mut violations = Vec::new();
+    for record in history {
+        for ((connection, what), begun) in operations.take(&record.event, record.at) {
+            if record.at > due(plan, begun) {
+                let text = format!("{connection} waited since {:.3} s for {what:?}", begun.as_secs_f64());
+                violations.push(found("every_operation_is_answered", record, text));
+            }
+        }
+    }
+    let Some(end) = history.last() else { return violations };
+    for ((connection, what), begun) in operations.waiting {
+        if end.at > due(plan, begun) {
+            let text = format!("{connection} still waits for {what:?}, since {:.3} s", begun.as_secs_f64());
+            violations.push(found("every_operation_is_answered", end, text));
+        }
+    }
+    violations
+}
+
+/// When the answer to something that was asked then is due.
+fn due(plan: &Plan, asked: Duration) -> Duration {
+    if asked >= plan.heals_at + SETTLES_WITHIN { asked + MOMENT } else { asked + PATIENCE_MAX }
+}
+
+type Answered<'a> = Vec<((&'a Connection, Waiting<'a>), Duration)>;
+
+impl<'a> Operations<'a> {
+    /// Takes an event, and says what has been answered by it.
+    fn take(&mut self, event: &'a Event, at: Duration) -> Answered<'a> {
+        let mut answered = Vec::new();
+        match event {
+            Event::Dialled { connection, .. } => self.begin(connection, Waiting::Login, at),
+            Event::Sent { connection, id, .. } | Event::SentAgain { connection, id } => {
+                self.begin(connection, Waiting::Message(id), at);
+            }
+            Event::Asked { connection, id, .. } => self.begin(connection, Waiting::Request(id), at),
+            Event::LoggedIn { connection, .. }
+            | Event::Resumed { connection, .. }
+            | Event::BindRefused { connection, .. }
+            | Event::ResumptionRefused { connection, .. } => {
+                answered.extend(self.end(connection, Waiting::Login));
+            }
+            Event::Acknowledged { connection, id } | Event::Bounced { connection, id } => {
+                answered.extend(self.end(connection, Waiting::Message(id)));
+            }
+            Event::Answered { connection, id, .. } => answered.extend(self.end(connection, Waiting::Request(id))),
+            Event::Disconnected { connection, .. } | Event::LoggedOut { connection, .. } => {
+                let first = (connection, Waiting::Login);
+                let all: Vec<_> = self.waiting.range(first..).take_while(|((of, _), _)| *of == connection).collect();
+                let keys: Vec<_> = all.into_iter().map(|(key, _)| *key).collect();
+                answered.extend(keys.into_iter().filter_map(|key| self.waiting.remove_entry(&key)));
+            }
+            _ => {}
+        }
+        answered
+    }
+
+    fn begin(&mut self, connection: &'a Connection, what: Waiting<'a>, at: Duration) {
+        self.waiting.insert((connection, what), at);
+    }
+
+    /// What was asked on one connection may be answered on a later one of the same session.
+    fn end(
+        &mut self,
+        connection: &'a Connection,
+        what: Waiting<'a>,
+    ) -> Option<((&'a Connection, Waiting<'a>), Duration)> {
+        let first = self.sessions.beginning(connection);
+        let mut of_session = self.waiting.keys().filter(|(on, asked)| *asked == what && on.user == connection.user);
+        let key = *of_session.find(|(on, _)| *on == connection || self.sessions.beginning(on) == first)?;
+        self.waiting.remove_entry(&key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{acknowledged, at, connection, sent};
+    use super::*;
+
+    fn dialled(milliseconds: u64) -> Record {
+        at(milliseconds, Event::Dialled { connection: connection("u1", 1), node: "n1".to_owned() })
+    }
+
+    fn off(milliseconds: u64) -> Record {
+        let (connection, node, reason) = (connection("u1", 1), "n1".to_owned(), "reset".to_owned());
+        at(milliseconds, Event::Disconnected { connection, node, reason })
+    }
+
+    #[test]
+    fn an_answer_or_the_end_of_the_connection_in_time_is_right() {
+        let u1 = connection("u1", 1);
+
+        let history = [dialled(1), off(6000), sent(7000, &u1, "n1", "a"), acknowledged(7100, &u1, "a"), off(9000)];
+
+        assert_eq!(check(&Plan::calm(1), &history), []);
+    }
+
+    #[test]
+    fn no_answer_and_a_late_one_are_caught() {
+        let u1 = connection("u1", 1);
+        let whole = u64::try_from((Plan::calm(1).heals_at + SETTLES_WITHIN).as_millis()).expect("it is not long");
+
+        assert_eq!(check(&Plan::calm(1), &[dialled(1), off(12_000)]).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &[sent(1, &u1, "n1", "a"), at(20_000, Event::Healed)]).len(), 1);
+        let late = [sent(whole, &u1, "n1", "a"), acknowledged(whole + 3000, &u1, "a")];
+        assert_eq!(check(&Plan::calm(1), &late).len(), 1);
+    }
+}
