@@ -6,6 +6,7 @@ use std::time::Duration;
 use cresset_core::xml::{Element, ns};
 use tokio::time::timeout;
 
+use super::ACKNOWLEDGEMENT;
 use super::drawn::Absence;
 use super::life::Parting;
 use super::stream::Broken;
@@ -53,12 +54,16 @@ impl Talk<'_, '_> {
         self.stream.end().await?;
         let listen = async {
             while let Ok(element) = self.stream.next().await {
-                self.note(&element);
+                if element.is("a", ACKNOWLEDGEMENT) {
+                    self.be_acknowledged(&element)?;
+                } else {
+                    self.note(&element);
+                }
             }
+            Ok(())
         };
         // A server that does not say goodbye is left all the same.
-        drop(timeout(FAREWELL_TIME_MAX, listen).await);
-        Ok(())
+        timeout(FAREWELL_TIME_MAX, listen).await.unwrap_or(Ok(()))
     }
 }
 

@@ -37,7 +37,7 @@ impl Talk<'_, '_> {
         self.stream.send(&Element::new("a", ACKNOWLEDGEMENT).with_attribute("h", &count)).await
     }
 
-    fn be_acknowledged(&mut self, element: &Element) -> Result<(), Broken> {
+    pub(super) fn be_acknowledged(&mut self, element: &Element) -> Result<(), Broken> {
         let count = element.attribute("h").and_then(|h| h.parse().ok());
         let count = count.ok_or_else(|| Broken::Unreadable(element.to_string()))?;
         for known in self.session.acknowledge(count)? {

@@ -42,16 +42,16 @@ impl Client<'_> {
         let deadline = Instant::now() + LOGIN_TIME_MAX;
         let run = |racer: &Racer| in_time(deadline, run(self.user, racer.door.address, id.clone(), handled));
         let (one, other) = join!(run(&racers[0]), run(&racers[1]));
-        let mut finishers = Vec::new();
+        let (mut finishers, mut refusal) = (Vec::new(), None);
         for (racer, finish) in racers.into_iter().zip([one, other]) {
             match finish {
                 Ok((stream, answer @ ResumptionAnswer::Resumed { .. })) => {
                     finishers.push(Finisher { racer, stream, answer });
                 }
                 Ok((_, answer @ ResumptionAnswer::Refused { .. })) => {
-                    // Another node does not have the session, which says nothing about the one that should.
-                    if racer.door.node == door.node && finishers.is_empty() {
-                        self.note_resumption(&racer.connection, &racer.door.node, &answer)?;
+                    // That another node does not have the session says nothing about the one that should.
+                    if racer.door.node == door.node {
+                        refusal = Some((racer.connection.clone(), answer));
                     }
                     self.lose(racer, &Broken::Lost);
                 }
@@ -64,7 +64,12 @@ impl Client<'_> {
                 self.win(winner)
             }
             (Some(only), _) => self.win(only),
-            (None, _) => Err(Broken::Lost),
+            (None, _) => {
+                if let Some((connection, answer)) = refusal {
+                    self.note_resumption(&connection, &door.node, &answer)?;
+                }
+                Err(Broken::Lost)
+            }
         }
     }
 

@@ -84,9 +84,9 @@ impl ClientStream {
         Ok(ClientStream { inner, reader, fuse, kept: VecDeque::new() })
     }
 
-    /// From now on the stream breaks like that.
-    pub(super) fn light(&mut self, fuse: Fuse) {
-        self.fuse.get_or_insert(fuse);
+    /// From now on the stream breaks like that, or not by itself. A fuse that burns already is left to burn.
+    pub(super) fn set_fuse(&mut self, fuse: Option<Fuse>) {
+        self.fuse = fuse.map(|fuse| self.fuse.unwrap_or(fuse));
     }
 
     /// Opens the stream, or opens it anew, and waits for the features.

@@ -124,10 +124,8 @@ impl<'a, 'b> Talk<'a, 'b> {
             let (absence, _) = self.client.drawn.absence();
             return Some(Ending::Unwanted(absence));
         }
-        if self.client.has(Trouble::Flapping) {
-            let fuse = self.client.drawn.fuse();
-            self.stream.light(fuse);
-        }
+        let fuse = self.client.has(Trouble::Flapping).then(|| self.client.drawn.fuse());
+        self.stream.set_fuse(fuse);
         let reads = !self.client.has(Trouble::SlowReader);
         if reads && !self.reads {
             // What was asked meanwhile was not heard.
@@ -146,7 +144,9 @@ impl<'a, 'b> Talk<'a, 'b> {
     /// When there is something to do.
     fn due(&self) -> Instant {
         let gives_up_at = self.asked_at.filter(|_| self.reads).map(|asked_at| asked_at + PATIENCE);
-        let others = [gives_up_at, self.speaks_at, self.leaves_at, self.races_at];
+        // Whoever does not read stays until he does.
+        let leaves_at = self.leaves_at.filter(|_| self.reads);
+        let others = [gives_up_at, self.speaks_at, leaves_at, self.races_at];
         others.into_iter().flatten().fold(self.asks_at, Instant::min)
     }
 
@@ -159,7 +159,7 @@ impl<'a, 'b> Talk<'a, 'b> {
         if is_due(self.races_at) {
             return Ok(Some(Ending::Race));
         }
-        if is_due(self.leaves_at) {
+        if is_due(self.leaves_at) && self.reads {
             self.leaves_at = None;
             if trace::now() + STAYS_BEFORE_SILENCE < self.client.user.silent_from {
                 let (absence, pause) = self.client.drawn.absence();
