@@ -19,7 +19,7 @@ const NOBODY: &str = "nobody";
 const LONG: std::ops::Range<usize> = 1024..12 * 1024;
 
 /// Bytes of each body to somebody who does not read, so that what waits for him may reach its bounds.
-const FLOOD: std::ops::Range<usize> = 24 * 1024..56 * 1024;
+const FLOOD: std::ops::Range<usize> = 64 * 1024..200 * 1024;
 
 /// What one client says.
 pub(super) struct Speech {
