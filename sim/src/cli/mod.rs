@@ -1,8 +1,8 @@
 //! What `cargo sim` can be asked to do: a file for each command.
 //!
 //! ```text
-//! swarm, planted, determinism, shrink ──▶ pool ──▶ worker processes (`cargo sim worker`), one run at a time each
-//! run, replay, report ───────────────────────────▶ a run in this process
+//! swarm, replay, planted, determinism, shrink ──▶ pool ──▶ worker processes (`cargo sim worker`), a run at a time each
+//! run, report, replay of one file ────────────────────────▶ a run in this process
 //! ```
 //!
 //! One process per core, because several simulations in one process would not be repeatable; and a run that takes its
@@ -13,6 +13,7 @@ mod lists;
 mod planted;
 mod pool;
 mod progress;
+mod replay;
 mod report;
 mod run;
 mod shrink;
@@ -44,8 +45,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run one seed and say how it went
     Run(run::Arguments),
-    /// Run a scenario file, with what it expects
-    Replay(run::ReplayArguments),
+    /// Run scenario files, with what they expect
+    Replay(replay::Arguments),
     /// Run many seeds on all cores; write down those that fail
     Swarm(swarm::Arguments),
     /// Make a failing run as small as it can be and still fail in the same way
@@ -73,7 +74,7 @@ pub(crate) fn carry_out(arguments: Arguments) -> anyhow::Result<bool> {
     anyhow::ensure!(CAN_REPEAT || !needs_runs, CANNOT_REPEAT);
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
-        Command::Replay(arguments) => run::replay(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Swarm(arguments) => swarm::run(&arguments),
         Command::Shrink(arguments) => shrink::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),

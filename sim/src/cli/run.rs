@@ -1,6 +1,5 @@
-//! `cargo sim run` and `cargo sim replay`: one run, shown as it goes on.
+//! `cargo sim run`: one run, shown as it goes on.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{ArgAction, Args};
@@ -19,22 +18,14 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ReplayArguments {
-    /// The scenario
-    file: PathBuf,
-    #[command(flatten)]
-    verbosity: Verbosity,
-}
-
-#[derive(Debug, Args)]
-struct Verbosity {
+pub(super) struct Verbosity {
     /// Show what happens; twice, what nodes log as well; three times, every packet as well
     #[arg(short, action = ArgAction::Count)]
     verbose: u8,
 }
 
 impl Verbosity {
-    fn detail(&self) -> Detail {
+    pub(super) fn detail(&self) -> Detail {
         match self.verbose {
             0 => Detail::Nothing,
             1 => Detail::Events,
@@ -50,14 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     Ok(carry_out(&scenario, arguments.verbosity.detail()))
 }
 
-/// Runs a file.
-pub(crate) fn replay(arguments: &ReplayArguments) -> anyhow::Result<bool> {
-    let scenario = Scenario::read(&arguments.file)?;
-    say(&format!("{}: {}", scenario.name, scenario.story.trim()));
-    Ok(carry_out(&scenario, arguments.verbosity.detail()))
-}
-
-fn carry_out(scenario: &Scenario, detail: Detail) -> bool {
+/// Runs it here, and shows as much as is wanted.
+pub(super) fn carry_out(scenario: &Scenario, detail: Detail) -> bool {
     say(&scenario.trial.to_string());
     let watcher: Watcher = Box::new(say);
     let begun = Instant::now();

@@ -10,12 +10,13 @@ use cresset_sim::history::Event;
 use cresset_sim::plan::Plan;
 use cresset_sim::probes::Visits;
 use cresset_sim::report::{Report, page};
+use cresset_sim::scenario::Expectation;
 use cresset_sim::timings::Timings;
 use cresset_sim::trace::{Detail, Trace, Watcher};
 use cresset_sim::trial::{Trial, bug_named};
 use serde::{Deserialize, Serialize};
 
-use super::subject::scenario_of_seed;
+use super::subject::{level_name, scenario_of_seed};
 
 /// Violations that are told of one run.
 const BROKEN_MAX: usize = 50;
@@ -27,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) plan: Plan,
     /// Which bug is planted.
     pub(crate) bug: Option<String>,
+    /// What is expected besides the invariants.
+    pub(crate) expect: Vec<Expectation>,
     /// If something does not hold, a scenario and a page are written into this folder.
     pub(crate) keep: Option<PathBuf>,
     /// Every line of the trace is written into this file.
@@ -69,7 +72,7 @@ impl Request {
     /// A run, of which nothing is kept but how it went.
     pub(crate) fn of(trial: &Trial) -> Request {
         let bug = trial.bug.map(|bug| bug.name().to_owned());
-        Request { plan: trial.plan.clone(), bug, keep: None, lines: None }
+        Request { plan: trial.plan.clone(), bug, expect: Vec::new(), keep: None, lines: None }
     }
 }
 
@@ -101,7 +104,9 @@ fn carry_out(request: &Request) -> anyhow::Result<Finished> {
         Some(path) => Trace::new(Detail::Packets, Some(writer_to(path)?)),
         None => Trace::new(Detail::Nothing, None),
     };
-    let outcome = trial.carry_out(trace);
+    let mut scenario = scenario_of_seed(trial, None);
+    scenario.expect = request.expect.clone();
+    let outcome = scenario.carry_out(trace);
     let report = &outcome.report;
     let mut finished = Finished {
         broken: broken(report),
@@ -115,8 +120,8 @@ fn carry_out(request: &Request) -> anyhow::Result<Finished> {
         kept: Vec::new(),
     };
     if let (Some(folder), Some(first)) = (&request.keep, report.violations.first()) {
-        let scenario = scenario_of_seed(trial.clone(), Some(first.invariant));
-        let stem = format!("{}-{}", super::subject::level_name(trial.plan.level), trial.plan.seed.0);
+        let scenario = scenario_of_seed(scenario.trial, Some(first.invariant));
+        let stem = format!("{}-{}", level_name(request.plan.level), request.plan.seed.0);
         let paths = [folder.join(format!("{stem}.toml")), folder.join(format!("{stem}.html"))];
         fs::write(&paths[0], scenario.text())?;
         fs::write(&paths[1], page::draw(&scenario, report))?;

@@ -21,6 +21,7 @@
 //! episode ends. What a file says that no plan knows is refused, never skipped.
 
 mod expect;
+pub mod seeds;
 
 use std::fs;
 use std::path::{Path, PathBuf};
