@@ -39,60 +39,46 @@ pub(crate) struct Arguments {
     out: PathBuf,
 }
 
-/// Compares runs. Each pass is by worker processes of its own: in the first, seeds follow each other twice in the same
-/// process; in the second, in another order.
+/// Compares runs: each seed twice in one process, then once by other processes and in another order.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let seeds: Vec<u64> = (arguments.base..).take(usize::try_from(arguments.seeds.get())?).collect();
-    let twice: Vec<u64> = seeds.iter().flat_map(|seed| [*seed, *seed]).collect();
-    let afresh: Vec<u64> = seeds.iter().rev().copied().collect();
+    let backwards: Vec<u64> = seeds.iter().rev().copied().collect();
     let name = level_name(arguments.level);
-    let mut progress = Progress::new(&format!("determinism of {name}"), Some((twice.len() + afresh.len()) as u64));
-    let first = sums(arguments, &twice, NonZero::new(1), &mut progress)?;
-    let second = sums(arguments, &afresh, arguments.jobs, &mut progress)?;
+    let mut progress = Progress::new(&format!("determinism of {name}"), Some(2 * seeds.len() as u64));
+    let first = traces(arguments, &seeds, true, &mut progress)?;
+    let mut afresh = traces(arguments, &backwards, false, &mut progress)?;
+    afresh.reverse();
     say(&progress.end());
     let mut differing = Vec::new();
-    for (number, seed) in seeds.iter().enumerate() {
-        let (one, two, three) = (&first[2 * number], &first[2 * number + 1], &second[seeds.len() - 1 - number]);
-        if one != two {
-            differing.push((*seed, "twice in one process", one.clone(), two.clone()));
-        } else if one != three {
-            differing.push((*seed, "in two processes", one.clone(), three.clone()));
+    for ((seed, twice), fresh) in seeds.iter().zip(&first).zip(&afresh) {
+        if twice.trace_before.as_ref() != Some(&twice.trace) {
+            differing.push(*seed);
+            let before = twice.trace_before.as_deref().unwrap_or("nothing");
+            say(&format!("seed {seed} differs in one process: {before}, then {}", twice.trace));
+        } else if twice.trace != fresh.trace {
+            differing.push(*seed);
+            say(&format!("seed {seed} differs in another process: {} and {}", twice.trace, fresh.trace));
         }
     }
-    say(&format!("{} seeds, each three times: {} differ", seeds.len(), differing.len()));
-    for (seed, how, one, other) in &differing {
-        say(&format!("seed {seed} differs {how}: {one} and {other}"));
-    }
-    if let Some((seed, ..)) = differing.first() {
+    say(&format!("{} seeds of {name}, each three times: {} differ", seeds.len(), differing.len()));
+    if let Some(seed) = differing.first() {
         explain(arguments, *seed)?;
     }
     Ok(differing.is_empty())
 }
 
-/// The sum and length of each run's trace, in words.
-fn sums(
-    arguments: &Arguments,
-    seeds: &[u64],
-    jobs: Option<NonZero<usize>>,
-    progress: &mut Progress,
-) -> anyhow::Result<Vec<String>> {
-    let mut pool = Pool::new(jobs)?;
-    let mut sums = vec![String::new(); seeds.len()];
-    let requests = seeds.iter().map(|seed| request(arguments, *seed, None));
+/// How the runs of these seeds went, by worker processes of their own.
+fn traces(arguments: &Arguments, seeds: &[u64], twice: bool, progress: &mut Progress) -> anyhow::Result<Vec<Finished>> {
+    let mut pool = Pool::new(arguments.jobs)?;
+    let mut all = vec![Finished::default(); seeds.len()];
+    let requests = seeds.iter().map(|seed| Request { twice, ..request(arguments, *seed, None) });
     let end = pool.drive(requests, None, |number, _, finished| {
         progress.count(finished.simulated, false);
-        sums[number] = sum(&finished);
+        all[number] = finished;
         ControlFlow::Continue(())
     })?;
     anyhow::ensure!(end != End::Interrupted, "interrupted");
-    Ok(sums)
-}
-
-fn sum(finished: &Finished) -> String {
-    match finished.broken.first() {
-        Some(broken) if finished.records == 0 => broken.text.clone(),
-        _ => format!("trace {} of {} records", finished.trace, finished.records),
-    }
+    Ok(all)
 }
 
 fn request(arguments: &Arguments, seed: u64, lines: Option<PathBuf>) -> Request {

@@ -34,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) keep: Option<PathBuf>,
     /// Every line of the trace is written into this file.
     pub(crate) lines: Option<PathBuf>,
+    /// Whether it is carried out once before, of which only the trace is told.
+    pub(crate) twice: bool,
 }
 
 /// How a run went.
@@ -41,10 +43,10 @@ pub(crate) struct Request {
 pub(crate) struct Finished {
     /// What did not hold.
     pub(crate) broken: Vec<Broken>,
-    /// The sum of the trace.
+    /// The sum of the trace and how many records it has.
     pub(crate) trace: String,
-    /// How many records it has.
-    pub(crate) records: u64,
+    /// That of the run before, if it was carried out twice.
+    pub(crate) trace_before: Option<String>,
     /// How much time was simulated.
     pub(crate) simulated: Duration,
     /// How much time that took.
@@ -72,7 +74,7 @@ impl Request {
     /// A run, of which nothing is kept but how it went.
     pub(crate) fn of(trial: &Trial) -> Request {
         let bug = trial.bug.map(|bug| bug.name().to_owned());
-        Request { plan: trial.plan.clone(), bug, expect: Vec::new(), keep: None, lines: None }
+        Request { plan: trial.plan.clone(), bug, expect: Vec::new(), keep: None, lines: None, twice: false }
     }
 }
 
@@ -99,10 +101,12 @@ pub(crate) fn run() -> anyhow::Result<bool> {
 fn carry_out(request: &Request) -> anyhow::Result<Finished> {
     let bug = request.bug.as_deref().map(bug_named).transpose().map_err(anyhow::Error::msg)?;
     let trial = Trial { plan: request.plan.clone(), bug };
+    let silent = || Trace::new(Detail::Nothing, None);
+    let trace_before = request.twice.then(|| trace_of(&trial.carry_out(silent()).report));
     let begun = Instant::now();
     let trace = match &request.lines {
         Some(path) => Trace::new(Detail::Packets, Some(writer_to(path)?)),
-        None => Trace::new(Detail::Nothing, None),
+        None => silent(),
     };
     let mut scenario = scenario_of_seed(trial, None);
     scenario.expect = request.expect.clone();
@@ -110,8 +114,8 @@ fn carry_out(request: &Request) -> anyhow::Result<Finished> {
     let report = &outcome.report;
     let mut finished = Finished {
         broken: broken(report),
-        trace: report.trace.to_string(),
-        records: report.records,
+        trace: trace_of(report),
+        trace_before,
         simulated: report.history.last().map(|record| record.at).unwrap_or_default(),
         took: begun.elapsed(),
         messages: messages(report),
@@ -128,6 +132,10 @@ fn carry_out(request: &Request) -> anyhow::Result<Finished> {
         finished.kept = paths.to_vec();
     }
     Ok(finished)
+}
+
+fn trace_of(report: &Report) -> String {
+    format!("{} of {} records", report.trace, report.records)
 }
 
 fn writer_to(path: &PathBuf) -> anyhow::Result<Watcher> {
