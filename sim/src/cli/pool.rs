@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::worker::{Broken, Finished, Request};
 
 /// No run takes as long, even on a busy machine.
-const RUN_TIME_MAX: Duration = Duration::from_secs(240);
+const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Last words of a worker that are kept.
 const WORDS_MAX: usize = 30;

@@ -255,7 +255,7 @@ fn lane_of<'a>(lanes: &'a mut BTreeMap<String, (UserLane, Open)>, user: &str) ->
 }
 
 /// Kinds of events, in the order in which they are left out last.
-const KINDS: [&str; 5] = ["world", "session", "agreed", "message", "detail"];
+const KINDS: [&str; 6] = ["world", "view", "session", "agreed", "message", "detail"];
 
 fn kind(event: &Event) -> &'static str {
     match event {
@@ -269,19 +269,19 @@ fn kind(event: &Event) -> &'static str {
         | Event::Began { .. }
         | Event::Ended { .. }
         | Event::Healed
-        | Event::UnreadableOutput { .. }
-        | Event::Sees { .. } => KINDS[0],
+        | Event::UnreadableOutput { .. } => KINDS[0],
+        Event::Sees { .. } => KINDS[1],
         Event::Raft { fact, .. } => match fact {
-            RaftFact::Voted { .. } | RaftFact::Leads { .. } | RaftFact::Installed { .. } => KINDS[2],
-            _ => KINDS[4],
+            RaftFact::Voted { .. } | RaftFact::Leads { .. } | RaftFact::Installed { .. } => KINDS[3],
+            _ => KINDS[5],
         },
         Event::Directory { fact, .. } => match fact {
-            DirectoryFact::LookedUp { .. } => KINDS[4],
-            _ => KINDS[2],
+            DirectoryFact::LookedUp { .. } => KINDS[5],
+            _ => KINDS[3],
         },
-        Event::Sent { .. } | Event::Acknowledged { .. } | Event::Received { .. } | Event::Bounced { .. } => KINDS[3],
-        Event::Delivers { .. } => KINDS[4],
-        _ => KINDS[1],
+        Event::Sent { .. } | Event::Acknowledged { .. } | Event::Received { .. } | Event::Bounced { .. } => KINDS[4],
+        Event::Delivers { .. } => KINDS[5],
+        _ => KINDS[2],
     }
 }
 
