@@ -2,24 +2,15 @@
 
 use cresset_core::planted::{Bug, Group};
 use cresset_sim::hunts::Hunt;
+use cresset_sim::invariants;
 use cresset_sim::probes::{PROBES, word};
 
 use super::subject::level_name;
 use super::terminal::say;
 
-/// Every invariant: the name of its file, and where it comes from.
-const INVARIANTS: &[(&str, &str)] = &[
-    ("convergence", "P6"),
-    ("no_duplicate", "P3"),
-    ("no_silent_loss", "P2"),
-    ("one_holder", "P1"),
-    ("order", "P4"),
-    ("sound_nodes", "P12"),
-];
-
 /// Each invariant with its source.
 pub(crate) fn invariants() -> anyhow::Result<bool> {
-    for (name, source) in INVARIANTS {
+    for (name, source) in invariants::ALL {
         say(&format!("{name:<28} {source}"));
     }
     Ok(true)
