@@ -228,7 +228,7 @@ impl Node {
             Input::Over if planted!(LifeOverIgnored) => {}
             Input::Over => {
                 sometimes!("a_link_is_refused_because_the_life_is_over");
-                self.end_of_this_life(false);
+                self.told_of_the_end();
             }
             Input::Request(request) => self.request(request),
             Input::Leave => self.leave(),
@@ -329,6 +329,12 @@ impl Node {
         if self.life() == Some(life) && !(planted!(LifeOverIgnored) && !by_itself) {
             self.end_of_this_life(by_itself);
         }
+    }
+
+    /// The others know that this life is over and this node has not applied it. Who has asked to leave has left.
+    fn told_of_the_end(&mut self) {
+        sometimes!(matches!(self.stage, Stage::Leaving(_)), "a_leave_is_agreed_before_the_leaver_knows");
+        self.end_of_this_life(matches!(self.stage, Stage::Leaving(_)));
     }
 
     fn end_of_this_life(&mut self, by_itself: bool) {
@@ -486,7 +492,7 @@ impl Node {
             ControlMessage::Over { life } => {
                 if self.life() == Some(life) && !planted!(LifeOverIgnored) {
                     sometimes!("the_leader_says_that_a_life_is_over");
-                    self.end_of_this_life(false);
+                    self.told_of_the_end();
                 }
             }
             ControlMessage::Applied { index } => self.peer_applied(from, index),

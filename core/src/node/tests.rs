@@ -245,6 +245,20 @@ fn a_member_leaves_in_good_order() {
     ));
 }
 
+/// Found by the simulator: it began another life and was killed in it.
+#[test]
+fn a_member_that_leaves_and_is_refused_because_it_has_left_does_not_come_back() {
+    let mut world = World::of(3);
+    world.deaf_to_log.insert(3);
+
+    world.handle(3, Input::Leave);
+    world.run(50);
+    assert!(!world.left.contains(&3));
+    world.handle(3, Input::Over);
+
+    assert!(world.left.contains(&3) && !world.over.contains(&3));
+}
+
 #[test]
 fn calls_that_come_too_early_change_nothing() {
     let mut world = World::of(3);
