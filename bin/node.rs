@@ -14,6 +14,7 @@ use cresset_net::accounts::sqlite::SqliteAccounts;
 use cresset_net::certificate::{self, Found};
 use cresset_net::clients::{Certificate, DerivePool};
 use cresset_net::clock::SystemClock;
+use cresset_net::consensus::SNAPSHOT_ENTRIES;
 use cresset_net::disk::DirectoryDisk;
 use cresset_net::run::{LinkProtection, Parts, Reception, Running, StartError, start};
 use cresset_net::runtime;
@@ -131,6 +132,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
             randomness: session_randomness,
         },
         admin_socket: Some(config.node.admin_socket.clone()),
+        snapshot_entries: SNAPSHOT_ENTRIES,
     };
     start(config, parts).await.map_err(|error| match error {
         StartError::Links { .. } | StartError::Doors(_) | StartError::Admin(_) | StartError::Name { .. } => {

@@ -543,7 +543,8 @@ impl History {
             {
                 return Some(view.clone());
             }
-            if let Event::Crashed { node: of } | Event::Failed { node: of, .. } = &record.event
+            if let Event::Crashed { node: of } | Event::Stopped { node: of } | Event::Failed { node: of, .. } =
+                &record.event
                 && of == node
             {
                 return None;

@@ -77,6 +77,8 @@ pub struct Parts<T, C> {
     pub reception: Reception,
     /// The control socket; absent where nobody operates the node from outside.
     pub admin_socket: Option<PathBuf>,
+    /// Entries between two snapshots: [`consensus::SNAPSHOT_ENTRIES`], unless a simulation wants many.
+    pub snapshot_entries: u64,
 }
 
 /// Whether links are encrypted.
@@ -147,7 +149,7 @@ pub struct Failure(pub String);
 ///
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
-    let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket } = parts;
+    let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket, snapshot_entries } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let boot = BootId(runtime::generator().random());
@@ -195,7 +197,10 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let inlets = Inlets { committed, links, raft: raft_statuses, requests, questions: asked };
     let control = runtime::spawn(control.run(inlets));
 
-    let settings = ConsensusSettings::new(standing.member, config.cluster.timing.clone());
+    let settings = ConsensusSettings {
+        snapshot_entries,
+        ..ConsensusSettings::new(standing.member, config.cluster.timing.clone())
+    };
     let calls = Arc::new(Calls(mesh.clone()));
     let started = Consensus::start(settings, disk, calls, to_control).await;
     let consensus = match started {

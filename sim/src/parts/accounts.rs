@@ -1,10 +1,19 @@
-//! The account store that all nodes of a world share.
+//! The account store that all nodes of a world share, and that does not answer while its gate is closed.
 
-use cresset_core::jid::NodePart;
+use cresset_core::ids::{MemberId, RouteId};
+use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::sasl::{Hash, Password, ScramKeys};
+use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
+use cresset_core::stanza::Stanza;
+use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
-use cresset_net::accounts::{Accounts, Added, Credentials};
+use cresset_net::accounts::{
+    Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount, RosterWrite, StoreFuture, Stored,
+    Written,
+};
 use futures_util::FutureExt;
+
+use super::gate::Gate;
 
 /// Everybody's password.
 pub const PASSWORD: &str = "secret";
@@ -24,4 +33,55 @@ pub fn accounts<'a>(names: impl IntoIterator<Item = &'a str>) -> MemoryAccounts 
         assert_eq!(added, Ok(Added::Created), "every user has a name of his own");
     }
     store
+}
+
+/// A store behind a gate: a call that comes while it is closed is carried out when it opens.
+#[derive(Clone, Debug)]
+pub struct StallingAccounts {
+    store: MemoryAccounts,
+    gate: Gate,
+}
+
+impl StallingAccounts {
+    /// The store behind the gate.
+    pub fn new(store: MemoryAccounts, gate: Gate) -> Self {
+        StallingAccounts { store, gate }
+    }
+}
+
+/// Each call waits at the gate and then is the store's.
+macro_rules! behind_the_gate {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl Accounts for StallingAccounts {
+            $(
+                fn $name(&self, $($argument: $type),*) -> StoreFuture<'_, $answer> {
+                    Box::pin(async move {
+                        self.gate.pass().await;
+                        self.store.$name($($argument),*).await
+                    })
+                }
+            )+
+        }
+    };
+}
+
+behind_the_gate! {
+    credentials(account: NodePart, hash: Hash) -> Option<ScramKeys>;
+    exists(account: NodePart) -> bool;
+    add(account: NodePart, credentials: Credentials) -> Added;
+    add_many(accounts: Vec<NewAccount>, existing: Existing) -> Vec<Added>;
+    change_credentials(account: NodePart, credentials: Credentials) -> Written;
+    remove(account: NodePart) -> Written;
+    list(after: Option<NodePart>, max: usize) -> Vec<NodePart>;
+    roster(account: NodePart) -> Vec<RosterItem>;
+    set_contact(account: NodePart, contact: BareJid, name: Option<String>, groups: Vec<String>) -> RosterWrite;
+    set_subscription(account: NodePart, contact: BareJid, subscription: Subscription, asked: bool) -> RosterWrite;
+    remove_contact(account: NodePart, contact: BareJid) -> bool;
+    store_offline(account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> Stored;
+    claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;
+    forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
+    offline_count(account: NodePart) -> usize;
+    identity(candidate: Founding) -> Identity;
+    set_formed() -> ();
+    allocate_member(name: String) -> MemberId;
 }

@@ -3,15 +3,16 @@
 mod accounts;
 mod clock;
 mod disk;
-mod tap;
-mod transport;
+mod gate;
+mod network;
 #[cfg(cresset_simulated)]
 mod witness;
 
-pub use accounts::{PASSWORD, accounts};
-pub use clock::{Drift, SkewedClock};
-pub use disk::{DiskEvent, DiskObserver, DiskTroubles, Ending, Files, SimulatedDisk};
-pub use transport::{CLIENT_PORT, PEER_PORT, SimulatedTransport};
+pub use accounts::{PASSWORD, StallingAccounts, accounts};
+pub use clock::{Drift, SkewedClock, WallClock};
+pub use disk::{DiskEvent, DiskObserver, DiskTrouble, Ending, Files, SimulatedDisk};
+pub use gate::Gate;
+pub use network::{CLIENT_PORT, PEER_PORT, SimulatedTransport, Stream, Switchboard};
 #[cfg(cresset_simulated)]
 pub use witness::{Listening, LookUps, disk_observer};
 

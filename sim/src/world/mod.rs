@@ -5,28 +5,26 @@
 
 mod faults;
 mod node;
+mod panics;
 mod weather;
 
-use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use cresset_net::accounts::memory::MemoryAccounts;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::client::{self, Door, User};
 use crate::history::History;
-use crate::parts::{self, CLIENT_PORT};
+use crate::parts::{self, CLIENT_PORT, Gate, StallingAccounts, Switchboard};
 use crate::plan::Plan;
 use crate::report::{Report, Violation};
 use crate::trace::{self, NodeLog, Trace};
 use crate::{CAN_REPEAT, CANNOT_REPEAT, invariants};
 
-use faults::Hosts;
-use node::Ground;
+use faults::{Breakable, Breaker};
+use node::{Ground, Surroundings};
 
 pub use weather::{Trouble, Weather};
 
@@ -57,14 +55,14 @@ pub fn run(plan: &Plan, trace: Trace) -> Report {
     let _listening = parts::Listening::to(history.clone());
     let ran = tracing::subscriber::with_default(subscriber, || {
         align_task_numbers();
-        catch_unwind(AssertUnwindSafe(|| carry_out(plan, &history)))
+        panics::caught(|| carry_out(plan, &history))
     });
     let records = history.records();
     let mut violations = invariants::check(plan, &records);
     match ran {
         Ok(Ok(())) => {}
         Ok(Err(error)) => violations.insert(0, broken_off(format!("the world ended early: {error}"))),
-        Err(panic) => violations.insert(0, broken_off(format!("a panic: {}", text_of(&*panic)))),
+        Err(panic) => violations.insert(0, broken_off(panic)),
     }
     Report { plan: plan.clone(), history: records, violations, trace: trace.sum(), records: trace.records() }
 }
@@ -84,15 +82,8 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
     let names = plan.node_names();
     let addresses: Vec<IpAddr> = names.iter().map(|name| sim.lookup(name.as_str())).collect();
     let users = plan.user_names();
-    let accounts = parts::accounts(users.iter().map(String::as_str));
-
     let weather = Weather::default();
-    let mut hosts = Hosts::new(names.clone(), history.clone(), weather.clone());
-    for number in 0..plan.nodes {
-        let ground = ground(plan, number, &names, &addresses, &accounts, history);
-        hosts.grounds.push(ground.clone());
-        sim.host(names[number].as_str(), move || node::live(ground.clone()));
-    }
+    let mut breaker = build(&mut sim, plan, &names, &addresses, &weather, history);
     let doors: Vec<Door> = names
         .iter()
         .zip(&addresses)
@@ -110,33 +101,54 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
     let mut has_healed = false;
     while sim.elapsed() < plan.ends_at {
         trace::set_now(sim.elapsed());
-        hosts.follow(&mut sim, plan);
+        breaker.follow(&mut sim, plan);
         if !has_healed && sim.elapsed() >= plan.heals_at {
             has_healed = true;
-            hosts.heal(&mut sim, plan);
+            breaker.heal(&mut sim);
         }
         sim.step()?;
     }
     Ok(())
 }
 
-fn ground(
+/// Builds the nodes, and everything about them that can break.
+fn build<'a>(
+    sim: &mut turmoil::Sim<'a>,
     plan: &Plan,
-    number: usize,
     names: &[String],
     addresses: &[IpAddr],
-    accounts: &MemoryAccounts,
+    weather: &Weather,
     history: &History,
-) -> Ground {
-    Ground::new(
-        &names[number],
-        addresses.to_vec(),
-        number,
-        plan.seed,
-        plan.drifts_ppm.get(number).copied().unwrap_or_default(),
-        accounts.clone(),
-        history.clone(),
-    )
+) -> Breaker {
+    let users = plan.user_names();
+    let store = Gate::default();
+    let switchboard = Switchboard::new(addresses, plan.seed.generator("links", 0));
+    let surroundings = Surroundings {
+        seed: plan.seed,
+        addresses: addresses.to_vec(),
+        accounts: StallingAccounts::new(parts::accounts(users.iter().map(String::as_str)), store.clone()),
+        switchboard: switchboard.clone(),
+        snapshot_entries: plan.snapshot_entries,
+        history: history.clone(),
+    };
+    let mut grounds = Vec::new();
+    for (number, name) in names.iter().enumerate() {
+        let drift = plan.drifts_ppm.get(number).copied().unwrap_or_default();
+        let ground = Ground::new(name, number, drift, surroundings.clone());
+        grounds.push(ground.clone());
+        sim.host(name.as_str(), move || node::live(ground.clone()));
+    }
+    let world = Breakable {
+        seed: plan.seed,
+        names: names.to_vec(),
+        hosts: names.iter().cloned().chain(users).collect(),
+        grounds,
+        switchboard,
+        store,
+        weather: weather.clone(),
+        history: history.clone(),
+    };
+    Breaker::new(world, plan)
 }
 
 /// The n-th user talks with the one beside him, and begins at another node than that one.
@@ -178,9 +190,4 @@ fn align_task_numbers() {
 
 fn broken_off(text: String) -> Violation {
     Violation { invariant: "sound_nodes", at: None, text }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without words".to_owned())
 }

@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cresset_core::config::{
@@ -14,65 +14,97 @@ use cresset_core::config::{
     Timing,
 };
 use cresset_core::jid::DomainPart;
-use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::admin::{ClusterStatus, MemberState};
 use cresset_net::clients::DeriveHere;
 use cresset_net::run::{self, LinkProtection, Parts, Reception, Running};
-use cresset_net::runtime;
+use cresset_net::runtime::{self, Standstill};
 use tokio::time::timeout;
 
 use super::DOMAIN;
 use crate::history::{ClusterView, Event, History};
 #[cfg(cresset_simulated)]
 use crate::parts::LookUps;
-use crate::parts::{self, CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock};
+use crate::parts::{
+    self, CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock, StallingAccounts, Switchboard,
+    WallClock,
+};
 use crate::seeds::Seed;
 
 /// How often a node is asked how it sees the cluster.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
+/// What all nodes of a world share.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) seed: Seed,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) accounts: StallingAccounts,
+    pub(super) switchboard: Switchboard,
+    pub(super) snapshot_entries: u64,
+    pub(super) history: History,
+}
+
 /// What outlives the processes of a node.
 #[derive(Clone)]
 pub(super) struct Ground {
     name: Arc<str>,
-    addresses: Vec<IpAddr>,
     number: usize,
-    seed: Seed,
+    surroundings: Surroundings,
     drift: Drift,
-    pub(super) disk: SimulatedDisk,
-    accounts: MemoryAccounts,
-    history: History,
     boots: Arc<AtomicU64>,
+    /// Its machine's disk.
+    pub(super) disk: SimulatedDisk,
+    /// Its machine's wall clock.
+    pub(super) wall: WallClock,
     /// Whether there is a process.
     pub(super) is_up: Arc<AtomicBool>,
+    /// Whether the process is to stop in good order.
+    pub(super) is_told_to_stop: Arc<AtomicBool>,
+    /// Whether nothing of the process runs.
+    pub(super) standstill: Standstill,
+    /// How the process ended by itself.
+    pub(super) end: Arc<Mutex<Option<End>>>,
+}
+
+/// How a process ends that nobody kills.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// As it was told.
+    Stopped,
+    /// It could not go on, or not start.
+    Failed,
 }
 
 impl Ground {
-    pub(super) fn new(
-        name: &str,
-        addresses: Vec<IpAddr>,
-        number: usize,
-        seed: Seed,
-        drift: Drift,
-        accounts: MemoryAccounts,
-        history: History,
-    ) -> Self {
+    pub(super) fn new(name: &str, number: usize, drift: Drift, surroundings: Surroundings) -> Self {
+        let random = surroundings.seed.generator("disk", number as u64);
+        let observer = parts::disk_observer(name, &surroundings.history);
         Ground {
             name: name.into(),
-            addresses,
             number,
-            seed,
+            surroundings,
             drift,
-            disk: SimulatedDisk::new(seed.generator("disk", number as u64), parts::disk_observer(name, &history)),
-            accounts,
-            history,
             boots: Arc::default(),
+            disk: SimulatedDisk::new(random, observer),
+            wall: WallClock::default(),
             is_up: Arc::new(AtomicBool::new(true)),
+            is_told_to_stop: Arc::default(),
+            standstill: Standstill::default(),
+            end: Arc::default(),
         }
     }
 
+    /// How the process ended by itself, if it has since this was last asked.
+    pub(super) fn take_end(&self) -> Option<End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn ended(&self, end: End) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
     fn add(&self, event: Event) {
-        self.history.add(&self.name, event);
+        self.surroundings.history.add(&self.name, event);
     }
 
     fn name(&self) -> String {
@@ -80,9 +112,10 @@ impl Ground {
     }
 
     fn config(&self) -> Config {
-        let here = |port| SocketAddr::new(self.addresses[self.number], port);
+        let addresses = &self.surroundings.addresses;
+        let here = |port| SocketAddr::new(addresses[self.number], port);
         let anywhere = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-        let peers = self.addresses.iter().map(|address| PeerAddress { host: address.to_string(), port: PEER_PORT });
+        let peers = addresses.iter().map(|address| PeerAddress { host: address.to_string(), port: PEER_PORT });
         Config {
             domain: DomainPart::new(DOMAIN).expect("the domain is one").into_owned(),
             node: NodeSettings {
@@ -114,46 +147,66 @@ impl Ground {
     }
 
     fn parts(&self) -> Parts<SimulatedTransport, SkewedClock> {
+        let Surroundings { addresses, accounts, switchboard, snapshot_entries, history, .. } = &self.surroundings;
+        let address = addresses[self.number];
         Parts {
-            transport: SimulatedTransport::new(&self.name, self.history.clone()),
+            transport: SimulatedTransport::new(&self.name, address, switchboard.clone(), history.clone()),
             disk: Arc::new(self.disk.reopened()),
-            clock: SkewedClock::start(self.drift),
-            accounts: Arc::new(self.accounts.clone()),
+            clock: SkewedClock::start(self.drift, self.wall.clone()),
+            accounts: Arc::new(accounts.clone()),
             link_protection: LinkProtection::PlaintextForSimulation,
             reception: Reception { certificate: None, derive: Arc::new(DeriveHere), randomness: runtime::generator },
             admin_socket: None,
+            snapshot_entries: *snapshot_entries,
         }
     }
 }
 
 /// What a host does from its boot on: it runs a node, or nothing while its process is dead.
 pub(super) async fn live(ground: Ground) -> turmoil::Result {
-    if !ground.is_up.load(Ordering::Acquire) {
-        return std::future::pending().await;
+    if ground.is_up.load(Ordering::Acquire) {
+        let boot = ground.boots.fetch_add(1, Ordering::AcqRel);
+        let seed = ground.surroundings.seed.of(&ground.name, boot);
+        let node = runtime::scope(seed, run_node(&ground));
+        runtime::process(ground.standstill.clone(), node).await;
     }
-    let boot = ground.boots.fetch_add(1, Ordering::AcqRel);
-    let seed = ground.seed.of(&ground.name, boot);
-    runtime::scope(seed, async {
-        ground.add(Event::Started { node: ground.name() });
-        let running = run::start(&ground.config(), ground.parts()).await?;
-        let reason = watch(running, &ground).await;
-        ground.add(Event::Failed { node: ground.name(), reason: reason.clone() });
-        Err(reason.into())
-    })
-    .await
+    // What is left of the process is cleared away from outside.
+    std::future::pending().await
 }
 
-/// Notes each change in how the node sees the cluster, until it fails.
-async fn watch(mut running: Running, ground: &Ground) -> String {
+async fn run_node(ground: &Ground) {
+    ground.add(Event::Started { node: ground.name() });
+    let failure = match run::start(&ground.config(), ground.parts()).await {
+        Ok(running) => watch(running, ground).await,
+        Err(error) => Some(format!("it does not start: {error}")),
+    };
+    match failure {
+        Some(reason) => {
+            ground.add(Event::Failed { node: ground.name(), reason });
+            ground.ended(End::Failed);
+        }
+        None => {
+            ground.add(Event::Stopped { node: ground.name() });
+            ground.ended(End::Stopped);
+        }
+    }
+}
+
+/// Notes each change in how the node sees the cluster, until it fails or was told to stop and has stopped.
+async fn watch(mut running: Running, ground: &Ground) -> Option<String> {
     let mut last = ClusterView::default();
     #[cfg(cresset_simulated)]
     let mut lookups = LookUps::default();
     loop {
         if let Ok(failure) = timeout(LOOKS_EVERY, running.failed()).await {
-            return failure.to_string();
+            return Some(failure.to_string());
+        }
+        if ground.is_told_to_stop.swap(false, Ordering::AcqRel) {
+            running.stop().await;
+            return None;
         }
         #[cfg(cresset_simulated)]
-        lookups.look(&running, &ground.name, &ground.history);
+        lookups.look(&running, &ground.name, &ground.surroundings.history);
         let Some(status) = running.status().await else { continue };
         let view = view(&status);
         if view != last {

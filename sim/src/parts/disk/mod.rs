@@ -31,17 +31,17 @@ use crate::trace;
 
 use queue::{Change, Operation, Request};
 
-/// What a disk is told to do wrong, each as long as it is set.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct DiskTroubles {
+/// What a disk does wrong as long as it is told to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskTrouble {
     /// There is no room.
-    pub is_full: bool,
+    Full,
     /// Nothing becomes durable any more, and who asks is told so.
-    pub fails_to_sync: bool,
+    FailsToSync,
     /// Reads may give less than there is.
-    pub reads_short: bool,
+    ReadsShort,
     /// Every operation takes about this much longer.
-    pub delay: Duration,
+    Slow(Duration),
 }
 
 /// What is on a disk for sure, from now on.
@@ -112,7 +112,7 @@ struct State {
     files: Files,
     /// What was asked for and has not happened, in its order.
     queue: std::collections::VecDeque<Operation>,
-    troubles: DiskTroubles,
+    troubles: Vec<DiskTrouble>,
     random: StdRng,
     observer: DiskObserver,
 }
@@ -124,7 +124,7 @@ impl SimulatedDisk {
             boot: 0,
             files: Files::new(),
             queue: std::collections::VecDeque::new(),
-            troubles: DiskTroubles::default(),
+            troubles: Vec::new(),
             random,
             observer,
         };
@@ -143,9 +143,17 @@ impl SimulatedDisk {
         self.state().settle(trace::now());
     }
 
-    /// What goes wrong from now on.
-    pub fn set_troubles(&self, troubles: DiskTroubles) {
-        self.state().troubles = troubles;
+    /// Goes wrong in this way, until [`SimulatedDisk::end_trouble`] takes it back.
+    pub fn begin_trouble(&self, trouble: DiskTrouble) {
+        self.state().troubles.push(trouble);
+    }
+
+    /// Takes one [`SimulatedDisk::begin_trouble`] back.
+    pub fn end_trouble(&self, trouble: DiskTrouble) {
+        let troubles = &mut self.state().troubles;
+        if let Some(at) = troubles.iter().position(|one| *one == trouble) {
+            troubles.remove(at);
+        }
     }
 
     /// The process that used the disk has ended: what was under way happened, or did not, or in part.

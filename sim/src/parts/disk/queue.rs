@@ -7,7 +7,7 @@ use cresset_net::disk::{DiskError, FileEntry, is_file_name};
 use rand::RngExt;
 use tokio::sync::oneshot;
 
-use super::{DiskEvent, State};
+use super::{DiskEvent, DiskTrouble, State};
 
 /// Something that waits for its time.
 pub(super) struct Operation {
@@ -74,8 +74,12 @@ impl State {
             85..95 => 2,
             _ => self.random.random_range(3..10),
         };
-        let delay = self.troubles.delay;
-        let slower = if delay.is_zero() { delay } else { delay.mul_f64(self.random.random_range(0.5..1.5)) };
+        let mut slower = Duration::ZERO;
+        for trouble in &self.troubles {
+            if let DiskTrouble::Slow(delay) = trouble {
+                slower += delay.mul_f64(self.random.random_range(0.5..1.5));
+            }
+        }
         let due = now + Duration::from_millis(milliseconds) + slower;
         self.queue.back().map_or(due, |last| due.max(last.due))
     }
@@ -113,7 +117,7 @@ impl State {
         let end = content.len() as u64;
         let (from, to) = (offset.min(end) as usize, offset.saturating_add(len).min(end) as usize);
         let mut bytes = content[from..to].to_vec();
-        if self.troubles.reads_short && self.random.random_bool(0.5) {
+        if self.troubles.contains(&DiskTrouble::ReadsShort) && self.random.random_bool(0.5) {
             bytes.truncate(self.random.random_range(0..=bytes.len()));
         }
         Ok(bytes)
@@ -125,10 +129,10 @@ impl State {
             return Err(change.failed("not a file name"));
         }
         let needs_room = matches!(change, Change::Append { .. } | Change::Write { .. });
-        if self.troubles.is_full && needs_room {
+        if self.troubles.contains(&DiskTrouble::Full) && needs_room {
             return Err(DiskError::Full { operation, file: file.to_owned() });
         }
-        if self.troubles.fails_to_sync {
+        if self.troubles.contains(&DiskTrouble::FailsToSync) {
             self.happen_in_part(change, super::Ending::Kill);
             return Err(change.failed("Input/output error (os error 5)"));
         }

@@ -104,9 +104,10 @@ async fn a_full_disk_changes_nothing_and_a_broken_one_says_so() {
     let (disk, files) = watched(4);
     disk.write("vote", Bytes::from_static(b"v")).await.expect("there is room");
 
-    disk.set_troubles(DiskTroubles { is_full: true, ..DiskTroubles::default() });
+    disk.begin_trouble(DiskTrouble::Full);
     assert!(matches!(disk.write("vote", Bytes::from_static(b"w")).await, Err(DiskError::Full { .. })));
-    disk.set_troubles(DiskTroubles { fails_to_sync: true, ..DiskTroubles::default() });
+    disk.end_trouble(DiskTrouble::Full);
+    disk.begin_trouble(DiskTrouble::FailsToSync);
     assert!(matches!(disk.write("vote", Bytes::from_static(b"w")).await, Err(DiskError::Failed { .. })));
 
     assert_eq!(disk.files()["vote"], b"v");

@@ -8,12 +8,22 @@ use std::future::Future;
 
 use openraft_rt::AsyncRuntime;
 use openraft_rt::deterministic_rng::DeterministicRng;
+#[cfg(not(cresset_simulated))]
 use openraft_rt_tokio::TokioRuntime;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+mod standstill;
+
+pub use standstill::{ProcessRuntime, Standstill, process};
+
 /// The runtime of openraft and of this crate.
+#[cfg(not(cresset_simulated))]
 pub type Rt = DeterministicRng<TokioRuntime>;
+
+/// The runtime of openraft and of this crate, whose tasks a simulation can make stand still.
+#[cfg(cresset_simulated)]
+pub type Rt = DeterministicRng<ProcessRuntime>;
 
 /// Starts a task that draws its randomness from a seed derived from the caller's.
 ///
