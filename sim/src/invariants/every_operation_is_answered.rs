@@ -4,6 +4,9 @@
 //!
 //! While something is broken a client waits as long as its patience lasts. Once everything is whole, and the cluster has
 //! had its time to converge, it waits no longer than a moment.
+//!
+//! Who does not read hears no answer and gives none for as long as that lasts; and an answer that was on its way when the
+//! connection of whoever gave it ended may be lost with it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use std::time::Duration;
 use super::found;
 use super::sessions::Sessions;
 use crate::history::{Connection, Event, Record};
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
 /// Longer than any client waits for a login or an answer.
@@ -33,15 +36,18 @@ enum Waiting<'a> {
 
 struct Operations<'a> {
     waiting: BTreeMap<(&'a Connection, Waiting<'a>), Duration>,
+    /// The requests that reached a client, and on which connection.
+    reached: BTreeMap<&'a str, &'a Connection>,
     sessions: Sessions<'a>,
 }
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
-    let mut operations = Operations { waiting: BTreeMap::new(), sessions: Sessions::of(history) };
+    let mut operations =
+        Operations { waiting: BTreeMap::new(), reached: BTreeMap::new(), sessions: Sessions::of(history) };
     let mut violations = Vec::new();
     for record in history {
         for ((connection, what), begun) in operations.take(&record.event, record.at) {
-            if record.at > due(plan, begun) {
+            if record.at > due(plan, connection, begun) {
                 let text = format!("{connection} waited since {:.3} s for {what:?}", begun.as_secs_f64());
                 violations.push(found("every_operation_is_answered", record, text));
             }
@@ -49,7 +55,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     }
     let Some(end) = history.last() else { return violations };
     for ((connection, what), begun) in operations.waiting {
-        if end.at > due(plan, begun) {
+        if end.at > due(plan, connection, begun) {
             let text = format!("{connection} still waits for {what:?}, since {:.3} s", begun.as_secs_f64());
             violations.push(found("every_operation_is_answered", end, text));
         }
@@ -58,8 +64,19 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 }
 
 /// When the answer to something that was asked then is due.
-fn due(plan: &Plan, asked: Duration) -> Duration {
-    if asked >= plan.heals_at + SETTLES_WITHIN { asked + MOMENT } else { asked + PATIENCE_MAX }
+fn due(plan: &Plan, connection: &Connection, asked: Duration) -> Duration {
+    if asked >= plan.heals_at + SETTLES_WITHIN {
+        return asked + MOMENT;
+    }
+    let due = asked + PATIENCE_MAX;
+    let number = plan.user_names().iter().position(|name| name == connection.account());
+    let peer = number.map(|number| plan.users[number].peer);
+    let deaf = plan.episodes.iter().filter(|episode| match episode.fault {
+        Fault::SlowReader { user } => Some(user) == number || Some(user) == peer,
+        _ => false,
+    });
+    let overlapping = deaf.filter(|episode| episode.at <= due && episode.ends() >= asked);
+    overlapping.map(|episode| episode.ends() + PATIENCE_MAX).fold(due, Duration::max)
 }
 
 type Answered<'a> = Vec<((&'a Connection, Waiting<'a>), Duration)>;
@@ -84,7 +101,15 @@ impl<'a> Operations<'a> {
                 answered.extend(self.end(connection, Waiting::Message(id)));
             }
             Event::Answered { connection, id, .. } => answered.extend(self.end(connection, Waiting::Request(id))),
+            Event::WasAsked { connection, id } => {
+                self.reached.insert(id, connection);
+            }
             Event::Disconnected { connection, .. } | Event::LoggedOut { connection, .. } => {
+                let reached = &self.reached;
+                self.waiting.retain(|(_, what), _| match what {
+                    Waiting::Request(id) => reached.get(id) != Some(&connection),
+                    Waiting::Login | Waiting::Message(_) => true,
+                });
                 let first = (connection, Waiting::Login);
                 let all: Vec<_> = self.waiting.range(first..).take_while(|((of, _), _)| *of == connection).collect();
                 let keys: Vec<_> = all.into_iter().map(|(key, _)| *key).collect();
@@ -133,6 +158,23 @@ mod tests {
         let history = [dialled(1), off(6000), sent(7000, &u1, "n1", "a"), acknowledged(7100, &u1, "a"), off(9000)];
 
         assert_eq!(check(&Plan::calm(1), &history), []);
+    }
+
+    #[test]
+    fn an_answer_that_was_lost_with_its_connection_and_a_deaf_client_are_excused() {
+        let (u1, u2) = (connection("u1", 1), connection("u2", 1));
+        let asked = |milliseconds, id: &str| {
+            let (connection, node, to) = (u1.clone(), "n1".to_owned(), "u2@d/sim".to_owned());
+            at(milliseconds, Event::Asked { connection, node, to, id: id.to_owned() })
+        };
+        let was_asked = at(2, Event::WasAsked { connection: u2.clone(), id: "a".to_owned() });
+        let gone = at(3, Event::Disconnected { connection: u2, node: "n1".to_owned(), reason: "cut".to_owned() });
+        let deaf = Plan::calm(1).with(Duration::from_secs(1), Duration::from_secs(20), Fault::SlowReader { user: 1 });
+        let end = at(22_000, Event::Healed);
+
+        assert_eq!(check(&Plan::calm(1), &[asked(1, "a"), was_asked, gone, end.clone()]), []);
+        assert_eq!(check(&deaf, &[asked(1, "b"), end.clone()]), []);
+        assert_eq!(check(&Plan::calm(1), &[asked(1, "b"), end]).len(), 1);
     }
 
     #[test]
