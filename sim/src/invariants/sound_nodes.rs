@@ -1,5 +1,6 @@
 //! No node ends by itself while its disk is good (P12), and none writes to a client what its own parser would refuse
-//! (architecture, section 7). A node whose disk breaks by the plan may end, or refuse to start, while it is broken.
+//! (architecture, section 7). A node whose disk breaks by the plan may end, or refuse to start, while it is broken,
+//! and one on whose disk something was damaged until it has been given another.
 
 use std::time::Duration;
 
@@ -14,10 +15,15 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let windows = windows(plan, history);
+    let is_replaced = |node: &str, from: Duration, to: Duration| {
+        let replaced = |record: &Record| matches!(&record.event, Event::DiskLost { node: of } if of == node);
+        history.iter().any(|record| from <= record.at && record.at <= to && replaced(record))
+    };
     let is_excused = |node: &str, at: Duration| {
-        windows
-            .iter()
-            .any(|window| is_of_disk(window) && window.met(node) && window.touches(at.saturating_sub(AFTERWARDS), at))
+        windows.iter().filter(|window| is_of_disk(window) && window.met(node)).any(|window| {
+            let is_there = window.touches(at.saturating_sub(AFTERWARDS), at);
+            is_there || (does_damage(window) && window.to <= at && !is_replaced(node, window.to, at))
+        })
     };
     let faults = history.iter().filter(|record| match &record.event {
         Event::Failed { node, .. } => !is_excused(node, record.at),
@@ -35,6 +41,14 @@ fn is_of_disk(window: &Window<'_>) -> bool {
         | Fault::LostVote { .. }
         | Fault::ShortReads { .. }
         | Fault::OldBackup { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether what it did to the disk outlasts it.
+fn does_damage(window: &Window<'_>) -> bool {
+    match window.fault {
+        Fault::FlippedBit { .. } | Fault::LostVote { .. } | Fault::OldBackup { .. } => true,
         _ => false,
     }
 }
@@ -59,5 +73,17 @@ mod tests {
         assert_eq!(check(&plan, &[began.clone(), failed(1500), ended.clone()]), []);
         assert_eq!(check(&plan, &[began, ended, failed(9000)]).len(), 1);
         assert_eq!(check(&Plan::calm(1), &[failed(1500)]).len(), 1);
+    }
+
+    #[test]
+    fn a_node_whose_disk_is_damaged_may_end_until_it_has_another_one() {
+        let fault = Fault::LostVote { node: Target::Node(0) };
+        let plan = Plan::calm(1).with(Duration::from_secs(1), Duration::from_secs(1), fault);
+        let began = at(1000, Event::Began { episode: 0, nodes: vec!["n1".to_owned()] });
+        let ended = at(2000, Event::Ended { episode: 0 });
+        let replaced = at(5000, Event::DiskLost { node: "n1".to_owned() });
+
+        assert_eq!(check(&plan, &[began.clone(), ended.clone(), failed(9000)]), []);
+        assert_eq!(check(&plan, &[began, ended, replaced, failed(9000)]).len(), 1);
     }
 }

@@ -1,5 +1,7 @@
 //! The stories.
 
+mod faults;
+
 use std::time::Duration;
 
 use cresset_sim::history::{Event, Record};

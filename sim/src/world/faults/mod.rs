@@ -213,10 +213,11 @@ impl Breaker {
         for ways in &under_way.held {
             self.world.switchboard.release(ways);
         }
+        // A disk that is given in place of a damaged one is no part of the damage.
+        self.world.history.add("world", Event::Ended { episode: number });
         for undo in under_way.undo {
             self.undo(sim, number, undo);
         }
-        self.world.history.add("world", Event::Ended { episode: number });
     }
 
     fn undo(&mut self, sim: &mut Sim<'_>, number: usize, undo: Undo) {

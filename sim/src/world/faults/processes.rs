@@ -71,6 +71,7 @@ impl Breaker {
                 self.kill(sim, node);
                 let backups = self.backups.remove(&number).unwrap_or_default();
                 self.world.grounds[node].disk.restore(backups.into_iter().nth(node).unwrap_or_default());
+                self.processes[node].is_damaged = true;
                 self.tell(node, |node| Event::DiskLost { node });
             }
             _ => self.kill(sim, node),
@@ -143,10 +144,7 @@ impl Breaker {
 
     /// The episode that will start a process that has failed.
     fn culprit(&self, node: usize) -> Option<usize> {
-        let starts = |undo: &Undo| match undo {
-            Undo::Start(started) | Undo::StartEmpty(started) => *started == node,
-            _ => false,
-        };
+        let starts = |undo: &Undo| matches!(undo, Undo::Start(started) | Undo::StartEmpty(started) if *started == node);
         self.under_way.iter().find(|(_, episode)| episode.undo.iter().any(starts)).map(|(number, _)| *number)
     }
 
