@@ -16,6 +16,7 @@
 //! Nothing of the product is written a second time here, except a client, which is not part of the product.
 
 pub mod client;
+pub mod cores;
 pub mod history;
 pub mod hunts;
 pub mod invariants;

@@ -8,7 +8,7 @@ use crate::plan::{Level, Plan};
 use crate::probes::Visits;
 use crate::report::Report;
 use crate::trace::Trace;
-use crate::world;
+use crate::{cores, world};
 
 /// What is to be run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,7 +56,7 @@ impl Trial {
 /// In a build in which no run can be repeated.
 pub fn carry_out(plan: &Plan, trace: Trace) -> Report {
     match plan.level {
-        Level::Cores => world::run(plan, trace),
+        Level::Cores => cores::run(plan, trace),
         Level::Nodes => world::run(plan, trace),
     }
 }

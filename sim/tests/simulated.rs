@@ -4,6 +4,9 @@
 #[cfg(all(tokio_unstable, cresset_simulated))]
 mod scenarios;
 
+#[cfg(all(tokio_unstable, cresset_simulated))]
+mod cores;
+
 #[cfg(not(all(tokio_unstable, cresset_simulated)))]
 #[test]
 fn without_its_flag_the_simulator_refuses_and_says_why() {

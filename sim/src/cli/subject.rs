@@ -80,7 +80,7 @@ pub(crate) fn scenario_of_seed(trial: Trial, broken: Option<&str>) -> Scenario {
 /// The plan of a seed at a level.
 pub(crate) fn draw(level: Level, seed: u64) -> Plan {
     match level {
-        Level::Cores => Plan { level, ..Plan::draw(seed) },
+        Level::Cores => Plan::draw_cores(seed),
         Level::Nodes => Plan::draw(seed),
     }
 }

@@ -10,6 +10,7 @@
 
 mod check;
 mod draw;
+mod draw_cores;
 mod fault;
 
 use std::fmt;

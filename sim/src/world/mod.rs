@@ -5,7 +5,7 @@
 
 mod faults;
 mod node;
-mod panics;
+pub(crate) mod panics;
 mod weather;
 
 use std::net::{IpAddr, SocketAddr};

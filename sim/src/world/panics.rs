@@ -16,7 +16,7 @@ thread_local! {
 static HOOK: Once = Once::new();
 
 /// Runs something of which a panic is an answer: who panicked, with which words, and where.
-pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {

@@ -1,0 +1,551 @@
+//! The control task of a node: hands facts to the real [`Node`](cresset_core::node::Node) and carries its orders out.
+//!
+//! What waits for it is taken in the order of the node's own task, or, if the seed says so, from any of the queues: each
+//! of them keeps its order, and between them there is none. A driver may also wake the machine too early or twice, and
+//! lose what cannot be sent.
+
+use std::time::Duration;
+
+use cresset_core::cluster::{ClusterState, Event, MemberState};
+use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
+use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
+use cresset_core::probe;
+use cresset_core::stanza::Stanza;
+use cresset_core::jid::FullJid;
+use rand::RngExt;
+
+use super::host::Applying;
+use super::lanes::Inlet;
+use super::mesh::Mesh;
+use super::network::{Lane, Side, Wire};
+use super::queue::Moment;
+use super::raft::{Next, Order, Payload};
+use super::{Part, World};
+use crate::history::{self, ClusterView, DirectoryFact, EntryId, LifeStage, RaftFact};
+
+/// Entries that are handed over at a time.
+const ENTRIES_MAX: usize = 256;
+
+/// The digest of the state is told whenever it has come this many entries further.
+const STATE_EVERY: u64 = 8;
+
+impl World {
+    // ---- Raft -------------------------------------------------------------------------------------------------------
+
+    /// Carries out what the Raft of a host wants, and tells the node what has changed.
+    pub(super) fn carry_out_raft(&mut self, host: usize) {
+        let now = self.now;
+        loop {
+            let Some(process) = &mut self.hosts[host].process else { return };
+            let Some(order) = process.raft.poll_order() else { break };
+            match order {
+                Order::Ask { to, question } => match process.mesh.link(to, Lane::Raft, Side::Dialler) {
+                    Some(id) => self.say(id, Side::Dialler, Wire::Question(question)),
+                    None => process.raft.link_lost(to),
+                },
+                Order::GiveUp { to } => {
+                    if let Some(id) = process.mesh.link(to, Lane::Raft, Side::Dialler) {
+                        self.close(id, Side::Dialler, super::mesh::Fault::TimedOut);
+                    }
+                }
+                Order::Leads { term } => self.raft_fact(host, RaftFact::Leads { term }),
+            }
+        }
+        let chaos = self.chaos.apply_delay_max;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let status = process.raft.status();
+        if status != *process.node.raft() && process.inlets.raft.as_ref() != Some(&status) {
+            let is_news = status_differs(process.inlets.raft.as_ref().unwrap_or(process.node.raft()), &status);
+            process.inlets.raft = Some(status);
+            if is_news {
+                self.control_soon(host);
+            }
+        }
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if process.raft.has_committed() && !std::mem::replace(&mut process.apply_is_due, true) {
+            let delay = draw(&mut process.random, chaos);
+            self.wake(host, now.after(delay), Part::Apply);
+        }
+        self.wake_raft(host);
+    }
+
+    fn wake_raft(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let due = process.raft.due().max(self.now);
+        if due < process.raft_wakes && due != Moment::NEVER {
+            process.raft_wakes = due;
+            self.wake(host, due, Part::Raft);
+        }
+    }
+
+    /// A timer of Raft.
+    pub(super) fn raft_turn(&mut self, host: usize) {
+        let now = self.now;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.raft_wakes = Moment::NEVER;
+        process.raft.tick(now);
+        self.carry_out_raft(host);
+    }
+
+    /// What is committed reaches the control task.
+    pub(super) fn apply_turn(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.apply_is_due = false;
+        let mut entries = Vec::new();
+        while entries.len() < ENTRIES_MAX {
+            match process.raft.next_committed() {
+                None => break,
+                Some(Next::Snapshot(snapshot)) => {
+                    if !entries.is_empty() {
+                        process.inlets.committed.push_back(Applying::Entries(std::mem::take(&mut entries)));
+                    }
+                    let state = ClusterState::decode_snapshot(&snapshot.bytes).expect("a node of this world wrote it");
+                    process.inlets.committed.push_back(Applying::Snapshot(snapshot.last.0, Box::new(state)));
+                }
+                Some(Next::Entry { position: (term, index), payload }) => {
+                    let command = match payload {
+                        Payload::Command(command) => Some(command),
+                        Payload::Blank | Payload::Config(_) => None,
+                    };
+                    entries.push((term, Entry { index: LogIndex(index), command }));
+                }
+            }
+        }
+        if !entries.is_empty() {
+            process.inlets.committed.push_back(Applying::Entries(entries));
+        }
+        self.control_soon(host);
+        self.carry_out_raft(host);
+    }
+
+    // ---- turns ------------------------------------------------------------------------------------------------------
+
+    pub(super) fn control_soon(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if !std::mem::replace(&mut process.control_is_due, true) {
+            self.turn_soon(host, Part::Control);
+        }
+    }
+
+    /// A request of a session.
+    pub(super) fn request(&mut self, host: usize, request: Request) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.inlets.requests.push_back(request);
+        self.control_soon(host);
+    }
+
+    /// The timer of the node.
+    pub(super) fn node_turn(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.node_wakes = Moment::NEVER;
+        process.inlets.timeout = true;
+        self.control_turn(host);
+    }
+
+    /// The control task takes what waits for it.
+    pub(super) fn control_turn(&mut self, host: usize) {
+        let (is_shuffled, spurious) = (self.chaos.shuffles, self.chaos.spurious);
+        if let Some(process) = &mut self.hosts[host].process {
+            process.control_is_due = false;
+        }
+        loop {
+            let now = self.now;
+            let Some(process) = self.hosts[host].process.as_mut().filter(|process| !process.is_between_lives) else {
+                break;
+            };
+            if process.random.random_bool(spurious) {
+                process.inlets.timeout = true;
+            }
+            let uptime = process.uptime(now);
+            let first = if is_shuffled { process.random.random_range(0..5) } else { 0 };
+            let inlets = &mut process.inlets;
+            let mut taken = None;
+            for turn in 0..5 {
+                taken = match (first + turn) % 5 {
+                    0 if std::mem::take(&mut inlets.timeout) => Some(Taken::Input(Input::Timeout)),
+                    1 => inlets.links.pop_front().map(Taken::Link),
+                    2 => inlets.raft.take().map(|status| Taken::Input(Input::Raft(status))),
+                    3 => inlets.committed.pop_front().map(Taken::Log),
+                    4 if std::mem::take(&mut inlets.leave) => Some(Taken::Input(Input::Leave)),
+                    4 => inlets.requests.pop_front().map(|request| Taken::Input(Input::Request(request))),
+                    _ => None,
+                };
+                if taken.is_some() {
+                    break;
+                }
+            }
+            match taken {
+                None => break,
+                Some(Taken::Input(input)) => self.handle(host, input),
+                Some(Taken::Link(inlet)) => self.link_event(host, inlet),
+                Some(Taken::Log(Applying::Entries(entries))) => self.apply(host, entries),
+                Some(Taken::Log(Applying::Snapshot(term, state))) => {
+                    let entry = EntryId { term, index: state.applied().0 };
+                    self.raft_fact(host, RaftFact::Installed { entry });
+                    self.handle(host, Input::Installed(state));
+                    self.tell_state(host);
+                }
+            }
+            debug_assert!(uptime.since_start() >= Duration::ZERO, "time has begun");
+        }
+        self.after_control(host);
+    }
+
+    fn after_control(&mut self, host: usize) {
+        self.see(host);
+        let now = self.now;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if process.is_between_lives {
+            return;
+        }
+        if let Some(due) = process.node.poll_timeout() {
+            let due = process.moment(due).max(now);
+            if due < process.node_wakes {
+                process.node_wakes = due;
+                self.wake(host, due, Part::Node);
+            }
+        }
+    }
+
+    fn apply(&mut self, host: usize, entries: Vec<(u64, Entry)>) {
+        for (term, entry) in &entries {
+            let command = entry.command.as_deref();
+            let sum = command.map_or(0, |command| crc(&cresset_core::wire::encode(command)));
+            let entry = EntryId { term: *term, index: entry.index.0 };
+            self.raft_fact(host, RaftFact::Applied { entry, sum });
+        }
+        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        self.handle(host, Input::Committed(entries));
+        let Some(process) = &self.hosts[host].process else { return };
+        let applied = process.node.state().applied().0;
+        if applied / STATE_EVERY > process.told_state / STATE_EVERY {
+            self.tell_state(host);
+        }
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if process.raft.wants_snapshot() && process.raft.given() == applied {
+            let bytes = process.node.state().encode_snapshot();
+            process.raft.keep_snapshot(bytes);
+        }
+    }
+
+    fn tell_state(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let state = process.node.state();
+        let (index, digest) = (state.applied().0, state.digest());
+        process.told_state = index;
+        self.raft_fact(host, RaftFact::State { index, digest });
+    }
+
+    fn link_event(&mut self, host: usize, inlet: Inlet) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        match inlet {
+            Inlet::Up(peer) => {
+                process.linked.insert(peer.member, peer.boot);
+                self.handle(host, Input::LinkUp(peer));
+            }
+            Inlet::Closed { peer, is_evidence: true } => self.handle(host, Input::LinkClosed(peer)),
+            Inlet::Closed { is_evidence: false, .. } => {}
+            Inlet::Refused(member) => {
+                if let Some(boot) = process.linked.get(&member).copied() {
+                    self.handle(host, Input::PortRefused(Peer { member, boot }));
+                }
+            }
+            Inlet::Control((from, message)) => {
+                let voted = process.voted();
+                self.handle(host, Input::Control { from, message, voted });
+            }
+            Inlet::Over => self.handle(host, Input::Over),
+        }
+    }
+
+    /// Hands a fact to the node and carries out what it orders.
+    fn handle(&mut self, host: usize, input: Input) {
+        let now = self.now;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let uptime = process.uptime(now);
+        probe::enter(part_of(process));
+        process.node.handle(uptime, input);
+        process.router.lease_until = process.node.lease_until();
+        loop {
+            let Some(process) = &mut self.hosts[host].process else { return };
+            let Some(output) = process.node.poll_output() else { break };
+            if let Output::Event(event) = &output {
+                self.happened(host, event);
+                continue;
+            }
+            self.show(host);
+            self.carry_out(host, output);
+        }
+        self.show(host);
+    }
+
+    /// Announces that the read view shows everything that was applied.
+    fn show(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let applied = process.node.state().applied();
+        if applied > process.shown {
+            process.shown = applied;
+            self.router_applied(host, applied);
+        }
+    }
+
+    fn carry_out(&mut self, host: usize, output: Output) {
+        let now = self.now;
+        let (drops, doubles, drops_control) =
+            (self.chaos.drops_proposals, self.chaos.doubles_proposals, self.chaos.drops_control);
+        let Some(process) = &mut self.hosts[host].process else { return };
+        match output {
+            Output::Event(_) => {}
+            Output::Propose(commands) => {
+                if process.random.random_bool(drops) {
+                    return;
+                }
+                if process.random.random_bool(doubles) {
+                    process.raft.propose(now, commands.clone());
+                }
+                process.raft.propose(now, commands);
+                self.carry_out_raft(host);
+            }
+            Output::Send { to, message } => {
+                if process.random.random_bool(drops_control) {
+                    return;
+                }
+                if let Some(id) = process.mesh.link(to, Lane::Control, Side::Dialler) {
+                    self.say(id, Side::Dialler, Wire::Control(message));
+                }
+            }
+            Output::Answer { session, answer } => {
+                self.answered(host, session.0, &answer);
+                self.router_answer(host, session, answer);
+            }
+            Output::Service(service) => {
+                let told = match service {
+                    Service::Serve => history::Service::Serve,
+                    Service::Pause => history::Service::Pause,
+                    Service::Close => history::Service::Close,
+                };
+                self.directory(host, DirectoryFact::Service(told));
+                self.set_service(host, service, false);
+            }
+            Output::TakeOver { dead, target } => {
+                process.raft.take_over(now, dead, target);
+                self.carry_out_raft(host);
+            }
+            Output::Membership { voters, learners } => {
+                process.raft.set_membership(now, voters, learners);
+                self.carry_out_raft(host);
+            }
+            Output::TransferLeadership { to } => {
+                process.raft.transfer(to);
+                self.carry_out_raft(host);
+            }
+            Output::LifeOver { see_other_host } => self.end_this_life(host, see_other_host.is_some()),
+            Output::Left => self.has_left(host),
+        }
+    }
+
+    fn answered(&mut self, host: usize, session: u64, answer: &Answer) {
+        let route = match answer {
+            Answer::Bound { route } => Some(*route),
+            Answer::Refused(_) => None,
+            Answer::Announced { .. } => return,
+        };
+        self.directory(host, DirectoryFact::BindAnswered { session, route });
+        if let Some(route) = route {
+            self.look_up_everywhere(host, route);
+        }
+    }
+
+    /// After the answer to a bind every node knows it.
+    fn look_up_everywhere(&mut self, host: usize, route: RouteId) {
+        let Some(process) = &self.hosts[host].process else { return };
+        let jid = process.node.state().routes().find(|held| held.id == route).map(|held| held.jid.clone());
+        let Some(jid) = jid else { return };
+        for other in 0..self.hosts.len() {
+            self.look_up_at(other, &jid);
+        }
+    }
+
+    /// A session looks up where its stanza is to go.
+    pub(super) fn look_up(&mut self, host: usize, stanza: &Stanza) {
+        let Some(to) = stanza.to.as_ref().and_then(|to| to.node()).map(ToString::to_string) else { return };
+        if let Some(jid) = self.users.iter().find(|user| user.name == to).map(|user| user.jid.clone()) {
+            self.look_up_at(host, &jid);
+        }
+    }
+
+    fn look_up_at(&mut self, host: usize, jid: &FullJid) {
+        if self.hosts[host].pauses > 0 {
+            return;
+        }
+        let Some(process) = &self.hosts[host].process else { return };
+        if !process.router.may_serve(process.uptime(self.now)) {
+            return;
+        }
+        let (route, index) = (process.router.view.holder(jid), process.router.view.applied.0);
+        self.directory(host, DirectoryFact::LookedUp { jid: jid.to_string(), route, index });
+    }
+
+    fn happened(&mut self, host: usize, event: &Event) {
+        self.tell_event(host, event);
+        self.router_event(host, event);
+        let Some(process) = &mut self.hosts[host].process else { return };
+        match event {
+            Event::Joined(life) => {
+                let Some(member) = process.node.state().alive(*life) else { return };
+                let peer = Peer { member: life.member, boot: member.boot };
+                process.lives.insert(*life, peer);
+                self.set_current(host, peer, life.incarnation);
+            }
+            Event::Ended { life, .. } => {
+                let own = process.node.life();
+                if let Some(peer) = process.lives.remove(life).filter(|_| Some(*life) != own) {
+                    self.ban(host, peer);
+                }
+            }
+            Event::Activated(_)
+            | Event::SeniorChanged(_)
+            | Event::VotersChanged
+            | Event::RouteAdded(_)
+            | Event::RouteChanged(_)
+            | Event::RouteRemoved { .. } => {}
+        }
+    }
+
+    fn tell_event(&mut self, host: usize, event: &Event) {
+        let Some(process) = &self.hosts[host].process else { return };
+        let index = process.node.state().applied().0;
+        let life = |life: &cresset_core::ids::Life, stage| DirectoryFact::Life {
+            member: life.member.0,
+            incarnation: life.incarnation.0,
+            stage,
+            index,
+        };
+        let fact = match event {
+            Event::RouteAdded(route) => DirectoryFact::Added {
+                jid: route.jid.to_string(),
+                route: route.id,
+                member: route.member.0,
+                index,
+            },
+            Event::RouteRemoved { route, .. } => {
+                DirectoryFact::Removed { jid: route.jid.to_string(), route: route.id, index }
+            }
+            Event::Joined(of) => life(of, LifeStage::Joined),
+            Event::Activated(of) => life(of, LifeStage::Activated),
+            Event::Ended { life: of, .. } => life(of, LifeStage::Ended),
+            Event::RouteChanged(_) | Event::VotersChanged | Event::SeniorChanged(_) => return,
+        };
+        self.directory(host, fact);
+    }
+
+    // ---- lives ------------------------------------------------------------------------------------------------------
+
+    /// The life is over although the process lives.
+    fn end_this_life(&mut self, host: usize, other_host: bool) {
+        self.life_over(host, other_host);
+        let delay = self.chaos.turn_delay_max;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.is_between_lives = true;
+        let delay = draw(&mut process.random, delay);
+        self.wake(host, self.now.after(delay), Part::NextLife);
+    }
+
+    /// Another life of the same member in the same process: other links, the same log.
+    pub(super) fn next_life(&mut self, host: usize) {
+        let now = self.now;
+        let hosts = self.hosts.len();
+        let Some(process) = &mut self.hosts[host].process else { return };
+        for peer in std::mem::take(&mut process.lives).into_values() {
+            // What this node had taken charge of is decided again: the others do not take it from a life that is over.
+            self.ban(host, peer);
+        }
+        self.stop_links(host);
+        self.meshes += 1;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let boot = BootId(process.random.random());
+        let peer = Peer { member: process.mesh.peer.member, boot };
+        process.inlets.links.clear();
+        process.mesh = Mesh::new(self.meshes, peer, hosts);
+        process.router.is_connected = true;
+        let alive: Vec<_> = process.node.state().members().filter(|member| member.is_alive()).cloned().collect();
+        let uptime = process.uptime(now);
+        for member in alive {
+            let peer = Peer { member: member.id, boot: member.boot };
+            self.set_current(host, peer, member.incarnation);
+            if let Some(process) = &mut self.hosts[host].process {
+                process.lives.insert(member.life(), peer);
+            }
+        }
+        if let Some(process) = self.hosts[host].process.take() {
+            self.hosts[host].process = Some(process.reborn(uptime, boot));
+        }
+        if let Some(process) = &mut self.hosts[host].process {
+            process.linked.clear();
+            process.node_wakes = Moment::NEVER;
+        }
+        self.dial_all(host);
+        self.control_turn(host);
+    }
+
+    // ---- how it sees the cluster ------------------------------------------------------------------------------------
+
+    fn see(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let node = &process.node;
+        let state = node.state();
+        let own = node.life();
+        let members = state.members().filter(|member| member.state == MemberState::Active);
+        let seen = members.filter(|member| own == Some(member.life()) || node.reaches(member));
+        let leader = node.raft().leader;
+        let sessions = state.sessions() as u64;
+        let serving = node.service() == Service::Serve;
+        let before = &process.seen;
+        let key = (serving, leader, node.raft().term.0, seen.map(|member| member.id).collect::<Vec<MemberId>>(), sessions);
+        if before.as_ref() == Some(&key) {
+            return;
+        }
+        let name_of = |id| state.member(id).map(|member| member.name.clone());
+        let mut active: Vec<String> = key.3.iter().filter_map(|id| name_of(*id)).collect();
+        active.sort();
+        let view = ClusterView { serving, leader: leader.and_then(name_of), term: key.2, active, sessions };
+        process.seen = Some(key);
+        let node = self.hosts[host].name.clone();
+        self.note_at(host, history::Event::Sees { node, view });
+    }
+}
+
+enum Taken {
+    Input(Input),
+    Link(Inlet),
+    Log(Applying),
+}
+
+/// The log's end alone wakes nobody, as in the node.
+fn status_differs(before: &cresset_core::node::RaftStatus, after: &cresset_core::node::RaftStatus) -> bool {
+    let key = |status: &cresset_core::node::RaftStatus| (status.term, status.leader, status.voted);
+    key(before) != key(after) || before.voter_sets != after.voter_sets || before.learners != after.learners
+}
+
+fn part_of(process: &super::host::Process) -> probe::Part {
+    let status = process.node.raft();
+    let me = process.router.member;
+    if status.leader == Some(me) {
+        probe::Part::Leader
+    } else if status.voter_sets.iter().any(|set| set.contains(&me)) {
+        probe::Part::Follower
+    } else if status.learners.contains(&me) {
+        probe::Part::Learner
+    } else {
+        probe::Part::Outside
+    }
+}
+
+/// A sum of bytes: what matters is that it is the same for the same bytes.
+fn crc(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+pub(super) fn draw(random: &mut rand::rngs::StdRng, max: Duration) -> Duration {
+    if max.is_zero() { Duration::ZERO } else { random.random_range(Duration::ZERO..=max) }
+}

@@ -1,0 +1,202 @@
+//! A machine, and the process on it while there is one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use cresset_core::cluster::{ClusterState, Role, STATE_VERSION, VersionRange};
+use cresset_core::config::Timing;
+use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
+use cresset_core::node::{Entry, Node, NodeSettings, Peer, RaftStatus, Request};
+use cresset_core::time::Uptime;
+use rand::rngs::StdRng;
+
+use super::What;
+use super::lanes::{Inlet, InboxKey, Lane, LaneKey, Inboxed};
+use super::mesh::Mesh;
+use super::queue::Moment;
+use super::raft::{Disk, Raft};
+use super::router::Router;
+use crate::parts::Drift;
+
+/// A machine.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) drift: Drift,
+    /// The member to which its disk belongs.
+    pub(super) member: Option<MemberId>,
+    /// What is on its disk while no process has it.
+    pub(super) disk: Disk,
+    pub(super) process: Option<Process>,
+    /// Whether there is a machine to refuse connections.
+    pub(super) has_power: bool,
+    /// Episodes for which the process stands still.
+    pub(super) pauses: u32,
+    /// Episodes for which the port refuses.
+    pub(super) refusals: u32,
+    /// Episodes for which there is no process.
+    pub(super) downs: u32,
+    /// What happened to a process that stands still.
+    pub(super) deferred: VecDeque<What>,
+    pub(super) boots: u64,
+}
+
+/// A process.
+#[derive(Debug)]
+pub(super) struct Process {
+    /// Counts the processes of the world.
+    pub(super) id: u32,
+    pub(super) started: Moment,
+    rate: u64,
+    pub(super) node: Node,
+    pub(super) raft: Raft,
+    pub(super) mesh: Mesh,
+    pub(super) router: Router,
+    pub(super) lanes: BTreeMap<LaneKey, Lane>,
+    pub(super) inboxes: BTreeMap<InboxKey, Inboxed>,
+    pub(super) inlets: Inlets,
+    /// The process of each life that goes on.
+    pub(super) lives: BTreeMap<Life, Peer>,
+    /// The process that each member's control link last led to.
+    pub(super) linked: BTreeMap<MemberId, BootId>,
+    /// How far the read view is announced to be.
+    pub(super) shown: LogIndex,
+    /// The control task makes the links of its next life.
+    pub(super) is_between_lives: bool,
+    /// It was asked to stop.
+    pub(super) is_leaving: bool,
+    /// How it sees the cluster: serving, leader, term, who is active, sessions.
+    pub(super) seen: Option<(bool, Option<MemberId>, u64, Vec<MemberId>, u64)>,
+    pub(super) told_state: u64,
+    pub(super) random: StdRng,
+    /// When the events are due that wake the machines.
+    pub(super) node_wakes: Moment,
+    pub(super) raft_wakes: Moment,
+    pub(super) apply_is_due: bool,
+    pub(super) control_is_due: bool,
+}
+
+/// What waits for the control task.
+#[derive(Debug, Default)]
+pub(super) struct Inlets {
+    pub(super) links: VecDeque<Inlet>,
+    pub(super) raft: Option<RaftStatus>,
+    pub(super) committed: VecDeque<Applying>,
+    pub(super) requests: VecDeque<Request>,
+    pub(super) leave: bool,
+    pub(super) timeout: bool,
+}
+
+/// What the log hands over.
+#[derive(Debug)]
+pub(super) enum Applying {
+    /// With the terms of the entries and who votes from them on.
+    Entries(Vec<(u64, Entry)>),
+    Snapshot(u64, Box<ClusterState>),
+}
+
+impl Host {
+    pub(super) fn new(name: String, drift: Drift) -> Host {
+        Host {
+            name,
+            drift,
+            member: None,
+            disk: Disk::default(),
+            process: None,
+            has_power: true,
+            pauses: 0,
+            refusals: 0,
+            downs: 0,
+            deferred: VecDeque::new(),
+            boots: 0,
+        }
+    }
+
+    /// Whether a process runs and does not stand still.
+    pub(super) fn is_awake(&self) -> bool {
+        self.process.is_some() && self.pauses == 0
+    }
+}
+
+/// What a process is made of.
+pub(super) struct Birth {
+    pub(super) id: u32,
+    pub(super) now: Moment,
+    pub(super) drift: Drift,
+    pub(super) settings: NodeSettings,
+    pub(super) raft: Raft,
+    pub(super) mesh: Mesh,
+    pub(super) random: StdRng,
+}
+
+impl Process {
+    pub(super) fn new(birth: Birth) -> Process {
+        let Birth { id, now, drift, settings, raft, mesh, random } = birth;
+        let member = settings.member;
+        Process {
+            id,
+            started: now,
+            rate: u64::from(1_000_000_u32.saturating_add_signed(drift.0)),
+            node: Node::new(Uptime::ZERO, settings),
+            raft,
+            mesh,
+            router: Router::new(member),
+            lanes: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
+            inlets: Inlets::default(),
+            lives: BTreeMap::new(),
+            linked: BTreeMap::new(),
+            shown: LogIndex(0),
+            is_between_lives: false,
+            is_leaving: false,
+            seen: None,
+            told_state: 0,
+            random,
+            node_wakes: Moment::NEVER,
+            raft_wakes: Moment::NEVER,
+            apply_is_due: false,
+            control_is_due: false,
+        }
+    }
+
+    /// The same process with the node of its next life.
+    pub(super) fn reborn(self, now: Uptime, boot: BootId) -> Process {
+        let Process { node, .. } = self;
+        Process { node: node.reborn(now, boot), is_between_lives: false, ..self }
+    }
+
+    /// What its clock says.
+    pub(super) fn uptime(&self, now: Moment) -> Uptime {
+        let real = u128::from(now.0.saturating_sub(self.started.0));
+        let own = real * u128::from(self.rate) / 1_000_000;
+        Uptime::new(Duration::from_nanos(u64::try_from(own).unwrap_or(u64::MAX)))
+    }
+
+    /// When its clock will say that.
+    pub(super) fn moment(&self, uptime: Uptime) -> Moment {
+        let own = uptime.since_start().as_nanos();
+        let real = (own * 1_000_000).div_ceil(u128::from(self.rate));
+        Moment(self.started.0.saturating_add(u64::try_from(real).unwrap_or(u64::MAX)))
+    }
+
+    pub(super) fn voted(&self) -> Term {
+        self.raft.voted()
+    }
+}
+
+/// What the process of a host says of itself.
+pub(super) fn settings(host: usize, name: &str, member: MemberId, boot: BootId, timing: Timing) -> NodeSettings {
+    let versions = VersionRange { min: STATE_VERSION, max: STATE_VERSION };
+    let number = u8::try_from(host + 1).expect("a world has few machines");
+    NodeSettings {
+        member,
+        boot,
+        name: name.to_owned(),
+        peer_address: ([10, 0, 1, number], 5701).into(),
+        client_addresses: vec![([10, 0, 1, number], 5222).into()],
+        role: Role::Server,
+        versions,
+        timing,
+        crash_evidence: true,
+    }
+}
