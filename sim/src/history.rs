@@ -20,7 +20,7 @@ pub struct Record {
 }
 
 /// The n-th connection of a client.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Connection {
     /// The client: the user's name, with [`RIVAL`] or [`WATCH`] behind it if it is another one than his first.
     pub user: String,
@@ -35,7 +35,7 @@ pub const RIVAL: char = '\'';
 pub const WATCH: char = '+';
 
 /// What is known of both counters of a session (XEP-0198) when it is resumed, modulo 2^32.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Counters {
     /// Stanzas that the client has written in this session.
     pub sent: u32,
@@ -48,7 +48,7 @@ pub struct Counters {
 }
 
 /// What happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
     /// A client was told its JID: a session begins.
     LoggedIn {
@@ -306,7 +306,7 @@ pub enum Event {
 }
 
 /// A position in the log with its term.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EntryId {
     /// Of the leader that made the entry.
     pub term: u64,
@@ -318,7 +318,7 @@ pub struct EntryId {
 pub type Voters = Vec<BTreeSet<u64>>;
 
 /// What is seen of Raft on one node.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum RaftFact {
     /// What is on this node's disk is this member's.
     Is {
@@ -398,7 +398,7 @@ pub enum RaftFact {
 }
 
 /// What is seen of the directory of sessions on one node. A holding is known by its number, the [`RouteId`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum DirectoryFact {
     /// A session of this node asks for a full JID.
     BindAsked {
@@ -469,7 +469,7 @@ pub enum DirectoryFact {
 }
 
 /// How far a life has come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LifeStage {
     /// It began.
     Joined,
@@ -480,7 +480,7 @@ pub enum LifeStage {
 }
 
 /// How a node treats its clients.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Service {
     /// They are served.
     Serve,
@@ -491,7 +491,7 @@ pub enum Service {
 }
 
 /// How one node sees the cluster.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ClusterView {
     /// Whether it holds a lease.
     pub serving: bool,
@@ -510,12 +510,18 @@ pub struct ClusterView {
 pub struct History {
     records: Arc<Mutex<Vec<Record>>>,
     trace: Trace,
+    is_quick: bool,
 }
 
 impl History {
     /// An empty history, whose events are part of this trace.
     pub fn new(trace: Trace) -> Self {
-        History { records: Arc::default(), trace }
+        History { records: Arc::default(), trace, is_quick: false }
+    }
+
+    /// A history of a run that is repeated very often: its events are part of the trace as they are, not as words.
+    pub fn quick(trace: Trace) -> Self {
+        History { is_quick: true, ..History::new(trace) }
     }
 
     /// The trace.
@@ -525,8 +531,17 @@ impl History {
 
     /// Adds what happens at one place now.
     pub fn add(&self, place: &str, event: Event) {
-        self.trace.note(Detail::Events, place, format_args!("{event}"));
+        if self.is_quick {
+            self.trace.note_quickly(Detail::Events, place, &event);
+        } else {
+            self.trace.note(Detail::Events, place, format_args!("{event}"));
+        }
         self.lock().push(Record { at: trace::now(), event });
+    }
+
+    /// Everything so far, in order, which is then forgotten.
+    pub fn take(&self) -> Vec<Record> {
+        std::mem::take(&mut *self.lock())
     }
 
     /// Everything so far, in order.

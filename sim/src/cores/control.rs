@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use cresset_core::cluster::{ClusterState, Event, MemberState};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
+use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
 use cresset_core::probe;
 use cresset_core::stanza::Stanza;
-use cresset_core::jid::FullJid;
 use rand::RngExt;
 
 use super::host::Applying;
@@ -422,12 +422,9 @@ impl World {
             index,
         };
         let fact = match event {
-            Event::RouteAdded(route) => DirectoryFact::Added {
-                jid: route.jid.to_string(),
-                route: route.id,
-                member: route.member.0,
-                index,
-            },
+            Event::RouteAdded(route) => {
+                DirectoryFact::Added { jid: route.jid.to_string(), route: route.id, member: route.member.0, index }
+            }
             Event::RouteRemoved { route, .. } => {
                 DirectoryFact::Removed { jid: route.jid.to_string(), route: route.id, index }
             }
@@ -501,7 +498,8 @@ impl World {
         let sessions = state.sessions() as u64;
         let serving = node.service() == Service::Serve;
         let before = &process.seen;
-        let key = (serving, leader, node.raft().term.0, seen.map(|member| member.id).collect::<Vec<MemberId>>(), sessions);
+        let key =
+            (serving, leader, node.raft().term.0, seen.map(|member| member.id).collect::<Vec<MemberId>>(), sessions);
         if before.as_ref() == Some(&key) {
             return;
         }

@@ -214,6 +214,9 @@ impl World {
             | Fault::LoseDisk { .. }
             | Fault::Stop { .. } => {
                 for host in met {
+                    if self.hosts[host].process.as_ref().is_some_and(|process| process.is_leaving) {
+                        self.kill(host);
+                    }
                     self.hosts[host].downs -= 1;
                     self.start(host);
                 }
@@ -484,7 +487,8 @@ fn ways(fault: &Fault, met: &[usize], all: &[usize]) -> Vec<(usize, usize)> {
         Fault::Isolate { .. } => pairs().filter(|(from, to)| met.contains(from) || met.contains(to)).collect(),
         Fault::Swizzle { .. } => {
             // A way between two of them is cut twice and freed twice.
-            let of = |host: usize| all.iter().filter(move |to| **to != host).flat_map(move |to| [(host, *to), (*to, host)]);
+            let of =
+                |host: usize| all.iter().filter(move |to| **to != host).flat_map(move |to| [(host, *to), (*to, host)]);
             met.iter().flat_map(|host| of(*host)).collect()
         }
         Fault::OneWay { way: Way::Out, .. } => pairs().filter(|(from, _)| met.contains(from)).collect(),
@@ -496,9 +500,8 @@ fn ways(fault: &Fault, met: &[usize], all: &[usize]) -> Vec<(usize, usize)> {
             let Some(bridge) = met.first() else { return Vec::new() };
             let rest: Vec<usize> = all.iter().copied().filter(|host| host != bridge).collect();
             let half: BTreeSet<usize> = rest.iter().copied().take(rest.len() / 2).collect();
-            let is_cut = |from: &usize, to: &usize| {
-                from != bridge && to != bridge && half.contains(from) != half.contains(to)
-            };
+            let is_cut =
+                |from: &usize, to: &usize| from != bridge && to != bridge && half.contains(from) != half.contains(to);
             pairs().filter(|(from, to)| is_cut(from, to)).collect()
         }
         _ => Vec::new(),

@@ -11,7 +11,7 @@ use cresset_core::time::Uptime;
 use rand::rngs::StdRng;
 
 use super::What;
-use super::lanes::{Inlet, InboxKey, Lane, LaneKey, Inboxed};
+use super::lanes::{InboxKey, Inboxed, Inlet, Lane, LaneKey};
 use super::mesh::Mesh;
 use super::queue::Moment;
 use super::raft::{Disk, Raft};

@@ -11,10 +11,10 @@ use cresset_core::stanza::Stanza;
 use cresset_core::wire;
 
 use super::host::Process;
+use super::mesh::Fault;
 use super::network::{ConnectionId, Side, Wire};
 use super::router::{PassId, Ticket};
 use super::{Part, World};
-use super::mesh::Fault;
 
 /// What the links tell the control task.
 #[derive(Debug)]

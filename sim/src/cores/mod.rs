@@ -67,18 +67,37 @@ const EVENTS_MAX: u64 = 2_000_000;
 #[derive(Debug)]
 enum What {
     /// A process turns to a part of itself.
-    Turn { host: usize, process: u32, part: Part },
+    Turn {
+        host: usize,
+        process: u32,
+        part: Part,
+    },
     /// Something arrives at a machine.
     Packet(Packet),
     /// A client wants to log in.
-    Knock { host: usize, user: usize, connection: u32 },
+    Knock {
+        host: usize,
+        user: usize,
+        connection: u32,
+    },
     /// A client says something to its session.
-    Said { host: usize, process: u32, session: SessionId, said: FromClient },
+    Said {
+        host: usize,
+        process: u32,
+        session: SessionId,
+        said: FromClient,
+    },
     /// A user does or hears something.
-    User { user: usize, part: UserPart },
+    User {
+        user: usize,
+        part: UserPart,
+    },
     /// An episode begins, goes on or ends.
     Begins(usize),
-    GoesOn { episode: usize, step: u32 },
+    GoesOn {
+        episode: usize,
+        step: u32,
+    },
     Ends(usize),
     Heals,
     /// A process starts if there is none.
@@ -97,9 +116,19 @@ enum Part {
     Courier(CourierId),
     Lane(LaneKey),
     Inbox(LaneKey),
-    Dial { mesh: u32, to: usize, lane: Lane, attempt: u32 },
-    DialTimeout { dial: Dial },
-    Silence { connection: ConnectionId, side: Side },
+    Dial {
+        mesh: u32,
+        to: usize,
+        lane: Lane,
+        attempt: u32,
+    },
+    DialTimeout {
+        dial: Dial,
+    },
+    Silence {
+        connection: ConnectionId,
+        side: Side,
+    },
     /// It has had its time to leave.
     Leave,
 }
@@ -186,13 +215,13 @@ struct World {
 
 /// Carries a plan out and checks what came of it.
 pub fn run(plan: &Plan, trace: Trace) -> Report {
-    let history = History::new(trace.clone());
+    let history = History::quick(trace.clone());
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(plan, history.clone());
         world.live();
     }));
     trace::set_now(Duration::ZERO);
-    let records = history.records();
+    let records = history.take();
     let mut violations = invariants::check(plan, &records);
     if let Err(panic) = ran {
         let text = format!("a panic: {}", crate::world::text_of(&*panic));
@@ -429,9 +458,10 @@ fn personas(plan: &Plan, users: &[String], number: usize) -> Vec<Persona> {
         random: plan.seed.generator(concern, number as u64),
     };
     let mut personas = vec![persona(name.clone(), user.node, true, "user")];
-    let is_rivalled = plan.episodes.iter().any(|episode| {
-        matches!(episode.fault, crate::plan::Fault::Rival { user } if user == number)
-    });
+    let is_rivalled = plan
+        .episodes
+        .iter()
+        .any(|episode| matches!(episode.fault, crate::plan::Fault::Rival { user } if user == number));
     if is_rivalled {
         personas.push(persona(format!("{name}{RIVAL}"), user.node + 1, false, "rival"));
     }

@@ -11,10 +11,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cresset_core::ids::{BootId, MemberId};
 use cresset_core::node::ControlMessage;
 use cresset_core::routing::DataAnswer;
-use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
 

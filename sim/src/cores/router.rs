@@ -627,11 +627,7 @@ impl World {
             Some(key) => self.to_lane(host, key, ToLane::Pass { route, pass: asked }).is_err(),
             None => true,
         };
-        if refused {
-            self.let_past_unless_idle(host, asked)
-        } else {
-            Some(pass)
-        }
+        if refused { self.let_past_unless_idle(host, asked) } else { Some(pass) }
     }
 
     /// As [`let_past`](World::let_past) for one who need not begin to wait.

@@ -72,8 +72,15 @@ pub(super) struct User {
 enum State {
     Away,
     /// A login is under way there.
-    Dialling { host: usize, at: Option<(u32, SessionId)> },
-    On { host: usize, process: u32, session: SessionId },
+    Dialling {
+        host: usize,
+        at: Option<(u32, SessionId)>,
+    },
+    On {
+        host: usize,
+        process: u32,
+        session: SessionId,
+    },
 }
 
 impl Client {
@@ -300,11 +307,8 @@ impl World {
             ToClient::Message { id, is_error } => {
                 self.users[user].received += 1;
                 let received = self.users[user].received;
-                let event = if is_error {
-                    Event::Bounced { connection, id }
-                } else {
-                    Event::Received { connection, node, id }
-                };
+                let event =
+                    if is_error { Event::Bounced { connection, id } } else { Event::Received { connection, node, id } };
                 self.note(Some(user), event);
                 self.to_server(user, FromClient::Handled(received));
             }

@@ -42,7 +42,14 @@ impl Plan {
             at += Duration::from_millis(random.random_range(0..3000));
             let lasts = Duration::from_millis(random.random_range(50..7000));
             let family = enabled[random.random_range(0..enabled.len())];
-            let fault = draw_fault(&mut random, family, nodes, users);
+            let mut fault = draw_fault(&mut random, family, nodes, users);
+            // Two disks that are lost before the members have made up for the first are more than is promised.
+            if let Fault::LoseDisk { node } = fault
+                && plan.episodes.iter().any(|episode| matches!(episode.fault, Fault::LoseDisk { .. }))
+            {
+                fault = Fault::Crash { node };
+            }
+            debug_assert!(fault.is_of_cores(), "{fault:?} means nothing to machines alone");
             plan = plan.with(at, lasts, fault);
             // Mostly one thing after the other, so that a quorum remains.
             if random.random_bool(0.7) {

@@ -363,4 +363,3 @@ impl Raft {
 pub(super) fn payload_of(command: Command) -> Payload {
     Payload::Command(Arc::new(command))
 }
-
