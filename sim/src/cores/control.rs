@@ -265,7 +265,12 @@ impl World {
         let uptime = process.uptime(now);
         probe::enter(part_of(process));
         process.node.handle(uptime, input);
-        process.router.lease_until = process.node.lease_until();
+        let lease = process.node.lease_until();
+        if process.router.lease_until != lease {
+            process.router.lease_until = lease;
+            let left = lease.map(|until| until.since(uptime));
+            self.directory(host, DirectoryFact::Lease { left });
+        }
         loop {
             let Some(process) = &mut self.hosts[host].process else { return };
             let Some(output) = process.node.poll_output() else { break };
@@ -440,6 +445,7 @@ impl World {
 
     /// The life is over although the process lives.
     fn end_this_life(&mut self, host: usize, other_host: bool) {
+        self.directory(host, DirectoryFact::Service(history::Service::Close));
         self.life_over(host, other_host);
         let delay = self.chaos.turn_delay_max;
         let Some(process) = &mut self.hosts[host].process else { return };

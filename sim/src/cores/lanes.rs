@@ -78,6 +78,13 @@ pub(super) struct Inboxed {
     is_due: bool,
 }
 
+impl Lane {
+    /// How many parcels are not settled.
+    pub(super) fn unsettled(&self) -> usize {
+        self.outbox.len() + self.queue.len()
+    }
+}
+
 impl Process {
     pub(super) fn open_lane(&mut self, key: LaneKey, peer: Peer) {
         let mut outbox = Outbox::new(self.mesh.peer.boot, peer.boot);

@@ -23,9 +23,9 @@ mod queue;
 mod raft;
 mod router;
 mod session;
+mod settled;
 mod user;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,7 +45,7 @@ use crate::parts;
 use crate::plan::Plan;
 use crate::report::{Report, Violation};
 use crate::trace::{self, Trace};
-use crate::world::DOMAIN;
+use crate::world::{DOMAIN, panics};
 
 use host::{Birth, Host, Process};
 use lanes::LaneKey;
@@ -208,24 +208,27 @@ struct World {
     /// Whom each episode that is under way met.
     met: Vec<Vec<usize>>,
     is_healed: bool,
-    /// Parcels that were missing on a connection, and senders that lost their patience: neither should happen.
+    /// Parcels that were missing on a connection, which cannot be.
     gaps: u64,
-    late_passes: u64,
 }
 
 /// Carries a plan out and checks what came of it.
 pub fn run(plan: &Plan, trace: Trace) -> Report {
     let history = History::quick(trace.clone());
-    let ran = catch_unwind(AssertUnwindSafe(|| {
+    let ran = panics::caught(|| {
         let mut world = World::new(plan, history.clone());
         world.live();
-    }));
+        world.unsettled()
+    });
     trace::set_now(Duration::ZERO);
     let records = history.take();
     let mut violations = invariants::check(plan, &records);
-    if let Err(panic) = ran {
-        let text = format!("a panic: {}", crate::world::text_of(&*panic));
-        violations.insert(0, Violation { invariant: "sound_nodes", at: records.last().map(|last| last.at), text });
+    match ran {
+        Ok(unsettled) => violations.extend(unsettled),
+        Err(text) => {
+            let at = records.last().map(|last| last.at);
+            violations.insert(0, Violation { invariant: "sound_nodes", at, text });
+        }
     }
     Report { plan: plan.clone(), history: records, violations, trace: trace.sum(), records: trace.records() }
 }
@@ -259,7 +262,6 @@ impl World {
             members: 0,
             is_healed: false,
             gaps: 0,
-            late_passes: 0,
         }
     }
 

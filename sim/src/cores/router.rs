@@ -233,6 +233,14 @@ impl Router {
         self.service == Service::Serve && self.lease_until.is_some_and(|until| now < until)
     }
 
+    /// Whether a courier has something to do, or a parcel waits for a route that does not come.
+    pub(super) fn is_anybody_waiting(&self) -> bool {
+        let is_busy = |courier: &Courier| !courier.is_idle();
+        self.agains.values().any(is_busy)
+            || self.sessions.values().any(|session| is_busy(&session.courier))
+            || !self.early.is_empty()
+    }
+
     fn courier(&mut self, id: CourierId) -> Option<&mut Courier> {
         match id {
             CourierId::Session(session) => self.sessions.get_mut(&session).map(|session| &mut session.courier),
@@ -584,11 +592,10 @@ impl World {
                 Wait::View { moved } => return *moved || is_late,
                 Wait::Pass { present: Some(_), .. } if !is_late => return false,
                 Wait::Pass { left, present } => {
-                    if let Some(pass) = present.take() {
-                        self.late_passes += 1;
-                        if let Some(process) = &mut self.hosts[host].process {
-                            process.router.waiting.remove(&pass);
-                        }
+                    if let Some(pass) = present.take()
+                        && let Some(process) = &mut self.hosts[host].process
+                    {
+                        process.router.waiting.remove(&pass);
                     }
                     let Some(path) = left.pop_front() else { return true };
                     let asked = self.ask_to_pass(host, id, path);
