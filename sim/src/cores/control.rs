@@ -26,9 +26,6 @@ use crate::history::{self, ClusterView, DirectoryFact, EntryId, LifeStage, RaftF
 /// Entries that are handed over at a time.
 const ENTRIES_MAX: usize = 256;
 
-/// The digest of the state is told whenever it has come this many entries further.
-const STATE_EVERY: u64 = 8;
-
 impl World {
     // ---- Raft -------------------------------------------------------------------------------------------------------
 
@@ -183,7 +180,6 @@ impl World {
                     let entry = EntryId { term, index: state.applied().0 };
                     self.raft_fact(host, RaftFact::Installed { entry });
                     self.handle(host, Input::Installed(state));
-                    self.tell_state(host);
                 }
             }
             debug_assert!(uptime.since_start() >= Duration::ZERO, "time has begun");
@@ -218,22 +214,11 @@ impl World {
         self.handle(host, Input::Committed(entries));
         let Some(process) = &self.hosts[host].process else { return };
         let applied = process.node.state().applied().0;
-        if applied / STATE_EVERY > process.told_state / STATE_EVERY {
-            self.tell_state(host);
-        }
         let Some(process) = &mut self.hosts[host].process else { return };
         if process.raft.wants_snapshot() && process.raft.given() == applied {
             let bytes = process.node.state().encode_snapshot();
             process.raft.keep_snapshot(bytes);
         }
-    }
-
-    fn tell_state(&mut self, host: usize) {
-        let Some(process) = &mut self.hosts[host].process else { return };
-        let state = process.node.state();
-        let (index, digest) = (state.applied().0, state.digest());
-        process.told_state = index;
-        self.raft_fact(host, RaftFact::State { index, digest });
     }
 
     fn link_event(&mut self, host: usize, inlet: Inlet) {
@@ -290,6 +275,8 @@ impl World {
         let applied = process.node.state().applied();
         if applied > process.shown {
             process.shown = applied;
+            let digest = process.node.state().digest();
+            self.raft_fact(host, RaftFact::State { index: applied.0, digest });
             self.router_applied(host, applied);
         }
     }

@@ -67,7 +67,6 @@ pub(super) struct Process {
     pub(super) is_leaving: bool,
     /// How it sees the cluster: serving, leader, term, who is active, sessions.
     pub(super) seen: Option<(bool, Option<MemberId>, u64, Vec<MemberId>, u64)>,
-    pub(super) told_state: u64,
     pub(super) random: StdRng,
     /// When the events are due that wake the machines.
     pub(super) node_wakes: Moment,
@@ -150,7 +149,6 @@ impl Process {
             is_between_lives: false,
             is_leaving: false,
             seen: None,
-            told_state: 0,
             random,
             node_wakes: Moment::NEVER,
             raft_wakes: Moment::NEVER,
