@@ -66,6 +66,12 @@ pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainRef, stanza: &Stanza
     }
 }
 
+/// Whether a stanza that was not delivered is of use to anybody else. Presence of a client is not: it went to each
+/// resource that was there, and whoever has come since asks for it.
+pub fn may_go_elsewhere(stanza: &Stanza) -> bool {
+    !matches!(stanza.kind, Kind::Presence(PresenceType::Available | PresenceType::Unavailable))
+}
+
 /// The routes of those resources that have asked for the roster (RFC 6121 section 2.1.6).
 pub fn interested(routes: &[Arc<Route>]) -> ChosenRoutes {
     routes.iter().filter(|route| route.presence.interested).cloned().collect()

@@ -20,7 +20,7 @@ mod paths;
 mod tests;
 
 pub use arrivals::{Arrivals, Earlier};
-pub use decide::{ChosenRoutes, Decision, claimant, decide, interested, recipient};
+pub use decide::{ChosenRoutes, Decision, claimant, decide, interested, may_go_elsewhere, recipient};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Received};
 pub use outbox::{Outbox, OutboxOrder, Redecide};

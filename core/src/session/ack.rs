@@ -154,6 +154,7 @@ impl Session {
         match bound.deliveries.acknowledge(handled) {
             Ok(homes) => {
                 homes.into_iter().for_each(|home| self.output.order(Order::Settle(home)));
+                self.claim_if_planned();
                 true
             }
             Err(TooHigh { sent }) => {

@@ -102,6 +102,7 @@ impl Session {
         }
         bound.deliveries.shrink();
         self.reader.shrink();
+        self.claim_if_planned();
     }
 
     /// A client for which too much waits is let go; what waits goes back.

@@ -148,6 +148,12 @@ impl Deliveries {
         self.unsettled.len() + self.waiting.len() > SESSION_QUEUE_STANZAS_MAX || self.bytes > SESSION_QUEUE_BYTES_MAX
     }
 
+    /// Whether so much waits for the client that what is not urgent should wait elsewhere.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.unsettled.len() + self.waiting.len() > SESSION_QUEUE_STANZAS_MAX / 2
+            || self.bytes > SESSION_QUEUE_BYTES_MAX / 2
+    }
+
     /// Gives back memory that a burst needed.
     pub(super) fn shrink(&mut self) {
         if self.unsettled.is_empty() && self.waiting.is_empty() {

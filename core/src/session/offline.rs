@@ -10,12 +10,18 @@ use crate::session::delivery::Delivery;
 use crate::session::presence::takes_messages;
 use crate::session::state::Claim;
 use crate::session::{OfflineMessage, Order, Session, StoreUnavailable};
+use crate::sometimes;
 
 impl Session {
     /// Claims what waits, once routing knows that the session takes messages.
     pub(super) fn claim_if_planned(&mut self) {
         let Some(bound) = self.bound.as_mut() else { return };
         if bound.claim != Claim::Planned || !bound.announcer.is_settled() {
+            return;
+        }
+        if bound.deliveries.is_half_full() {
+            // What the client acknowledges makes room for the rest.
+            sometimes!("stored_messages_wait_for_acknowledgements");
             return;
         }
         if takes_messages(bound.announcer.wanted()) {

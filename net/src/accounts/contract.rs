@@ -15,8 +15,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, NewAccount,
-    RosterWrite, StoreError, Stored, Written,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
+    Founding, NewAccount, RosterWrite, StoreError, Stored, Written,
 };
 
 /// Makes one test of each claim of the contract. `$store` makes an empty store and whatever must live as long as it.
@@ -33,6 +33,7 @@ macro_rules! contract_tests {
             a_name_and_a_subscription_change_independently,
             a_full_roster_takes_no_further_contact,
             messages_come_oldest_first_in_bounded_batches,
+            a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least,
             a_stanza_comes_out_as_it_went_in,
             a_full_offline_store_takes_no_further_message,
             a_message_belongs_to_one_live_route,
@@ -195,6 +196,20 @@ pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Ac
     assert!(first.iter().chain(&second).map(|(_, id)| id.clone()).eq((0..messages).map(|number| number.to_string())));
     assert!(first.iter().chain(&second).is_sorted_by(|(one, _), (next, _)| one < next));
     assert_eq!(store.offline_count(name("juliet")).await, Ok(messages));
+}
+
+pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let long =
+        Stanza { payload: Bytes::from(vec![b' '; CLAIM_BYTES_MAX]), ..Stanza::new(Kind::Message(MessageType::Chat)) };
+    for _ in 0..2 {
+        let stored = store.store_offline(name("juliet"), long.clone(), UnixMillis(0), 10).await;
+        assert_eq!(stored, Ok(Stored::Kept));
+    }
+
+    assert_eq!(claim(store, route(5), &[]).await.len(), 1);
+    assert_eq!(claim(store, route(5), &[]).await.len(), 1);
+    assert_eq!(claim(store, route(5), &[]).await.len(), 0);
 }
 
 pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {

@@ -16,8 +16,8 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing, Founding, Identity,
-    NewAccount, RosterWrite, StoreError, StoreFuture, Stored, Written,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
+    Founding, Identity, NewAccount, RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -122,13 +122,14 @@ impl Tables {
 
 impl Account {
     fn claim(&mut self, claimant: &Claimant) -> Vec<OfflineMessage> {
-        let mut claimed = Vec::new();
+        let (mut claimed, mut bytes) = (Vec::new(), 0);
         for (&key, waiting) in &mut self.messages {
-            if claimed.len() == CLAIM_MESSAGES_MAX {
+            if claimed.len() == CLAIM_MESSAGES_MAX || bytes >= CLAIM_BYTES_MAX {
                 break;
             }
             if waiting.holder.is_none_or(|holder| claimant.may_take_from(holder)) {
                 waiting.holder = Some(claimant.route);
+                bytes += waiting.message.payload.len();
                 claimed.push(OfflineMessage { key, message: waiting.message.clone(), at: waiting.at });
             }
         }

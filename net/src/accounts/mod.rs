@@ -42,6 +42,10 @@ pub const ACCOUNTS_PER_CALL_MAX: usize = 10_000;
 /// Messages that one [`Accounts::claim`] hands out; the caller asks again until it gets none.
 pub const CLAIM_MESSAGES_MAX: usize = 100;
 
+/// Bytes of messages that one claim hands out, one message at least: far below what may wait for a client, or whoever is
+/// sent much while away could not log in any more.
+pub const CLAIM_BYTES_MAX: usize = 1024 * 1024;
+
 /// Why the store did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -120,7 +124,7 @@ pub trait Accounts: Send + Sync + 'static {
     fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored>;
 
     /// Hands out to one route the oldest messages that no other live route has claimed, at most
-    /// [`CLAIM_MESSAGES_MAX`]. The claimant does not get again what it claimed before.
+    /// [`CLAIM_MESSAGES_MAX`] and [`CLAIM_BYTES_MAX`]. The claimant does not get again what it claimed before.
     fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>>;
 
     /// Forgets messages that arrived. Only what is still claimed by this route goes.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use cresset_core::ids::MemberId;
-use cresset_core::routing::{Parcel, Paths, Redecide, recipient};
+use cresset_core::routing::{Parcel, Paths, Redecide, may_go_elsewhere, recipient};
 use cresset_core::sometimes;
 use cresset_core::stanza::Stanza;
 use tokio::sync::{mpsc, oneshot};
@@ -107,6 +107,7 @@ async fn run(router: Weak<Router>, mut waiting: mpsc::UnboundedReceiver<Again>) 
         let Some(router) = router.upgrade() else { return };
         match again {
             Again::Pass(pass) => pass.let_past(),
+            Again::Inherit(parcel) if !may_go_elsewhere(&parcel.stanza) => {}
             Again::Inherit(parcel) => {
                 sometimes!("a_parcel_of_a_dead_home_is_inherited");
                 router.route_to_end(&mut paths, Outgoing::accepted(parcel.stanza)).await;
@@ -120,5 +121,8 @@ async fn decide(router: &Arc<Router>, paths: &mut Paths, peer: Peer, redecide: R
     let Redecide { number, stanza, attempts, origin, confirm, earlier } = redecide;
     let confirm = confirm.then(|| Ticket::Confirm { router: router.clone(), peer, number });
     let ticket = Ticket::both(origin, confirm);
+    if !may_go_elsewhere(&stanza) {
+        return ticket.into_iter().for_each(Ticket::done);
+    }
     router.route_to_end(paths, Outgoing { stanza, ticket, attempts, earlier }).await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::BareJid;
-use cresset_core::routing::{Home, Parcel, Paths, Redecide, claimant};
+use cresset_core::routing::{Home, Parcel, Paths, Redecide, claimant, may_go_elsewhere};
 use cresset_core::sometimes;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -111,6 +111,7 @@ impl Router {
     /// A session is over, its route is not in the view any more, and it was not done with this.
     pub(crate) async fn take_back(self: &Arc<Self>, session: &SessionHandle, paths: &mut Paths, parcel: Parcel) {
         match parcel.home {
+            Home::Here if !may_go_elsewhere(&parcel.stanza) => {}
             Home::Here => self.route_to_end(paths, Outgoing::accepted(parcel.stanza)).await,
             // Still stored: whoever claims next gets it.
             Home::Offline { .. } => {}

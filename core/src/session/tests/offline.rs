@@ -1,6 +1,7 @@
 //! Messages that waited, and the order in which they come.
 
 use super::client::{Client, fates, stanza};
+use crate::limits::SESSION_QUEUE_STANZAS_MAX;
 use crate::session::{OfflineMessage, Order, StoreUnavailable};
 use crate::time::UnixMillis;
 
@@ -175,4 +176,21 @@ fn a_second_presence_does_not_claim_again() {
     romeo.announced();
 
     assert!(!claims(&mut romeo));
+}
+
+/// Found by the simulator: whoever was sent more than may wait for a client was thrown out at each login.
+#[test]
+fn more_is_claimed_only_when_what_was_handed_out_is_acknowledged() {
+    let mut romeo = Client::managed();
+    romeo.says("<presence/>");
+    romeo.announced();
+    assert!(claims(&mut romeo));
+    let many = i64::try_from(SESSION_QUEUE_STANZAS_MAX / 2).unwrap() + 1;
+
+    romeo.session.handle_offline(romeo.now, Ok((1..=many).map(waited).collect()));
+    assert!(!claims(&mut romeo));
+    romeo.heard();
+    romeo.says(&format!("<a xmlns='urn:xmpp:sm:3' h='{many}'/>"));
+
+    assert!(claims(&mut romeo));
 }

@@ -12,7 +12,7 @@ use cresset_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::credentials::{account_id, to_sql};
-use crate::accounts::{CLAIM_MESSAGES_MAX, Claimant, StoreError, Stored};
+use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, StoreError, Stored};
 
 /// How kinds are written.
 const KINDS: [(Kind, &str); 17] = [
@@ -82,16 +82,20 @@ pub(super) fn claim(
     )?;
     let mut take =
         connection.prepare_cached("UPDATE messages SET holder_index = ?2, holder_position = ?3 WHERE key = ?1")?;
-    let mut claimed = Vec::new();
+    let (mut claimed, mut bytes) = (Vec::<OfflineMessage>::new(), 0);
     let mut rows = find.query([id])?;
     while claimed.len() < CLAIM_MESSAGES_MAX
+        && bytes < CLAIM_BYTES_MAX
         && let Some(row) = rows.next()?
     {
         if !holder(row)?.is_none_or(|holder| claimant.may_take_from(holder)) {
             continue;
         }
         match read(row) {
-            Ok(message) => claimed.push(message),
+            Ok(message) => {
+                bytes += message.message.payload.len();
+                claimed.push(message);
+            }
             // One unreadable message must not keep all the others from their recipient. It stays for the operator.
             Err(error) => tracing::error!(%error, "an offline message is left out"),
         }

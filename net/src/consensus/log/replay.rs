@@ -11,7 +11,7 @@ use super::frame::{self, FORMAT_VERSION, Record, Rest, SegmentHead, Span};
 use super::window::{Place, Window};
 use super::{LogError, MARKER, segment_name, segment_number};
 use crate::consensus::types::{Entry, LogId, Vote};
-use crate::disk::{Disk, FileEntry};
+use crate::disk::{Disk, DiskError, FileEntry};
 
 /// What was found.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<L
     let mut replay = Replay::new(member);
     for (position, file) in segments.iter().enumerate() {
         let content = disk.read(&file.name, 0, file.bytes).await?;
+        if content.len() as u64 != file.bytes {
+            // A disk that keeps something back is not to be taken for a log that ends early, and cut.
+            sometimes!("a_disk_reads_less_than_there_is");
+            let reason = format!("{} of {} bytes were read", content.len(), file.bytes);
+            return Err(DiskError::Failed { operation: "read", file: file.name.clone(), reason }.into());
+        }
         let is_last = position + 1 == segments.len();
         let scan = frame::scan(&content);
         match scan.rest {
