@@ -70,6 +70,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "a_leader_is_deposed", RARE, ANYONE),
     probe("core/node", "a_lease_comes_back_in_time", RARE, ANYONE),
     probe("core/node", "a_lease_runs_out", RARE, ANYONE),
+    probe("core/node", "a_leave_is_agreed_before_the_leaver_knows", RARE, ANYONE),
     probe("core/node", "a_link_is_refused_because_the_life_is_over", RARE, ANYONE),
     probe("core/node", "a_member_beats_and_does_not_apply", RARE, ANYONE),
     probe("core/node", "a_node_begins_to_lead", RARE, ANYONE),

@@ -109,12 +109,12 @@ fn without_users(plan: &Plan, out: &BTreeSet<usize>) -> Plan {
     }
     smaller.episodes.retain(|episode| episode.fault.user().is_none_or(|user| !out.contains(&user)));
     for episode in &mut smaller.episodes {
-        match &mut episode.fault {
-            Fault::Rival { user }
-            | Fault::Flapping { user }
-            | Fault::ResumptionRace { user }
-            | Fault::SlowReader { user } => *user = renumbered(*user),
-            _ => {}
+        if let Fault::Rival { user }
+        | Fault::Flapping { user }
+        | Fault::ResumptionRace { user }
+        | Fault::SlowReader { user } = &mut episode.fault
+        {
+            *user = renumbered(*user);
         }
     }
     smaller
