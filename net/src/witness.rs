@@ -67,6 +67,13 @@ pub enum Fact {
         /// What time it is by the same clock.
         now: Uptime,
     },
+    /// What this node has handed to one other member and must not forget yet.
+    UnderWay {
+        /// The other member.
+        to: MemberId,
+        /// How many parcels.
+        parcels: usize,
+    },
     /// Clients are treated like this from now on.
     Service(Service),
 }

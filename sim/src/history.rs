@@ -459,6 +459,11 @@ pub enum DirectoryFact {
         /// The index of the entry, or how far the node had come when that was seen.
         index: u64,
     },
+    /// What this node has handed to other members and must not forget yet.
+    UnderWay {
+        /// How many parcels, rounded up to a power of two.
+        parcels: u64,
+    },
     /// How this node treats its clients from now on.
     Service(Service),
     /// The node holds another lease than before.

@@ -25,6 +25,7 @@ use super::identity::Lane;
 use super::link::Attached;
 use super::shared::{End, EndTeller};
 use super::wire::Reading;
+use crate::witness::{self, Fact};
 
 /// Requests of sessions that wait for the lane. Beyond it sessions wait.
 const QUEUE_MAX: usize = 1024;
@@ -143,6 +144,7 @@ impl<D: DataService> Home<D> {
                 self.detach(fault);
             }
             self.carry_out();
+            witness::tell(|| Fact::UnderWay { to: self.peer.member, parcels: self.outbox.len() });
             tokio::select! {
                 biased;
                 end = &mut self.end => match end {
@@ -240,6 +242,7 @@ impl<D: DataService> Home<D> {
 
     /// Everything is decided again: first what was sent, then what waits to be.
     async fn life_over(&mut self) {
+        witness::tell(|| Fact::UnderWay { to: self.peer.member, parcels: 0 });
         self.detach(LinkFault::Superseded);
         self.outbox.peer_gone();
         self.carry_out();

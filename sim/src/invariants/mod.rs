@@ -21,6 +21,7 @@ mod no_silent_loss;
 mod nodes;
 mod one_holder;
 mod order;
+mod queues_bounded;
 mod raft;
 mod sessions;
 mod sound_nodes;
@@ -80,6 +81,7 @@ invariants! {
     "acknowledgement_counters" by "XEP-0198, section 5": |_, history| acknowledgement_counters::check(history);
     "unavailable_once" by "architecture, section 3": |plan, history| unavailable_once::check(plan, history);
     "every_operation_is_answered" by "promise P11": |plan, history| every_operation_is_answered::check(plan, history);
+    "queues_bounded" by "promise P10": |plan, history| queues_bounded::check(plan, history);
     "full_restart" by "promise P8": |plan, history| full_restart::check(plan, history);
     "convergence" by "promise P6": |plan, history| convergence::check(plan, history);
 }

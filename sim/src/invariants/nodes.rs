@@ -91,9 +91,7 @@ impl<'a> Node<'a> {
                 self.routes.insert(jid, (*route, *member));
             }
             DirectoryFact::Removed { jid, route, .. } => {
-                if self.routes.get(jid.as_str()).is_some_and(|(present, _)| present == route) {
-                    self.routes.remove(jid.as_str());
-                }
+                self.routes.retain(|held, (present, _)| *held != jid.as_str() || present != route);
             }
             DirectoryFact::Service(service) => self.service = Some(*service),
             DirectoryFact::Lease { left } => self.lease_until = Some(at + self.in_world(left.unwrap_or_default())),

@@ -35,22 +35,19 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 
 /// Whether a node may refuse to go on because of it.
 fn is_of_disk(window: &Window<'_>) -> bool {
-    match window.fault {
+    matches!(
+        window.fault,
         Fault::SyncFails { .. }
-        | Fault::FlippedBit { .. }
-        | Fault::LostVote { .. }
-        | Fault::ShortReads { .. }
-        | Fault::OldBackup { .. } => true,
-        _ => false,
-    }
+            | Fault::FlippedBit { .. }
+            | Fault::LostVote { .. }
+            | Fault::ShortReads { .. }
+            | Fault::OldBackup { .. }
+    )
 }
 
 /// Whether what it did to the disk outlasts it.
 fn does_damage(window: &Window<'_>) -> bool {
-    match window.fault {
-        Fault::FlippedBit { .. } | Fault::LostVote { .. } | Fault::OldBackup { .. } => true,
-        _ => false,
-    }
+    matches!(window.fault, Fault::FlippedBit { .. } | Fault::LostVote { .. } | Fault::OldBackup { .. })
 }
 
 #[cfg(test)]

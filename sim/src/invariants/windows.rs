@@ -51,13 +51,13 @@ impl Window<'_> {
 
     /// Whether it is something that clients do, which no node fails by.
     pub(super) fn is_of_clients(&self) -> bool {
-        match self.fault {
+        matches!(
+            self.fault,
             Fault::Rival { .. }
-            | Fault::Storm { .. }
-            | Fault::Flapping { .. }
-            | Fault::ResumptionRace { .. }
-            | Fault::SlowReader { .. } => true,
-            _ => false,
-        }
+                | Fault::Storm { .. }
+                | Fault::Flapping { .. }
+                | Fault::ResumptionRace { .. }
+                | Fault::SlowReader { .. }
+        )
     }
 }

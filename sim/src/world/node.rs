@@ -196,7 +196,7 @@ async fn run_node(ground: &Ground) {
 async fn watch(mut running: Running, ground: &Ground) -> Option<String> {
     let mut last = ClusterView::default();
     #[cfg(cresset_simulated)]
-    let mut lookups = LookUps::default();
+    let mut lookups = LookUps::of(&ground.name);
     loop {
         if let Ok(failure) = timeout(LOOKS_EVERY, running.failed()).await {
             return Some(failure.to_string());

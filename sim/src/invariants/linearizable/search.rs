@@ -135,11 +135,11 @@ fn operations_of(history: &[Record]) -> BTreeMap<&str, Vec<Operation>> {
                     all.entry(jid).or_default().push(operation(Action::Unbind(*route)));
                 }
             }
-            DirectoryFact::Life { member, incarnation, stage: LifeStage::Ended, .. } => {
-                if ended.insert((*member, *incarnation)) {
-                    for operations in all.values_mut() {
-                        operations.push(operation(Action::End(members.get(member).copied())));
-                    }
+            DirectoryFact::Life { member, incarnation, stage: LifeStage::Ended, .. }
+                if ended.insert((*member, *incarnation)) =>
+            {
+                for operations in all.values_mut() {
+                    operations.push(operation(Action::End(members.get(member).copied())));
                 }
             }
             DirectoryFact::LookedUp { jid, route, .. } => {

@@ -94,6 +94,7 @@ impl Recorder {
                     self.directory(&node, DirectoryFact::Lease { left });
                 }
             }
+            Fact::UnderWay { to, parcels } => lookups::under_way(&node, to, parcels),
             Fact::Service(service) => self.directory(&node, DirectoryFact::Service(treatment(service))),
         }
     }

@@ -72,7 +72,6 @@ impl Breaker {
                 let backups = self.backups.remove(&number).unwrap_or_default();
                 self.world.grounds[node].disk.restore(backups.into_iter().nth(node).unwrap_or_default());
                 self.processes[node].is_damaged = true;
-                self.tell(node, |node| Event::DiskLost { node });
             }
             _ => self.kill(sim, node),
         }
@@ -234,7 +233,6 @@ impl Breaker {
     pub(super) fn empty_disk(&mut self, node: usize) {
         self.world.grounds[node].disk.restore(Files::new());
         self.processes[node].is_damaged = false;
-        self.tell(node, |node| Event::DiskLost { node });
     }
 
     pub(super) fn tell(&self, node: usize, event: impl FnOnce(String) -> Event) {
