@@ -1,5 +1,6 @@
 //! `cargo sim planted`: every planted bug is found, within as many seeds as is published.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -33,6 +34,12 @@ pub(crate) struct Arguments {
     out: PathBuf,
 }
 
+/// Which seed found a bug, by which invariant.
+struct Found {
+    seed: u64,
+    invariant: String,
+}
+
 /// Hunts bugs.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut pool = Pool::new(arguments.jobs)?;
@@ -43,42 +50,52 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         let hunt = Hunt::of(*bug);
         let most = arguments.seeds.map_or(hunt.seeds_max, NonZero::get);
         let since = Instant::now();
-        let trials = (1..=most).map(|seed| Trial { plan: hunt.plan(seed), bug: Some(*bug) });
-        let (found, end) = pool.first_broken(trials, |finished| !finished.broken.is_empty())?;
-        anyhow::ensure!(end != End::Interrupted, "interrupted");
+        let found = find(&mut pool, *bug, most)?;
         let (name, level, seconds) = (bug.name(), level_name(hunt.level), since.elapsed().as_secs_f64());
-        let Some((place, finished)) = found else {
+        let Some(Found { seed, invariant }) = found else {
             say(&format!("{name:<28} ESCAPED {most} seeds of {level} ({seconds:.1} s): {}", bug.story()));
             escaped.push(name);
             continue;
         };
-        let invariant = finished.broken.first().map(|broken| broken.invariant.clone()).unwrap_or_default();
-        say(&format!(
-            "{name:<28} found by seed {} of {level}, at most {most}: {invariant} ({seconds:.1} s)",
-            place + 1
-        ));
+        say(&format!("{name:<28} found by seed {seed} of {level}, at most {most}: {invariant} ({seconds:.1} s)"));
         if arguments.shrink {
-            let trial = Trial { plan: hunt.plan(place as u64 + 1), bug: Some(*bug) };
+            let trial = Trial { plan: hunt.plan(seed), bug: Some(*bug) };
             let (small, runs) = shrink::smallest(&mut pool, &trial, &invariant, shrink::RUNS_MAX)?;
             sizes.push(small.plan.episodes.len());
             shrink::write_down(&small, &invariant, &arguments.out)?;
             say(&format!("{:<28} {} faults are left after {runs} runs: {small}", "", small.plan.episodes.len()));
         }
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    say(&format!(
-        "{} planted bugs, {} found, {} escaped, in {seconds:.0} s",
-        bugs.len(),
-        bugs.len() - escaped.len(),
-        escaped.len()
-    ));
+    let (seconds, caught) = (begun.elapsed().as_secs_f64(), bugs.len() - escaped.len());
+    say(&format!("{} planted bugs, {caught} found, {} escaped, in {seconds:.0} s", bugs.len(), escaped.len()));
     if !sizes.is_empty() {
         sizes.sort_unstable();
-        say(&format!(
-            "faults left after shrinking: median {}, most {}",
-            sizes[sizes.len() / 2],
-            sizes[sizes.len() - 1]
-        ));
+        let (median, most) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+        say(&format!("faults left after shrinking: median {median}, most {most}"));
     }
     Ok(escaped.is_empty())
+}
+
+/// The first seed that breaks with the bug what it does not break without it.
+fn find(pool: &mut Pool, bug: Bug, most: u64) -> anyhow::Result<Option<Found>> {
+    let hunt = Hunt::of(bug);
+    let mut next = 1;
+    while next <= most {
+        let trials = (next..=most).map(|seed| Trial { plan: hunt.plan(seed), bug: Some(bug) });
+        let (broken, end) = pool.first_broken(trials, |finished| !finished.broken.is_empty())?;
+        anyhow::ensure!(end != End::Interrupted, "interrupted");
+        let Some((place, with_bug)) = broken else { return Ok(None) };
+        let seed = next + place as u64;
+        let sound = Trial::of(hunt.plan(seed));
+        let (without_bug, _) = pool.first_broken(std::iter::once(sound), |_| true)?;
+        let without_bug = without_bug.map(|(_, finished)| finished).unwrap_or_default();
+        let telling = with_bug.broken.iter().find(|broken| !without_bug.has_broken(&broken.invariant));
+        if let Some(broken) = telling {
+            return Ok(Some(Found { seed, invariant: broken.invariant.clone() }));
+        }
+        let names: BTreeSet<_> = without_bug.broken.iter().map(|broken| broken.invariant.as_str()).collect();
+        say(&format!("{:<28} seed {seed} breaks {names:?} without the bug too: it does not count", bug.name()));
+        next = seed + 1;
+    }
+    Ok(None)
 }
