@@ -95,7 +95,10 @@ fn who_loses_power_says_nothing_and_who_is_killed_is_missed_at_once() {
 /// The process ends itself, is started with the same disk, and what it had promised is still there.
 #[test]
 fn a_node_whose_sync_fails_ends_itself() {
-    let report = carry_out(&plan(203, Fault::SyncFails { node: Target::Node(0) }));
+    let plan = plan(203, Fault::SyncFails { node: Target::Node(0) });
+    // Whoever logs in has to be written down.
+    let report =
+        carry_out(&plan.with(BEGINS + MILLISECOND * 100, LASTS / 2, Fault::Storm { node: Target::Node(1), times: 1 }));
 
     assert_eq!(report.count(|event| matches!(event, Event::Failed { .. })), 1);
     assert_eq!(report.count(|event| matches!(event, Event::DiskLost { .. })), 0);
