@@ -98,7 +98,7 @@ fn a_node_whose_sync_fails_ends_itself() {
     let plan = plan(203, Fault::SyncFails { node: Target::Node(0) });
     // Whoever logs in has to be written down.
     let report =
-        carry_out(&plan.with(BEGINS + MILLISECOND * 100, LASTS / 2, Fault::Storm { node: Target::Node(1), times: 1 }));
+        carry_out(&plan.with(BEGINS + MILLISECOND * 100, LASTS / 2, Fault::Storm { node: Target::Node(2), times: 1 }));
 
     assert_eq!(report.count(|event| matches!(event, Event::Failed { .. })), 1);
     assert_eq!(report.count(|event| matches!(event, Event::DiskLost { .. })), 0);
