@@ -23,8 +23,8 @@ struct Watching<'a> {
     told: BTreeMap<(&'a Connection, &'a str), bool>,
     /// What each connection is to be told, and until when.
     owed: BTreeMap<(&'a Connection, &'a str), Duration>,
-    /// On each node, who held the JIDs that were taken away since anything else happened there.
-    taken: BTreeMap<&'a str, Vec<(&'a str, u64)>>,
+    /// On each node, who held the JIDs that were taken away since anything else happened there, and by which entry.
+    taken: BTreeMap<&'a str, Vec<(&'a str, u64, u64)>>,
 }
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
@@ -83,15 +83,16 @@ impl<'a> Watching<'a> {
 
     fn changes(&mut self, nodes: &Nodes<'a>, node: &'a str, fact: &'a DirectoryFact, at: Duration) {
         match fact {
-            DirectoryFact::Removed { jid, .. } => {
+            DirectoryFact::Removed { jid, index, .. } => {
                 let holder =
                     nodes.get(node).and_then(|state| state.routes.get(jid.as_str())).map(|(_, member)| *member);
-                self.taken.entry(node).or_default().extend(holder.map(|member| (jid.as_str(), member)));
+                self.taken.entry(node).or_default().extend(holder.map(|member| (jid.as_str(), member, *index)));
             }
-            DirectoryFact::Life { member, stage: LifeStage::Ended, .. } => {
+            DirectoryFact::Life { member, stage: LifeStage::Ended, index, .. } => {
                 let taken = self.taken.remove(node).unwrap_or_default();
                 let is_other = nodes.get(node).is_some_and(|state| state.serves() && state.member != Some(*member));
-                let gone: BTreeSet<&str> = taken.iter().filter(|(_, of)| of == member).map(|(jid, _)| *jid).collect();
+                let is_gone = |(_, of, by): &&(&str, u64, u64)| of == member && by == index;
+                let gone: BTreeSet<&str> = taken.iter().filter(is_gone).map(|(jid, ..)| *jid).collect();
                 for connection in self.at.iter().filter(|(_, at)| is_other && **at == node).map(|(it, _)| *it) {
                     let session = self.sessions.beginning(connection);
                     for jid in gone.iter().filter(|jid| self.told.get(&(session, **jid)) == Some(&true)) {
@@ -119,7 +120,7 @@ impl<'a> Watching<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{added, at, connection, directory, removed, serves};
+    use super::super::testing::{added, at, connection, directory, route, serves};
     use super::*;
 
     fn told(milliseconds: u64, available: bool) -> Record {
@@ -132,7 +133,8 @@ mod tests {
         let mut history = serves("n2").to_vec();
         history.extend([at(0, logged_in), added("n2", "a", 5, 1), told(1, true)]);
         let ended = DirectoryFact::Life { member: 1, incarnation: 2, stage: LifeStage::Ended, index: 9 };
-        history.extend([removed("n2", "a", 5), directory("n2", ended)]);
+        let removed = DirectoryFact::Removed { jid: "a".to_owned(), route: route(5), index: 9 };
+        history.extend([directory("n2", removed), directory("n2", ended)]);
         history
     }
 

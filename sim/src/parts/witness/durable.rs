@@ -1,5 +1,7 @@
 //! What the log on one node's disk says for sure, append by append. The node's own reader decodes the bytes.
 
+use std::collections::BTreeMap;
+
 use cresset_net::consensus::log::inspect::{Ballot, Position, Remembered, inspect, is_segment};
 use cresset_net::consensus::snapshots::end_of_file;
 
@@ -17,15 +19,16 @@ pub fn disk_observer(node: &str, history: &History) -> DiskObserver {
                 return;
             }
             // What a crash leaves of an append is in the log if it is a whole frame, as it is for the node's reader.
-            DiskEvent::Appended { file, bytes, .. } if is_segment(file) => log.says(bytes),
-            DiskEvent::Written { file, content } if is_segment(file) => log.says(content),
+            DiskEvent::Appended { file, offset, bytes } if is_segment(file) => log.appended(file, *offset, bytes),
+            DiskEvent::Written { file, content } if is_segment(file) => log.appended(file, 0, content),
+            DiskEvent::Truncated { file, bytes } if is_segment(file) => log.cut(file, *bytes),
             DiskEvent::Written { file, .. } => {
                 snapshot(file).map(|entry| RaftFact::Kept { entry }).into_iter().collect()
             }
             DiskEvent::Removed { file } => {
                 snapshot(file).map(|entry| RaftFact::Dropped { entry }).into_iter().collect()
             }
-            // A sound node cuts only what is no frame, and does not start with what is damaged.
+            // A sound node does not start with what is damaged.
             DiskEvent::Appended { .. } | DiskEvent::Truncated { .. } | DiskEvent::Damaged { .. } => return,
         };
         for fact in facts {
@@ -37,6 +40,7 @@ pub fn disk_observer(node: &str, history: &History) -> DiskObserver {
 /// The durable log of one node.
 #[derive(Debug, Default)]
 struct DurableLog {
+    segments: BTreeMap<String, Vec<u8>>,
     member: Option<u64>,
     vote: Option<Ballot>,
     purged: Option<Position>,
@@ -44,6 +48,31 @@ struct DurableLog {
 }
 
 impl DurableLog {
+    /// These bytes are in a segment, and nothing behind them.
+    fn appended(&mut self, segment: &str, offset: u64, bytes: &[u8]) -> Vec<RaftFact> {
+        let content = self.segments.entry(segment.to_owned()).or_default();
+        content.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
+        content.extend_from_slice(bytes);
+        self.says(bytes)
+    }
+
+    /// A segment was cut to this length. A sound node cuts only what is no frame.
+    fn cut(&mut self, segment: &str, bytes: u64) -> Vec<RaftFact> {
+        let Some(content) = self.segments.get_mut(segment) else { return Vec::new() };
+        let before = inspect(content).remembered;
+        content.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let kept = inspect(content).remembered.len();
+        let lost = before.into_iter().skip(kept).filter_map(|remembered| match remembered {
+            Remembered::Entry { id, .. } => Some(id.1),
+            Remembered::Segment { .. }
+            | Remembered::Vote(_)
+            | Remembered::TruncatedAfter(_)
+            | Remembered::Purged(_)
+            | Remembered::Committed(_) => None,
+        });
+        lost.min().map(|first| RaftFact::TruncatedAfter { index: first.checked_sub(1) }).into_iter().collect()
+    }
+
     /// Frames were added to the log.
     fn says(&mut self, frames: &[u8]) -> Vec<RaftFact> {
         let mut facts = Vec::new();
