@@ -97,6 +97,8 @@ bugs! {
         LeaseIgnored,
         /// The beat of a leader renews the lease from the moment it arrives.
         LeaseFromArrival,
+        /// A lease is granted to a life whose expulsion is proposed and not agreed yet.
+        LeaseForTheExpelled,
         /// A member is expelled before its lease can have ended.
         ExpelledTooEarly,
         /// One member's word is enough to end a life.

@@ -20,6 +20,7 @@ pub mod cores;
 pub mod history;
 pub mod hunts;
 pub mod invariants;
+pub mod open;
 pub mod parts;
 pub mod plan;
 pub mod probes;

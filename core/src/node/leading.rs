@@ -23,6 +23,9 @@ const CHANGE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub(super) struct Leading {
     term: Term,
     timing: Timing,
+    /// Where the log ended when this member began to lead. An expulsion that an earlier leader proposed may be in it, so
+    /// nobody is granted anything before all of that is applied.
+    grants_from: LogIndex,
     silence: Silence,
     quorum: Quorum,
     asks: BTreeMap<Life, Ask>,
@@ -45,9 +48,11 @@ struct Ask {
 }
 
 impl Leading {
-    pub(super) fn new(now: Uptime, term: Term, timing: Timing) -> Self {
+    /// Begins to lead a term with a log that ends there.
+    pub(super) fn new(now: Uptime, term: Term, log_end: LogIndex, timing: Timing) -> Self {
         Leading {
             term,
+            grants_from: log_end,
             silence: Silence::new(now, if planted!(ExpelledTooEarly) { timing.lease / 2 } else { timing.expel_after }),
             timing,
             quorum: Quorum::new(),
@@ -73,6 +78,12 @@ impl Leading {
         self.expelling.remove(&life);
     }
 
+    /// Whether leases may be granted by a leader that has applied everything up to there.
+    pub(super) fn may_grant(&self, applied: LogIndex) -> bool {
+        sometimes!(applied < self.grants_from, "a_new_leader_has_not_applied_what_was_before_it");
+        applied >= self.grants_from || planted!(LeaseForTheExpelled)
+    }
+
     /// A round of this leader's own beats begins.
     pub(super) fn round(&mut self, now: Uptime, round: Sequence) {
         self.quorum.round(now, round);
@@ -80,6 +91,10 @@ impl Leading {
 
     /// A life asks for a lease. `applied` is what it and this leader have applied, given if the life is to keep up.
     pub(super) fn asked(&mut self, now: Uptime, life: Life, ask: Sequence, applied: Option<(LogIndex, LogIndex)>) {
+        if self.expelling.contains_key(&life) && !planted!(LeaseForTheExpelled) {
+            sometimes!("who_is_being_expelled_asks_for_a_lease");
+            return;
+        }
         if applied.is_some_and(|(applied, newest)| self.is_stuck(now, life, applied, newest)) {
             sometimes!("a_member_beats_and_does_not_apply");
             self.stuck.insert(life);
@@ -122,11 +137,10 @@ impl Leading {
         let others = state.members().filter(|member| member.is_alive() && member.id != me);
         let silences = others.map(|member| {
             let life = member.life();
-            // Who was to be expelled may have been heard again before it was agreed.
             let again = self.expelling.get(&life).map(|at| *at + PROPOSE_AGAIN_AFTER);
-            again.max(Some(self.silence.deadline(life)))
+            again.unwrap_or_else(|| self.silence.deadline(life))
         });
-        silences.flatten().min()
+        silences.min()
     }
 
     /// What is to be done at `now`.
@@ -163,6 +177,10 @@ impl Leading {
                 ExpelReason::Crashed
             } else if self.silence.is_silent(now, life) {
                 if self.stuck.contains(&life) { ExpelReason::Stuck } else { ExpelReason::Silent }
+            } else if self.expelling.contains_key(&life) {
+                // It is heard again. But nobody knows what becomes of an expulsion that was proposed, and it is granted
+                // nothing until that is known: so it has to be.
+                ExpelReason::Silent
             } else {
                 continue;
             };

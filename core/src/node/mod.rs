@@ -157,7 +157,7 @@ impl Node {
     pub fn reborn(self, now: Uptime, boot: BootId) -> Node {
         let settings = NodeSettings { boot, ..self.settings };
         let leads = self.raft.leader == Some(settings.member);
-        let leading = leads.then(|| Leading::new(now, self.raft.term, settings.timing.clone()));
+        let leading = leads.then(|| Leading::new(now, self.raft.term, self.raft.log_end.1, settings.timing.clone()));
         Node { state: self.state, raft: self.raft, leading, ..Node::new(now, settings) }
     }
 
@@ -406,7 +406,8 @@ impl Node {
             sometimes!(leads, "a_node_begins_to_lead");
             sometimes!(self.leading.is_some() && !leads, "a_leader_is_deposed");
             sometimes!(self.batches.is_in_flight(), "the_leader_changes_while_a_batch_is_in_flight");
-            self.leading = leads.then(|| Leading::new(now, self.raft.term, self.settings.timing.clone()));
+            let log_end = self.raft.log_end.1;
+            self.leading = leads.then(|| Leading::new(now, self.raft.term, log_end, self.settings.timing.clone()));
             if leads {
                 self.next_beat = now;
             }
@@ -564,7 +565,8 @@ impl Node {
     }
 
     fn round_answered(&mut self, voter: MemberId, round: Sequence, voted: Term) {
-        let Some(leading) = &mut self.leading else { return };
+        let applied = self.state.applied();
+        let Some(leading) = self.leading.as_mut().filter(|leading| leading.may_grant(applied)) else { return };
         for (life, ask) in leading.answered(voter, round, voted, &self.raft.voter_sets) {
             if life.member != self.settings.member {
                 self.output.push_back(Output::Send { to: life.member, message: ControlMessage::Granted { ask, life } });

@@ -123,6 +123,28 @@ fn a_leader_that_hears_again_whom_it_would_have_expelled_does_not_turn_for_ever(
     assert!(world.node(1).poll_timeout().unwrap() > world.now);
 }
 
+/// Found by the simulator: promise P1 rests on this. The expulsion may be agreed while the lease goes on.
+#[test]
+fn a_life_whose_expulsion_is_under_way_is_granted_no_lease() {
+    let mut world = World::of(3);
+    world.lose_proposals = usize::MAX;
+    world.cut_off.insert(3);
+    world.run(6_000);
+
+    world.cut_off.clear();
+    world.run(1_000);
+
+    assert_ne!(world.node(3).service(), Service::Serve);
+}
+
+#[test]
+fn a_leader_grants_nothing_before_it_has_applied_what_was_before_it() {
+    let leading = Leading::new(Uptime::ZERO, Term(2), LogIndex(7), Timing::default());
+
+    assert!(!leading.may_grant(LogIndex(6)));
+    assert!(leading.may_grant(LogIndex(7)));
+}
+
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
 #[test]
 fn a_process_that_is_refused_because_its_life_is_over_ends_it() {

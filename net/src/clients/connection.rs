@@ -150,9 +150,10 @@ impl Connection {
     }
 
     /// Forgets what waits for the client, because somebody else may be delivering to it by now. If it has half of
-    /// something, it can be told nothing more.
+    /// something, or misses a step of the negotiation, it can be told nothing more.
     pub(super) fn discard_outbound(&mut self, now: Uptime) {
-        if self.outbound.discard().is_err() {
+        let misses_a_step = self.session.jid().is_none() && !self.outbound.is_written();
+        if self.outbound.discard().is_err() || misses_a_step {
             self.lose_transport(now);
         }
     }

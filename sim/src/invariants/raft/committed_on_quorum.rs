@@ -2,18 +2,19 @@
 //! of each set of them during a change (Raft, sections 5.3 and 6).
 //!
 //! Who votes is what the last such entry up to this one says, or a later one: an entry can be committed together with
-//! the change that follows it.
+//! the change that follows it. And once an entry that says two sets is on the disks of both, the leader may count by the
+//! second set alone before any disk has the entry that says so: whoever leads next needs a majority of that set as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::found;
 use super::disks::Disks;
-use crate::history::{Event, RaftFact, Record, Voters};
+use crate::history::{EntryId, Event, RaftFact, Record, Voters};
 use crate::report::Violation;
 
 pub(in super::super) fn check(history: &[Record]) -> Vec<Violation> {
     let mut disks = Disks::default();
-    let mut configured: BTreeMap<u64, &Voters> = BTreeMap::new();
+    let mut configured: BTreeMap<u64, (EntryId, &Voters)> = BTreeMap::new();
     let mut applied = BTreeSet::new();
     let mut violations = Vec::new();
     for record in history {
@@ -21,12 +22,17 @@ pub(in super::super) fn check(history: &[Record]) -> Vec<Violation> {
         let Event::Raft { node, fact } = &record.event else { continue };
         match fact {
             RaftFact::Configured { entry, voters } => {
-                configured.insert(entry.index, voters);
+                configured.insert(entry.index, (*entry, voters));
             }
             RaftFact::Applied { entry, .. } if applied.insert(entry.index) => {
                 let present = configured.range(..=entry.index).next_back().map_or(0, |(index, _)| *index);
-                let mut sets = configured.range(present..).map(|(_, sets)| *sets).peekable();
-                if sets.peek().is_some() && !sets.any(|sets| disks.quorum(sets, |disk| disk.holds(*entry))) {
+                let mut sets = configured.range(present..).map(|(_, said)| *said).peekable();
+                let is_committed = |(by, sets): (EntryId, &Voters)| {
+                    let second = sets.get(1).filter(|_| disks.quorum(sets, |disk| disk.holds(by)));
+                    disks.quorum(sets, |disk| disk.holds(*entry))
+                        || second.is_some_and(|set| disks.quorum(&vec![set.clone()], |disk| disk.holds(*entry)))
+                };
+                if sets.peek().is_some() && !sets.any(is_committed) {
                     let on: Vec<_> =
                         disks.iter().filter(|(_, disk)| disk.holds(*entry)).map(|(node, _)| *node).collect();
                     let text = format!("{node} applied {entry}, which is on the disks of {on:?} only");
