@@ -1,5 +1,7 @@
 //! What the program says to those who ask for what cannot be had: a sentence, and exit code 2.
 
+#![cfg_attr(not(all(tokio_unstable, cresset_simulated)), allow(dead_code, reason = "there is only a refusal to test"))]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

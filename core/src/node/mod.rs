@@ -259,7 +259,7 @@ impl Node {
                 self.state.skip(index);
                 continue;
             };
-            if planted!(AppliedDifferently) && self.settings.member.0 % 2 == 0 && index.0 % 32 == 0 {
+            if planted!(AppliedDifferently) && self.settings.member.0.is_multiple_of(2) && index.0.is_multiple_of(32) {
                 self.state.skip(index);
                 continue;
             }
@@ -326,7 +326,7 @@ impl Node {
         if let Some(leading) = &mut self.leading {
             leading.forget(life);
         }
-        if self.life() == Some(life) && !(planted!(LifeOverIgnored) && !by_itself) {
+        if self.life() == Some(life) && (by_itself || !planted!(LifeOverIgnored)) {
             self.end_of_this_life(by_itself);
         }
     }

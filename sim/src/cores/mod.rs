@@ -13,6 +13,19 @@
 //! The drivers of the machines are copies of those of the node, and take the freedom that tasks have: what waits in
 //! different queues is taken in any order, orders are carried out late, machines are woken too early.
 
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a fault that means nothing to machines alone does nothing here, and is never drawn"
+)]
+#![allow(
+    clippy::large_enum_variant,
+    clippy::result_large_err,
+    clippy::type_complexity,
+    clippy::wrong_self_convention,
+    clippy::while_immutable_condition,
+    reason = "one world of machines holds few of these, for a moment"
+)]
+
 mod control;
 mod faults;
 mod host;

@@ -125,6 +125,7 @@ async fn a_flipped_bit_is_one_bit_of_a_file_of_its_kind() {
     assert_eq!(disk.files()["log-1"].iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
 }
 
+#[cfg(cresset_simulated)]
 #[tokio::test(start_paused = true)]
 async fn a_planted_bug_reports_what_has_not_happened() {
     let (disk, _) = watched(6);
