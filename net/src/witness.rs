@@ -1,6 +1,6 @@
 //! What a simulation is told of the inside of a node, at the places where it happens.
 //!
-//! Only a build with `--cfg cresset_simulated` has a listener; in every other one [`tell`] is nothing, and what would be
+//! Only a build with `--cfg cresset_simulated` has a listener; in every other one `tell` is nothing, and what would be
 //! told is not computed. The listener belongs to the thread, because a simulation is one thread, and it must know by
 //! itself which of the nodes on that thread is at work. What is on a disk is not told here: it is read off the disk.
 //!

@@ -102,6 +102,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::ReplacedSessionStays, hunt(30, &[Kind::Rival], &[])),
     (Bug::LeaseIgnored, hunt(30, &[Kind::Isolate, Kind::OneWay], &[])),
     (Bug::LeaseFromArrival, hunt(100, &[Kind::OneWay, Kind::Clog, Kind::Pause], &[Bait::Drift, Bait::Together])),
+    (Bug::LeaseForTheExpelled, Hunt { level: Level::Cores, seeds_max: 2000, prey: SILENCE, with: &[Bait::Together, Bait::Leaving] }),
     (Bug::ExpelledTooEarly, hunt(60, SILENCE, &[Bait::Drift])),
     (Bug::OneWitnessIsEnough, hunt(60, &[Kind::FalseCrash, Kind::Reset], &[Bait::Five])),
     (Bug::BindAnsweredEarly, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Loss], &[Bait::Leaving])),

@@ -3,6 +3,8 @@
 //! A swarm that is told to (`--tolerate-open`) counts these apart and does not fail for them, so that what is new is
 //! seen. Each is a debt, told in `sim/FOUND.md`; a line leaves this table in the change that mends it.
 
+use cresset_core::planted::Bug;
+
 use crate::plan::{Fault, Level, Plan};
 
 /// Something that is known not to hold.
@@ -36,6 +38,29 @@ pub const OPEN: &[Open] = &[
     Open { invariant: "no_duplicate", plans: is_of_cores, story: ON_LEVEL_ONE },
 ];
 
+/// Planted bugs that no hunt has found yet, which says that the simulator does not look where they are. They are hunted
+/// only if asked for by name.
+pub const ESCAPING: &[Bug] = &[
+    Bug::FarewellOfTheExpelled,
+    Bug::OfflineHandedOutTwice,
+    Bug::SilenceCountsAsCrash,
+    Bug::MailboxUnbounded,
+    Bug::AcknowledgedBeforeHandover,
+    Bug::BatchAppliedTwice,
+    Bug::EarlierLifeForgotten,
+    Bug::EndedLifeAccepted,
+    Bug::ExpelledTooEarly,
+    Bug::LeaseForTheExpelled,
+    Bug::ParcelTakenTwice,
+    Bug::PathForgotten,
+    Bug::ProposalNotRepeated,
+    Bug::QueueDroppedAtReconnect,
+    Bug::TakenCountsAsSettled,
+    Bug::TornTailKept,
+    Bug::TruncationForgotten,
+    Bug::UnavailableTwice,
+];
+
 /// What is known of a broken invariant in a run of this plan.
 pub fn known(plan: &Plan, invariant: &str) -> Option<&'static Open> {
     OPEN.iter().find(|open| open.invariant == invariant && (open.plans)(plan))
@@ -65,7 +90,9 @@ mod tests {
     #[test]
     fn what_is_open_are_invariants_that_exist() {
         for open in OPEN {
-            assert!(invariants::ALL.iter().any(|(name, _)| *name == open.invariant), "{}", open.invariant);
+            // What machines keep at the end is checked by asking them.
+            let is_asked = open.invariant == "everything_settles";
+            assert!(is_asked || invariants::ALL.iter().any(|(name, _)| *name == open.invariant), "{}", open.invariant);
         }
     }
 

@@ -269,7 +269,7 @@ mod tests {
             (&SMALL.replace("format = 1", "format = 2"), "this simulator reads format 1"),
             (&SMALL.replace("format = 1", "format = \"1\""), "first line is to be"),
             (&SMALL.replace("story", "history"), "unknown field `history`"),
-            (&SMALL.replace("[plan]", "[plans]"), "has no [plan]"),
+            (&SMALL.replace("[plan]", "[plans]"), "needs a seed"),
             (&SMALL.replace("seed = 7", ""), "needs a seed"),
             (&SMALL.replace("seed = 7", "seed = -7"), "needs a seed"),
             (&SMALL.replace("seed = 7", "seed = 7\nhaste = 1"), "unknown field `haste`"),
