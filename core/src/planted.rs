@@ -2,7 +2,7 @@
 //!
 //! At the place of the bug stands `if planted!(ExpelKeepsRoutes) { … }`. In every build but that of the simulator
 //! (`--cfg cresset_simulated`) this is `if false`: there is no switch that could be thrown in a node. At most one bug is
-//! active, for the thread that [`activate`]d it.
+//! active, for the thread that activated it.
 
 /// Whether the bug of that name is active.
 #[macro_export]

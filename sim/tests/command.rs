@@ -40,7 +40,7 @@ fn contradictory_or_missing_options_are_refused() {
     assert_refused(&["run", "--seed", "1", "--bug", "Nothing"], "no bug is called 'Nothing'; `cargo sim bugs` lists");
     assert_refused(&["swarm"], "--minutes <M>");
     assert_refused(&["swarm", "--minutes", "1", "--seeds", "1"], "cannot be used with");
-    assert_refused(&["swarm", "--minutes", "-1"], "minutes, up to a week");
+    assert_refused(&["swarm", "--minutes", "0"], "minutes, up to a week");
     assert_refused(&["swarm", "--seeds", "0"], "invalid value '0'");
     assert_refused(&["dance"], "unrecognized subcommand");
 }

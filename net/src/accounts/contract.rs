@@ -200,8 +200,11 @@ pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Ac
 
 pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least(store: &dyn Accounts) {
     add(store, "juliet").await;
-    let long =
-        Stanza { payload: Bytes::from(vec![b' '; CLAIM_BYTES_MAX]), ..Stanza::new(Kind::Message(MessageType::Chat)) };
+    let long = Stanza {
+        id: Some("long".to_owned()),
+        payload: Bytes::from(vec![b' '; CLAIM_BYTES_MAX]),
+        ..Stanza::new(Kind::Message(MessageType::Chat))
+    };
     for _ in 0..2 {
         let stored = store.store_offline(name("juliet"), long.clone(), UnixMillis(0), 10).await;
         assert_eq!(stored, Ok(Stored::Kept));

@@ -1,5 +1,5 @@
 //! Entries are applied in the order of their indexes, each once in the life of a process, and a snapshot only leads
-//! forward (Raft, figure 2: "increment lastApplied, apply log[lastApplied]").
+//! forward (Raft, figure 2: `increment lastApplied, apply log[lastApplied]`).
 
 use std::collections::BTreeMap;
 
