@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Event, MemberState};
+use cresset_core::cluster::{ClusterState, Command, Event, MemberState};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
@@ -22,6 +22,9 @@ use super::queue::Moment;
 use super::raft::{Next, Order, Payload};
 use super::{Part, World};
 use crate::history::{self, ClusterView, DirectoryFact, EntryId, LifeStage, RaftFact};
+
+/// How late a proposal may reach the log for the second time.
+const LATE_MAX: Duration = Duration::from_secs(8);
 
 /// Entries that are handed over at a time.
 const ENTRIES_MAX: usize = 256;
@@ -293,8 +296,14 @@ impl World {
                     return;
                 }
                 if process.random.random_bool(doubles) {
-                    process.raft.propose(now, commands.clone());
+                    // Somebody proposes it again who does not know its fate, and that takes its time. Not so for a join,
+                    // which comes from a process that is there.
+                    let delay = draw(&mut process.random, LATE_MAX);
+                    let fenced = commands.iter().filter(|command| !matches!(command, Command::Join(_)));
+                    process.late_proposals.push_back(fenced.cloned().collect());
+                    self.wake(host, now.after(delay), Part::LateProposal);
                 }
+                let Some(process) = &mut self.hosts[host].process else { return };
                 process.raft.propose(now, commands);
                 self.carry_out_raft(host);
             }
@@ -336,6 +345,16 @@ impl World {
         }
     }
 
+    /// A proposal that was made before reaches the log once more.
+    pub(super) fn late_proposal(&mut self, host: usize) {
+        let now = self.now;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if let Some(commands) = process.late_proposals.pop_front() {
+            process.raft.propose(now, commands);
+            self.carry_out_raft(host);
+        }
+    }
+
     fn answered(&mut self, host: usize, session: u64, answer: &Answer) {
         let route = match answer {
             Answer::Bound { route } => Some(*route),
@@ -367,7 +386,8 @@ impl World {
     }
 
     fn look_up_at(&mut self, host: usize, jid: &FullJid) {
-        if self.hosts[host].pauses > 0 {
+        // Who lives and looks dead is believed to be dead without waiting: what it finds is not promised.
+        if self.hosts[host].pauses > 0 || self.hosts[host].refusals > 0 {
             return;
         }
         let Some(process) = &self.hosts[host].process else { return };

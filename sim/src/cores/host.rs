@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Role, STATE_VERSION, VersionRange};
+use cresset_core::cluster::{ClusterState, Command, Role, STATE_VERSION, VersionRange};
 use cresset_core::config::Timing;
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{Entry, Node, NodeSettings, Peer, RaftStatus, Request};
@@ -63,6 +63,8 @@ pub(super) struct Process {
     pub(super) shown: LogIndex,
     /// The control task makes the links of its next life.
     pub(super) is_between_lives: bool,
+    /// What will be proposed for the second time.
+    pub(super) late_proposals: VecDeque<Vec<Command>>,
     /// It was asked to stop.
     pub(super) is_leaving: bool,
     /// How it sees the cluster: serving, leader, term, who is active, sessions.
@@ -147,6 +149,7 @@ impl Process {
             linked: BTreeMap::new(),
             shown: LogIndex(0),
             is_between_lives: false,
+            late_proposals: VecDeque::new(),
             is_leaving: false,
             seen: None,
             random,

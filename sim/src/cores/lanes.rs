@@ -9,6 +9,7 @@ use cresset_core::node::{ControlMessage, Peer};
 use cresset_core::routing::{DataAnswer, DataFrame, Earlier, Home, Inbox, Outbox, OutboxOrder, Parcel, Received};
 use cresset_core::stanza::Stanza;
 use cresset_core::wire;
+use rand::RngExt;
 
 use super::host::Process;
 use super::mesh::Fault;
@@ -301,10 +302,19 @@ impl World {
 
     /// The home sent a frame.
     pub(super) fn frame(&mut self, host: usize, peer: Peer, id: ConnectionId, frame: &Bytes) {
+        let frame: DataFrame = wire::decode(frame, frame.len()).expect("an outbox encoded it");
+        let doubles = self.chaos.doubles_parcels;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if process.random.random_bool(doubles) && matches!(frame, DataFrame::Parcel { .. } | DataFrame::Nudge { .. }) {
+            self.take_frame(host, peer, id, frame.clone());
+        }
+        self.take_frame(host, peer, id, frame);
+    }
+
+    fn take_frame(&mut self, host: usize, peer: Peer, id: ConnectionId, frame: DataFrame) {
         let Some(process) = &mut self.hosts[host].process else { return };
         let Some(key) = process.key_of(peer) else { return };
         let Some(inbox) = process.inboxes.get_mut(&key).filter(|inbox| inbox.connection == Some(id)) else { return };
-        let frame: DataFrame = wire::decode(frame, frame.len()).expect("an outbox encoded it");
         match inbox.inbox.handle_frame(frame, &process.mesh.arrivals) {
             Received::Deliver(parcel) => self.deliver(host, parcel),
             Received::Nudge(route) => self.nudge(host, route),

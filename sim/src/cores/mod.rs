@@ -144,6 +144,7 @@ enum Part {
     },
     /// It has had its time to leave.
     Leave,
+    LateProposal,
 }
 
 /// What happens to a user.
@@ -170,6 +171,8 @@ struct Chaos {
     drops_control: f64,
     drops_proposals: f64,
     doubles_proposals: f64,
+    /// How often a parcel arrives twice.
+    doubles_parcels: f64,
 }
 
 impl Chaos {
@@ -192,7 +195,8 @@ impl Chaos {
             spurious: chance(random, 0.2),
             drops_control: chance(random, 0.03),
             drops_proposals: chance(random, 0.2),
-            doubles_proposals: chance(random, 0.2),
+            doubles_proposals: chance(random, 0.3),
+            doubles_parcels: chance(random, 0.1),
         }
     }
 }
@@ -350,6 +354,7 @@ impl World {
             Part::DialTimeout { dial } => self.attempt_failed(dial),
             Part::Silence { connection, side } => self.silence(connection, side),
             Part::Leave => self.kill(host),
+            Part::LateProposal => self.late_proposal(host),
         }
     }
 
