@@ -386,8 +386,7 @@ impl World {
     }
 
     fn look_up_at(&mut self, host: usize, jid: &FullJid) {
-        // Who lives and looks dead is believed to be dead without waiting: what it finds is not promised.
-        if self.hosts[host].pauses > 0 || self.hosts[host].refusals > 0 {
+        if self.hosts[host].pauses > 0 {
             return;
         }
         let Some(process) = &self.hosts[host].process else { return };

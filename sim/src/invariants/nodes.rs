@@ -1,12 +1,12 @@
 //! How the nodes are at one moment of a history, by what the world did to them and what they tell of themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cresset_core::ids::RouteId;
 
-use crate::history::{DirectoryFact, Event, LifeStage, RaftFact, Record, Service};
-use crate::plan::{Episode, Fault, Plan};
+use crate::history::{DirectoryFact, Event, RaftFact, Record, Service};
+use crate::plan::Plan;
 
 /// One node.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +25,6 @@ pub(super) struct Node<'a> {
     pub(super) applied: Option<u64>,
     /// Where it routes, and to which member.
     pub(super) routes: BTreeMap<&'a str, (RouteId, u64)>,
-    /// It lives and looks as if it had crashed.
-    looks_dead: bool,
-    /// The others have ended its life on that evidence, which is believed without waiting (architecture, section 4), and it
-    /// does not know yet.
-    is_disowned: bool,
     /// How much faster than time its clock is, in parts per million.
     drift: i32,
 }
@@ -39,17 +34,13 @@ pub(super) struct Node<'a> {
 pub(super) struct Nodes<'a> {
     nodes: BTreeMap<&'a str, Node<'a>>,
     drifts: BTreeMap<String, i32>,
-    /// The episodes in which a living node looks dead.
-    deceptions: BTreeSet<usize>,
 }
 
 impl<'a> Nodes<'a> {
     /// The nodes of a plan before anything has happened.
     pub(super) fn of(plan: &Plan) -> Self {
         let drifts = plan.node_names().into_iter().zip(plan.drifts_ppm.iter().map(|drift| drift.0)).collect();
-        let is_deception = |episode: &Episode| matches!(episode.fault, Fault::FalseCrash { .. });
-        let deceptions = (0..).zip(&plan.episodes).filter(|(_, episode)| is_deception(episode)).map(|(at, _)| at);
-        Nodes { nodes: BTreeMap::new(), drifts, deceptions: deceptions.collect() }
+        Nodes { nodes: BTreeMap::new(), drifts }
     }
 
     /// A node that something is known of.
@@ -78,16 +69,7 @@ impl<'a> Nodes<'a> {
             Event::DiskLost { node } => self.node(node).member = None,
             Event::Raft { node, fact: RaftFact::Is { member } } => self.node(node).member = Some(*member),
             Event::Raft { node, fact: RaftFact::State { index, .. } } => self.node(node).applied = Some(*index),
-            Event::Directory { node, fact } => {
-                if let DirectoryFact::Life { member, stage: LifeStage::Ended, .. } = fact {
-                    let believed = |node: &&mut Node<'a>| node.looks_dead && node.member == Some(*member);
-                    self.nodes.values_mut().filter(believed).for_each(|node| node.is_disowned = true);
-                }
-                self.node(node).follow(record.at, fact);
-            }
-            Event::Began { episode, nodes } if self.deceptions.contains(episode) => {
-                nodes.iter().for_each(|node| self.node(node).looks_dead = true);
-            }
+            Event::Directory { node, fact } => self.node(node).follow(record.at, fact),
             _ => {}
         }
     }
@@ -100,7 +82,7 @@ impl<'a> Nodes<'a> {
 impl<'a> Node<'a> {
     /// Whether it says that it serves its clients, and can.
     pub(super) fn serves(&self) -> bool {
-        self.is_up && !self.is_paused && !self.is_disowned && self.service == Some(Service::Serve)
+        self.is_up && !self.is_paused && self.service == Some(Service::Serve)
     }
 
     fn follow(&mut self, at: Duration, fact: &'a DirectoryFact) {
@@ -111,12 +93,7 @@ impl<'a> Node<'a> {
             DirectoryFact::Removed { jid, route, .. } => {
                 self.routes.retain(|held, (present, _)| *held != jid.as_str() || present != route);
             }
-            DirectoryFact::Service(service) => {
-                self.service = Some(*service);
-                if *service == Service::Close {
-                    (self.looks_dead, self.is_disowned) = (false, false);
-                }
-            }
+            DirectoryFact::Service(service) => self.service = Some(*service),
             DirectoryFact::Lease { left } => self.lease_until = Some(at + self.in_world(left.unwrap_or_default())),
             _ => {}
         }
