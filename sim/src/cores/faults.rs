@@ -6,7 +6,7 @@ use std::time::Duration;
 use cresset_core::ids::MemberId;
 
 use super::mesh::Fault as LinkFault;
-use super::network::{Side, Wire};
+use super::network::{Packet, Side, Wire};
 use super::raft::Disk;
 use super::{Part, UserPart, What, World};
 use crate::history::Event;
@@ -14,6 +14,9 @@ use crate::plan::{Fault, Target, Way};
 
 /// How long a process that was asked to stop may take.
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How often a link says that it is alive.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// How long clients and links have to be told.
 const FAREWELL: Duration = Duration::from_millis(50);
@@ -422,6 +425,7 @@ impl World {
             if dialler.place.host != host && acceptor.place.host != host {
                 continue;
             }
+            self.connections[number].is_cut_off = true;
             for side in [Side::Dialler, Side::Acceptor] {
                 if self.connections[number].end(side).is_open {
                     self.closed(number, side, LinkFault::Reset);
@@ -437,7 +441,12 @@ impl World {
                 let connection = &self.connections[number];
                 let (own, theirs) = (connection.end(side), connection.end(side.other()));
                 if own.is_open && own.place.host == gone && theirs.place.host == other {
+                    self.connections[number].is_cut_off = true;
                     self.closed(number, side, LinkFault::Reset);
+                    // Its next sign of life tells the other end.
+                    let at = self.now.after(self.paths.draw_below(BEAT)).after(self.paths.draw_latency());
+                    let wire = Wire::Reset;
+                    self.push(at, What::Packet(Packet::Said { connection: number, to: side.other(), wire }));
                 }
             }
         }

@@ -273,6 +273,9 @@ impl World {
         let host = dial.from.host;
         let acceptor = self.connections[id].end(Side::Acceptor);
         let peer = Peer { member: acceptor.member, boot: acceptor.boot };
+        if self.connections[id].is_cut_off {
+            return self.dial(host, dial.to, dial.lane);
+        }
         let Some(process) = &mut self.hosts[host].process else { return };
         if process.mesh.admit(dial.lane, peer).is_err() {
             self.say_last(id, Side::Dialler, Wire::Ended);
@@ -504,19 +507,27 @@ impl World {
     /// Something arrives at a machine.
     pub(super) fn packet(&mut self, packet: Packet) {
         match packet {
-            Packet::Said { connection, to, wire } => self.said(connection, to, wire),
+            Packet::Said { connection, to, wire } => self.arrived(connection, to, wire),
             Packet::Hello { dial, to } => self.hello(dial, to),
             Packet::HelloAnswer { dial, answer } => self.hello_answered(dial, answer),
         }
     }
 
-    fn said(&mut self, id: ConnectionId, side: Side, wire: Wire) {
+    /// What is said on a connection has come as far as to the other machine, unless the way is cut.
+    fn arrived(&mut self, connection: ConnectionId, to: Side, wire: Wire) {
+        let ends = &self.connections[connection];
+        let (from, here) = (ends.end(to.other()).place.host, ends.end(to).place.host);
+        if self.paths.is_cut(from, here) {
+            return self.paths.hold(from, here, Packet::Said { connection, to, wire });
+        }
+        self.happen(What::Read { connection, to, wire });
+    }
+
+    /// The process reads what was said.
+    pub(super) fn said(&mut self, id: ConnectionId, side: Side, wire: Wire) {
         let connection = &self.connections[id];
         let (own, theirs) = (connection.end(side), connection.end(side.other()));
-        let (from, to) = (theirs.place.host, own.place.host);
-        if self.paths.is_cut(from, to) {
-            return self.paths.hold(from, to, Packet::Said { connection: id, to: side, wire });
-        }
+        let to = own.place.host;
         if !own.is_open {
             let is_answered = self.hosts[to].has_power && !matches!(wire, Wire::Reset | Wire::Ended);
             if is_answered && theirs.is_open {

@@ -63,7 +63,7 @@ use crate::world::{DOMAIN, panics};
 use host::{Birth, Host, Process};
 use lanes::LaneKey;
 use mesh::Mesh;
-use network::{Connection, ConnectionId, Dial, Lane, Packet, Paths, Place, Side};
+use network::{Connection, ConnectionId, Dial, Lane, Packet, Paths, Place, Side, Wire};
 use queue::{Moment, Queue};
 use raft::{Raft, RaftSettings};
 use router::CourierId;
@@ -87,6 +87,12 @@ enum What {
     },
     /// Something arrives at a machine.
     Packet(Packet),
+    /// What has arrived on a connection is read.
+    Read {
+        connection: ConnectionId,
+        to: Side,
+        wire: Wire,
+    },
     /// A client wants to log in.
     Knock {
         host: usize,
@@ -310,7 +316,7 @@ impl World {
     }
 
     fn happen(&mut self, what: What) {
-        if let Some(host) = what.place()
+        if let Some(host) = what.place(&self.connections)
             && self.hosts[host].pauses > 0
             && self.hosts[host].process.is_some()
         {
@@ -324,6 +330,7 @@ impl World {
                 }
             }
             What::Packet(packet) => self.packet(packet),
+            What::Read { connection, to, wire } => self.said(connection, to, wire),
             What::Knock { host, user, connection } => self.knock(host, user, connection),
             What::Said { host, process, session, said } => {
                 if self.hosts[host].process.as_ref().is_some_and(|present| present.id == process) {
@@ -490,11 +497,12 @@ fn personas(plan: &Plan, users: &[String], number: usize) -> Vec<Persona> {
 
 impl What {
     /// The machine whose process has to do something about it.
-    fn place(&self) -> Option<usize> {
+    fn place(&self, connections: &[Connection]) -> Option<usize> {
         match self {
             What::Turn { host, .. } | What::Said { host, .. } | What::Knock { host, .. } => Some(*host),
             What::Packet(Packet::Hello { to, .. }) => Some(*to),
             What::Packet(Packet::HelloAnswer { dial, .. }) => Some(dial.from.host),
+            What::Read { connection, to, .. } => Some(connections[*connection].end(*to).place.host),
             What::Packet(Packet::Said { .. })
             | What::User { .. }
             | What::Begins(_)

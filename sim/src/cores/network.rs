@@ -92,11 +92,13 @@ pub(super) struct Connection {
     pub(super) lane: Lane,
     ends: [End; 2],
     pub(super) begun: Moment,
+    /// It ended without a word on it.
+    pub(super) is_cut_off: bool,
 }
 
 impl Connection {
     pub(super) fn new(lane: Lane, dialler: End, acceptor: End, begun: Moment) -> Connection {
-        Connection { lane, ends: [dialler, acceptor], begun }
+        Connection { lane, ends: [dialler, acceptor], begun, is_cut_off: false }
     }
 
     pub(super) fn end(&self, side: Side) -> &End {
@@ -208,7 +210,8 @@ impl Paths {
         };
         if let Some(percent) = self.loss.iter().copied().max() {
             let mut again = RETRANSMISSION;
-            for _ in 0..5 {
+            // A link on which nothing comes for longer is closed as silent.
+            for _ in 0..3 {
                 if !self.random.random_ratio(u32::from(percent.min(90)), 100) {
                     break;
                 }
@@ -217,6 +220,11 @@ impl Paths {
             }
         }
         time
+    }
+
+    /// Some time shorter than this.
+    pub(super) fn draw_below(&mut self, time: Duration) -> Duration {
+        self.random.random_range(Duration::ZERO..time)
     }
 
     /// When a message that is said now arrives at this end.

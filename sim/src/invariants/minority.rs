@@ -43,14 +43,26 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 fn fenced<'a>(plan: &Plan, all: &[Window<'a>], cut: &Window<'a>) -> Option<(Vec<String>, Duration, Duration)> {
     let minority: Vec<String> = match cut.fault {
         Fault::Isolate { .. } | Fault::OneWay { .. } if plan.nodes > 1 => cut.nodes.to_vec(),
-        Fault::Split { .. } if cut.nodes.len() * 2 <= plan.nodes => cut.nodes.to_vec(),
-        Fault::Split { .. } => plan.node_names().into_iter().filter(|node| !cut.met(node)).collect(),
+        Fault::Split { .. } if is_minority(plan, cut.nodes.len()) => cut.nodes.to_vec(),
+        Fault::Split { .. } if is_minority(plan, plan.nodes - cut.nodes.len()) => {
+            plan.node_names().into_iter().filter(|node| !cut.met(node)).collect()
+        }
         _ => return None,
     };
     // The end of another fault may have mended what this one cut.
     let other_ends = all.iter().map(|other| other.to).filter(|to| *to > cut.from).min();
     let to = other_ends.map_or(cut.to, |to| to.min(cut.to));
     Some((minority, cut.from + FENCED_AFTER + plan.latency.1, to))
+}
+
+/// Whether so many nodes are no majority of those that vote, whichever they are: an odd number, at most five.
+fn is_minority(plan: &Plan, nodes: usize) -> bool {
+    let voters = match plan.nodes {
+        0..=2 => plan.nodes,
+        3 | 4 => 3,
+        _ => 5,
+    };
+    nodes <= voters / 2
 }
 
 #[cfg(test)]
