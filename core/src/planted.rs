@@ -101,6 +101,10 @@ bugs! {
         LeaseForTheExpelled,
         /// A member is expelled before its lease can have ended.
         ExpelledTooEarly,
+        /// A new leader does not ask how long leases of earlier leaders may run.
+        FormerLeaderForgotten,
+        /// A member whose links all closed serves on.
+        TakenForDeadServesOn,
         /// One member's word is enough to end a life.
         OneWitnessIsEnough,
         /// A bind is answered as soon as this node has applied it.

@@ -104,6 +104,8 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::LeaseFromArrival, hunt(100, &[Kind::OneWay, Kind::Clog, Kind::Pause], &[Bait::Drift, Bait::Together])),
     (Bug::LeaseForTheExpelled, Hunt { level: Level::Cores, seeds_max: 2000, prey: SILENCE, with: &[Bait::Together, Bait::Leaving] }),
     (Bug::ExpelledTooEarly, hunt(60, SILENCE, &[Bait::Drift])),
+    (Bug::FormerLeaderForgotten, Hunt { level: Level::Cores, seeds_max: 4000, prey: SILENCE, with: &[Bait::Together, Bait::Leaving] }),
+    (Bug::TakenForDeadServesOn, hunt(20, &[Kind::FalseCrash], &[Bait::Leaving])),
     (Bug::OneWitnessIsEnough, hunt(60, &[Kind::FalseCrash, Kind::Reset], &[Bait::Five])),
     (Bug::BindAnsweredEarly, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Loss], &[Bait::Leaving])),
     (Bug::BatchAppliedTwice, hunt(100, &[Kind::Isolate, Kind::Crash, Kind::Loss], &[Bait::Leaving])),

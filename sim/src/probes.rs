@@ -78,6 +78,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "a_node_is_asked_to_leave", RARE, ANYONE),
     probe("core/node", "a_node_sends_its_clients_away", RARE, ANYONE),
     probe("core/node", "a_node_serves_again", RARE, ANYONE),
+    probe("core/node", "a_node_that_serves_may_be_taken_for_dead", RARE, ANYONE),
     probe("core/node", "a_port_refuses_after_its_link_closed", RARE, ANYONE),
     probe("core/node", "a_snapshot_hides_the_fate_of_a_batch", RARE, ANYONE),
     probe("core/node", "a_snapshot_is_installed", RARE, ANYONE),

@@ -1,4 +1,4 @@
-//! May I serve, who is silent, who has crashed: four small machines that the safety of a takeover rests on.
+//! May I serve, who is silent, who has crashed: small machines that the safety of a takeover rests on.
 //!
 //! ```text
 //! member                                    leader
@@ -10,19 +10,24 @@
 //! The invariant: **a member whose life was ended for silence holds no lease any more.** A lease runs from the moment
 //! at which the member *asked*. A leader grants an ask only after a quorum has answered a round of beats that the
 //! leader began after the ask reached it, so no member of another term can have become leader before the ask. A leader
-//! ends a life for silence only after it has heard nothing of it, and has led, for longer than a lease can last on the
-//! slowest clock. Hence the lease has run out by then, whoever granted it.
+//! ends a life for silence only after it has heard nothing of it, and no leader before it can have granted it anything
+//! ([`FormerLeaders`]), for longer than a lease can last on the slowest clock. Hence the lease has run out by then,
+//! whoever granted it.
 //!
 //! Evidence of a crash ([`Evidence`]) is another matter: it is believed without waiting, because a process that is gone
-//! serves nobody. If it is wrong (a firewall that answers with resets), two members may serve one JID until the older
-//! lease runs out; frames of the ended life are refused all the same. It can be switched off.
+//! serves nobody. It may be wrong: something between the nodes cuts their connections and refuses new ones. So a member
+//! that sees its links closed by as many as could end its life gives its lease up before they can have agreed to. What
+//! is left is a firewall that resets one end only: then two members may serve one JID until the older lease runs out,
+//! though frames of the ended life are refused all the same. For such networks the evidence can be switched off.
 
 mod evidence;
+mod former;
 mod lease;
 mod quorum;
 mod silence;
 
 pub use evidence::{Evidence, LogEnd};
+pub use former::{Answered, FormerLeaders};
 pub use lease::Lease;
 pub use quorum::{Quorum, VoterSets, has_quorum};
-pub use silence::Silence;
+pub use silence::{Patience, Silence};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::cluster::{ClusterState, Command, ExpelReason};
 use crate::config::Timing;
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
-use crate::liveness::{Evidence, Quorum, Silence, VoterSets};
+use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Silence, VoterSets};
+use crate::node::message::BeatAnswer;
 use crate::node::{Output, PROPOSE_AGAIN_AFTER, RaftStatus};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -26,7 +27,8 @@ pub(super) struct Leading {
     /// Where the log ended when this member began to lead. An expulsion that an earlier leader proposed may be in it, so
     /// nobody is granted anything before all of that is applied.
     grants_from: LogIndex,
-    silence: Silence,
+    led_since: Uptime,
+    former: FormerLeaders,
     quorum: Quorum,
     asks: BTreeMap<Life, Ask>,
     progress: BTreeMap<Life, (LogIndex, Uptime)>,
@@ -35,6 +37,15 @@ pub(super) struct Leading {
     expelling: BTreeMap<Life, Uptime>,
     /// The last change of Raft's membership that was ordered, and when.
     membership: Option<(Voting, Uptime)>,
+}
+
+/// What the leader judges by.
+#[derive(Clone, Copy)]
+pub(super) struct Sees<'a> {
+    pub(super) state: &'a ClusterState,
+    pub(super) raft: &'a RaftStatus,
+    pub(super) evidence: &'a Evidence,
+    pub(super) silence: &'a Silence,
 }
 
 /// Who votes, and who follows without a vote.
@@ -53,7 +64,8 @@ impl Leading {
         Leading {
             term,
             grants_from: log_end,
-            silence: Silence::new(now, if planted!(ExpelledTooEarly) { timing.lease / 2 } else { timing.expel_after }),
+            led_since: now,
+            former: FormerLeaders::new(now, timing.drift_percent),
             timing,
             quorum: Quorum::new(),
             asks: BTreeMap::new(),
@@ -64,14 +76,8 @@ impl Leading {
         }
     }
 
-    /// A life began: its silence is counted from here.
-    pub(super) fn began(&mut self, now: Uptime, life: Life) {
-        self.silence.heard(now, life);
-    }
-
     /// A life is over.
     pub(super) fn forget(&mut self, life: Life) {
-        self.silence.forget(life);
         self.asks.remove(&life);
         self.progress.remove(&life);
         self.stuck.remove(&life);
@@ -89,22 +95,29 @@ impl Leading {
         self.quorum.round(now, round);
     }
 
-    /// A life asks for a lease. `applied` is what it and this leader have applied, given if the life is to keep up.
-    pub(super) fn asked(&mut self, now: Uptime, life: Life, ask: Sequence, applied: Option<(LogIndex, LogIndex)>) {
+    /// A life asks for a lease: whether that counts as a sign of life. `applied` is what it and this leader have applied,
+    /// given if the life is to keep up.
+    pub(super) fn asked(
+        &mut self,
+        now: Uptime,
+        life: Life,
+        ask: Sequence,
+        applied: Option<(LogIndex, LogIndex)>,
+    ) -> bool {
         if self.expelling.contains_key(&life) && !planted!(LeaseForTheExpelled) {
             sometimes!("who_is_being_expelled_asks_for_a_lease");
-            return;
+            return false;
         }
         if applied.is_some_and(|(applied, newest)| self.is_stuck(now, life, applied, newest)) {
             sometimes!("a_member_beats_and_does_not_apply");
             self.stuck.insert(life);
-            return;
+            return false;
         }
         self.stuck.remove(&life);
-        self.silence.heard(now, life);
         let asks = self.asks.entry(life).or_default();
         asks.earlier = asks.earlier.or(asks.latest);
         asks.latest = Some((ask, now));
+        true
     }
 
     fn is_stuck(&mut self, now: Uptime, life: Life, applied: LogIndex, newest: LogIndex) -> bool {
@@ -118,14 +131,18 @@ impl Leading {
     /// A member answered a round: the asks that are granted by it. An answer from another term proves nothing.
     pub(super) fn answered(
         &mut self,
+        now: Uptime,
         voter: MemberId,
-        round: Sequence,
-        voted: Term,
+        answer: &BeatAnswer,
         sets: &VoterSets,
     ) -> Vec<(Life, Sequence)> {
+        let BeatAnswer { round, voted, another_leader, .. } = *answer;
         if voted != self.term {
             sometimes!("an_answer_of_another_term_confirms_nothing");
             return Vec::new();
+        }
+        if let Some(ago) = another_leader {
+            self.former.told(now, voter, ago, sets);
         }
         self.quorum.answered(voter, round, sets);
         let Some(confirmed) = self.quorum.confirmed() else { return Vec::new() };
@@ -133,49 +150,44 @@ impl Leading {
     }
 
     /// When the next silence will have lasted too long, or something is to be tried again.
-    pub(super) fn timeout(&self, state: &ClusterState, me: MemberId) -> Option<Uptime> {
+    pub(super) fn timeout(&self, state: &ClusterState, silence: &Silence, me: MemberId) -> Option<Uptime> {
+        let patience = self.patience();
         let others = state.members().filter(|member| member.is_alive() && member.id != me);
         let silences = others.map(|member| {
             let life = member.life();
             let again = self.expelling.get(&life).map(|at| *at + PROPOSE_AGAIN_AFTER);
-            again.unwrap_or_else(|| self.silence.deadline(life))
+            again.unwrap_or_else(|| silence.deadline(life, patience))
         });
         silences.min()
     }
 
     /// What is to be done at `now`.
-    pub(super) fn duties(
-        &mut self,
-        now: Uptime,
-        state: &ClusterState,
-        raft: &RaftStatus,
-        evidence: &Evidence,
-        me: MemberId,
-    ) -> Vec<Output> {
+    pub(super) fn duties(&mut self, now: Uptime, sees: &Sees<'_>, me: MemberId) -> Vec<Output> {
         let mut orders = Vec::new();
-        let expels = self.expels(now, state, raft, evidence, me);
+        let expels = self.expels(now, sees, me);
         if !expels.is_empty() {
             orders.push(Output::Propose(expels));
         }
-        orders.extend(self.membership(now, state, raft));
+        orders.extend(self.membership(now, sees.state, sees.raft));
         orders
     }
 
-    fn expels(
-        &mut self,
-        now: Uptime,
-        state: &ClusterState,
-        raft: &RaftStatus,
-        evidence: &Evidence,
-        me: MemberId,
-    ) -> Vec<Command> {
+    fn patience(&self) -> Patience {
+        let forgotten = planted!(FormerLeaderForgotten);
+        let granted_until = if forgotten { Uptime::ZERO } else { self.former.granted_until() };
+        Patience { led_since: self.led_since, granted_until }
+    }
+
+    fn expels(&mut self, now: Uptime, sees: &Sees<'_>, me: MemberId) -> Vec<Command> {
+        let Sees { state, raft, evidence, silence } = *sees;
+        let patience = self.patience();
         let mut expels = Vec::new();
         for member in state.members().filter(|member| member.is_alive() && member.id != me) {
             let life = member.life();
             let is_dead = evidence.is_conclusive(member.id, member.boot, &raft.voter_sets);
             let reason = if is_dead {
                 ExpelReason::Crashed
-            } else if self.silence.is_silent(now, life) {
+            } else if silence.is_silent(now, life, patience) {
                 if self.stuck.contains(&life) { ExpelReason::Stuck } else { ExpelReason::Silent }
             } else if self.expelling.contains_key(&life) {
                 // It is heard again. But nobody knows what becomes of an expulsion that was proposed, and it is granted

@@ -1,5 +1,7 @@
 //! What members say to each other on the control links.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::Command;
@@ -25,16 +27,7 @@ pub enum ControlMessage {
         leader: Option<MemberId>,
     },
     /// The answer to a beat.
-    BeatAnswer {
-        /// Which.
-        round: Sequence,
-        /// The term of my last vote.
-        voted: Term,
-        /// What I have applied.
-        applied: LogIndex,
-        /// Who leads, as far as I know.
-        leader: Option<MemberId>,
-    },
+    BeatAnswer(BeatAnswer),
     /// A quorum counts you in, as of your asking.
     Granted {
         /// The round of the beat that asked.
@@ -73,4 +66,19 @@ pub enum ControlMessage {
         /// Commands of the sender's own life.
         commands: Vec<Command>,
     },
+}
+
+/// The answer to a beat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BeatAnswer {
+    /// Which.
+    pub round: Sequence,
+    /// The term of my last vote.
+    pub voted: Term,
+    /// What I have applied.
+    pub applied: LogIndex,
+    /// Who leads, as far as I know.
+    pub leader: Option<MemberId>,
+    /// To whom says that it leads: how long ago I last answered another one that said so.
+    pub another_leader: Option<Duration>,
 }

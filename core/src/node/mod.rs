@@ -33,17 +33,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
-pub use message::{CONTROL_BYTES_MAX, ControlMessage};
+pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use output::{Answer, Output, Service};
 
 use self::batches::Batches;
 use self::known::Known;
-use self::leading::Leading;
+use self::leading::{Leading, Sees};
 use self::succession::Succession;
 use crate::cluster::{ClusterState, Command, Event, Join, Member, MemberState, Role, VersionRange};
 use crate::config::Timing;
 use crate::ids::{BootId, Incarnation, Life, LogIndex, MemberId, Sequence, Term};
-use crate::liveness::{Evidence, Lease};
+use crate::liveness::{Answered, Evidence, Lease, Silence, has_quorum};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
 
@@ -90,6 +90,8 @@ pub struct Node {
     lease: Lease,
     links: BTreeMap<MemberId, Link>,
     evidence: Evidence,
+    silence: Silence,
+    answered: Answered,
     succession: Succession,
     batches: Batches,
     known: Known,
@@ -133,6 +135,7 @@ impl Node {
     /// A node that has applied nothing yet and joins as soon as it can.
     pub fn new(now: Uptime, settings: NodeSettings) -> Self {
         let lease = Lease::new(settings.timing.lease);
+        let patience = if planted!(ExpelledTooEarly) { settings.timing.lease / 2 } else { settings.timing.expel_after };
         Node {
             settings,
             state: ClusterState::new(),
@@ -143,6 +146,8 @@ impl Node {
             lease,
             links: BTreeMap::new(),
             evidence: Evidence::new(),
+            silence: Silence::new(patience),
+            answered: Answered::new(now),
             succession: Succession::default(),
             batches: Batches::default(),
             known: Known::default(),
@@ -158,7 +163,14 @@ impl Node {
         let settings = NodeSettings { boot, ..self.settings };
         let leads = self.raft.leader == Some(settings.member);
         let leading = leads.then(|| Leading::new(now, self.raft.term, self.raft.log_end.1, settings.timing.clone()));
-        Node { state: self.state, raft: self.raft, leading, ..Node::new(now, settings) }
+        Node {
+            state: self.state,
+            raft: self.raft,
+            leading,
+            silence: self.silence,
+            answered: self.answered,
+            ..Node::new(now, settings)
+        }
     }
 
     /// The agreed state as far as this node has applied it.
@@ -208,7 +220,8 @@ impl Node {
         let close = self.paused_at.map(|at| at + CLOSE_AFTER_PAUSE);
         // Without a leader there is nobody to propose to: whoever tells of one wakes the node.
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
-        let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, self.settings.member));
+        let leading =
+            self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, &self.silence, self.settings.member));
         [Some(self.next_beat), lease_end, close, again, leading, self.succession.timeout()].into_iter().flatten().min()
     }
 
@@ -291,7 +304,7 @@ impl Node {
                     self.stage = Stage::Joined(*life);
                     self.propose_again = now;
                 }
-                self.heard(now, *life);
+                self.silence.heard(now, *life);
             }
             Event::Activated(life) => {
                 if self.stage == Stage::Joined(*life) {
@@ -299,7 +312,7 @@ impl Node {
                 }
                 // It serves only once it has applied this entry itself, and so knows all that is before it.
                 self.known.applied(life.member, index);
-                self.heard(now, *life);
+                self.silence.heard(now, *life);
             }
             Event::Ended { life, expelled } => {
                 self.ended(*life, expelled.is_none());
@@ -323,6 +336,7 @@ impl Node {
         self.known.forget(life.member);
         self.evidence.forget(life.member);
         self.evidence.forget_witness(life.member);
+        self.silence.forget(life);
         if let Some(leading) = &mut self.leading {
             leading.forget(life);
         }
@@ -397,6 +411,9 @@ impl Node {
 
     fn raft_changed(&mut self, now: Uptime, status: RaftStatus) {
         let new_leader = status.leader != self.raft.leader || status.term != self.raft.term;
+        if status.voter_sets != self.raft.voter_sets {
+            self.answered.voters_changed(now);
+        }
         self.raft = status;
         if new_leader {
             self.succession.leader_changed();
@@ -451,6 +468,19 @@ impl Node {
     fn link_closed(&mut self, peer: Peer) {
         if let Some(link) = self.links.get_mut(&peer.member).filter(|link| link.boot == peer.boot) {
             link.state = LinkState::Closed;
+            self.stop_if_taken_for_dead();
+        }
+    }
+
+    /// If as many links closed as could tell of a crash, the others may be about to end this life, without waiting for
+    /// its lease. It serves again once the leader counts it in anew.
+    fn stop_if_taken_for_dead(&mut self) {
+        let me = self.settings.member;
+        let lost = |id| id != me && self.links.get(&id).is_some_and(|link| link.state != LinkState::Up);
+        let evident = self.settings.crash_evidence && has_quorum(&self.raft.voter_sets, lost);
+        if evident && !planted!(TakenForDeadServesOn) {
+            sometimes!(self.service == Service::Serve, "a_node_that_serves_may_be_taken_for_dead");
+            self.lease.give_up();
         }
     }
 
@@ -474,15 +504,14 @@ impl Node {
             ControlMessage::Beat { round, applied, life, leader } => {
                 link.leader = leader;
                 self.peer_applied(from, applied);
-                let answer =
-                    ControlMessage::BeatAnswer { round, voted, applied: self.state.applied(), leader: self.leader() };
-                self.send(from.member, answer);
+                let answer = self.answer(now, from.member, round, leader, voted);
+                self.send(from.member, ControlMessage::BeatAnswer(answer));
                 self.asked(now, from, round, life, applied);
             }
-            ControlMessage::BeatAnswer { round, voted, applied, leader } => {
-                link.leader = leader;
-                self.peer_applied(from, applied);
-                self.round_answered(from.member, round, voted);
+            ControlMessage::BeatAnswer(answer) => {
+                link.leader = answer.leader;
+                self.peer_applied(from, answer.applied);
+                self.round_answered(now, from.member, &answer);
             }
             ControlMessage::Granted { ask, life } => {
                 if self.life() == Some(life) {
@@ -529,15 +558,34 @@ impl Node {
         if let Some(leading) = &mut self.leading {
             leading.round(now, round);
         }
-        self.round_answered(self.settings.member, round, self.raft.voted);
+        let me = self.settings.member;
+        let answer = self.answer(now, me, round, self.raft.leader, self.raft.voted);
+        self.round_answered(now, me, &answer);
         if let Some(life) = self.life() {
             self.asked_by_life(now, life, round, self.state.applied());
         }
     }
 
+    /// The answer to a beat of a member that believes this one to lead.
+    fn answer(
+        &mut self,
+        now: Uptime,
+        from: MemberId,
+        round: Sequence,
+        leader: Option<MemberId>,
+        voted: Term,
+    ) -> BeatAnswer {
+        let another_leader = (leader == Some(from)).then(|| self.answered.answer(now, from, voted));
+        BeatAnswer { round, voted, applied: self.state.applied(), leader: self.leader(), another_leader }
+    }
+
     fn asked(&mut self, now: Uptime, from: Peer, round: Sequence, life: Option<Life>, applied: LogIndex) {
         let Some(life) = life.filter(|life| life.member == from.member) else { return };
         if self.leading.is_none() {
+            // It may have to lead soon, and knows then who was silent before.
+            if self.state.alive(life).is_some() {
+                self.silence.heard(now, life);
+            }
             return;
         }
         match self.state.alive(life) {
@@ -553,21 +601,17 @@ impl Node {
     fn asked_by_life(&mut self, now: Uptime, life: Life, round: Sequence, applied: LogIndex) {
         let active = self.state.alive(life).is_some_and(Member::is_active);
         let newest = self.state.applied();
-        if let Some(leading) = &mut self.leading {
-            leading.asked(now, life, round, active.then_some((applied, newest)));
+        if let Some(leading) = &mut self.leading
+            && leading.asked(now, life, round, active.then_some((applied, newest)))
+        {
+            self.silence.heard(now, life);
         }
     }
 
-    fn heard(&mut self, now: Uptime, life: Life) {
-        if let Some(leading) = &mut self.leading {
-            leading.began(now, life);
-        }
-    }
-
-    fn round_answered(&mut self, voter: MemberId, round: Sequence, voted: Term) {
+    fn round_answered(&mut self, now: Uptime, voter: MemberId, answer: &BeatAnswer) {
         let applied = self.state.applied();
         let Some(leading) = self.leading.as_mut().filter(|leading| leading.may_grant(applied)) else { return };
-        for (life, ask) in leading.answered(voter, round, voted, &self.raft.voter_sets) {
+        for (life, ask) in leading.answered(now, voter, answer, &self.raft.voter_sets) {
             if life.member != self.settings.member {
                 self.output.push_back(Output::Send { to: life.member, message: ControlMessage::Granted { ask, life } });
             } else if self.life() == Some(life) {
@@ -616,7 +660,8 @@ impl Node {
 
     fn lead(&mut self, now: Uptime) {
         let Some(leading) = &mut self.leading else { return };
-        let orders = leading.duties(now, &self.state, &self.raft, &self.evidence, self.settings.member);
+        let sees = Sees { state: &self.state, raft: &self.raft, evidence: &self.evidence, silence: &self.silence };
+        let orders = leading.duties(now, &sees, self.settings.member);
         self.output.extend(orders);
     }
 

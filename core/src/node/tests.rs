@@ -65,6 +65,57 @@ fn a_member_that_is_cut_off_stops_serving_before_it_is_expelled() {
     assert!(expelled.since(cut_at) <= Duration::from_secs(5), "promise P6: {expelled}");
 }
 
+/// Promise P6 holds for a leader as well: its successor was not there when the silence began, but its voters were.
+#[test]
+fn a_leader_that_falls_silent_is_expelled_as_soon_as_anybody() {
+    let mut world = World::of(3);
+    world.cut_off.insert(1);
+    let cut_at = world.now;
+    world.run(2_500);
+
+    world.elect(2);
+    let expelled = world.run_until(10_000, |world| !world.node(2).state().member(MemberId(1)).unwrap().is_alive());
+
+    assert!(expelled.since(cut_at) > Timing::default().lease);
+    assert!(expelled.since(cut_at) <= Duration::from_secs(5), "promise P6: {expelled}");
+    assert_eq!(world.node(3).service(), Service::Serve, "nobody else had to stop");
+}
+
+/// Member 3 is heard by the old leader only, which grants it a lease just before it is followed by another.
+#[test]
+fn a_lease_of_the_leader_before_is_waited_for() {
+    let mut world = World::of(3);
+    world.unheard.insert((3, 2));
+    world.unheard.insert((2, 3));
+    world.run(5_000);
+    assert_eq!(world.node(3).service(), Service::Serve);
+    let granted_at = world.now;
+
+    world.elect(2);
+    world.cut_off.insert(3);
+    let expelled = world.run_until(10_000, |world| !world.node(2).state().member(MemberId(3)).unwrap().is_alive());
+
+    assert_ne!(world.node(3).service(), Service::Serve);
+    assert!(expelled.since(granted_at) > Timing::default().lease, "{:?}", expelled.since(granted_at));
+}
+
+/// Promise P1 when something between the nodes cuts their connections: the others may end this life at once.
+#[test]
+fn a_member_whose_links_all_close_stops_before_the_others_have_agreed_that_it_is_dead() {
+    let mut world = World::of(3);
+    let (one, two) = (world.peer(1), world.peer(2));
+
+    world.handle(3, Input::LinkClosed(one));
+    assert_eq!(world.node(3).service(), Service::Serve, "one link of two is no evidence");
+    world.handle(3, Input::LinkClosed(two));
+    assert_eq!(world.node(3).service(), Service::Pause);
+
+    world.handle(3, Input::LinkUp(one));
+    assert_eq!(world.node(3).service(), Service::Pause, "its expulsion may be under way");
+    world.run(300);
+    assert_eq!(world.node(3).service(), Service::Serve, "the leader has counted it in since");
+}
+
 #[test]
 fn a_member_that_comes_back_before_it_is_expelled_goes_on_as_if_nothing_had_happened() {
     let mut world = World::of(3);
@@ -298,7 +349,7 @@ fn calls_that_come_too_early_change_nothing() {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// Nodes, perfect links that deliver within the same millisecond, and a log with a fixed leader (member 1).
+/// Nodes, perfect links that deliver within the same millisecond, and a log whose leader is told from outside.
 struct World {
     now: Uptime,
     nodes: BTreeMap<u64, Node>,
@@ -306,6 +357,8 @@ struct World {
     fed: BTreeMap<u64, usize>,
     wire: VecDeque<(u64, u64, ControlMessage)>,
     cut_off: std::collections::BTreeSet<u64>,
+    /// Between whom nothing arrives, one way.
+    unheard: std::collections::BTreeSet<(u64, u64)>,
     deaf_to_log: std::collections::BTreeSet<u64>,
     dead: std::collections::BTreeSet<u64>,
     over: std::collections::BTreeSet<u64>,
@@ -315,6 +368,8 @@ struct World {
     membership: (std::collections::BTreeSet<MemberId>, std::collections::BTreeSet<MemberId>),
     lose_proposals: usize,
     sessions: u64,
+    /// Who leads, in which term; a node that is cut off does not learn of a change.
+    leader: (u64, u64),
 }
 
 impl World {
@@ -336,6 +391,7 @@ impl World {
             fed: BTreeMap::new(),
             wire: VecDeque::new(),
             cut_off: Default::default(),
+            unheard: Default::default(),
             deaf_to_log: Default::default(),
             dead: Default::default(),
             over: Default::default(),
@@ -345,6 +401,7 @@ impl World {
             membership: ([MemberId(1)].into(), Default::default()),
             lose_proposals: 0,
             sessions: 0,
+            leader: (1, 1),
         };
         for a in 1..=count {
             world.raft(a);
@@ -368,10 +425,11 @@ impl World {
 
     /// Tells a node how Raft stands.
     fn raft(&mut self, id: u64) {
+        let (leader, term) = self.leader;
         let status = RaftStatus {
-            term: Term(1),
-            voted: Term(1),
-            leader: Some(MemberId(1)),
+            term: Term(term),
+            voted: Term(term),
+            leader: Some(MemberId(leader)),
             voter_sets: vec![self.membership.0.clone()],
             learners: self.membership.1.clone(),
             log_end: (Term(1), LogIndex(self.log.len() as u64)),
@@ -390,6 +448,7 @@ impl World {
     fn carry_out(&mut self, id: u64, output: Output) {
         match output {
             Output::Propose(_) if self.lose_proposals > 0 => self.lose_proposals -= 1,
+            Output::Propose(_) if self.cut_off.contains(&id) => {}
             Output::Propose(commands) => self.log.extend(commands),
             Output::Send { to, message } => self.wire.push_back((id, to.0, message)),
             Output::Answer { answer, .. } => self.answers.push((id, answer)),
@@ -418,10 +477,11 @@ impl World {
                 self.feed(id);
             }
             while let Some((from, to, message)) = self.wire.pop_front() {
-                let lost = [from, to].iter().any(|id| self.cut_off.contains(id) || self.dead.contains(id));
+                let lost = [from, to].iter().any(|id| self.cut_off.contains(id) || self.dead.contains(id))
+                    || self.unheard.contains(&(from, to));
                 if !lost {
                     let from = self.peer(from);
-                    self.handle(to, Input::Control { from, message, voted: Term(1) });
+                    self.handle(to, Input::Control { from, message, voted: Term(self.leader.1) });
                 }
             }
         }
@@ -457,6 +517,13 @@ impl World {
             self.handle(survivor, Input::LinkClosed(gone));
             self.handle(survivor, Input::PortRefused(gone));
         }
+    }
+
+    /// Those that are not cut off elect this one.
+    fn elect(&mut self, id: u64) {
+        self.leader = (id, self.leader.1 + 1);
+        let electors: Vec<_> = self.nodes.keys().copied().filter(|id| !self.cut_off.contains(id)).collect();
+        electors.into_iter().for_each(|id| self.raft(id));
     }
 
     fn reborn(&mut self, id: u64) {
