@@ -4,8 +4,9 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use cresset_core::config::discovery::TcpIp;
 use cresset_core::config::{
-    Accounts, ClientSettings, ClusterSettings, Config, Listener, ListenerTls, NodeSettings, PeerAddress, ServerRole,
+    Accounts, ClientSettings, ClusterSettings, Config, Discovery, Listener, ListenerTls, NodeSettings, ServerRole,
     Timing,
 };
 use cresset_core::jid::DomainPart;
@@ -116,7 +117,6 @@ fn config(
     peers: &[SocketAddr],
 ) -> Result<Config, Failure> {
     let listener = Listener { address: clients, advertise: Some(clients), tls: ListenerTls::Required };
-    let address = |peer: &SocketAddr| PeerAddress { host: peer.ip().to_string(), port: peer.port() };
     Ok(Config {
         domain: DomainPart::new(DOMAIN).map_err(Failure::failed)?.into_owned(),
         node: NodeSettings { name, data: home.join("data"), admin_socket: home.join("admin.sock") },
@@ -129,8 +129,7 @@ fn config(
         cluster: ClusterSettings {
             listen: peer,
             advertise: peer,
-            peers: peers.iter().map(address).collect(),
-            connect_time_max: std::time::Duration::from_secs(5),
+            discovery: Discovery::TcpIp(TcpIp::of(peer.port(), peers.iter().copied())),
             secret_file: None,
             role: ServerRole::Server,
             timing: Timing::default(),
@@ -174,7 +173,6 @@ mod tests {
             let checked = config::read(&node.file, &bytes).expect("a configuration");
             assert_eq!(checked.config, node.config);
             assert!(checked.warnings.is_empty(), "{:?}", checked.warnings);
-            assert_eq!(checked.config.cluster.peers.len(), 3);
         }
         assert_ne!(plan.nodes[0].clients, plan.nodes[1].clients);
         assert_ne!(plan.users[0].1, plan.users[1].1);

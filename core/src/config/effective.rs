@@ -5,6 +5,7 @@ use std::path::Path;
 
 use quick_xml::escape::escape;
 
+use super::discovery::Discovery;
 use super::model::{Accounts, ClientSettings, ClusterSettings, Config, ServerRole};
 
 impl Config {
@@ -53,14 +54,16 @@ fn write_cluster(out: &mut String, cluster: &ClusterSettings) {
     line(out, 1, format_args!("<cluster>"));
     let (listen, advertise) = (cluster.listen, cluster.advertise);
     line(out, 2, format_args!("<listen address=\"{listen}\" advertise=\"{advertise}\"/>"));
-    let seconds = cluster.connect_time_max.as_secs();
-    line(out, 2, format_args!("<join>"));
-    line(out, 3, format_args!("<tcp-ip enabled=\"true\" connection-timeout-seconds=\"{seconds}\">"));
-    for peer in &cluster.peers {
-        line(out, 4, format_args!("<member>{}</member>", escape(peer.to_string())));
+    if let Discovery::TcpIp(list) = &cluster.discovery {
+        let seconds = list.connection_time_max.as_secs();
+        line(out, 2, format_args!("<join>"));
+        line(out, 3, format_args!("<tcp-ip enabled=\"true\" connection-timeout-seconds=\"{seconds}\">"));
+        for member in &list.members {
+            line(out, 4, format_args!("<member>{}</member>", escape(member.to_string())));
+        }
+        line(out, 3, format_args!("</tcp-ip>"));
+        line(out, 2, format_args!("</join>"));
     }
-    line(out, 3, format_args!("</tcp-ip>"));
-    line(out, 2, format_args!("</join>"));
     match &cluster.secret_file {
         Some(file) => line(out, 2, format_args!("<secret file=\"{}\"/>", path(file))),
         None => line(out, 2, format_args!("<!-- secret: from the shared account database -->")),

@@ -12,6 +12,7 @@
 //! Not here: whether a certificate can be read or a port is free. Only the one who opens it can know.
 
 mod cresset;
+pub mod discovery;
 mod document;
 mod effective;
 mod model;
@@ -21,6 +22,7 @@ mod tcp_ip;
 mod timing;
 
 pub use cresset::{Checked, read};
+pub use discovery::Discovery;
 pub use model::{
     Accounts, CertificateFiles, ClientSettings, ClusterSettings, Config, Listener, ListenerTls, NodeSettings,
     PeerAddress, ServerRole,

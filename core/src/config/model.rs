@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::discovery::Discovery;
 use super::timing::Timing;
 use crate::jid::DomainPart;
 
@@ -106,11 +107,8 @@ pub struct ClusterSettings {
     pub listen: SocketAddr,
     /// The address that other members are told.
     pub advertise: SocketAddr,
-    /// Addresses at which members may be found, without repetition, in the order of the file. The node itself may be
-    /// among them.
-    pub peers: Vec<PeerAddress>,
-    /// How long one attempt to reach such an address may take.
-    pub connect_time_max: std::time::Duration,
+    /// How the other members are found.
+    pub discovery: Discovery,
     /// A file with the join secret; absent: the secret in the shared database.
     pub secret_file: Option<PathBuf>,
     /// What this node may become.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::{Role, RouteView, STATE_VERSION, VersionRange};
-use cresset_core::config::{Config, PeerAddress, ServerRole};
+use cresset_core::config::{Config, Discovery, ServerRole};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Node, NodeSettings, RaftStatus};
@@ -115,6 +115,12 @@ pub enum StartError {
     /// The control socket cannot be opened.
     #[error(transparent)]
     Admin(#[from] admin::AdminError),
+    /// This release does not look for members in that way.
+    #[error("this release does not find members by {means}; list them under <tcp-ip>")]
+    Discovery {
+        /// The way.
+        means: &'static str,
+    },
     /// A host name of the configuration cannot be resolved at the start.
     #[error("cannot find the address of '{host}': {reason}")]
     Name {
@@ -153,7 +159,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let boot = BootId(runtime::generator().random());
-    let seeds = resolve(&config.cluster.peers).await?;
+    let seeds = resolve(&config.cluster.discovery).await?;
 
     let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
     let raft = Arc::new(RaftEnd::default());
@@ -351,9 +357,16 @@ fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSetting
 }
 
 /// The addresses of the configuration. Names are resolved once; members that join later make themselves known.
-async fn resolve(peers: &[PeerAddress]) -> Result<BTreeSet<SocketAddr>, StartError> {
+async fn resolve(discovery: &Discovery) -> Result<BTreeSet<SocketAddr>, StartError> {
+    let candidates = match discovery {
+        Discovery::Alone => Vec::new(),
+        Discovery::TcpIp(list) => list.candidates(),
+        Discovery::Multicast(_) => return Err(StartError::Discovery { means: "multicast" }),
+        Discovery::Dns(_) => return Err(StartError::Discovery { means: "DNS" }),
+        Discovery::Aws(_) => return Err(StartError::Discovery { means: "AWS" }),
+    };
     let mut addresses = BTreeSet::new();
-    for peer in peers {
+    for peer in &candidates {
         if let Ok(ip) = peer.host.parse() {
             addresses.insert(SocketAddr::new(ip, peer.port));
             continue;

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cresset_core::config::discovery::TcpIp;
 use cresset_core::config::{
-    Accounts, ClientSettings, ClusterSettings, Config, Listener, ListenerTls, NodeSettings, PeerAddress, ServerRole,
+    Accounts, ClientSettings, ClusterSettings, Config, Discovery, Listener, ListenerTls, NodeSettings, ServerRole,
     Timing,
 };
 use cresset_core::jid::DomainPart;
@@ -115,7 +116,7 @@ impl Ground {
         let addresses = &self.surroundings.addresses;
         let here = |port| SocketAddr::new(addresses[self.number], port);
         let anywhere = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-        let peers = addresses.iter().map(|address| PeerAddress { host: address.to_string(), port: PEER_PORT });
+        let peers = addresses.iter().map(|address| SocketAddr::new(*address, PEER_PORT));
         Config {
             domain: DomainPart::new(DOMAIN).expect("the domain is one").into_owned(),
             node: NodeSettings {
@@ -136,8 +137,7 @@ impl Ground {
             cluster: ClusterSettings {
                 listen: anywhere(PEER_PORT),
                 advertise: here(PEER_PORT),
-                peers: peers.collect(),
-                connect_time_max: Duration::from_secs(5),
+                discovery: Discovery::TcpIp(TcpIp::of(PEER_PORT, peers)),
                 secret_file: None,
                 role: ServerRole::Server,
                 timing: Timing::default(),

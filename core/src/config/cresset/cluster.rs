@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::config::discovery::{Discovery, HostPattern, MemberPattern, Ports, TcpIp};
 use crate::config::document::Element;
-use crate::config::model::{ClusterSettings, PeerAddress, ServerRole};
+use crate::config::model::{ClusterSettings, ServerRole};
 use crate::config::problem::{Fault, Place};
 use crate::config::reading::{ADDRESS, Kind, MILLISECONDS, Reading, SECONDS, SWITCH, Shape, Text};
 use crate::config::tcp_ip;
@@ -12,9 +13,6 @@ use crate::config::timing::Timing;
 
 /// Where members listen unless the file says so: the port of Hazelcast, on this machine only.
 const CLUSTER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5701);
-
-/// Hazelcast's `connection-timeout-seconds`.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Silence before an expulsion beyond which promise P6 (5 s) is not kept.
 const EXPEL_AFTER_PROMISED: Duration = Duration::from_millis(4_500);
@@ -33,8 +31,7 @@ pub(super) fn read(reading: &mut Reading<'_>, root: &Element) -> ClusterSettings
     let mut settings = ClusterSettings {
         listen: CLUSTER_ADDRESS,
         advertise: CLUSTER_ADDRESS,
-        peers: Vec::new(),
-        connect_time_max: CONNECT_TIME_MAX,
+        discovery: Discovery::Alone,
         secret_file: None,
         role: ServerRole::Server,
         timing: Timing::default(),
@@ -64,7 +61,7 @@ pub(super) fn read(reading: &mut Reading<'_>, root: &Element) -> ClusterSettings
         (settings.listen, settings.advertise) = read_listen(reading, listen);
     }
     if let Some(join) = reading.child(element, "join") {
-        (settings.peers, settings.connect_time_max) = read_join(reading, join, settings.listen.port());
+        settings.discovery = read_join(reading, join, settings.listen.port());
     }
     if let Some(secret) = reading.child(element, "secret") {
         reading.allow(secret, &Shape { attributes: &["file"], children: &[], text: Text::Refused });
@@ -100,13 +97,23 @@ fn read_listen(reading: &mut Reading<'_>, element: &Element) -> (SocketAddr, Soc
     (address, told)
 }
 
-fn read_join(reading: &mut Reading<'_>, element: &Element, port: u16) -> (Vec<PeerAddress>, Duration) {
+fn read_join(reading: &mut Reading<'_>, element: &Element, port: u16) -> Discovery {
     reading.allow(element, &Shape { attributes: &[], children: &["tcp-ip"], text: Text::Refused });
-    let Some(list) = reading.required_child(element, "tcp-ip") else { return (Vec::new(), CONNECT_TIME_MAX) };
+    let Some(list) = reading.required_child(element, "tcp-ip") else { return Discovery::Alone };
     let enabled = reading.attribute(list, "enabled", &SWITCH).unwrap_or(true);
-    let connect_time_max = reading.attribute(list, "connection-timeout-seconds", &SECONDS).unwrap_or(CONNECT_TIME_MAX);
-    let peers = tcp_ip::read(reading, list, port);
-    (if enabled { peers } else { Vec::new() }, connect_time_max)
+    let connection_time_max = reading.attribute(list, "connection-timeout-seconds", &SECONDS);
+    let ports = Ports { first: port, count: TcpIp::PORTS_TRIED };
+    let members = tcp_ip::read(reading, list, ports);
+    if !enabled || members.is_empty() {
+        return Discovery::Alone;
+    }
+    Discovery::TcpIp(TcpIp {
+        members,
+        ports,
+        required_member: None,
+        join_time_max: TcpIp::JOIN_TIME_MAX,
+        connection_time_max: connection_time_max.unwrap_or(TcpIp::CONNECTION_TIME_MAX),
+    })
 }
 
 fn read_timing(reading: &mut Reading<'_>, cluster: &Element) -> Timing {
@@ -147,17 +154,25 @@ fn read_timing(reading: &mut Reading<'_>, cluster: &Element) -> Timing {
 }
 
 fn warn_about_reach(reading: &mut Reading<'_>, place: Place, settings: &ClusterSettings) {
-    let is_local = |peer: &PeerAddress| {
-        peer.host == "localhost" || peer.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let is_local = |member: &MemberPattern| match &member.host {
+        HostPattern::Name(name) => name == "localhost",
+        HostPattern::Address(address) => address.is_loopback(),
+        HostPattern::Range { octets, .. } => octets[0] == 127,
     };
-    if settings.advertise.ip().is_loopback() && !settings.peers.iter().all(is_local) {
+    let is_near = match &settings.discovery {
+        Discovery::Alone => true,
+        Discovery::TcpIp(list) => list.members.iter().all(is_local),
+        Discovery::Multicast(multicast) => multicast.time_to_live == 0,
+        Discovery::Dns(_) | Discovery::Aws(_) => false,
+    };
+    if settings.advertise.ip().is_loopback() && !is_near {
         let message = format!(
             "members on other machines cannot reach this node at {}: name an address with <listen address=\"…\"/>",
             settings.advertise
         );
         reading.warn(Some(place), message);
     }
-    if settings.peers.is_empty() && settings.role == ServerRole::Witness {
+    if settings.discovery == Discovery::Alone && settings.role == ServerRole::Witness {
         reading.warn(Some(place), "a witness without peers has nothing to witness");
     }
 }

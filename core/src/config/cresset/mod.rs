@@ -8,6 +8,7 @@ mod cluster;
 
 use std::path::{Path, PathBuf};
 
+use super::discovery::Discovery;
 use super::document::{self, Element};
 use super::model::{Accounts, ClusterSettings, Config, NodeSettings};
 use super::problem::{Fault, Problem, Problems, Warning, excerpt};
@@ -111,7 +112,7 @@ fn read_accounts(
     cluster: &ClusterSettings,
 ) -> Option<Accounts> {
     let Some(element) = reading.child(root, "accounts") else {
-        if !cluster.peers.is_empty() {
+        if cluster.discovery != Discovery::Alone {
             let fault = Fault::Inconsistent(
                 "a node that has peers shares their account database: name it with \
                  <accounts><sqlite path=\"…\"/></accounts>"

@@ -59,9 +59,10 @@ fn everything_that_is_said_is_read() {
     assert_eq!(clients.listeners[0].advertise, Some("10.0.0.1:5222".parse().expect("an address")));
     assert_eq!(clients.listeners[1].advertise, Some("192.0.2.1:5223".parse().expect("an address")));
     assert_eq!(clients.certificate.expect("named").key, Path::new("/etc/key.pem"));
-    let peers: Vec<String> = config.cluster.peers.iter().map(ToString::to_string).collect();
+    let Discovery::TcpIp(list) = &config.cluster.discovery else { panic!("{:?}", config.cluster.discovery) };
+    let peers: Vec<String> = list.candidates().iter().map(ToString::to_string).collect();
     assert_eq!(peers, ["10.0.0.1:5701", "10.0.0.2:5701", "10.0.0.3:5701"]);
-    assert_eq!(config.cluster.connect_time_max, Duration::from_secs(2));
+    assert_eq!(list.connection_time_max, Duration::from_secs(2));
     assert_eq!(config.cluster.timing.expel_after, Duration::from_millis(1500));
     assert!(!config.cluster.crash_evidence);
 }
