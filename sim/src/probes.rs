@@ -94,6 +94,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "the_leader_changes_while_a_batch_is_in_flight", RARE, ANYONE),
     probe("core/node", "the_leader_is_asked_to_leave", RARE, ANYONE),
     probe("core/node", "the_leader_says_that_a_life_is_over", RARE, ANYONE),
+    probe("core/node", "the_raft_of_a_node_knows_of_an_earlier_leader_only", RARE, ANYONE),
     probe("core/node", "who_is_being_expelled_asks_for_a_lease", RARE, ANYONE),
     probe("core/routing", "a_home_dies_before_it_decided_again", RARE, ANYONE),
     probe("core/routing", "a_home_dies_while_its_parcels_are_held", RARE, ANYONE),

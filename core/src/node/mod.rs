@@ -431,11 +431,21 @@ impl Node {
         }
     }
 
+    /// Who leads, as far as is known. The Raft of a node that is no member of the group knows of no leader, or of one
+    /// that was there when the node was a member; its peers know better.
     fn leader(&self) -> Option<MemberId> {
-        // A node that is no member of the Raft group yet is told by its peers who leads.
-        self.raft
-            .leader
-            .or_else(|| self.links.values().filter(|link| link.state == LinkState::Up).find_map(|link| link.leader))
+        let (me, known) = (self.settings.member, self.raft.leader);
+        let says =
+            |id: MemberId| self.links.get(&id).filter(|link| link.state == LinkState::Up).map(|link| link.leader);
+        if known
+            .is_some_and(|known| known == me || says(known).is_some_and(|said| said.is_none_or(|said| said == known)))
+        {
+            return known;
+        }
+        let linked = || self.links.iter().filter(|(_, link)| link.state == LinkState::Up);
+        let itself = linked().find(|(id, link)| link.leader == Some(**id)).map(|(id, _)| *id);
+        sometimes!(known.is_some() && itself.is_some(), "the_raft_of_a_node_knows_of_an_earlier_leader_only");
+        itself.or(known).or_else(|| linked().find_map(|(_, link)| link.leader))
     }
 
     // ---- links ------------------------------------------------------------------------------------------------------

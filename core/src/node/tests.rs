@@ -196,6 +196,33 @@ fn a_leader_grants_nothing_before_it_has_applied_what_was_before_it() {
     assert!(leading.may_grant(LogIndex(7)));
 }
 
+/// Found by the simulator: a member without a vote was away during a change of leaders, and had been taken out of the
+/// group when it came back, so that its Raft was told of no other leader.
+#[test]
+fn a_leader_that_says_that_another_one_leads_is_not_asked_to_let_anybody_in() {
+    let mut node = Node::new(Uptime::ZERO, settings(3));
+    let peer = |id| Peer { member: MemberId(id), boot: BootId(100 + id) };
+    let leader = Some(MemberId(1));
+    node.handle(Uptime::ZERO, Input::Raft(RaftStatus { leader, term: Term(1), ..RaftStatus::default() }));
+    for id in [1, 2] {
+        node.handle(Uptime::ZERO, Input::LinkUp(peer(id)));
+        let beat =
+            ControlMessage::Beat { round: Sequence(1), applied: LogIndex(0), life: None, leader: Some(MemberId(2)) };
+        node.handle(Uptime::ZERO, Input::Control { from: peer(id), message: beat, voted: Term(2) });
+    }
+    while node.poll_output().is_some() {}
+
+    node.handle(Uptime::from_millis(1000), Input::Timeout);
+
+    let asked: Vec<_> = std::iter::from_fn(|| node.poll_output())
+        .filter_map(|output| match output {
+            Output::Send { to, message: ControlMessage::Propose { .. } } => Some(to),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [MemberId(2)]);
+}
+
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
 #[test]
 fn a_process_that_is_refused_because_its_life_is_over_ends_it() {
