@@ -32,9 +32,7 @@ pub const OPEN: &[Open] = &[
     Open { invariant: "no_ghosts", plans: has_silence, story: SILENT_LEADER },
     Open { invariant: "order", plans: |_| true, story: AROUND_A_FAILOVER },
     Open { invariant: "unavailable_once", plans: |_| true, story: TOLD_TWICE },
-    Open { invariant: "convergence", plans: is_of_cores, story: ON_LEVEL_ONE },
     Open { invariant: "everything_settles", plans: is_of_cores, story: ON_LEVEL_ONE },
-    Open { invariant: "minority", plans: is_of_cores, story: ON_LEVEL_ONE },
     Open { invariant: "no_duplicate", plans: is_of_cores, story: ON_LEVEL_ONE },
 ];
 
@@ -68,9 +66,7 @@ pub fn known(plan: &Plan, invariant: &str) -> Option<&'static Open> {
 
 fn has_false_evidence(plan: &Plan) -> bool {
     let is_false = |fault: &Fault| matches!(fault, Fault::FalseCrash { .. });
-    // With machines alone, a node that leaves serves on for the few milliseconds until it knows that it has left.
-    let leaves = |fault: &Fault| plan.level == Level::Cores && matches!(fault, Fault::Stop { .. });
-    plan.episodes.iter().any(|episode| is_false(&episode.fault) || leaves(&episode.fault))
+    plan.episodes.iter().any(|episode| is_false(&episode.fault))
 }
 
 fn has_silence(plan: &Plan) -> bool {

@@ -110,7 +110,7 @@ enum Stage {
     Joined(Life),
     /// The member serves as long as it holds a lease.
     Active(Life),
-    /// The leave is proposed.
+    /// The leave is proposed: it serves nobody any more.
     Leaving(Life),
     /// This life is over; the machine does nothing more.
     Over,
@@ -647,7 +647,8 @@ impl Node {
     }
 
     fn serve_or_not(&mut self, now: Uptime) {
-        let active = matches!(self.stage, Stage::Active(_) | Stage::Leaving(_));
+        // Once its leave is agreed, nobody waits for who leaves, and it is the last to know.
+        let active = matches!(self.stage, Stage::Active(_));
         let may_serve = self.lease.is_held(now) || (planted!(LeaseIgnored) && self.service == Service::Serve);
         let service = match (active && may_serve, self.service) {
             (true, _) => Service::Serve,

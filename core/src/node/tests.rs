@@ -345,6 +345,17 @@ fn a_member_leaves_in_good_order() {
     ));
 }
 
+/// Found by the simulator: promise P5. Nobody waits any more for who has left, and the leaver is the last to apply it.
+#[test]
+fn a_member_that_leaves_serves_nobody_from_then_on() {
+    let mut world = World::of(3);
+    world.deaf_to_log.insert(3);
+
+    world.handle(3, Input::Leave);
+
+    assert_ne!(world.node(3).service(), Service::Serve);
+}
+
 /// Found by the simulator: it began another life and was killed in it.
 #[test]
 fn a_member_that_leaves_and_is_refused_because_it_has_left_does_not_come_back() {

@@ -7,12 +7,15 @@ use cresset_core::ids::MemberId;
 
 use super::mesh::Fault as LinkFault;
 use super::network::{Packet, Side, Wire};
+use super::queue::Moment;
 use super::raft::Disk;
 use super::{Part, UserPart, What, World};
 use crate::history::Event;
 use crate::plan::{Fault, Target, Way};
 
-/// How long a process that was asked to stop may take.
+/// How long the sessions of a process that was asked to stop may take, and then the others to agree that it leaves: as
+/// the nodes have it.
+const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
 const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often a link says that it is alive.
@@ -186,7 +189,8 @@ impl World {
                     self.hosts[host].downs -= 1;
                     self.start(host);
                     let at = self.now.after(Duration::from_millis(u64::from(step % 7) * 40));
-                    if self.hosts[host].process.is_some() {
+                    // Whoever is there when the storm is over stays.
+                    if self.hosts[host].process.is_some() && at < Moment::from(self.plan.episodes[number].ends()) {
                         self.wake(host, at, Part::Leave);
                     }
                     self.hosts[host].downs += 1;
@@ -379,10 +383,27 @@ impl World {
         self.hosts[host].downs += 1;
         let Some(process) = &mut self.hosts[host].process else { return };
         process.is_leaving = true;
-        process.inlets.leave = true;
         self.tell_all(host, || super::session::ToSession::Close);
-        self.control_soon(host);
-        self.wake(host, self.now.after(LEAVE_TIME_MAX), Part::Leave);
+        self.wake(host, self.now.after(FAREWELL_TIME_MAX), Part::FarewellTimeout);
+        self.leave_if_empty(host);
+    }
+
+    /// A process that was asked to stop leaves when its last session is gone.
+    pub(super) fn leave_if_empty(&mut self, host: usize) {
+        let Some(process) = &self.hosts[host].process else { return };
+        if process.is_leaving && process.router.sessions.is_empty() {
+            self.leave_cluster(host);
+        }
+    }
+
+    /// A process that was asked to stop has waited for its sessions.
+    pub(super) fn leave_cluster(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if !std::mem::replace(&mut process.has_asked_to_leave, true) {
+            process.inlets.leave = true;
+            self.control_soon(host);
+            self.wake(host, self.now.after(LEAVE_TIME_MAX), Part::Leave);
+        }
     }
 
     /// The others have agreed that it leaves.

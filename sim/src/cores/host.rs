@@ -67,6 +67,8 @@ pub(super) struct Process {
     pub(super) late_proposals: VecDeque<Vec<Command>>,
     /// It was asked to stop.
     pub(super) is_leaving: bool,
+    /// Its sessions have had their time.
+    pub(super) has_asked_to_leave: bool,
     /// How it sees the cluster: serving, leader, term, who is active, sessions.
     pub(super) seen: Option<(bool, Option<MemberId>, u64, Vec<MemberId>, u64)>,
     pub(super) random: StdRng,
@@ -151,6 +153,7 @@ impl Process {
             is_between_lives: false,
             late_proposals: VecDeque::new(),
             is_leaving: false,
+            has_asked_to_leave: false,
             seen: None,
             random,
             node_wakes: Moment::NEVER,

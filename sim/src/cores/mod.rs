@@ -148,6 +148,8 @@ enum Part {
         connection: ConnectionId,
         side: Side,
     },
+    /// Its sessions have had their time to go.
+    FarewellTimeout,
     /// It has had its time to leave.
     Leave,
     LateProposal,
@@ -360,6 +362,7 @@ impl World {
             Part::Dial { mesh, to, lane, attempt } => self.attempt(host, mesh, to, lane, attempt),
             Part::DialTimeout { dial } => self.attempt_failed(dial),
             Part::Silence { connection, side } => self.silence(connection, side),
+            Part::FarewellTimeout => self.leave_cluster(host),
             Part::Leave => self.kill(host),
             Part::LateProposal => self.late_proposal(host),
         }

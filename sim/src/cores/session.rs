@@ -562,6 +562,7 @@ impl World {
             process.router.by_route.remove(&route);
             self.nudge_account(host, &session.account);
         }
+        self.leave_if_empty(host);
     }
 }
 

@@ -192,7 +192,7 @@ impl World {
         if !self.hosts[host].has_power {
             return;
         }
-        let Some(process) = &self.hosts[host].process else {
+        let Some(process) = self.hosts[host].process.as_ref().filter(|process| !process.is_leaving) else {
             return self.later(user, Duration::from_millis(2), UserPart::Heard { connection, what: ToClient::Closed });
         };
         let id = process.id;
