@@ -74,6 +74,11 @@ pub enum Fact {
         /// How many parcels.
         parcels: usize,
     },
+    /// More waits for a session than may wait for one, and nobody has told it to end.
+    Overfull {
+        /// Which.
+        session: SessionId,
+    },
     /// Clients are treated like this from now on.
     Service(Service),
 }

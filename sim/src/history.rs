@@ -111,6 +111,13 @@ pub enum Event {
         /// At which node.
         node: String,
     },
+    /// The node of a client that has logged out ends the stream as well: it has dealt with all that came before.
+    Farewell {
+        /// On which connection.
+        connection: Connection,
+        /// From which node.
+        node: String,
+    },
     /// A client is told whether somebody else's session is available.
     Presence {
         /// On which connection.
@@ -464,6 +471,11 @@ pub enum DirectoryFact {
         /// How many parcels, rounded up to a power of two.
         parcels: u64,
     },
+    /// More waits for a session than may wait for one, and it goes on.
+    Overfull {
+        /// The session, unique among those of this node and boot.
+        session: u64,
+    },
     /// How this node treats its clients from now on.
     Service(Service),
     /// The node holds another lease than before.
@@ -642,6 +654,7 @@ impl fmt::Display for Event {
                 write!(f, "{connection} may not go on as {before} at {node}: {condition}")
             }
             Event::LoggedOut { connection, node } => write!(f, "{connection} logged out of {node}"),
+            Event::Farewell { connection, node } => write!(f, "{connection} was let go by {node}"),
             Event::Presence { connection, of, available } => {
                 write!(f, "{connection} was told that {of} is {}", if *available { "available" } else { "unavailable" })
             }

@@ -40,9 +40,7 @@ pub const OPEN: &[Open] = &[
 /// only if asked for by name.
 pub const ESCAPING: &[Bug] = &[
     Bug::FarewellOfTheExpelled,
-    Bug::OfflineHandedOutTwice,
     Bug::SilenceCountsAsCrash,
-    Bug::MailboxUnbounded,
     Bug::AcknowledgedBeforeHandover,
     Bug::BatchAppliedTwice,
     Bug::EarlierLifeForgotten,
@@ -52,10 +50,7 @@ pub const ESCAPING: &[Bug] = &[
     Bug::ParcelTakenTwice,
     Bug::PathForgotten,
     Bug::ProposalNotRepeated,
-    Bug::QueueDroppedAtReconnect,
     Bug::TakenCountsAsSettled,
-    Bug::TornTailKept,
-    Bug::TruncationForgotten,
     Bug::UnavailableTwice,
 ];
 

@@ -18,21 +18,43 @@ pub struct Probe {
     pub room: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// At which levels a swarm has to visit it.
-    pub required: &'static [Level],
-    /// By each of whom; empty if it does not matter what the visitor is.
+    /// What is wanted of a swarm of machines alone.
+    pub cores: Need,
+    /// What is wanted of a swarm of nodes.
+    pub nodes: Need,
+}
+
+/// By whom a place has to be visited, if a swarm has so many seeds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Need {
+    /// With fewer seeds it may be missed; absent if it always may.
+    pub seeds: Option<u64>,
+    /// By each of these; empty if it does not matter what the visitor is.
     pub parts: &'static [Part],
+}
+
+impl Probe {
+    /// What is wanted at this level.
+    pub fn need(&self, level: Level) -> Need {
+        match level {
+            Level::Cores => self.cores,
+            Level::Nodes => self.nodes,
+        }
+    }
 }
 
 #[allow(dead_code, reason = "the words in which the list is written")]
 mod words {
-    use super::{Level, Part};
+    use super::{Need, Part};
 
-    pub(super) const BOTH: &[Level] = &[Level::Cores, Level::Nodes];
-    pub(super) const CORES: &[Level] = &[Level::Cores];
-    pub(super) const NODES: &[Level] = &[Level::Nodes];
-    /// Counted and printed, but too rare to be required of every swarm.
-    pub(super) const RARE: &[Level] = &[];
+    /// Counted and printed, but too rare to be required of any swarm, or not there at this level.
+    pub(super) const RARE: Need = Need { seeds: None, parts: ANYONE };
+
+    /// Required of swarms that have so many seeds. A place that one seed visits with probability p is missed by n of
+    /// them with (1-p)^n, which is to be less than one in a thousand.
+    pub(super) const fn from(seeds: u64, parts: &'static [Part]) -> Need {
+        Need { seeds: Some(seeds), parts }
+    }
 
     pub(super) const ANYONE: &[Part] = &[];
     pub(super) const LEADER: &[Part] = &[Part::Leader];
@@ -45,109 +67,110 @@ mod words {
 #[allow(unused_imports, reason = "the words in which the list is written")]
 use words::*;
 
-/// Every probe: its room, its name, where it is required and of whom. One line each, in the order of rooms and names.
+/// Every probe: its room, its name, and what is wanted of machines alone and of nodes. One line each, in the order of
+/// rooms and names.
 #[rustfmt::skip]
 pub const PROBES: &[Probe] = &[
-    probe("core/cluster", "a_batch_is_committed_twice", RARE, ANYONE),
-    probe("core/cluster", "a_batch_of_an_ended_life", RARE, ANYONE),
-    probe("core/cluster", "a_dead_voter_is_replaced", RARE, ANYONE),
-    probe("core/cluster", "a_jid_moves_to_another_node", RARE, ANYONE),
-    probe("core/cluster", "a_jid_moves_within_a_node", RARE, ANYONE),
-    probe("core/cluster", "a_join_is_committed_twice", RARE, ANYONE),
-    probe("core/cluster", "a_learner_becomes_a_voter", RARE, ANYONE),
-    probe("core/cluster", "a_life_ends_because_it_does_not_apply", RARE, ANYONE),
-    probe("core/cluster", "a_life_ends_by_evidence_of_a_crash", RARE, ANYONE),
-    probe("core/cluster", "a_life_ends_by_itself", RARE, ANYONE),
-    probe("core/cluster", "a_life_ends_by_silence", RARE, ANYONE),
-    probe("core/cluster", "a_life_ends_by_the_next_one", RARE, ANYONE),
-    probe("core/cluster", "a_life_ends_with_several_sessions", RARE, ANYONE),
-    probe("core/cluster", "an_unbind_of_what_is_not_held_any_more", RARE, ANYONE),
-    probe("core/liveness", "one_witness_of_a_crash", RARE, ANYONE),
-    probe("core/node", "a_batch_in_flight_is_rejected", RARE, ANYONE),
-    probe("core/node", "a_batch_is_proposed_again", RARE, ANYONE),
-    probe("core/node", "a_bind_waits_for_a_slow_member", RARE, ANYONE),
-    probe("core/node", "a_join_is_proposed", RARE, ANYONE),
-    probe("core/node", "a_leader_is_deposed", RARE, ANYONE),
-    probe("core/node", "a_lease_comes_back_in_time", RARE, ANYONE),
-    probe("core/node", "a_lease_runs_out", RARE, ANYONE),
-    probe("core/node", "a_leave_is_agreed_before_the_leaver_knows", RARE, ANYONE),
-    probe("core/node", "a_link_is_refused_because_the_life_is_over", RARE, ANYONE),
-    probe("core/node", "a_member_beats_and_does_not_apply", RARE, ANYONE),
-    probe("core/node", "a_new_leader_has_not_applied_what_was_before_it", RARE, ANYONE),
-    probe("core/node", "a_node_begins_to_lead", RARE, ANYONE),
-    probe("core/node", "a_node_is_asked_to_leave", RARE, ANYONE),
-    probe("core/node", "a_node_sends_its_clients_away", RARE, ANYONE),
-    probe("core/node", "a_node_serves_again", RARE, ANYONE),
-    probe("core/node", "a_node_that_serves_may_be_taken_for_dead", RARE, ANYONE),
-    probe("core/node", "a_port_refuses_after_its_link_closed", RARE, ANYONE),
-    probe("core/node", "a_snapshot_hides_the_fate_of_a_batch", RARE, ANYONE),
-    probe("core/node", "a_snapshot_is_installed", RARE, ANYONE),
-    probe("core/node", "a_snapshot_says_that_a_life_is_over", RARE, ANYONE),
-    probe("core/node", "an_answer_of_another_term_confirms_nothing", RARE, ANYONE),
-    probe("core/node", "an_answer_waits_for_the_lease", RARE, ANYONE),
-    probe("core/node", "an_earlier_ask_is_granted", RARE, ANYONE),
-    probe("core/node", "an_ended_life_asks_for_a_lease", RARE, ANYONE),
-    probe("core/node", "evidence_of_a_crash_is_taken_back", RARE, ANYONE),
-    probe("core/node", "raft_is_between_two_sets_of_voters", RARE, ANYONE),
-    probe("core/node", "several_requests_share_a_batch", RARE, ANYONE),
-    probe("core/node", "the_crash_of_the_leader_is_believed", RARE, ANYONE),
-    probe("core/node", "the_leader_changes_while_a_batch_is_in_flight", RARE, ANYONE),
-    probe("core/node", "the_leader_is_asked_to_leave", RARE, ANYONE),
-    probe("core/node", "the_leader_says_that_a_life_is_over", RARE, ANYONE),
-    probe("core/node", "the_raft_of_a_node_knows_of_an_earlier_leader_only", RARE, ANYONE),
-    probe("core/node", "who_is_being_expelled_asks_for_a_lease", RARE, ANYONE),
-    probe("core/routing", "a_home_dies_before_it_decided_again", RARE, ANYONE),
-    probe("core/routing", "a_home_dies_while_its_parcels_are_held", RARE, ANYONE),
-    probe("core/routing", "a_life_ends_with_parcels_under_way", RARE, ANYONE),
-    probe("core/routing", "a_parcel_arrives_twice", RARE, ANYONE),
-    probe("core/routing", "a_parcel_comes_back", RARE, ANYONE),
-    probe("core/routing", "a_parcel_comes_back_twice", RARE, ANYONE),
-    probe("core/routing", "a_parcel_had_arrived_in_an_earlier_life", RARE, ANYONE),
-    probe("core/routing", "a_parcel_is_sent_again_after_a_reconnect", RARE, ANYONE),
-    probe("core/routing", "a_parcel_of_a_dead_home_is_given_back", RARE, ANYONE),
-    probe("core/routing", "a_path_has_ended", RARE, ANYONE),
-    probe("core/routing", "a_sender_waits_for_what_is_under_way", RARE, ANYONE),
-    probe("core/routing", "a_stanza_is_sent_to_a_life_that_is_over", RARE, ANYONE),
-    probe("core/routing", "an_answer_was_lost_with_its_connection", RARE, ANYONE),
-    probe("core/routing", "an_outbox_is_full", RARE, ANYONE),
-    probe("core/session", "a_client_is_told_who_is_gone", RARE, ANYONE),
-    probe("core/session", "a_resumed_session_is_sent_again_what_it_missed", RARE, ANYONE),
-    probe("core/session", "a_resumption_is_refused", RARE, ANYONE),
-    probe("core/session", "a_resumption_waits_for_what_was_sent_before", RARE, ANYONE),
-    probe("core/session", "a_session_is_resumed", RARE, ANYONE),
-    probe("core/session", "an_acknowledgement_waits_for_the_handover", RARE, ANYONE),
-    probe("core/session", "stored_messages_wait_for_acknowledgements", RARE, ANYONE),
-    probe("core/session", "too_much_waits_for_a_client", RARE, ANYONE),
-    probe("net/clients", "a_client_that_takes_nothing_is_given_up", RARE, ANYONE),
-    probe("net/clients", "a_replaced_session_had_something_to_write", RARE, ANYONE),
-    probe("net/clients", "a_session_is_resumed_while_it_still_has_a_connection", RARE, ANYONE),
-    probe("net/consensus", "a_damaged_record_is_found", RARE, ANYONE),
-    probe("net/consensus", "a_damaged_snapshot_is_not_used", RARE, ANYONE),
-    probe("net/consensus", "a_disk_reads_less_than_there_is", RARE, ANYONE),
-    probe("net/consensus", "a_log_without_votes_is_refused", RARE, ANYONE),
-    probe("net/consensus", "a_segment_begins", RARE, ANYONE),
-    probe("net/consensus", "a_snapshot_is_taken", RARE, ANYONE),
-    probe("net/consensus", "a_snapshot_of_the_leader_is_kept", RARE, ANYONE),
-    probe("net/consensus", "a_torn_tail_is_cut_off", RARE, ANYONE),
-    probe("net/consensus", "entries_do_not_fit_into_one_message", RARE, ANYONE),
-    probe("net/consensus", "several_writes_share_a_sync", RARE, ANYONE),
-    probe("net/consensus", "the_end_of_a_log_is_cut_off", RARE, ANYONE),
-    probe("net/consensus", "the_log_waits_for_room", RARE, ANYONE),
-    probe("net/control", "a_process_begins_another_life", RARE, ANYONE),
-    probe("net/links", "a_member_cannot_be_reached", RARE, ANYONE),
-    probe("net/router", "a_connection_sees_the_end_of_the_lease_first", RARE, ANYONE),
-    probe("net/router", "a_mailbox_overflows", RARE, ANYONE),
-    probe("net/router", "a_message_is_stored", RARE, ANYONE),
-    probe("net/router", "a_parcel_comes_before_its_route", RARE, ANYONE),
-    probe("net/router", "a_parcel_misses_its_session", RARE, ANYONE),
-    probe("net/router", "a_parcel_of_a_dead_home_is_inherited", RARE, ANYONE),
-    probe("net/router", "a_sender_waits_for_an_ended_path", RARE, ANYONE),
-    probe("net/router", "a_stanza_comes_back_too_often", RARE, ANYONE),
-    probe("net/router", "sessions_are_told_who_is_gone", RARE, ANYONE),
+    probe("core/cluster", "a_batch_is_committed_twice", RARE, RARE),
+    probe("core/cluster", "a_batch_of_an_ended_life", RARE, RARE),
+    probe("core/cluster", "a_dead_voter_is_replaced", RARE, RARE),
+    probe("core/cluster", "a_jid_moves_to_another_node", RARE, RARE),
+    probe("core/cluster", "a_jid_moves_within_a_node", RARE, RARE),
+    probe("core/cluster", "a_join_is_committed_twice", RARE, RARE),
+    probe("core/cluster", "a_learner_becomes_a_voter", RARE, RARE),
+    probe("core/cluster", "a_life_ends_because_it_does_not_apply", RARE, RARE),
+    probe("core/cluster", "a_life_ends_by_evidence_of_a_crash", RARE, RARE),
+    probe("core/cluster", "a_life_ends_by_itself", RARE, RARE),
+    probe("core/cluster", "a_life_ends_by_silence", RARE, RARE),
+    probe("core/cluster", "a_life_ends_by_the_next_one", RARE, RARE),
+    probe("core/cluster", "a_life_ends_with_several_sessions", RARE, RARE),
+    probe("core/cluster", "an_unbind_of_what_is_not_held_any_more", RARE, RARE),
+    probe("core/liveness", "one_witness_of_a_crash", RARE, RARE),
+    probe("core/node", "a_batch_in_flight_is_rejected", RARE, RARE),
+    probe("core/node", "a_batch_is_proposed_again", RARE, RARE),
+    probe("core/node", "a_bind_waits_for_a_slow_member", RARE, RARE),
+    probe("core/node", "a_join_is_proposed", RARE, RARE),
+    probe("core/node", "a_leader_is_deposed", RARE, RARE),
+    probe("core/node", "a_lease_comes_back_in_time", RARE, RARE),
+    probe("core/node", "a_lease_runs_out", RARE, RARE),
+    probe("core/node", "a_leave_is_agreed_before_the_leaver_knows", RARE, RARE),
+    probe("core/node", "a_link_is_refused_because_the_life_is_over", RARE, RARE),
+    probe("core/node", "a_member_beats_and_does_not_apply", RARE, RARE),
+    probe("core/node", "a_new_leader_has_not_applied_what_was_before_it", RARE, RARE),
+    probe("core/node", "a_node_begins_to_lead", RARE, RARE),
+    probe("core/node", "a_node_is_asked_to_leave", RARE, RARE),
+    probe("core/node", "a_node_sends_its_clients_away", RARE, RARE),
+    probe("core/node", "a_node_serves_again", RARE, RARE),
+    probe("core/node", "a_node_that_serves_may_be_taken_for_dead", RARE, RARE),
+    probe("core/node", "a_port_refuses_after_its_link_closed", RARE, RARE),
+    probe("core/node", "a_snapshot_hides_the_fate_of_a_batch", RARE, RARE),
+    probe("core/node", "a_snapshot_is_installed", RARE, RARE),
+    probe("core/node", "a_snapshot_says_that_a_life_is_over", RARE, RARE),
+    probe("core/node", "an_answer_of_another_term_confirms_nothing", RARE, RARE),
+    probe("core/node", "an_answer_waits_for_the_lease", RARE, RARE),
+    probe("core/node", "an_earlier_ask_is_granted", RARE, RARE),
+    probe("core/node", "an_ended_life_asks_for_a_lease", RARE, RARE),
+    probe("core/node", "evidence_of_a_crash_is_taken_back", RARE, RARE),
+    probe("core/node", "raft_is_between_two_sets_of_voters", RARE, RARE),
+    probe("core/node", "several_requests_share_a_batch", RARE, RARE),
+    probe("core/node", "the_crash_of_the_leader_is_believed", RARE, RARE),
+    probe("core/node", "the_leader_changes_while_a_batch_is_in_flight", RARE, RARE),
+    probe("core/node", "the_leader_is_asked_to_leave", RARE, RARE),
+    probe("core/node", "the_leader_says_that_a_life_is_over", RARE, RARE),
+    probe("core/node", "the_raft_of_a_node_knows_of_an_earlier_leader_only", RARE, RARE),
+    probe("core/node", "who_is_being_expelled_asks_for_a_lease", RARE, RARE),
+    probe("core/routing", "a_home_dies_before_it_decided_again", RARE, RARE),
+    probe("core/routing", "a_home_dies_while_its_parcels_are_held", RARE, RARE),
+    probe("core/routing", "a_life_ends_with_parcels_under_way", RARE, RARE),
+    probe("core/routing", "a_parcel_arrives_twice", RARE, RARE),
+    probe("core/routing", "a_parcel_comes_back", RARE, RARE),
+    probe("core/routing", "a_parcel_comes_back_twice", RARE, RARE),
+    probe("core/routing", "a_parcel_had_arrived_in_an_earlier_life", RARE, RARE),
+    probe("core/routing", "a_parcel_is_sent_again_after_a_reconnect", RARE, RARE),
+    probe("core/routing", "a_parcel_of_a_dead_home_is_given_back", RARE, RARE),
+    probe("core/routing", "a_path_has_ended", RARE, RARE),
+    probe("core/routing", "a_sender_waits_for_what_is_under_way", RARE, RARE),
+    probe("core/routing", "a_stanza_is_sent_to_a_life_that_is_over", RARE, RARE),
+    probe("core/routing", "an_answer_was_lost_with_its_connection", RARE, RARE),
+    probe("core/routing", "an_outbox_is_full", RARE, RARE),
+    probe("core/session", "a_client_is_told_who_is_gone", RARE, RARE),
+    probe("core/session", "a_resumed_session_is_sent_again_what_it_missed", RARE, RARE),
+    probe("core/session", "a_resumption_is_refused", RARE, RARE),
+    probe("core/session", "a_resumption_waits_for_what_was_sent_before", RARE, RARE),
+    probe("core/session", "a_session_is_resumed", RARE, RARE),
+    probe("core/session", "an_acknowledgement_waits_for_the_handover", RARE, RARE),
+    probe("core/session", "stored_messages_wait_for_acknowledgements", RARE, RARE),
+    probe("core/session", "too_much_waits_for_a_client", RARE, RARE),
+    probe("net/clients", "a_client_that_takes_nothing_is_given_up", RARE, RARE),
+    probe("net/clients", "a_replaced_session_had_something_to_write", RARE, RARE),
+    probe("net/clients", "a_session_is_resumed_while_it_still_has_a_connection", RARE, RARE),
+    probe("net/consensus", "a_damaged_record_is_found", RARE, RARE),
+    probe("net/consensus", "a_damaged_snapshot_is_not_used", RARE, RARE),
+    probe("net/consensus", "a_disk_reads_less_than_there_is", RARE, RARE),
+    probe("net/consensus", "a_log_without_votes_is_refused", RARE, RARE),
+    probe("net/consensus", "a_segment_begins", RARE, RARE),
+    probe("net/consensus", "a_snapshot_is_taken", RARE, RARE),
+    probe("net/consensus", "a_snapshot_of_the_leader_is_kept", RARE, RARE),
+    probe("net/consensus", "a_torn_tail_is_cut_off", RARE, RARE),
+    probe("net/consensus", "entries_do_not_fit_into_one_message", RARE, RARE),
+    probe("net/consensus", "several_writes_share_a_sync", RARE, RARE),
+    probe("net/consensus", "the_end_of_a_log_is_cut_off", RARE, RARE),
+    probe("net/consensus", "the_log_waits_for_room", RARE, RARE),
+    probe("net/control", "a_process_begins_another_life", RARE, RARE),
+    probe("net/links", "a_member_cannot_be_reached", RARE, RARE),
+    probe("net/router", "a_connection_sees_the_end_of_the_lease_first", RARE, RARE),
+    probe("net/router", "a_mailbox_overflows", RARE, RARE),
+    probe("net/router", "a_message_is_stored", RARE, RARE),
+    probe("net/router", "a_parcel_comes_before_its_route", RARE, RARE),
+    probe("net/router", "a_parcel_misses_its_session", RARE, RARE),
+    probe("net/router", "a_parcel_of_a_dead_home_is_inherited", RARE, RARE),
+    probe("net/router", "a_sender_waits_for_an_ended_path", RARE, RARE),
+    probe("net/router", "a_stanza_comes_back_too_often", RARE, RARE),
+    probe("net/router", "sessions_are_told_who_is_gone", RARE, RARE),
 ];
 
-const fn probe(room: &'static str, name: &'static str, required: &'static [Level], parts: &'static [Part]) -> Probe {
-    Probe { room, name, required, parts }
+const fn probe(room: &'static str, name: &'static str, cores: Need, nodes: Need) -> Probe {
+    Probe { room, name, cores, nodes }
 }
 
 /// The parts of a node, in the order in which visits are counted.
@@ -193,16 +216,24 @@ impl Visits {
         probes.iter().filter(|probe| self.of(probe.name) == 0).collect()
     }
 
-    /// Visits that are required at this level and did not happen, each in words.
-    pub fn missing(&self, probes: &[Probe], level: Level) -> Vec<String> {
+    /// Counts one run with these visits: each place once, by each part that was there.
+    pub fn add_run(&mut self, run: &Visits) {
+        for (name, counts) in &run.0 {
+            let sums = self.0.entry(name.clone()).or_default();
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += u64::from(*count > 0));
+        }
+    }
+
+    /// Visits that are required of a swarm of this level with so many seeds and did not happen, each in words.
+    pub fn missing(&self, probes: &[Probe], level: Level, seeds: u64) -> Vec<String> {
         let mut missing = Vec::new();
-        for probe in probes.iter().filter(|probe| probe.required.contains(&level)) {
-            let Probe { room, name, parts, .. } = probe;
+        for probe in probes.iter().filter(|probe| probe.need(level).seeds.is_some_and(|from| from <= seeds)) {
+            let Probe { room, name, .. } = probe;
             if self.of(name) == 0 {
                 missing.push(format!("{name} ({room})"));
                 continue;
             }
-            let absent = parts.iter().filter(|part| self.by(name, **part) == 0);
+            let absent = probe.need(level).parts.iter().filter(|part| self.by(name, **part) == 0);
             missing.extend(absent.map(|part| format!("{name} ({room}) by a {}", word(*part))));
         }
         missing
@@ -224,9 +255,9 @@ mod tests {
     use super::*;
 
     const SOME: &[Probe] = &[
-        probe("core/node", "a", BOTH, LEADER_AND_FOLLOWER),
-        probe("core/node", "b", NODES, ANYONE),
-        probe("core/node", "c", RARE, ANYONE),
+        probe("core/node", "a", from(10, LEADER_AND_FOLLOWER), from(10, LEADER_AND_FOLLOWER)),
+        probe("core/node", "b", RARE, from(20, ANYONE)),
+        probe("core/node", "c", RARE, RARE),
     ];
 
     #[test]
@@ -234,9 +265,22 @@ mod tests {
         let mut visits = Visits::default();
         visits.add("a", Part::Leader, 3);
 
-        assert_eq!(visits.missing(SOME, Level::Nodes), ["a (core/node) by a follower", "b (core/node)"]);
-        assert_eq!(visits.missing(SOME, Level::Cores), ["a (core/node) by a follower"]);
+        assert_eq!(visits.missing(SOME, Level::Nodes, 20), ["a (core/node) by a follower", "b (core/node)"]);
+        assert_eq!(visits.missing(SOME, Level::Nodes, 19), ["a (core/node) by a follower"]);
+        assert_eq!(visits.missing(SOME, Level::Nodes, 9), [""; 0]);
+        assert_eq!(visits.missing(SOME, Level::Cores, 20), ["a (core/node) by a follower"]);
         assert_eq!(visits.never(SOME).iter().map(|probe| probe.name).collect::<Vec<_>>(), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_run_counts_once_however_often_it_was_there() {
+        let (mut runs, mut one) = (Visits::default(), Visits::default());
+        one.add("a", Part::Leader, 17);
+
+        runs.add_run(&one);
+        runs.add_run(&one);
+
+        assert_eq!((runs.of("a"), runs.by("a", Part::Follower)), (2, 0));
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Node {
         if self.stage == Stage::Over {
             return None;
         }
-        let lease_end = self.lease.until().filter(|_| self.service == Service::Serve);
+        let lease_end = self.lease.until().filter(|_| self.service == Service::Serve && !planted!(LeaseIgnored));
         let close = self.paused_at.map(|at| at + CLOSE_AFTER_PAUSE);
         // Without a leader there is nobody to propose to: whoever tells of one wakes the node.
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);

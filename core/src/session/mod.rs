@@ -396,6 +396,11 @@ impl Session {
         self.transport == Transport::Lost && self.hibernates_until.is_some()
     }
 
+    /// Whether it goes on although more waits for its client than may wait, which must not be.
+    pub fn is_overfull(&self) -> bool {
+        !self.is_over() && self.bound.as_ref().is_some_and(|bound| bound.deliveries.is_overfull())
+    }
+
     /// What the client has sent and this session has not read, for the session that it resumes.
     pub fn into_remaining(self) -> Remaining {
         Remaining { reader: self.reader }

@@ -35,6 +35,7 @@ use super::outbound::Outbound;
 use super::work::Work;
 use super::{Attach, ClientSettings, ClientTransport, OUTBOUND_BYTES_HIGH, READ_BYTES, WRITE_TIME_MAX};
 use crate::router::{SessionHandle, ToSession};
+use crate::witness::{self, Fact};
 
 /// How soon a connection looks again whether the node may serve, if nobody has told it anything.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -168,6 +169,9 @@ impl Connection {
         happened |= self.poll_errand(cx, now).is_ready();
         happened |= self.poll_settling(cx).is_ready();
         happened |= self.poll_transport(cx, now).is_ready();
+        if self.session.is_overfull() {
+            witness::tell(|| Fact::Overfull { session: self.handle.id });
+        }
         if happened { Poll::Ready(()) } else { Poll::Pending }
     }
 

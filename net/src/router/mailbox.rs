@@ -25,6 +25,7 @@ use cresset_core::{planted, sometimes};
 use tokio::sync::oneshot;
 
 use crate::clients::Attach;
+use crate::witness::{self, Fact};
 
 /// What a parcel costs beside its payload, roughly.
 const PARCEL_BYTES: usize = 256;
@@ -118,6 +119,9 @@ impl SessionHandle {
             sometimes!("a_mailbox_overflows");
             inner.overflowed = true;
             inner.events.push_back(ToSession::Overflow);
+        }
+        if full && !inner.overflowed {
+            witness::tell(|| Fact::Overfull { session: self.id });
         }
         wake(inner);
         Ok(())

@@ -29,7 +29,7 @@ struct State {
 
 /// Turns of all tasks of a process at one moment of simulated time. No work is that much: the process is in a loop that
 /// does not end.
-const TURNS_MAX: u64 = 1_000_000;
+const TURNS_MAX: u64 = 100_000;
 
 tokio::task_local! {
     static PROCESS: Standstill;

@@ -3,7 +3,8 @@
 use cresset_core::planted::{Bug, Group};
 use cresset_sim::hunts::Hunt;
 use cresset_sim::invariants;
-use cresset_sim::probes::{PROBES, word};
+use cresset_sim::plan::Level;
+use cresset_sim::probes::{Need, PROBES, word};
 
 use super::subject::level_name;
 use super::terminal::say;
@@ -16,16 +17,21 @@ pub(crate) fn invariants() -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Each probe with its room and of whom it is required.
+/// Each probe with its room, and of which swarms it is required.
 pub(crate) fn probes() -> anyhow::Result<bool> {
     for probe in PROBES {
-        let levels: Vec<_> = probe.required.iter().map(|level| level_name(*level)).collect();
-        let parts: Vec<_> = probe.parts.iter().map(|part| word(*part)).collect();
-        let required = if levels.is_empty() { "not required".to_owned() } else { levels.join("+") };
-        say(&format!("{:<20} {:<56} {required:<12} {}", probe.room, probe.name, parts.join(", ")));
+        let [cores, nodes] = [Level::Cores, Level::Nodes].map(|level| in_words(probe.need(level)));
+        say(&format!("{:<16} {:<56} cores: {cores:<28} nodes: {nodes}", probe.room, probe.name));
     }
     say(&format!("{} probes", PROBES.len()));
     Ok(true)
+}
+
+fn in_words(need: Need) -> String {
+    let Some(seeds) = need.seeds else { return "not required".to_owned() };
+    let parts: Vec<_> = need.parts.iter().map(|part| word(*part)).collect();
+    let by = if parts.is_empty() { String::new() } else { format!(" by {}", parts.join(", ")) };
+    format!("in {seeds} seeds{by}")
 }
 
 /// Each planted bug with its group, and within how many seeds it has to be found.

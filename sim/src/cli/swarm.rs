@@ -12,7 +12,7 @@ use clap::Args;
 use cresset_core::planted::Bug;
 use cresset_sim::open;
 use cresset_sim::plan::Level;
-use cresset_sim::probes::{PROBES, Visits};
+use cresset_sim::probes::{PARTS, PROBES, Probe, Visits, word};
 use cresset_sim::scenario::Scenario;
 use cresset_sim::timings::{Timings, distribution};
 use cresset_sim::trial::{Trial, bug_named};
@@ -32,9 +32,6 @@ const BASE_MAX: u64 = 1_000_000_000;
 
 /// Failing runs of which a scenario and a page are written.
 const KEPT_MAX: usize = 20;
-
-/// Below this many seeds nobody can expect every place to have been visited.
-const PROBES_NEED_SEEDS: u64 = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -65,12 +62,17 @@ pub(crate) struct Arguments {
     /// Make one failing run of each broken invariant small
     #[arg(long)]
     shrink: bool,
+    /// Print in how many runs each place was visited, and by whom
+    #[arg(long)]
+    visits: bool,
 }
 
 /// What a swarm has seen so far.
 #[derive(Default)]
 struct Seen {
     visits: Visits,
+    /// Each place once for every run in which it was visited.
+    runs_with: Visits,
     timings: Timings,
     messages: [u64; 3],
     failures: BTreeMap<u64, Finished>,
@@ -134,7 +136,15 @@ impl Seen {
         true
     }
 
+    /// In how many runs a place was visited, by each part.
+    fn visits_of(&self, probe: &Probe) -> String {
+        let by = PARTS.iter().map(|part| (word(*part), self.runs_with.by(probe.name, *part)));
+        let by: Vec<_> = by.filter(|(_, runs)| *runs > 0).map(|(word, runs)| format!("{word} in {runs}")).collect();
+        format!("  visits: {} ({}): {}", probe.name, probe.room, by.join(", "))
+    }
+
     fn merge(&mut self, mut finished: Finished) -> Finished {
+        self.runs_with.add_run(&finished.visits);
         self.visits.merge(std::mem::take(&mut finished.visits));
         self.timings.merge(std::mem::take(&mut finished.timings));
         self.messages.iter_mut().zip(finished.messages).for_each(|(sum, more)| *sum += more);
@@ -178,11 +188,14 @@ fn tell(arguments: &Arguments, seen: &Seen, runs: u64) -> bool {
     for probe in &never {
         say(&format!("  never: {} ({})", probe.name, probe.room));
     }
-    let missing = seen.visits.missing(PROBES, arguments.level);
-    let is_enough = runs >= PROBES_NEED_SEEDS && arguments.bug.is_none();
-    if is_enough {
-        missing.iter().for_each(|text| say(&format!("  REQUIRED and not visited: {text}")));
+    if arguments.visits {
+        PROBES.iter().for_each(|probe| say(&seen.visits_of(probe)));
     }
+    let mut missing = seen.visits.missing(PROBES, arguments.level, runs);
+    if arguments.bug.is_some() {
+        missing.clear();
+    }
+    missing.iter().for_each(|text| say(&format!("  REQUIRED and not visited: {text}")));
     let stories: BTreeSet<_> = seen.open.values().flatten().collect();
     for story in stories {
         let seeds: Vec<_> = seen.open.iter().filter(|(_, of)| of.contains(story)).map(|(seed, _)| *seed).collect();
@@ -198,7 +211,7 @@ fn tell(arguments: &Arguments, seen: &Seen, runs: u64) -> bool {
             say(&format!("broken: {invariant} by {} seeds, {} first", seeds.len(), seeds[0]));
         }
     }
-    !is_enough || missing.is_empty()
+    missing.is_empty()
 }
 
 /// One failing run of each broken invariant is made small.

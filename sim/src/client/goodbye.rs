@@ -53,14 +53,17 @@ impl Talk<'_, '_> {
         self.add(Event::LoggedOut { connection: self.connection.clone(), node: self.node.to_owned() });
         self.stream.end().await?;
         let listen = async {
-            while let Ok(element) = self.stream.next().await {
-                if element.is("a", ACKNOWLEDGEMENT) {
-                    self.be_acknowledged(&element)?;
-                } else {
-                    self.note(&element);
+            loop {
+                match self.stream.next().await {
+                    Ok(element) if element.is("a", ACKNOWLEDGEMENT) => self.be_acknowledged(&element)?,
+                    Ok(element) => self.note(&element),
+                    Err(Broken::Ended) => {
+                        self.add(Event::Farewell { connection: self.connection.clone(), node: self.node.to_owned() });
+                        return Ok(());
+                    }
+                    Err(_) => return Ok(()),
                 }
             }
-            Ok(())
         };
         // A server that does not say goodbye is left all the same.
         timeout(FAREWELL_TIME_MAX, listen).await.unwrap_or(Ok(()))

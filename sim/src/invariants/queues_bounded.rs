@@ -1,5 +1,6 @@
 //! What a node has handed to others and keeps until it is settled is bounded (P10, `core::limits`), and settles: when
-//! nobody says anything any more, nothing remains under way.
+//! nobody says anything any more, nothing remains under way. So is what waits for one session: beyond its bound the
+//! session is told to end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,6 +36,10 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
                     violations.push(found("queues_bounded", record, text));
                 }
             }
+            Event::Directory { node, fact: DirectoryFact::Overfull { session } } => {
+                let text = format!("{node} keeps more for session {session} than may wait, and lets it go on");
+                violations.push(found("queues_bounded", record, text));
+            }
             _ => {}
         }
     }
@@ -67,6 +72,15 @@ mod tests {
         let plan = Plan::calm(1);
 
         assert_eq!(check(&plan, &[under_way(1, 8), under_way(2, 0), end(&plan)]), []);
+    }
+
+    #[test]
+    fn a_session_for_which_too_much_waits_is_caught() {
+        let overfull = DirectoryFact::Overfull { session: 3 };
+
+        let history = [at(1, Event::Directory { node: "n1".to_owned(), fact: overfull })];
+
+        assert_eq!(check(&Plan::calm(1), &history).len(), 1);
     }
 
     #[test]

@@ -95,6 +95,7 @@ impl Recorder {
                 }
             }
             Fact::UnderWay { to, parcels } => lookups::under_way(&node, to, parcels),
+            Fact::Overfull { session } => self.directory(&node, DirectoryFact::Overfull { session: session.0 }),
             Fact::Service(service) => self.directory(&node, DirectoryFact::Service(treatment(service))),
         }
     }

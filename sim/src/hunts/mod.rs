@@ -1,7 +1,10 @@
 //! How each planted bug is hunted: at which level, where to look, and within how many seeds it has to be found.
 //!
 //! A hunt draws its plans from seeds like a swarm does, but only faults that can bring its bug to light, so that it does
-//! not take an hour. What finds a bug are the same invariants as in any other run.
+//! not take an hour. Where several faults have to meet, the plan is [`made`] for the bug, and the seed decides the rest.
+//! What finds a bug are the same invariants as in any other run.
+
+mod made;
 
 use std::time::Duration;
 
@@ -20,10 +23,21 @@ pub struct Hunt {
     pub level: Level,
     /// Within how many seeds the bug has to be found.
     pub seeds_max: u64,
-    /// What breaks.
-    prey: &'static [Kind],
-    /// What else is needed.
-    with: &'static [Bait],
+    means: Means,
+}
+
+/// Where the plans of a hunt come from.
+#[derive(Clone, Copy, Debug)]
+enum Means {
+    /// They are drawn.
+    Drawn {
+        /// What breaks.
+        prey: &'static [Kind],
+        /// What else is needed.
+        with: &'static [Bait],
+    },
+    /// They are made for the bug.
+    Made(fn(seed: u64, random: &mut StdRng) -> Plan),
 }
 
 /// A kind of fault that is drawn.
@@ -48,7 +62,6 @@ enum Kind {
     Storm,
     Flapping,
     ResumptionRace,
-    SlowReader,
 }
 
 /// What a plan needs besides faults.
@@ -78,7 +91,15 @@ const ANYTHING: &[Kind] =
     &[Kind::Crash, Kind::PowerLoss, Kind::Pause, Kind::Isolate, Kind::OneWay, Kind::Reset, Kind::Rival, Kind::Storm];
 
 const fn hunt(seeds_max: u64, prey: &'static [Kind], with: &'static [Bait]) -> Hunt {
-    Hunt { level: Level::Nodes, seeds_max, prey, with }
+    Hunt { level: Level::Nodes, seeds_max, means: Means::Drawn { prey, with } }
+}
+
+const fn among_cores(seeds_max: u64, prey: &'static [Kind], with: &'static [Bait]) -> Hunt {
+    Hunt { level: Level::Cores, seeds_max, means: Means::Drawn { prey, with } }
+}
+
+const fn made(seeds_max: u64, plan: fn(u64, &mut StdRng) -> Plan) -> Hunt {
+    Hunt { level: Level::Nodes, seeds_max, means: Means::Made(plan) }
 }
 
 /// Every hunt. A bug that is not here is hunted like [`ANYWHERE`].
@@ -89,8 +110,8 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::LeaderRestored, hunt(100, &[Kind::PowerLoss, Kind::RestartStorm], &[Bait::Leaving, Bait::Together])),
     (Bug::CommittedWithoutQuorum, hunt(60, SILENCE, &[Bait::Leaving, Bait::Together])),
     (Bug::SnapshotDropsLast, hunt(60, &[Kind::Crash, Kind::LoseDisk], &[Bait::Snapshots, Bait::Leaving])),
-    (Bug::TruncationForgotten, hunt(100, &[Kind::Isolate, Kind::Crash, Kind::RestartStorm], &[Bait::Leaving, Bait::Together])),
-    (Bug::TornTailKept, hunt(60, POWER, &[Bait::Leaving, Bait::Talkative])),
+    (Bug::TruncationForgotten, made(10, made::leader_with_a_tail_of_its_own)),
+    (Bug::TornTailKept, made(20, made::torn_appends)),
     (Bug::ChecksumIgnored, hunt(60, &[Kind::FlippedBit], &[Bait::Snapshots, Bait::Leaving])),
     (Bug::PurgedWithoutSnapshot, hunt(60, &[Kind::Crash, Kind::PowerLoss], &[Bait::Snapshots, Bait::Leaving])),
     (Bug::MissingVoteAccepted, hunt(60, &[Kind::LostVote], &[Bait::Leaving])),
@@ -102,9 +123,9 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::ReplacedSessionStays, hunt(30, &[Kind::Rival], &[])),
     (Bug::LeaseIgnored, hunt(30, &[Kind::Isolate, Kind::OneWay], &[])),
     (Bug::LeaseFromArrival, hunt(100, &[Kind::OneWay, Kind::Clog, Kind::Pause], &[Bait::Drift, Bait::Together])),
-    (Bug::LeaseForTheExpelled, Hunt { level: Level::Cores, seeds_max: 2000, prey: SILENCE, with: &[Bait::Together, Bait::Leaving] }),
+    (Bug::LeaseForTheExpelled, among_cores(2000, SILENCE, &[Bait::Together, Bait::Leaving])),
     (Bug::ExpelledTooEarly, hunt(60, SILENCE, &[Bait::Drift])),
-    (Bug::FormerLeaderForgotten, Hunt { level: Level::Cores, seeds_max: 4000, prey: SILENCE, with: &[Bait::Together, Bait::Leaving] }),
+    (Bug::FormerLeaderForgotten, among_cores(4000, SILENCE, &[Bait::Together, Bait::Leaving])),
     (Bug::TakenForDeadServesOn, hunt(20, &[Kind::FalseCrash], &[Bait::Leaving])),
     (Bug::OneWitnessIsEnough, hunt(60, &[Kind::FalseCrash, Kind::Reset], &[Bait::Five])),
     (Bug::BindAnsweredEarly, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Loss], &[Bait::Leaving])),
@@ -122,7 +143,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
 
     (Bug::SyncSkipped, hunt(60, POWER, &[Bait::Leaving, Bait::Talkative])),
     (Bug::ViewFollowsLater, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Crash], &[Bait::Leaving])),
-    (Bug::QueueDroppedAtReconnect, hunt(60, LINKS, &[Bait::Talkative])),
+    (Bug::QueueDroppedAtReconnect, made(10, made::torn_links)),
     (Bug::AcknowledgedBeforeHandover, hunt(60, &[Kind::Crash, Kind::Isolate, Kind::PowerLoss], &[Bait::Talkative])),
     (Bug::ResumptionSendsNothingAgain, hunt(30, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption, Bait::Talkative])),
     (Bug::ResumptionAnsweredEarly, hunt(60, &[Kind::Isolate, Kind::Clog, Kind::Storm, Kind::Flapping], &[Bait::Resumption, Bait::Talkative, Bait::Together])),
@@ -130,9 +151,9 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::ResumptionCountsWrong, hunt(30, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption])),
     (Bug::GateIgnoresTheClock, hunt(60, &[Kind::Pause], &[Bait::Talkative])),
     (Bug::OfflineNotStored, hunt(30, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),
-    (Bug::OfflineHandedOutTwice, hunt(30, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),
+    (Bug::OfflineHandedOutTwice, made(10, made::comings_and_goings)),
     (Bug::SilenceCountsAsCrash, hunt(60, SILENCE, &[Bait::Five])),
-    (Bug::MailboxUnbounded, hunt(30, &[Kind::SlowReader], &[Bait::Talkative])),
+    (Bug::MailboxUnbounded, made(5, made::client_that_does_not_read)),
 ];
 
 /// Where to look for a bug of which nothing is known.
@@ -147,14 +168,30 @@ impl Hunt {
     /// The plan of a seed.
     pub fn plan(&self, seed: u64) -> Plan {
         let mut random = Seed(seed).generator("hunt", 0);
-        let mut plan = self.ground(seed, &mut random);
+        match self.means {
+            Means::Made(plan) => plan(seed, &mut random),
+            Means::Drawn { prey, with } => Drawing { level: self.level, prey, with }.plan(seed, &mut random),
+        }
+    }
+}
+
+/// A plan that is being drawn.
+struct Drawing {
+    level: Level,
+    prey: &'static [Kind],
+    with: &'static [Bait],
+}
+
+impl Drawing {
+    fn plan(&self, seed: u64, random: &mut StdRng) -> Plan {
+        let mut plan = self.ground(seed, random);
         let mut at = BEGINS;
         for _ in 0..random.random_range(2..=4) {
             at += Duration::from_millis(random.random_range(500..4000));
-            let kind = *self.prey.choose(&mut random).expect("every hunt has a prey");
+            let kind = *self.prey.choose(random).expect("every hunt has a prey");
             let most = if kind == Kind::PowerLossOfAll { 800 } else { 7000 };
             let lasts = Duration::from_millis(random.random_range(200..most));
-            for fault in kind.draw(&plan, &mut random) {
+            for fault in kind.draw(&plan, random) {
                 plan = plan.with(at, lasts, fault);
             }
             let overlaps = self.has(Bait::Together) && random.random_bool(0.6);
@@ -228,7 +265,6 @@ impl Kind {
             Kind::Storm => Fault::Storm { node, times },
             Kind::Flapping => Fault::Flapping { user },
             Kind::ResumptionRace => Fault::ResumptionRace { user },
-            Kind::SlowReader => Fault::SlowReader { user },
         };
         vec![one]
     }

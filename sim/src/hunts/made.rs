@@ -1,0 +1,99 @@
+//! Plans that are made for one bug each, because several faults have to meet before it shows: the seed decides whom they
+//! meet, and when within a second or so.
+//!
+//! They are short, and few users talk in them: each is run on every change.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::plan::{BEGINS, Fault, Plan, Target};
+
+/// How long everything is whole before users fall silent, and then until the end. Nothing here needs more.
+const WHOLE_FOR: Duration = Duration::from_secs(9);
+const SETTLES_IN: Duration = Duration::from_secs(6);
+
+fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// The plan, made whole as soon as its last episode has ended.
+fn whole(plan: Plan) -> Plan {
+    let last = plan.episodes.iter().map(|episode| episode.ends()).max().unwrap_or(BEGINS);
+    let heals_at = last + milliseconds(300);
+    let silent_from = heals_at + WHOLE_FOR;
+    Plan { heals_at, silent_from, ends_at: silent_from + SETTLES_IN, ..plan }
+}
+
+/// Everybody who is at one of these nodes logs in again and again, which has to be written down.
+fn with_logins(mut plan: Plan, at: Duration, lasts: Duration, nodes: impl IntoIterator<Item = usize>) -> Plan {
+    for node in nodes {
+        plan = plan.with(at, lasts, Fault::Storm { node: Target::Node(node), times: 4 });
+    }
+    plan
+}
+
+/// A member with a slow disk loses power while it appends, and again when it has appended something behind the torn
+/// tail.
+pub(super) fn torn_appends(seed: u64, random: &mut StdRng) -> Plan {
+    let slow = random.random_range(0..3);
+    let node = Target::Node(slow);
+    let delay = milliseconds(random.random_range(10..60));
+    let mut plan = Plan::calm(seed).with_users(4, milliseconds(500));
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let mut at = BEGINS + milliseconds(1000);
+    for _ in 0..3 {
+        plan = with_logins(plan, at, milliseconds(1000), (0..3).filter(|number| *number != slow));
+        let gone_at = at + milliseconds(random.random_range(250..900));
+        let lasts = milliseconds(random.random_range(400..900));
+        plan = plan.with(gone_at, lasts, Fault::PowerLoss { node });
+        at = gone_at + lasts + milliseconds(random.random_range(1800..2600));
+    }
+    whole(plan.with(BEGINS, at - BEGINS, Fault::SlowDisk { node, delay }))
+}
+
+/// Whoever leads is cut off while its clients log in: what it appends is never agreed on, and has to be cut off its log
+/// when it hears of what was. Then everybody is started anew.
+pub(super) fn leader_with_a_tail_of_its_own(seed: u64, random: &mut StdRng) -> Plan {
+    let at = BEGINS + milliseconds(random.random_range(500..1500));
+    let plan = Plan::calm(seed).with_users(6, milliseconds(500));
+    let mut plan = plan.with(at, milliseconds(5500), Fault::Isolate { node: Target::Leader });
+    plan = with_logins(plan, at + milliseconds(100), milliseconds(2000), 0..3);
+    let mut crash = at + milliseconds(random.random_range(7500..8500));
+    for number in 0..3 {
+        plan = plan.with(crash, milliseconds(400), Fault::Crash { node: Target::Node(number) });
+        crash += milliseconds(2200);
+    }
+    whole(plan)
+}
+
+/// Connections between nodes break one after the other, and always something is under way on them.
+pub(super) fn torn_links(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan::calm(seed).with_users(4, milliseconds(40));
+    let mut plan = Plan { latency: (milliseconds(5), milliseconds(30)), ..plan };
+    for turn in 0..3 {
+        let node = Target::Node((random.random_range(0..3usize) + turn) % 3);
+        let at = BEGINS + milliseconds(500 + 1600 * turn as u64);
+        plan = plan.with(at, milliseconds(1500), Fault::Reset { node, times: 8 });
+    }
+    whole(plan)
+}
+
+/// Users come and go, and are talked to while they are away.
+pub(super) fn comings_and_goings(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(4, milliseconds(300));
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let node = Target::Node(random.random_range(0..3));
+    plan = plan.with(BEGINS + milliseconds(1000), milliseconds(1000), Fault::Storm { node, times: 1 });
+    let plan = whole(plan);
+    // Nothing breaks: what takes its time is that everybody has left twice.
+    Plan { silent_from: plan.silent_from + milliseconds(14_000), ends_at: plan.ends_at + milliseconds(14_000), ..plan }
+}
+
+/// A client does not read while its peer floods it.
+pub(super) fn client_that_does_not_read(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan::calm(seed).with_users(2, milliseconds(60));
+    let lasts = milliseconds(random.random_range(7500..8500));
+    whole(plan.with(BEGINS + milliseconds(500), lasts, Fault::SlowReader { user: random.random_range(0..2) }))
+}
