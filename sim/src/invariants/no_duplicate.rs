@@ -146,7 +146,7 @@ mod tests {
         let again = received(9, &second, "n1", "a");
         let crash = at(4, Event::Crashed { node: node() });
 
-        assert_eq!(check(&[left.as_slice(), &[again.clone()]].concat()).len(), 1);
+        assert_eq!(check(&[left.as_slice(), std::slice::from_ref(&again)].concat()).len(), 1);
         assert_eq!(check(&[left.as_slice(), &[crash, again.clone()]].concat()), []);
         assert_eq!(check(&[&left[..2], &[again]].concat()), []);
     }

@@ -1,5 +1,7 @@
 //! The stories.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a story picks the few events that concern it")]
+
 mod faults;
 
 use std::time::Duration;
@@ -30,11 +32,12 @@ fn received(report: &Report, user: &str, from: Duration, to: Duration) -> usize 
 
 /// Which node the user is at, by his last login before then.
 fn node_of(report: &Report, user: &str, before: Duration) -> String {
-    let logins = report.history.iter().filter(|record| record.at < before).filter_map(|record| match &record.event {
-        Event::LoggedIn { connection, node, .. } if connection.user == user => Some(node.clone()),
-        _ => None,
-    });
-    logins.last().expect("the user has logged in")
+    let mut logins =
+        report.history.iter().filter(|record| record.at < before).filter_map(|record| match &record.event {
+            Event::LoggedIn { connection, node, .. } if connection.user == user => Some(node.clone()),
+            _ => None,
+        });
+    logins.next_back().expect("the user has logged in")
 }
 
 #[test]
