@@ -85,7 +85,7 @@ impl Router {
         let mut queues = lock(&self.agains);
         let queue = queues.entry((member, task)).or_insert_with(|| {
             let (queue, waiting) = mpsc::unbounded_channel();
-            crate::runtime::spawn(run(self.myself.clone(), waiting));
+            crate::runtime::spawn(run(self.myself.clone(), member, waiting));
             queue
         });
         if queue.send(again).is_err() {
@@ -101,8 +101,8 @@ impl Router {
     }
 }
 
-async fn run(router: Weak<Router>, mut waiting: mpsc::UnboundedReceiver<Again>) {
-    let mut paths = Paths::default();
+async fn run(router: Weak<Router>, member: MemberId, mut waiting: mpsc::UnboundedReceiver<Again>) {
+    let mut paths = Paths::of_returned_by(member);
     while let Some(again) = waiting.recv().await {
         let Some(router) = router.upgrade() else { return };
         match again {

@@ -233,12 +233,15 @@ impl Router {
         self.service == Service::Serve && self.lease_until.is_some_and(|until| now < until)
     }
 
-    /// Whether a courier has something to do, or a parcel waits for a route that does not come.
-    pub(super) fn is_anybody_waiting(&self) -> bool {
+    /// Who has something to do still, or waits for what does not come.
+    pub(super) fn who_waits(&self) -> Option<String> {
         let is_busy = |courier: &Courier| !courier.is_idle();
-        self.agains.values().any(is_busy)
-            || self.sessions.values().any(|session| is_busy(&session.courier))
-            || !self.early.is_empty()
+        let again = self.agains.iter().find(|(_, courier)| is_busy(courier));
+        let again = again.map(|((member, _), courier)| format!("a courier for member {member}: {courier:?}"));
+        let session = || self.sessions.iter().find(|(_, session)| is_busy(&session.courier));
+        let session = || session().map(|(id, session)| format!("session {}: {:?}", id.0, session.courier));
+        let early = || self.early.front().map(|parcel| format!("a parcel for route {:?}", parcel.route));
+        again.or_else(session).or_else(early)
     }
 
     fn courier(&mut self, id: CourierId) -> Option<&mut Courier> {
@@ -250,6 +253,10 @@ impl Router {
 }
 
 impl Courier {
+    fn of_returned_by(member: MemberId) -> Courier {
+        Courier { paths: Paths::of_returned_by(member), ..Courier::default() }
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_idle(&self) -> bool {
         self.busy.is_none() && self.jobs.is_empty()
@@ -450,7 +457,8 @@ impl World {
         recipient(self.domain.as_ref(), &outgoing.stanza).hash(&mut hasher);
         let task = hasher.finish() % TASKS;
         let Some(process) = &mut self.hosts[host].process else { return };
-        process.router.agains.entry((member, task)).or_default().jobs.push_back(Job::Stanza(outgoing));
+        let courier = process.router.agains.entry((member, task)).or_insert_with(|| Courier::of_returned_by(member));
+        courier.jobs.push_back(Job::Stanza(outgoing));
         self.courier_soon(host, CourierId::Again(member, task));
     }
 

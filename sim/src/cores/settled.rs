@@ -24,8 +24,8 @@ impl World {
                     add("everything_settles", text);
                 }
             }
-            if process.router.is_anybody_waiting() {
-                add("everything_settles", format!("somebody at {name} waits for ever"));
+            if let Some(who) = process.router.who_waits() {
+                add("everything_settles", format!("at {name} waits for ever: {who}"));
             }
         }
         if self.gaps > 0 {
