@@ -103,6 +103,8 @@ bugs! {
         ExpelledTooEarly,
         /// A new leader does not ask how long leases of earlier leaders may run.
         FormerLeaderForgotten,
+        /// Two members that do not hear each other go on side by side.
+        SeparationIgnored,
         /// A member whose links all closed serves on.
         TakenForDeadServesOn,
         /// One member's word is enough to end a life.

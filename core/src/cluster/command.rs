@@ -78,6 +78,8 @@ pub enum ExpelReason {
     Stuck,
     /// A new process of the same member, or another member of the same name, has taken its place.
     Replaced,
+    /// It hears the leader, but not another member, and one of the two had to stop.
+    Separated,
 }
 
 /// Operations of one member's sessions, agreed on together.

@@ -180,6 +180,7 @@ impl ClusterState {
         sometimes!(expelled == Some(ExpelReason::Silent), "a_life_ends_by_silence");
         sometimes!(expelled == Some(ExpelReason::Stuck), "a_life_ends_because_it_does_not_apply");
         sometimes!(expelled == Some(ExpelReason::Replaced), "a_life_ends_by_the_next_one");
+        sometimes!(expelled == Some(ExpelReason::Separated), "a_life_ends_by_a_cut_between_two");
         sometimes!(expelled.is_none(), "a_life_ends_by_itself");
         let routes = if planted!(ExpelKeepsRoutes) { Vec::new() } else { self.routes.remove_all(life.member) };
         sometimes!(routes.len() > 1, "a_life_ends_with_several_sessions");

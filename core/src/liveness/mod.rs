@@ -24,10 +24,12 @@ mod evidence;
 mod former;
 mod lease;
 mod quorum;
+mod separation;
 mod silence;
 
 pub use evidence::{Evidence, LogEnd};
 pub use former::{Answered, FormerLeaders};
 pub use lease::Lease;
 pub use quorum::{Quorum, VoterSets, has_quorum};
+pub use separation::Separation;
 pub use silence::{Patience, Silence};

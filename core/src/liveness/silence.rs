@@ -37,6 +37,11 @@ impl Silence {
         self.heard.insert(life, now);
     }
 
+    /// When an ask of this life arrived last.
+    pub fn last_heard(&self, life: Life) -> Option<Uptime> {
+        self.heard.get(&life).copied()
+    }
+
     /// The life is over.
     pub fn forget(&mut self, life: Life) {
         self.heard.remove(&life);

@@ -7,14 +7,20 @@ use std::time::Duration;
 use crate::cluster::{ClusterState, Command, ExpelReason};
 use crate::config::Timing;
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
-use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Silence, VoterSets};
+use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Separation, Silence, VoterSets};
 use crate::node::message::BeatAnswer;
-use crate::node::{Output, PROPOSE_AGAIN_AFTER, RaftStatus};
+use crate::node::{Output, PROPOSE_AGAIN_AFTER, Peer, RaftStatus};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
 
 /// Heartbeats for which a member may be behind without applying anything before it counts as silent.
 const STUCK_AFTER_HEARTBEATS: u32 = 4;
+
+/// Heartbeats of another member that may be missing before it counts as unheard by a member that is no leader.
+pub(super) const UNHEARD_AFTER_HEARTBEATS: u32 = 4;
+
+/// Heartbeats within which a member is heard again if nothing is between it and the leader.
+const STEADY_WITHIN_HEARTBEATS: u32 = 2;
 
 /// How long a change of Raft's membership may be without effect before it is ordered again: the order before it may have
 /// been under way still.
@@ -34,9 +40,18 @@ pub(super) struct Leading {
     progress: BTreeMap<Life, (LogIndex, Uptime)>,
     /// Heard of, but not keeping up.
     stuck: BTreeSet<Life>,
+    separation: Separation,
+    steady: BTreeMap<MemberId, Steady>,
     expelling: BTreeMap<Life, Uptime>,
     /// The last change of Raft's membership that was ordered, and when.
     membership: Option<(Voting, Uptime)>,
+}
+
+/// Since when a member was heard without a gap, and when last.
+#[derive(Clone, Copy, Debug)]
+struct Steady {
+    since: Uptime,
+    last: Uptime,
 }
 
 /// What the leader judges by.
@@ -46,6 +61,7 @@ pub(super) struct Sees<'a> {
     pub(super) raft: &'a RaftStatus,
     pub(super) evidence: &'a Evidence,
     pub(super) silence: &'a Silence,
+    pub(super) me: MemberId,
 }
 
 /// Who votes, and who follows without a vote.
@@ -71,6 +87,8 @@ impl Leading {
             asks: BTreeMap::new(),
             progress: BTreeMap::new(),
             stuck: BTreeSet::new(),
+            separation: Separation::new(),
+            steady: BTreeMap::new(),
             expelling: BTreeMap::new(),
             membership: None,
         }
@@ -81,6 +99,8 @@ impl Leading {
         self.asks.remove(&life);
         self.progress.remove(&life);
         self.stuck.remove(&life);
+        self.separation.forget(life.member);
+        self.steady.remove(&life.member);
         self.expelling.remove(&life);
     }
 
@@ -114,10 +134,36 @@ impl Leading {
             return false;
         }
         self.stuck.remove(&life);
+        if self.separation.is_apart(life.member) {
+            sometimes!("who_is_set_apart_asks_for_a_lease");
+            return false;
+        }
         let asks = self.asks.entry(life).or_default();
         asks.earlier = asks.earlier.or(asks.latest);
         asks.latest = Some((ask, now));
         true
+    }
+
+    /// A member beats, and says whom it does not hear. What is said of one that this leader hears no better says nothing
+    /// of a cut between two, nor does what is said in the moment in which a cut ends.
+    pub(super) fn reported(&mut self, now: Uptime, by: Peer, unheard: BTreeSet<MemberId>, sees: &Sees<'_>) {
+        let heartbeat = self.timing.heartbeat;
+        let steady = self.steady.entry(by.member).or_insert(Steady { since: now, last: now });
+        if now.since(steady.last) > heartbeat * STEADY_WITHIN_HEARTBEATS {
+            steady.since = now;
+        }
+        steady.last = now;
+        let is_heard = |member: MemberId| {
+            self.steady.get(&member).is_some_and(|steady| {
+                now.since(steady.last) <= heartbeat * STEADY_WITHIN_HEARTBEATS
+                    && now.since(steady.since) >= heartbeat * UNHEARD_AFTER_HEARTBEATS
+            })
+        };
+        let heard = sees.state.members().filter(|member| member.is_active());
+        let heard = heard.filter(|member| member.id == sees.me || is_heard(member.id));
+        let heard = heard.map(|member| (member.id, member.incarnation)).collect();
+        self.separation.reported(by.member, unheard);
+        self.separation.choose(sees.me, &heard);
     }
 
     fn is_stuck(&mut self, now: Uptime, life: Life, applied: LogIndex, newest: LogIndex) -> bool {
@@ -162,9 +208,9 @@ impl Leading {
     }
 
     /// What is to be done at `now`.
-    pub(super) fn duties(&mut self, now: Uptime, sees: &Sees<'_>, me: MemberId) -> Vec<Output> {
+    pub(super) fn duties(&mut self, now: Uptime, sees: &Sees<'_>) -> Vec<Output> {
         let mut orders = Vec::new();
-        let expels = self.expels(now, sees, me);
+        let expels = self.expels(now, sees);
         if !expels.is_empty() {
             orders.push(Output::Propose(expels));
         }
@@ -178,8 +224,8 @@ impl Leading {
         Patience { led_since: self.led_since, granted_until }
     }
 
-    fn expels(&mut self, now: Uptime, sees: &Sees<'_>, me: MemberId) -> Vec<Command> {
-        let Sees { state, raft, evidence, silence } = *sees;
+    fn expels(&mut self, now: Uptime, sees: &Sees<'_>) -> Vec<Command> {
+        let Sees { state, raft, evidence, silence, me } = *sees;
         let patience = self.patience();
         let mut expels = Vec::new();
         for member in state.members().filter(|member| member.is_alive() && member.id != me) {
@@ -188,7 +234,7 @@ impl Leading {
             let reason = if is_dead {
                 ExpelReason::Crashed
             } else if silence.is_silent(now, life, patience) {
-                if self.stuck.contains(&life) { ExpelReason::Stuck } else { ExpelReason::Silent }
+                self.kind_of_silence(life)
             } else if self.expelling.contains_key(&life) {
                 // It is heard again. But nobody knows what becomes of an expulsion that was proposed, and it is granted
                 // nothing until that is known: so it has to be.
@@ -203,6 +249,16 @@ impl Leading {
             expels.push(Command::Expel { life, reason });
         }
         expels
+    }
+
+    fn kind_of_silence(&self, life: Life) -> ExpelReason {
+        if self.stuck.contains(&life) {
+            ExpelReason::Stuck
+        } else if self.separation.is_apart(life.member) {
+            ExpelReason::Separated
+        } else {
+            ExpelReason::Silent
+        }
     }
 
     /// One direction only: the state says who should vote, Raft follows. While Raft moves, nothing is ordered; once it

@@ -1,5 +1,6 @@
 //! What members say to each other on the control links.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub enum ControlMessage {
         life: Option<Life>,
         /// Who leads, as far as I know.
         leader: Option<MemberId>,
+        /// Whom of the active members I do not hear.
+        unheard: BTreeSet<MemberId>,
     },
     /// The answer to a beat.
     BeatAnswer(BeatAnswer),

@@ -28,7 +28,7 @@ mod message;
 mod output;
 mod succession;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub use output::{Answer, Output, Service};
 
 use self::batches::Batches;
 use self::known::Known;
-use self::leading::{Leading, Sees};
+use self::leading::{Leading, Sees, UNHEARD_AFTER_HEARTBEATS};
 use self::succession::Succession;
 use crate::cluster::{ClusterState, Command, Event, Join, Member, MemberState, Role, VersionRange};
 use crate::config::Timing;
@@ -96,6 +96,8 @@ pub struct Node {
     batches: Batches,
     known: Known,
     leading: Option<Leading>,
+    /// When this life began, and whom it hears became its business.
+    began: Uptime,
     next_beat: Uptime,
     propose_again: Uptime,
     output: VecDeque<Output>,
@@ -152,6 +154,7 @@ impl Node {
             batches: Batches::default(),
             known: Known::default(),
             leading: None,
+            began: now,
             next_beat: now,
             propose_again: now,
             output: VecDeque::new(),
@@ -511,9 +514,10 @@ impl Node {
     fn control(&mut self, now: Uptime, from: Peer, message: ControlMessage, voted: Term) {
         let Some(link) = self.links.get_mut(&from.member).filter(|link| link.boot == from.boot) else { return };
         match message {
-            ControlMessage::Beat { round, applied, life, leader } => {
+            ControlMessage::Beat { round, applied, life, leader, unheard } => {
                 link.leader = leader;
                 self.peer_applied(from, applied);
+                self.reported(now, from, life, unheard);
                 let answer = self.answer(now, from.member, round, leader, voted);
                 self.send(from.member, ControlMessage::BeatAnswer(answer));
                 self.asked(now, from, round, life, applied);
@@ -562,8 +566,8 @@ impl Node {
         }
         self.next_beat = now + self.settings.timing.heartbeat;
         let round = self.lease.ask(now);
-        let beat =
-            ControlMessage::Beat { round, applied: self.state.applied(), life: self.life(), leader: self.raft.leader };
+        let (applied, leader) = (self.state.applied(), self.raft.leader);
+        let beat = ControlMessage::Beat { round, applied, life: self.life(), leader, unheard: self.unheard(now) };
         self.send_to_linked(&beat);
         if let Some(leading) = &mut self.leading {
             leading.round(now, round);
@@ -573,6 +577,42 @@ impl Node {
         self.round_answered(now, me, &answer);
         if let Some(life) = self.life() {
             self.asked_by_life(now, life, round, self.state.applied());
+        }
+    }
+
+    /// The active members of whom nothing was heard for a while, unless this one leads and judges them by their silence.
+    fn unheard(&self, now: Uptime) -> BTreeSet<MemberId> {
+        if self.leading.is_some() || now.since(self.began) < self.unheard_after() {
+            return BTreeSet::new();
+        }
+        self.others_that_serve().filter(|member| !self.hears(now, member)).map(|member| member.id).collect()
+    }
+
+    /// Whether this node may begin to serve: it hears everybody who does. Whoever is dead will be expelled.
+    fn hears_everybody(&self, now: Uptime) -> bool {
+        self.others_that_serve().all(|member| self.reaches(member) && self.hears(now, member))
+    }
+
+    fn others_that_serve(&self) -> impl Iterator<Item = &Member> {
+        self.state.members().filter(|member| member.is_active() && member.id != self.settings.member)
+    }
+
+    fn hears(&self, now: Uptime, member: &Member) -> bool {
+        self.silence.last_heard(member.life()).is_some_and(|heard| now.since(heard) < self.unheard_after())
+    }
+
+    fn unheard_after(&self) -> Duration {
+        self.settings.timing.heartbeat * UNHEARD_AFTER_HEARTBEATS
+    }
+
+    fn reported(&mut self, now: Uptime, from: Peer, life: Option<Life>, unheard: BTreeSet<MemberId>) {
+        if life.and_then(|life| self.state.alive(life)).is_none_or(|member| member.id != from.member) {
+            return;
+        }
+        let Node { state, raft, evidence, silence, settings, leading, .. } = self;
+        let sees = Sees { state, raft, evidence, silence, me: settings.member };
+        if let Some(leading) = leading {
+            leading.reported(now, from, unheard, &sees);
         }
     }
 
@@ -671,8 +711,14 @@ impl Node {
 
     fn lead(&mut self, now: Uptime) {
         let Some(leading) = &mut self.leading else { return };
-        let sees = Sees { state: &self.state, raft: &self.raft, evidence: &self.evidence, silence: &self.silence };
-        let orders = leading.duties(now, &sees, self.settings.member);
+        let sees = Sees {
+            state: &self.state,
+            raft: &self.raft,
+            evidence: &self.evidence,
+            silence: &self.silence,
+            me: self.settings.member,
+        };
+        let orders = leading.duties(now, &sees);
         self.output.extend(orders);
     }
 
@@ -747,7 +793,11 @@ impl Node {
         let mut commands = Vec::new();
         match self.stage {
             Stage::Joining if again => commands.push(Command::Join(self.join())),
-            Stage::Joined(life) if again => commands.push(Command::Activate(life)),
+            Stage::Joined(life) if again && self.hears_everybody(now) => commands.push(Command::Activate(life)),
+            Stage::Joined(_) if again => {
+                sometimes!("a_node_waits_until_it_hears_everybody");
+                self.propose_again = now + self.settings.timing.heartbeat;
+            }
             Stage::Leaving(life) if again => {
                 commands.extend(self.batches.next(life, true).map(Command::Batch));
                 commands.push(Command::Leave(life));

@@ -87,7 +87,7 @@ fn a_lease_of_the_leader_before_is_waited_for() {
     let mut world = World::of(3);
     world.unheard.insert((3, 2));
     world.unheard.insert((2, 3));
-    world.run(5_000);
+    world.run(800);
     assert_eq!(world.node(3).service(), Service::Serve);
     let granted_at = world.now;
 
@@ -97,6 +97,31 @@ fn a_lease_of_the_leader_before_is_waited_for() {
 
     assert_ne!(world.node(3).service(), Service::Serve);
     assert!(expelled.since(granted_at) > Timing::default().lease, "{:?}", expelled.since(granted_at));
+}
+
+/// Members 2 and 3 do not hear each other, the leader hears both: what is said at the one to somebody at the other would
+/// wait for as long as that lasts.
+#[test]
+fn of_two_members_that_do_not_hear_each_other_one_stops_until_they_do() {
+    let mut world = World::of(3);
+    world.unheard.insert((2, 3));
+    world.unheard.insert((3, 2));
+    let cut_at = world.now;
+
+    let stopped = world.run_until(10_000, |world| world.node(3).service() != Service::Serve);
+    let expelled = world.run_until(10_000, |world| !world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+    assert!(stopped < expelled, "promise P1");
+    assert!(expelled.since(cut_at) <= Duration::from_millis(5_500), "{}", expelled.since(cut_at).as_millis());
+    assert_eq!(world.node(2).service(), Service::Serve);
+
+    world.reborn(3);
+    world.run(10_000);
+    assert_eq!(world.node(3).service(), Service::Close, "it would have to stop again");
+    assert!(world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+
+    world.unheard.clear();
+    world.run(1_000);
+    assert_eq!(world.node(3).service(), Service::Serve);
 }
 
 /// Promise P1 when something between the nodes cuts their connections: the others may end this life at once.
@@ -206,8 +231,13 @@ fn a_leader_that_says_that_another_one_leads_is_not_asked_to_let_anybody_in() {
     node.handle(Uptime::ZERO, Input::Raft(RaftStatus { leader, term: Term(1), ..RaftStatus::default() }));
     for id in [1, 2] {
         node.handle(Uptime::ZERO, Input::LinkUp(peer(id)));
-        let beat =
-            ControlMessage::Beat { round: Sequence(1), applied: LogIndex(0), life: None, leader: Some(MemberId(2)) };
+        let beat = ControlMessage::Beat {
+            round: Sequence(1),
+            applied: LogIndex(0),
+            life: None,
+            leader: Some(MemberId(2)),
+            unheard: BTreeSet::new(),
+        };
         node.handle(Uptime::ZERO, Input::Control { from: peer(id), message: beat, voted: Term(2) });
     }
     while node.poll_output().is_some() {}
