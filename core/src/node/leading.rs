@@ -263,18 +263,21 @@ impl Leading {
 
     /// One direction only: the state says who should vote, Raft follows. While Raft moves, nothing is ordered; once it
     /// has moved, the next step is ordered at once, because on the way from one voter to three there are two, of which
-    /// neither may be lost.
+    /// neither may be lost. Raft stops on the way if the leader that ordered the change is gone: then it is ordered anew.
     fn membership(&mut self, now: Uptime, state: &ClusterState, raft: &RaftStatus) -> Option<Output> {
-        let [present] = &raft.voter_sets[..] else {
-            sometimes!("raft_is_between_two_sets_of_voters");
-            return None;
-        };
+        let present = raft.voter_sets.last()?;
+        let is_moving = raft.voter_sets.len() > 1;
+        sometimes!(is_moving, "raft_is_between_two_sets_of_voters");
         let voters = if state.voters().is_empty() { present.clone() } else { state.voters().clone() };
         let alive = state.members().filter(|member| member.is_alive()).map(|member| member.id);
         let learners: BTreeSet<_> = alive.filter(|id| !voters.contains(id)).collect();
-        if voters == *present && learners == raft.learners {
+        if !is_moving && voters == *present && learners == raft.learners {
             return None;
         }
+        if is_moving && self.membership.as_ref().is_some_and(|(_, at)| now < *at + PROPOSE_AGAIN_AFTER) {
+            return None;
+        }
+        sometimes!(is_moving && self.membership.is_none(), "a_leader_ends_the_change_of_an_earlier_one");
         let wanted = (voters, learners);
         if self.membership.as_ref().is_some_and(|(last, at)| *last == wanted && now < *at + CHANGE_AGAIN_AFTER) {
             return None;

@@ -253,6 +253,26 @@ fn a_leader_that_says_that_another_one_leads_is_not_asked_to_let_anybody_in() {
     assert_eq!(asked, [MemberId(2)]);
 }
 
+/// Found by the simulator: Raft stops between two sets of voters if the leader that ordered the second one is gone.
+#[test]
+fn a_leader_ends_the_change_of_voters_that_the_one_before_has_begun() {
+    let mut world = World::of(3);
+    let voters = std::mem::take(&mut world.membership.0);
+    let before = [MemberId(1), MemberId(2)].into();
+    world.leader = (2, 2);
+
+    let status = RaftStatus {
+        term: Term(2),
+        voted: Term(2),
+        leader: Some(MemberId(2)),
+        voter_sets: vec![before, voters.clone()],
+        ..RaftStatus::default()
+    };
+    world.handle(2, Input::Raft(status));
+
+    assert_eq!(world.membership.0, voters);
+}
+
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
 #[test]
 fn a_process_that_is_refused_because_its_life_is_over_ends_it() {
