@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +40,8 @@ const SECRET_BYTES_MIN: usize = 16;
 /// Which node.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = configuration::DEFAULT_FILE)]
-    config: PathBuf,
+    #[command(flatten)]
+    sources: configuration::Sources,
     /// Stop when standard input is closed, so that the node does not outlive the program that started it
     #[arg(long)]
     stop_on_stdin_eof: bool,
@@ -54,9 +53,13 @@ pub(crate) struct Arguments {
 ///
 /// If it cannot start, or cannot go on.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Checked { config, warnings } = configuration::load(&arguments.config)?;
-    for warning in warnings {
-        tracing::warn!(file = %arguments.config.display(), "{warning}");
+    let Checked { config, warnings, ignored, files, .. } = arguments.sources.load()?;
+    for warning in configuration::shown_warnings(&files, &warnings, &[]) {
+        tracing::warn!("{warning}");
+    }
+    if !ignored.is_empty() {
+        let names: Vec<&str> = ignored.iter().map(|ignored| ignored.name.as_str()).collect();
+        tracing::warn!(ignored = names.join(", "), "parts of the configuration have no meaning here");
     }
     end_at_the_first_panic();
     let seed = SysRng.try_next_u64().map_err(Failure::failed)?;
@@ -182,6 +185,10 @@ fn show_certificate_again(config: &Config, node: &Running) {
 fn read_secret(file: &Path) -> Result<Vec<u8>, Failure> {
     let mistaken = |what: String| Failure::Configuration(format!("{}: {what}", file.display()));
     let unreadable = |error: std::io::Error| mistaken(format!("cannot be read: {error}"));
+    if configuration::everybody_may_read(file).map_err(unreadable)? {
+        let what = "the join secret is readable by everybody on this machine: chmod o-r it".to_owned();
+        return Err(mistaken(what));
+    }
     let mut secret = Vec::new();
     File::open(file).map_err(unreadable)?.take(SECRET_BYTES_MAX + 1).read_to_end(&mut secret).map_err(unreadable)?;
     let secret = secret.trim_ascii();

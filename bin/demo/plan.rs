@@ -127,8 +127,10 @@ fn config(
             connections_max: CONNECTIONS_MAX,
         }),
         cluster: ClusterSettings {
+            name: "demo".to_owned(),
             listen: peer,
             advertise: peer,
+            ports_tried: 1,
             discovery: Discovery::TcpIp(TcpIp::of(peer.port(), peers.iter().copied())),
             secret_file: None,
             role: ServerRole::Server,

@@ -1,19 +1,22 @@
 //! `cresset config`: looks at a configuration file without starting anything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use cresset_core::config::Config;
+use cresset_core::config::{CheckedFile, ClusterSettings, Config};
 
+use crate::configuration::{self, Definitions};
 use crate::exit::Failure;
-use crate::{configuration, terminal};
+use crate::terminal;
 
 /// What to do with a configuration file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Check a file, and print what it says with all defaults filled in
+    /// Check a file, ours or Hazelcast's, and print what it says with all defaults and where each value came from
     Check {
-        /// The file
+        #[command(flatten)]
+        definitions: Definitions,
+        /// The file: its root is <cresset> or <hazelcast>
         file: PathBuf,
     },
 }
@@ -25,18 +28,29 @@ pub(crate) enum Command {
 /// If the file is wrong.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Check { file } => {
-            let checked = configuration::load(&file)?;
-            terminal::say(checked.config.to_xml().trim_end());
-            for warning in checked.warnings {
-                terminal::complain(&format!("{}: warning: {warning}", file.display()));
-            }
-            for warning in certificate_warnings(&checked.config) {
-                terminal::complain(&format!("{}: warning: {warning}", file.display()));
-            }
-            Ok(())
-        }
+        Command::Check { definitions, file } => check(&definitions, &file),
     }
+}
+
+fn check(definitions: &Definitions, file: &Path) -> Result<(), Failure> {
+    let (text, mut warnings) = match definitions.load_file(file)? {
+        CheckedFile::Node(checked) => {
+            let mut warnings = configuration::shown_warnings(&checked.files, &checked.warnings, &checked.ignored);
+            warnings.extend(certificate_warnings(&checked.config));
+            refuse_open_secret(&checked.config.cluster)?;
+            (checked.to_annotated_xml(), warnings)
+        }
+        CheckedFile::Cluster(checked) => {
+            let warnings = configuration::shown_warnings(&checked.files, &checked.warnings, &checked.ignored);
+            (checked.to_annotated_xml(), warnings)
+        }
+    };
+    terminal::say(text.trim_end());
+    warnings.dedup();
+    for warning in warnings {
+        terminal::complain(&warning);
+    }
+    Ok(())
 }
 
 /// Files that a start would need and that are not there.
@@ -47,7 +61,16 @@ fn certificate_warnings(config: &Config) -> Vec<String> {
         .chain(&config.cluster.secret_file)
         .filter_map(|file| {
             let error = std::fs::File::open(file).err()?;
-            Some(format!("'{}' cannot be read here: {error}", file.display()))
+            Some(format!("{}: warning: cannot be read here: {error}", file.display()))
         })
         .collect()
+}
+
+/// A start would refuse it, too.
+fn refuse_open_secret(cluster: &ClusterSettings) -> Result<(), Failure> {
+    let file = cluster.secret_file.as_ref().filter(|file| configuration::everybody_may_read(file).unwrap_or(false));
+    file.map_or(Ok(()), |file| {
+        let what = "the join secret is readable by everybody on this machine: chmod o-r it";
+        Err(Failure::Configuration(format!("{}: {what}", file.display())))
+    })
 }

@@ -1,6 +1,7 @@
 //! The means by which a node does what `cresset-core` decides: sockets, tasks, files, databases.
 
 pub mod accounts;
+pub mod addresses;
 pub mod admin;
 pub mod certificate;
 pub mod clients;

@@ -64,6 +64,7 @@ async def test_a_node_with_another_secret_is_refused_and_both_say_so(trio):
     stopped.process.wait(10)
     secret = trio.directory / "secret"
     secret.write_text("a secret that the others do not have")
+    secret.chmod(0o600)
     stopped.write_config(cluster_settings=f'<secret file="{secret}"/>')
     stopped.start()
 

@@ -103,10 +103,15 @@ pub struct CertificateFiles {
 /// How the members reach each other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterSettings {
+    /// What the operators call the cluster. Nodes find only those of the same name.
+    pub name: String,
     /// The address to listen on for other members.
     pub listen: SocketAddr,
     /// The address that other members are told.
     pub advertise: SocketAddr,
+    /// How many ports are tried, from that of `listen` on, if it is in use; not 0. The advertised port goes up with it
+    /// if the two are the same.
+    pub ports_tried: u16,
     /// How the other members are found.
     pub discovery: Discovery,
     /// A file with the join secret; absent: the secret in the shared database.

@@ -1,9 +1,9 @@
 //! What is wrong with a configuration file, and where.
 
 use std::fmt;
-use std::path::PathBuf;
-
 use thiserror::Error;
+
+use super::files::Files;
 
 /// Characters of the file that a message repeats. What is longer is cut.
 const EXCERPT_CHARACTERS_MAX: usize = 80;
@@ -11,10 +11,12 @@ const EXCERPT_CHARACTERS_MAX: usize = 80;
 /// Problems, and warnings, that are reported for one file. What comes after them is not looked for.
 pub(super) const PROBLEMS_MAX: usize = 50;
 
-/// A place in the file, counted as editors do.
+/// A place in a file, counted as editors do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
-    /// The line, from 1.
+    /// Which of the [`Files`](super::Files), from 0.
+    pub file: u16,
+    /// The line, from 1; 0 for what has no lines, like arguments.
     pub line: u32,
     /// The character in the line, from 1.
     pub column: u32,
@@ -48,8 +50,23 @@ pub enum Fault {
     Refused { what: &'static str },
     #[error("elements are nested deeper than {max}")]
     TooDeep { max: usize },
-    #[error("the file begins with <{name}>; expected <cresset>")]
-    WrongRoot { name: String },
+    #[error("the file begins with <{name}>; expected {expected}")]
+    WrongRoot { name: String, expected: &'static str },
+    #[error("the file '{path}' cannot be imported: {reason}")]
+    Import { path: String, reason: String },
+    #[error("more than {max} files are imported")]
+    TooManyImports { max: usize },
+    #[error("with the values of its variables the configuration is longer than {max} bytes")]
+    TooLong { max: usize },
+    #[error("{what} is not supported; use DNS: {how}")]
+    UseDns { what: String, how: &'static str },
+    #[error(
+        "<{element} enabled=\"true\"> asks for a protection that Cresset does not give in this way: {instead}; remove \
+         the element, or say enabled=\"false\""
+    )]
+    Protection { element: String, instead: &'static str },
+    #[error("{what} would be readable by everybody on this machine: chmod o-r '{file}'")]
+    EverybodyMayRead { what: &'static str, file: String },
     #[error("unknown element <{name}> in <{parent}>; expected {expected}")]
     UnknownElement { name: String, parent: String, expected: String },
     #[error("unknown attribute '{name}' of <{element}>; expected {expected}")]
@@ -68,13 +85,15 @@ pub enum Fault {
     Inconsistent(String),
 }
 
-/// All that is wrong with one file. Never empty.
+/// All that is wrong with a configuration. Never empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problems {
-    /// The file, as it was named.
-    pub file: PathBuf,
+    /// The files in which it is.
+    pub files: Files,
     /// In the order of their places.
     pub problems: Vec<Problem>,
+    /// What the operator may not have meant, besides.
+    pub warnings: Vec<Warning>,
 }
 
 impl fmt::Display for Problems {
@@ -84,7 +103,7 @@ impl fmt::Display for Problems {
             if number > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}:{problem}", self.file.display())?;
+            write!(f, "{}: {}", self.files.locate(problem.place), problem.fault)?;
         }
         Ok(())
     }

@@ -1,14 +1,17 @@
 //! Takes typed values out of elements, and gathers what is wrong instead of stopping at it.
 //!
 //! Whoever reads an element first says what may be in it ([`Reading::allow`]); so an element or attribute that nobody
-//! reads is always reported. A value that is wrong or missing yields `None` and a problem; as long as there is a problem
+//! reads is always reported: as a problem in a file of ours, as ignored in one of Hazelcast's. A value that is wrong or missing yields `None` and a problem; as long as there is a problem
 //! no configuration comes out, so what the caller does with the `None` does not matter.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::document::Element;
+use super::files::{Dialect, Files, Surroundings};
+use super::origins::{Ignored, Origin, Origins};
 use super::problem::{Fault, PROBLEMS_MAX, Place, Problem, Warning, excerpt};
 
 /// What may be in an element.
@@ -48,15 +51,39 @@ pub(super) const SECONDS: Kind<Duration> = Kind {
     expected: "a whole number of seconds, from 1 to 3600",
     parse: |text| text.parse().ok().filter(|n| (1..=3600).contains(n)).map(Duration::from_secs),
 };
+pub(super) const PORT: Kind<u16> =
+    Kind { expected: "a port, from 1 to 65535", parse: |text| text.parse().ok().filter(|port| *port > 0) };
 
-/// What was found while a file was read.
+/// Different things that are reported as ignored. Those beyond it are ignored without being named.
+const IGNORED_MAX: usize = 200;
+
+/// What was found while a configuration was read.
 pub(super) struct Reading<'a> {
-    pub(super) folder: &'a Path,
+    pub(super) surroundings: &'a dyn Surroundings,
+    pub(super) files: Files,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
+    pub(super) origins: Origins,
+    pub(super) ignored: BTreeMap<(u16, String), Ignored>,
 }
 
 impl Reading<'_> {
+    /// Whose words are used at this place.
+    pub(super) fn dialect(&self, place: Place) -> Dialect {
+        self.files.dialect(place)
+    }
+
+    /// Names something that has no effect; the same thing again in the same file only counts.
+    pub(super) fn ignore(&mut self, place: Place, name: &str, reason: &str) {
+        let key = (place.file, name.to_owned());
+        if let Some(ignored) = self.ignored.get_mut(&key) {
+            ignored.count += 1;
+        } else if self.ignored.len() < IGNORED_MAX {
+            let (name, reason) = (name.to_owned(), reason.to_owned());
+            self.ignored.insert(key, Ignored { place, name, count: 1, reason });
+        }
+    }
+
     pub(super) fn problem(&mut self, place: Place, fault: Fault) {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem { place, fault });
@@ -69,17 +96,34 @@ impl Reading<'_> {
         }
     }
 
+    /// The beginning of the first file.
+    pub(super) fn start(&self) -> Place {
+        Place { file: 0, line: 1, column: 1 }
+    }
+
     /// Reports whatever is in `element` and not in `shape`.
     pub(super) fn allow(&mut self, element: &Element, shape: &Shape) {
+        self.allow_but(element, shape, |_, _| false);
+    }
+
+    /// The same, but for children that somebody else looks at.
+    pub(super) fn allow_but(&mut self, element: &Element, shape: &Shape, is_other: fn(&str, Dialect) -> bool) {
         for attribute in &element.attributes {
             if !shape.attributes.contains(&attribute.name.as_str()) {
+                if self.dialect(attribute.place) == Dialect::Hazelcast {
+                    if !is_about_xml(&attribute.name) {
+                        let name = format!("{} of <{}>", excerpt(&attribute.name), element.name);
+                        self.ignore(attribute.place, &name, "the attribute has no meaning here");
+                    }
+                    continue;
+                }
                 let expected = one_of(shape.attributes, "", "");
                 let (name, element) = (excerpt(&attribute.name), element.name.clone());
                 self.problem(attribute.place, Fault::UnknownAttribute { name, element, expected });
             }
         }
         for child in &element.children {
-            if !shape.children.contains(&child.name.as_str()) {
+            if !shape.children.contains(&child.name.as_str()) && !is_other(&child.name, self.dialect(child.place)) {
                 let expected = one_of(shape.children, "<", ">");
                 let (name, parent) = (excerpt(&child.name), element.name.clone());
                 self.problem(child.place, Fault::UnknownElement { name, parent, expected });
@@ -120,6 +164,8 @@ impl Reading<'_> {
             let subject = format!("the attribute '{name}' of <{}>", element.name);
             self.bad_value(attribute.place, subject, &attribute.value, kind.expected);
         }
+        let origin = Origin::at(attribute.place, attribute.note.as_deref());
+        self.origins.insert(format!("{}@{name}", element.path), origin);
         value
     }
 
@@ -135,18 +181,41 @@ impl Reading<'_> {
     /// The text of an element that holds nothing else.
     pub(super) fn text<T>(&mut self, element: &Element, kind: &Kind<T>) -> Option<T> {
         self.allow(element, &Shape { attributes: &[], children: &[], text: Text::Allowed });
+        self.bare_text(element, kind)
+    }
+
+    /// The text of an element of which the rest was looked at.
+    pub(super) fn bare_text<T>(&mut self, element: &Element, kind: &Kind<T>) -> Option<T> {
         let value = (kind.parse)(element.text.trim());
         if value.is_none() {
             let subject = format!("<{}>", element.name);
             self.bad_value(element.text_place, subject, &element.text, kind.expected);
         }
+        self.origins.insert(element.path.clone(), Origin::at(element.text_place, element.note.as_deref()));
         value
+    }
+
+    /// The text of a child that may be absent: `<multicast-port>54327</multicast-port>`.
+    pub(super) fn value<T>(&mut self, parent: &Element, name: &str, kind: &Kind<T>) -> Option<T> {
+        let element = self.child(parent, name)?;
+        self.text(element, kind)
+    }
+
+    /// Everything that stands in an element, parted as Hazelcast does: by `,`, `;` and blanks.
+    pub(super) fn words<'e>(&mut self, element: &'e Element, expected: &str) -> Vec<&'e str> {
+        self.allow(element, &Shape { attributes: &[], children: &[], text: Text::Allowed });
+        let is_between = |c: char| c == ',' || c == ';' || c.is_ascii_whitespace();
+        let words: Vec<&str> = element.text.split(is_between).filter(|word| !word.is_empty()).collect();
+        if words.is_empty() {
+            self.bad_value(element.place, format!("<{}>", element.name), "", expected);
+        }
+        words
     }
 
     /// A path, seen from the folder of the file. Its absence is reported.
     pub(super) fn required_path(&mut self, element: &Element, name: &str) -> Option<PathBuf> {
         let path = self.required(element, name, &PATH)?;
-        Some(self.folder.join(path))
+        Some(self.files.folder(element.place).join(path))
     }
 
     /// The value of the only attribute of a child that may be absent: `<lease milliseconds="3000"/>`.
@@ -166,6 +235,11 @@ impl Reading<'_> {
         let fault = Fault::BadValue { subject, found: excerpt(found), expected: expected.to_owned() };
         self.problem(place, fault);
     }
+}
+
+/// Attributes with which XML speaks about itself.
+fn is_about_xml(name: &str) -> bool {
+    name == "xmlns" || name.starts_with("xmlns:") || name.starts_with("xsi:")
 }
 
 fn one_of(names: &[&str], before: &str, after: &str) -> String {

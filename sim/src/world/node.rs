@@ -135,8 +135,10 @@ impl Ground {
                 connections_max: 1000,
             }),
             cluster: ClusterSettings {
+                name: "simulated".to_owned(),
                 listen: anywhere(PEER_PORT),
                 advertise: here(PEER_PORT),
+                ports_tried: 1,
                 discovery: Discovery::TcpIp(TcpIp::of(PEER_PORT, peers)),
                 secret_file: None,
                 role: ServerRole::Server,

@@ -1,18 +1,20 @@
 //! `<cluster>`: how the members reach each other, and the times on which fencing rests.
+//!
+//! Hazelcast's words say how the members are found (`<network>`); ours say what Hazelcast has no words for. Two short
+//! forms: `<listen>` names the exact address that `<port>`, `<interfaces>` and `<public-address>` lead to otherwise, and
+//! `<join>` may stand without `<network>` around it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::discovery::{Discovery, HostPattern, MemberPattern, Ports, TcpIp};
+use crate::config::discovery::{Discovery, HostPattern, MemberPattern};
 use crate::config::document::Element;
+use crate::config::files::Dialect;
+use crate::config::hazelcast::{self, CLUSTER_ADDRESS, Listening};
 use crate::config::model::{ClusterSettings, ServerRole};
+use crate::config::origins::Origin;
 use crate::config::problem::{Fault, Place};
-use crate::config::reading::{ADDRESS, Kind, MILLISECONDS, Reading, SECONDS, SWITCH, Shape, Text};
-use crate::config::tcp_ip;
+use crate::config::reading::{ADDRESS, Kind, MILLISECONDS, Reading, SWITCH, Shape, Text};
 use crate::config::timing::Timing;
-
-/// Where members listen unless the file says so: the port of Hazelcast, on this machine only.
-const CLUSTER_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5701);
 
 /// Silence before an expulsion beyond which promise P6 (5 s) is not kept.
 const EXPEL_AFTER_PROMISED: Duration = Duration::from_millis(4_500);
@@ -26,51 +28,52 @@ const PERCENT: Kind<u32> = Kind {
     parse: |text| text.parse().ok().filter(|percent| (0..=50).contains(percent)),
 };
 
+/// Our own words, and the one of Hazelcast's to which what is misspelled is most likely to belong.
+const SHAPE: Shape = Shape {
+    attributes: &[],
+    children: &[
+        "network",
+        "cluster-name",
+        "listen",
+        "join",
+        "secret",
+        "role",
+        "heartbeat",
+        "election",
+        "lease",
+        "drift",
+        "expel-after",
+        "crash-evidence",
+    ],
+    text: Text::Refused,
+};
+
 /// What `<cluster>` says, or its defaults.
-pub(super) fn read(reading: &mut Reading<'_>, root: &Element) -> ClusterSettings {
+pub(in crate::config) fn read(reading: &mut Reading<'_>, element: &Element) -> ClusterSettings {
+    reading.allow_but(element, &SHAPE, hazelcast::looks_at);
+    let listening = own_child(reading, element, "listen").map(|listen| {
+        refuse_second_address(reading, element, listen.place);
+        read_listen(reading, listen)
+    });
+    let said = hazelcast::read(reading, element, listening);
     let mut settings = ClusterSettings {
-        listen: CLUSTER_ADDRESS,
-        advertise: CLUSTER_ADDRESS,
-        discovery: Discovery::Alone,
+        name: said.name,
+        listen: said.network.listen,
+        advertise: said.network.advertise,
+        ports_tried: said.network.ports_tried,
+        discovery: said.network.discovery,
         secret_file: None,
         role: ServerRole::Server,
-        timing: Timing::default(),
+        timing: read_timing(reading, element),
         crash_evidence: true,
     };
-    let Some(element) = reading.child(root, "cluster") else { return settings };
-    reading.allow(
-        element,
-        &Shape {
-            attributes: &[],
-            children: &[
-                "listen",
-                "join",
-                "secret",
-                "role",
-                "heartbeat",
-                "election",
-                "lease",
-                "drift",
-                "expel-after",
-                "crash-evidence",
-            ],
-            text: Text::Refused,
-        },
-    );
-    if let Some(listen) = reading.child(element, "listen") {
-        (settings.listen, settings.advertise) = read_listen(reading, listen);
-    }
-    if let Some(join) = reading.child(element, "join") {
-        settings.discovery = read_join(reading, join, settings.listen.port());
-    }
-    if let Some(secret) = reading.child(element, "secret") {
+    if let Some(secret) = own_child(reading, element, "secret") {
         reading.allow(secret, &Shape { attributes: &["file"], children: &[], text: Text::Refused });
         settings.secret_file = reading.required_path(secret, "file");
     }
-    if let Some(role) = reading.child(element, "role").and_then(|role| reading.text(role, &ROLE)) {
+    if let Some(role) = own_child(reading, element, "role").and_then(|role| reading.text(role, &ROLE)) {
         settings.role = role;
     }
-    settings.timing = read_timing(reading, element);
     if let Some(enabled) = reading.setting(element, "crash-evidence", &["enabled"], &SWITCH) {
         settings.crash_evidence = enabled;
     }
@@ -78,14 +81,23 @@ pub(super) fn read(reading: &mut Reading<'_>, root: &Element) -> ClusterSettings
     settings
 }
 
+/// A child in our own file. Hazelcast's have none of that name; what has it there was named as not known.
+fn own_child<'e>(reading: &mut Reading<'_>, cluster: &'e Element, name: &str) -> Option<&'e Element> {
+    let child = reading.child(cluster, name)?;
+    (reading.dialect(child.place) == Dialect::Cresset).then_some(child)
+}
+
 /// The address to listen on, and the one that others are told.
-fn read_listen(reading: &mut Reading<'_>, element: &Element) -> (SocketAddr, SocketAddr) {
+fn read_listen(reading: &mut Reading<'_>, element: &Element) -> Listening {
     reading.allow(element, &Shape { attributes: &["address", "advertise"], children: &[], text: Text::Refused });
     let address = reading.required(element, "address", &ADDRESS).unwrap_or(CLUSTER_ADDRESS);
     let advertise = reading.attribute(element, "advertise", &ADDRESS);
     if address.port() == 0 || advertise.is_some_and(|advertise| advertise.port() == 0) {
         let message = "a member must have a port that the others can know: 0 is none".to_owned();
         reading.problem(element.place, Fault::Inconsistent(message));
+    }
+    if advertise.is_none() {
+        reading.origins.insert("cluster/listen@advertise".to_owned(), Origin::at(element.place, None));
     }
     let told = advertise.unwrap_or(address);
     if told.ip().is_unspecified() {
@@ -94,26 +106,21 @@ fn read_listen(reading: &mut Reading<'_>, element: &Element) -> (SocketAddr, Soc
         );
         reading.problem(element.place, Fault::Inconsistent(message));
     }
-    (address, told)
+    Listening { listen: address, advertise: told }
 }
 
-fn read_join(reading: &mut Reading<'_>, element: &Element, port: u16) -> Discovery {
-    reading.allow(element, &Shape { attributes: &[], children: &["tcp-ip"], text: Text::Refused });
-    let Some(list) = reading.required_child(element, "tcp-ip") else { return Discovery::Alone };
-    let enabled = reading.attribute(list, "enabled", &SWITCH).unwrap_or(true);
-    let connection_time_max = reading.attribute(list, "connection-timeout-seconds", &SECONDS);
-    let ports = Ports { first: port, count: TcpIp::PORTS_TRIED };
-    let members = tcp_ip::read(reading, list, ports);
-    if !enabled || members.is_empty() {
-        return Discovery::Alone;
+/// `<listen>` says in one what `<network>` may say in three.
+fn refuse_second_address(reading: &mut Reading<'_>, cluster: &Element, listen: Place) {
+    let Some(network) = cluster.children.iter().find(|child| child.name == "network") else { return };
+    let is_address = |child: &&Element| matches!(child.name.as_str(), "port" | "interfaces" | "public-address");
+    if let Some(other) = network.children.iter().find(is_address) {
+        let message = format!(
+            "the address of this node is given twice, by <listen> and by <{}> ({}): remove one of them",
+            other.name,
+            reading.files.line(other.place)
+        );
+        reading.problem(listen, Fault::Inconsistent(message));
     }
-    Discovery::TcpIp(TcpIp {
-        members,
-        ports,
-        required_member: None,
-        join_time_max: TcpIp::JOIN_TIME_MAX,
-        connection_time_max: connection_time_max.unwrap_or(TcpIp::CONNECTION_TIME_MAX),
-    })
 }
 
 fn read_timing(reading: &mut Reading<'_>, cluster: &Element) -> Timing {
@@ -161,7 +168,7 @@ fn warn_about_reach(reading: &mut Reading<'_>, place: Place, settings: &ClusterS
     };
     let is_near = match &settings.discovery {
         Discovery::Alone => true,
-        Discovery::TcpIp(list) => list.members.iter().all(is_local),
+        Discovery::TcpIp(list) => list.members.iter().chain(&list.required_member).all(is_local),
         Discovery::Multicast(multicast) => multicast.time_to_live == 0,
         Discovery::Dns(_) | Discovery::Aws(_) => false,
     };

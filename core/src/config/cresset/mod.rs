@@ -4,15 +4,17 @@
 //! contradicts itself is found here, so that a [`Config`] is always one that a node can be started with.
 
 mod clients;
-mod cluster;
+pub(super) mod cluster;
 
 use std::path::{Path, PathBuf};
 
 use super::discovery::Discovery;
-use super::document::{self, Element};
-use super::model::{Accounts, ClusterSettings, Config, NodeSettings};
-use super::problem::{Fault, Problem, Problems, Warning, excerpt};
+use super::document::Element;
+use super::hazelcast::{CLUSTER_ADDRESS, CLUSTER_NAME};
+use super::model::{Accounts, ClusterSettings, Config, NodeSettings, ServerRole};
+use super::problem::Fault;
 use super::reading::{Kind, Reading, Shape, Text};
+use super::timing::Timing;
 use crate::jid::{BareJid, DomainPart};
 
 /// Bytes of a socket's path, as the kernel allows (unix(7): 108 with the final zero).
@@ -22,41 +24,8 @@ const DOMAIN: Kind<DomainPart> = Kind { expected: "a domain name, like example.o
 const NODE_NAME: Kind<String> =
     Kind { expected: "1 to 63 letters, digits, '.', '_' and '-', like node-a", parse: node_name };
 
-/// A file that can be started with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Checked {
-    /// What it says.
-    pub config: Config,
-    /// What the operator may not have meant.
-    pub warnings: Vec<Warning>,
-}
-
-/// Reads the bytes of a file. Relative paths in it are seen from the folder of `file`.
-///
-/// # Errors
-///
-/// All problems of the file, up to 50, in the order of their places.
-pub fn read(file: &Path, bytes: &[u8]) -> Result<Checked, Problems> {
-    let fail = |problems| Problems { file: file.to_owned(), problems };
-    let root = document::parse(bytes).map_err(|problem| fail(vec![problem]))?;
-    if root.name != "cresset" {
-        let fault = Fault::WrongRoot { name: excerpt(&root.name) };
-        return Err(fail(vec![Problem { place: root.place, fault }]));
-    }
-    let folder = file.parent().unwrap_or(Path::new(""));
-    let mut reading = Reading { folder, problems: Vec::new(), warnings: Vec::new() };
-    let config = read_root(&mut reading, &root);
-    let Reading { mut problems, warnings, .. } = reading;
-    match config {
-        Some(config) if problems.is_empty() => Ok(Checked { config, warnings }),
-        Some(_) | None => {
-            problems.sort_by_key(|problem| problem.place);
-            Err(fail(problems))
-        }
-    }
-}
-
-fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Config> {
+/// Reads `<cresset>`: everything that a node needs.
+pub(super) fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Config> {
     reading.allow(
         root,
         &Shape {
@@ -67,7 +36,10 @@ fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Config> {
     );
     let domain = reading.required_child(root, "domain").and_then(|element| reading.text(element, &DOMAIN));
     let node = reading.required_child(root, "node").and_then(|element| read_node(reading, element));
-    let cluster = cluster::read(reading, root);
+    let cluster = match reading.child(root, "cluster") {
+        Some(cluster) => cluster::read(reading, cluster),
+        None => by_itself(),
+    };
     let admin_socket = read_admin(reading, root);
     let data = node.as_ref().map(|(_, data)| data.as_path());
     let accounts = read_accounts(reading, root, data, &cluster);
@@ -90,6 +62,21 @@ fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Config> {
         clients,
         cluster,
     })
+}
+
+/// The cluster of a node that says nothing about one.
+fn by_itself() -> ClusterSettings {
+    ClusterSettings {
+        name: CLUSTER_NAME.to_owned(),
+        listen: CLUSTER_ADDRESS,
+        advertise: CLUSTER_ADDRESS,
+        ports_tried: 1,
+        discovery: Discovery::Alone,
+        secret_file: None,
+        role: ServerRole::Server,
+        timing: Timing::default(),
+        crash_evidence: true,
+    }
 }
 
 fn read_node(reading: &mut Reading<'_>, element: &Element) -> Option<(String, PathBuf)> {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::clients::CLIENT_ADDRESS;
 use super::*;
-use crate::config::{ListenerTls, Timing};
+use crate::config::{ListenerTls, Problems, Timing, read};
 
 const SMALLEST: &str = "<cresset><domain>example.org</domain><node name='a' data='data'/></cresset>";
 
@@ -119,7 +119,12 @@ fn mistakes_in_the_cluster_are_understood() {
     cluster("<join><tcp-ip><member>10.0.0.300</member></tcp-ip></join>", "'10.0.0.300' found for <member>");
     cluster("<join><tcp-ip><member/></tcp-ip></join>", "'' found for <member>");
     cluster("<join><tcp-ip><member>10.0.0.2</member></tcp-ip></join>", "shares their account database");
-    cluster("<join><multicast enabled='true'/></join>", "unknown element <multicast> in <join>; expected <tcp-ip>");
+    cluster("<join><broadcast enabled='true'/></join>", "unknown element <broadcast> in <join>; expected <multicast>");
+    cluster("<jion/>", "unknown element <jion> in <cluster>; expected <network>, <cluster-name>, <listen>");
+    let twice = "<listen address='10.0.0.1:5701'/><network><port>5701</port></network>";
+    cluster(twice, "the address of this node is given twice, by <listen> and by <port> (/etc/cresset/cresset.xml:1)");
+    let twice = "<join><tcp-ip/></join><network><join><tcp-ip/></join></network>";
+    cluster(twice, "there is another <join> in <network> (/etc/cresset/cresset.xml:1)");
     cluster("<role>king</role>", "'king' found for <role>; expected 'server' or 'witness'");
     cluster("<lease milliseconds='100'/>", "the lease (100 ms) is shorter than the heartbeat (250 ms)");
     cluster("<lease milliseconds='500'/>", "must be at least 3 heartbeats");
@@ -145,7 +150,8 @@ fn all_mistakes_of_a_file_are_reported_at_once_in_its_order() {
 
 #[test]
 fn another_programs_file_is_refused_by_its_root() {
-    assert_problem("<hazelcast/>", "the file begins with <hazelcast>; expected <cresset>");
+    assert_problem("<hazelcast/>", "the file begins with <hazelcast>; expected <cresset>; a file of Hazelcast's");
+    assert_problem("<html/>", "the file begins with <html>; expected <cresset>");
 }
 
 /// A mistake repeated a million times must not become a message of a million lines, nor may a control character of the

@@ -22,6 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 pub use address_pattern::AddressPattern;
+pub(super) use member_pattern::is_host_name;
 pub use member_pattern::{HostPattern, MemberPattern};
 
 use super::model::PeerAddress;

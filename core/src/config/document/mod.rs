@@ -18,8 +18,6 @@ const DEPTH_MAX: usize = 16;
 /// Attributes of one element. Beyond it the file is refused; no element has a use for more than 4.
 const ATTRIBUTES_MAX: usize = 32;
 
-const FILE_START: Place = Place { line: 1, column: 1 };
-
 /// One element with everything in it.
 #[derive(Debug)]
 pub(super) struct Element {
@@ -31,6 +29,11 @@ pub(super) struct Element {
     pub(super) text: String,
     /// Where that data begins; the place of the element if there is none.
     pub(super) text_place: Place,
+    /// Whose value the data holds, if it was written with variables.
+    pub(super) note: Option<String>,
+    /// What the element is called in the whole configuration, like `cluster/network/port`; a second one of the same
+    /// name is `…[2]`. Empty until the whole is put together.
+    pub(super) path: String,
 }
 
 /// One attribute of an element.
@@ -39,23 +42,26 @@ pub(super) struct Attribute {
     pub(super) name: String,
     pub(super) value: String,
     pub(super) place: Place,
+    /// Whose value it holds, if it was written with variables.
+    pub(super) note: Option<String>,
 }
 
-/// The root element of a file.
-pub(super) fn parse(bytes: &[u8]) -> Result<Element, Problem> {
+/// The root element of a file; `file` is its number among those that are read together.
+pub(super) fn parse(bytes: &[u8], file: u16) -> Result<Element, Problem> {
     if bytes.len() > FILE_BYTES_MAX {
-        return Err(Problem { place: FILE_START, fault: Fault::TooLarge { bytes: bytes.len() } });
+        let place = Place { file, line: 1, column: 1 };
+        return Err(Problem { place, fault: Fault::TooLarge { bytes: bytes.len() } });
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-        Problem { place: Places::new(valid).of(valid.len()), fault: not_xml("a byte that is not UTF-8") }
+        Problem { place: Places::new(valid, file).of(valid.len()), fault: not_xml("a byte that is not UTF-8") }
     })?;
     if let Some((offset, character)) = text.char_indices().find(|(_, c)| !is_xml_character(*c)) {
         let fault = not_xml(&format!("the character U+{:04X}", u32::from(character)));
-        return Err(Problem { place: Places::new(text).of(offset), fault });
+        return Err(Problem { place: Places::new(text, file).of(offset), fault });
     }
-    Parser { places: Places::new(text), open: Vec::new(), root: None }.run()
+    Parser { places: Places::new(text, file), open: Vec::new(), root: None }.run()
 }
 
 /// Production 2 (`Char`) of XML 1.0.
@@ -75,17 +81,17 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(text: &'a str) -> Self {
-        Places { text, offset: 0, place: FILE_START }
+    fn new(text: &'a str, file: u16) -> Self {
+        Places { text, offset: 0, place: Place { file, line: 1, column: 1 } }
     }
 
     fn of(&mut self, offset: usize) -> Place {
         if offset < self.offset {
-            (self.offset, self.place) = (0, FILE_START);
+            (self.offset, self.place) = (0, Place { line: 1, column: 1, ..self.place });
         }
         for c in self.text.get(self.offset..offset).unwrap_or_default().chars() {
             if c == '\n' {
-                self.place = Place { line: self.place.line + 1, column: 1 };
+                self.place = Place { line: self.place.line + 1, column: 1, ..self.place };
             } else {
                 self.place.column += 1;
             }
@@ -159,6 +165,8 @@ impl Parser<'_> {
             children: Vec::new(),
             text: String::new(),
             text_place: place,
+            note: None,
+            path: String::new(),
         });
         Ok(())
     }
@@ -175,7 +183,7 @@ impl Parser<'_> {
             let place = self.places.of(self.places.offset_of(key));
             let value = attribute.normalized_value(XmlVersion::Explicit1_0);
             let value = value.map_err(|error| Problem { place, fault: not_xml(&error.to_string()) })?;
-            attributes.push(Attribute { name: key.to_owned(), value: value.into_owned(), place });
+            attributes.push(Attribute { name: key.to_owned(), value: value.into_owned(), place, note: None });
         }
         Ok(attributes)
     }
@@ -240,81 +248,4 @@ impl Parser<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn elements_attributes_and_text_know_their_places() {
-        let root = parse(b"<?xml version='1.0'?>\n<a>\n  <b c='1' \td = '&lt;2'> x &amp; y </b><!-- no -->\n</a>")
-            .expect("XML");
-
-        let b = &root.children[0];
-        assert_eq!((root.place, b.place), (at(2, 1), at(3, 3)));
-        assert_eq!((b.attributes[1].value.as_str(), b.attributes[1].place), ("<2", at(3, 13)));
-        assert_eq!((b.text.as_str(), b.text_place), (" x & y ", at(3, 26)));
-    }
-
-    #[test]
-    fn what_is_not_xml_is_refused_with_its_place() {
-        let cases: [(&str, Place); 13] = [
-            ("", at(1, 1)),
-            ("<a>", at(1, 1)),
-            ("<a></b>", at(1, 4)),
-            ("<a/>\n<b/>", at(2, 1)),
-            ("<a/>\n x", at(2, 2)),
-            ("<a b='1' b='2'/>", at(1, 1)),
-            ("<a b=1/>", at(1, 1)),
-            ("<a>&evil;</a>", at(1, 4)),
-            ("<a>&#0;</a>", at(1, 4)),
-            ("<a b='&evil;'/>", at(1, 4)),
-            ("<a>\n\u{1}</a>", at(2, 1)),
-            ("<?xml version='1.0' encoding='latin1'?><a/>", at(1, 1)),
-            ("<a", at(1, 1)),
-        ];
-        for (text, place) in cases {
-            let problem = parse(text.as_bytes()).expect_err(text);
-            assert!(matches!(problem.fault, Fault::NotXml { .. }), "{text}: {problem}");
-            assert_eq!(problem.place, place, "{text}: {problem}");
-        }
-        let problem = parse(b"<a>\n\xFF</a>").expect_err("not UTF-8");
-        assert_eq!(problem.place, at(2, 1));
-    }
-
-    #[test]
-    fn a_definition_that_could_name_other_files_is_refused() {
-        for text in ["<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><a>&e;</a>", "<?php ?><a/>"] {
-            let problem = parse(text.as_bytes()).expect_err(text);
-            assert!(matches!(problem.fault, Fault::Refused { .. }), "{problem}");
-        }
-    }
-
-    #[test]
-    fn depth_width_and_size_are_bounded() {
-        let deep = parse("<a>".repeat(100_000).as_bytes()).expect_err("too deep");
-        assert_eq!(deep.fault, Fault::TooDeep { max: DEPTH_MAX });
-
-        let wide: String = (0..50_000).map(|n| format!(" a{n}=''")).collect();
-        assert!(parse(format!("<a{wide}/>").as_bytes()).is_err());
-
-        let big = parse(&vec![b' '; FILE_BYTES_MAX + 1]).expect_err("too big");
-        assert!(matches!(big.fault, Fault::TooLarge { .. }));
-    }
-
-    /// Any file may be handed in: what is not understood is a problem, never a panic.
-    #[test]
-    fn a_file_cut_or_flipped_anywhere_does_not_panic() {
-        let text = b"<?xml version='1.0'?><a b='\xC3\xA4'>&amp;<![CDATA[x]]><!-- c --></a>".to_vec();
-        for length in 0..text.len() {
-            drop(parse(&text[..length]));
-            for bit in 0..8 {
-                let mut flipped = text.clone();
-                flipped[length] ^= 1 << bit;
-                drop(parse(&flipped));
-            }
-        }
-    }
-
-    fn at(line: u32, column: u32) -> Place {
-        Place { line, column }
-    }
-}
+mod tests;

@@ -1,0 +1,143 @@
+//! `<join>`: which one of the ways to find members is switched on.
+//!
+//! More than one is an error, as in Hazelcast. With none, a file of Hazelcast's means multicast ("auto-detection"),
+//! unless it says that it does not want it.
+
+use super::properties::Properties;
+use super::{aws, dns, is_enabled, multicast, tcp_ip};
+use crate::config::discovery::{Discovery, Multicast, Ports};
+use crate::config::document::Element;
+use crate::config::files::Dialect;
+use crate::config::origins::Origin;
+use crate::config::problem::Fault;
+use crate::config::reading::{Reading, SWITCH, Shape, Text};
+
+const SHAPE: Shape = Shape {
+    attributes: &[],
+    children: &[
+        "multicast",
+        "tcp-ip",
+        "dns",
+        "aws",
+        "kubernetes",
+        "auto-detection",
+        "gcp",
+        "azure",
+        "eureka",
+        "discovery-strategies",
+    ],
+    text: Text::Refused,
+};
+
+const BY_DNS: &str = "give the members a common host name and look it up with <dns>";
+
+/// The way that `<join>` switches on. `ports` are those at which members without one are tried.
+pub(in crate::config) fn read(
+    reading: &mut Reading<'_>,
+    join: &Element,
+    ports: Ports,
+    properties: &Properties,
+) -> Discovery {
+    reading.allow(join, &SHAPE);
+    let mut chosen: Option<(&Element, Discovery)> = None;
+    for element in join.children.iter().filter(|child| SHAPE.children.contains(&child.name.as_str())) {
+        reading.child(join, &element.name);
+        let Some(discovery) = read_one(reading, element, ports, properties) else { continue };
+        if let Some((first, _)) = &chosen {
+            let message = format!(
+                "two ways to find members are switched on, <{}> in line {} and <{}>: switch one of them off with \
+                 enabled=\"false\"",
+                first.name, first.place.line, element.name
+            );
+            reading.problem(element.place, Fault::Inconsistent(message));
+        } else {
+            reading.origins.insert("cluster/network/join".to_owned(), Origin::at(element.place, None));
+            chosen = Some((element, discovery));
+        }
+    }
+    if let Some((_, discovery)) = chosen {
+        return discovery;
+    }
+    let is_hazelcast = reading.dialect(join.place) == Dialect::Hazelcast;
+    let is_unwanted = join.children.iter().any(|child| {
+        let is_off = |attribute: &crate::config::document::Attribute| {
+            attribute.name == "enabled" && attribute.value.trim().eq_ignore_ascii_case("false")
+        };
+        matches!(child.name.as_str(), "multicast" | "auto-detection") && child.attributes.iter().any(is_off)
+    });
+    if is_hazelcast && !is_unwanted {
+        return when_nothing_is_said(reading, true);
+    }
+    let message = "<join> switches nothing on: this node looks for nobody, and waits to be found";
+    reading.warn(Some(join.place), message);
+    Discovery::Alone
+}
+
+/// Hazelcast's auto-detection ends at multicast.
+pub(super) fn when_nothing_is_said(reading: &mut Reading<'_>, is_hazelcast: bool) -> Discovery {
+    if !is_hazelcast {
+        return Discovery::Alone;
+    }
+    let reason = "nothing in <join> is switched on, and then Hazelcast's way is multicast".to_owned();
+    reading.origins.insert("cluster/network/join".to_owned(), Origin::Follows(reason));
+    Discovery::Multicast(Multicast::default())
+}
+
+fn read_one(reading: &mut Reading<'_>, element: &Element, ports: Ports, properties: &Properties) -> Option<Discovery> {
+    match element.name.as_str() {
+        "auto-detection" => {
+            reading.allow(element, &Shape { attributes: &["enabled"], children: &[], text: Text::Refused });
+            reading.attribute(element, "enabled", &SWITCH);
+            None
+        }
+        "multicast" => {
+            let is_enabled = is_enabled(reading, element);
+            let multicast = multicast::read(reading, element);
+            is_enabled.then_some(Discovery::Multicast(multicast))
+        }
+        "tcp-ip" => {
+            let is_enabled = is_enabled(reading, element);
+            let list = tcp_ip::read(reading, element, ports, properties);
+            if !is_enabled {
+                if !list.members.is_empty() && element.attributes.iter().all(|attribute| attribute.name != "enabled") {
+                    let message = "<tcp-ip> lists members and is not used: Hazelcast wants enabled=\"true\" for that";
+                    reading.warn(Some(element.place), message);
+                }
+                return None;
+            }
+            if list.members.is_empty() && list.required_member.is_none() {
+                reading.warn(Some(element.place), "<tcp-ip> lists nobody: this node waits to be found");
+                reading.origins.insert("cluster/network/join".to_owned(), Origin::at(element.place, None));
+                return Some(Discovery::Alone);
+            }
+            Some(Discovery::TcpIp(list))
+        }
+        "dns" => {
+            let is_enabled = is_enabled(reading, element);
+            let dns = dns::read(reading, element, ports.first);
+            is_enabled.then_some(Discovery::Dns(dns))
+        }
+        "aws" => {
+            let is_enabled = is_enabled(reading, element);
+            let aws = aws::read(reading, element, is_enabled);
+            is_enabled.then_some(Discovery::Aws(aws))
+        }
+        "kubernetes" => dns::read_kubernetes(reading, element, ports.first).map(Discovery::Dns),
+        "discovery-strategies" => {
+            for strategy in element.children.iter().filter(|child| child.name == "discovery-strategy") {
+                refuse(reading, strategy, "a <discovery-strategy> (a Java class)");
+            }
+            None
+        }
+        name => {
+            refuse(reading, element, &format!("<{name}>"));
+            None
+        }
+    }
+}
+
+fn refuse(reading: &mut Reading<'_>, element: &Element, what: &str) {
+    if is_enabled(reading, element) {
+        reading.problem(element.place, Fault::UseDns { what: what.to_owned(), how: BY_DNS });
+    }
+}
