@@ -91,7 +91,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "a_batch_is_proposed_again", RARE, RARE),
     probe("core/node", "a_bind_waits_for_a_slow_member", RARE, RARE),
     probe("core/node", "a_join_is_proposed", RARE, RARE),
-    probe("core/node", "a_leader_ends_the_change_of_an_earlier_one", RARE, ANYONE),
+    probe("core/node", "a_leader_ends_the_change_of_an_earlier_one", RARE, RARE),
     probe("core/node", "a_leader_is_deposed", RARE, RARE),
     probe("core/node", "a_lease_comes_back_in_time", RARE, RARE),
     probe("core/node", "a_lease_runs_out", RARE, RARE),
