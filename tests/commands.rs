@@ -40,6 +40,101 @@ fn a_bad_configuration_is_explained_line_by_line_and_exits_with_2() {
 }
 
 #[test]
+fn a_file_of_hazelcasts_is_checked_with_what_it_imports_and_exits_with_0() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("conf")).expect("a folder");
+    let local = folder.path().join("conf/hazelcast-local-config.xml");
+    fs::write(&local, "<hazelcast>\n<network><join><multicast enabled='true'/></join></network></hazelcast>")
+        .expect("a file");
+    let caches = folder.path().join("hazelcast-cache-config.xml");
+    let import = "<import resource='${openfireHome}/conf/hazelcast-local-config.xml'/>";
+    fs::write(&caches, format!("<hazelcast>{import}\n<map/><map/><cp-subsystem/></hazelcast>")).expect("a file");
+
+    let home = format!("openfireHome={}", path(folder.path()));
+    let output = cresset(&["config", "check", "-D", &home, path(&caches)]);
+
+    let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(printed.contains(&format!("<join>  <!-- {}:2 -->", path(&local))), "{printed}");
+    assert!(printed.contains("<multicast-port>54327</multicast-port>  <!-- default -->"), "{printed}");
+    assert!(said.contains(&format!("{}:2:1: ignored: <map> (2 times)", path(&caches))), "{said}");
+    assert!(said.contains(&format!("{}:2:13: warning: <cp-subsystem> is ignored", path(&caches))), "{said}");
+}
+
+#[test]
+fn a_file_of_hazelcasts_that_asks_for_protection_is_refused_by_the_check_and_by_a_node() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, data) = (folder.path().join("hazelcast.xml"), folder.path().join("data"));
+    fs::write(&file, "<hazelcast>\n<network><ssl enabled='true'/></network></hazelcast>").expect("a file");
+
+    let check = cresset(&["config", "check", path(&file)]);
+    let node = cresset(&[
+        "node",
+        "--hazelcast-config",
+        path(&file),
+        "--domain",
+        "example.org",
+        "--data",
+        path(&data),
+        "--accounts",
+        path(&folder.path().join("accounts.sqlite")),
+    ]);
+
+    for output in [check, node] {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains(&format!("{}:2:10: <ssl enabled=\"true\"> asks for a protection", path(&file))),
+            "{said}"
+        );
+    }
+    assert!(!data.exists(), "a node that was refused has left something behind");
+}
+
+#[test]
+fn a_node_without_a_file_of_its_own_is_told_what_to_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, none) = (folder.path().join("hazelcast.xml"), folder.path().join("cresset.xml"));
+    fs::write(&file, "<hazelcast/>").expect("a file");
+
+    let beside = cresset(&["node", "--config", path(&none), "--hazelcast-config", path(&file)]);
+    let by_property = format!("hazelcast.config.xml.directory={}", path(folder.path()));
+    let mistaken = cresset(&["node", "-D", &by_property, "-D", "hazelcast.config.xml.filename=x.xml", "--config", "y"]);
+
+    let said = String::from_utf8_lossy(&beside.stderr).into_owned();
+    assert_eq!(beside.status.code(), Some(2));
+    assert!(said.contains("without a file of our own, say --domain and --data"), "{said}");
+    let said = String::from_utf8_lossy(&mistaken.stderr).into_owned();
+    assert_eq!(mistaken.status.code(), Some(2));
+    assert!(said.starts_with(&format!("{}: cannot be read", path(&folder.path().join("x.xml")))), "{said}");
+}
+
+/// G22.
+#[test]
+fn a_join_secret_that_everybody_may_read_is_refused_by_the_check_and_by_a_node() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, secret) = (folder.path().join("cresset.xml"), folder.path().join("secret"));
+    fs::write(&secret, "a secret of more than sixteen bytes").expect("a file");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("ours");
+    let text = "<cresset><domain>example.org</domain><node name='a' data='data'/><cluster><secret file='secret'/>\
+                </cluster></cresset>";
+    fs::write(&file, text).expect("a file");
+
+    for arguments in [["config", "check", path(&file)], ["node", "--config", path(&file)]] {
+        let output = cresset(&arguments);
+
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("the join secret is readable by everybody on this machine: chmod o-r it"), "{said}");
+        assert!(!said.contains("sixteen"), "{said}");
+    }
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).expect("ours");
+    assert_eq!(cresset(&["config", "check", path(&file)]).status.code(), Some(0));
+}
+
+#[test]
 fn a_port_in_use_and_a_certificate_that_cannot_be_read_are_said_in_a_sentence_and_exit_with_2() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::discovery::Discovery;
+use super::discovery::{Discovery, Ports};
 use super::timing::Timing;
 use crate::jid::DomainPart;
 
@@ -123,6 +123,19 @@ pub struct ClusterSettings {
     /// Whether closed sockets and refused connections count as evidence that a member's process is dead. To be switched
     /// off where a firewall answers with resets.
     pub crash_evidence: bool,
+}
+
+impl ClusterSettings {
+    /// The addresses to listen on, one after the other until one is free, each with what the others are told then.
+    /// At least one.
+    pub fn endpoints(&self) -> impl Iterator<Item = (SocketAddr, SocketAddr)> {
+        let first = self.listen.port();
+        let moves = self.advertise.port() == first;
+        let at = |address: SocketAddr, port| SocketAddr::new(address.ip(), port);
+        Ports { first, count: self.ports_tried }
+            .iter()
+            .map(move |port| (at(self.listen, port), if moves { at(self.advertise, port) } else { self.advertise }))
+    }
 }
 
 /// What a node may become.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::{Role, RouteView, STATE_VERSION, VersionRange};
-use cresset_core::config::{Config, Discovery, ServerRole};
+use cresset_core::config::{ClusterSettings, Config, Discovery, ServerRole};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Node, NodeSettings, RaftStatus};
@@ -40,7 +40,7 @@ use crate::consensus::{self, Consensus, ConsensusSettings};
 use crate::control::founding::{self, FoundingError};
 use crate::control::{Control, End, Inlets, MeshMaker, PresentMesh, Question};
 use crate::disk::Disk;
-use crate::links::{Identity, JoinSecret, LinkSecurity, Mesh, Services};
+use crate::links::{Identity, JoinSecret, LinkEvent, LinkSecurity, Mesh, Services};
 use crate::router::Router;
 use crate::runtime;
 use crate::transport::Transport;
@@ -163,11 +163,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
 
     let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
     let raft = Arc::new(RaftEnd::default());
-    let security = match link_protection {
-        LinkProtection::SharedSecret => LinkSecurity::Noise(JoinSecret::derive(&standing.identity.join_secret.0)),
-        LinkProtection::Secret(secret) => LinkSecurity::Noise(JoinSecret::derive(&secret)),
-        LinkProtection::PlaintextForSimulation => LinkSecurity::PlaintextForSimulation,
-    };
+    let security = link_security(link_protection, &standing.identity.join_secret.0);
     let identity = Identity {
         cluster: cluster_id.clone(),
         member: standing.member,
@@ -176,10 +172,12 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         address: config.cluster.advertise,
         versions: VERSIONS,
     };
-    let make_mesh =
-        mesh_maker(transport.clone(), config.cluster.listen, identity, security, raft.clone(), router.clone());
-    let unlinked = |reason| StartError::Links { address: config.cluster.listen, reason };
-    let (mesh, links) = make_mesh(boot).await.map_err(unlinked)?;
+    let maker = |listen, address| {
+        let identity = Identity { address, ..identity.clone() };
+        mesh_maker(transport.clone(), listen, identity, security.clone(), raft.clone(), router.clone())
+    };
+    let (config, make_mesh, (mesh, links)) = open_links(config, boot, maker).await?;
+    let config = &config;
     router.connect(Some(mesh.clone()));
     let mesh = Arc::new(watch::Sender::new(mesh));
 
@@ -376,6 +374,37 @@ async fn resolve(discovery: &Discovery) -> Result<BTreeSet<SocketAddr>, StartErr
         addresses.extend(found.map_err(|error| failed(error.to_string()))?);
     }
     Ok(addresses)
+}
+
+fn link_security(protection: LinkProtection, shared_secret: &[u8]) -> LinkSecurity {
+    match protection {
+        LinkProtection::SharedSecret => LinkSecurity::Noise(JoinSecret::derive(shared_secret)),
+        LinkProtection::Secret(secret) => LinkSecurity::Noise(JoinSecret::derive(&secret)),
+        LinkProtection::PlaintextForSimulation => LinkSecurity::PlaintextForSimulation,
+    }
+}
+
+/// Listens at the first of the node's ports that is free. The configuration that comes back is that of this port.
+async fn open_links(
+    config: &Config,
+    boot: BootId,
+    maker: impl Fn(SocketAddr, SocketAddr) -> MeshMaker,
+) -> Result<(Config, MeshMaker, (Mesh<Router>, mpsc::Receiver<LinkEvent>)), StartError> {
+    let mut in_use = None;
+    for (listen, advertise) in config.cluster.endpoints() {
+        let make_mesh = maker(listen, advertise);
+        match make_mesh(boot).await {
+            Ok(links) => {
+                tracing::info!(address = %listen, advertised = %advertise, "members may connect");
+                let cluster = ClusterSettings { listen, advertise, ..config.cluster.clone() };
+                return Ok((Config { cluster, ..config.clone() }, make_mesh, links));
+            }
+            Err(reason) if reason.kind() == io::ErrorKind::AddrInUse => in_use = Some(reason),
+            Err(reason) => return Err(StartError::Links { address: listen, reason }),
+        }
+    }
+    let reason = in_use.expect("a node has at least one port");
+    Err(StartError::Links { address: config.cluster.listen, reason })
 }
 
 fn mesh_maker<T: Transport>(

@@ -102,7 +102,7 @@ fn read_accounts(
         if cluster.discovery != Discovery::Alone {
             let fault = Fault::Inconsistent(
                 "a node that has peers shares their account database: name it with \
-                 <accounts><sqlite path=\"…\"/></accounts>"
+                 <accounts><sqlite path=\"…\"/></accounts>, or --accounts"
                     .to_owned(),
             );
             reading.problem(root.place, fault);

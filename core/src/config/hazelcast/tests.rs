@@ -284,6 +284,18 @@ fn a_public_address_is_what_the_others_are_told() {
 }
 
 #[test]
+fn the_advertised_port_goes_up_with_the_one_that_is_listened_on_unless_it_is_another() {
+    let endpoints = |inside: &str| -> Vec<String> {
+        let settings = settings(&hazelcast(&format!("<network><port port-count='2'>5701</port>{inside}</network>")));
+        settings.endpoints().map(|(listen, advertise)| format!("{listen} {advertise}")).collect()
+    };
+
+    assert_eq!(endpoints(""), ["0.0.0.0:5701 10.0.0.4:5701", "0.0.0.0:5702 10.0.0.4:5702"]);
+    let forwarded = "<public-address>203.0.113.7:7000</public-address>";
+    assert_eq!(endpoints(forwarded), ["0.0.0.0:5701 203.0.113.7:7000", "0.0.0.0:5702 203.0.113.7:7000"]);
+}
+
+#[test]
 fn a_port_of_zero_is_refused_because_nobody_could_know_it() {
     refused(&hazelcast("<network><port>0</port></network>"), "0 would be one that the other members cannot know");
 }
