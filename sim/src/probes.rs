@@ -148,6 +148,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/clients", "a_client_that_takes_nothing_is_given_up", RARE, RARE),
     probe("net/clients", "a_replaced_session_had_something_to_write", RARE, RARE),
     probe("net/clients", "a_session_is_resumed_while_it_still_has_a_connection", RARE, RARE),
+    probe("net/clients", "presence_of_an_ended_life_is_dropped", RARE, RARE),
     probe("net/consensus", "a_damaged_record_is_found", RARE, RARE),
     probe("net/consensus", "a_damaged_snapshot_is_not_used", RARE, RARE),
     probe("net/consensus", "a_disk_reads_less_than_there_is", RARE, RARE),

@@ -98,15 +98,17 @@ pub(super) enum Stop {
 
 impl Connection {
     pub(super) fn new(settings: Arc<ClientSettings>, session: Session, admitted: Admitted) -> Connection {
+        let handle = settings.router.enter();
+        let work = Work::of(&handle);
         Connection {
-            handle: settings.router.enter(),
+            handle,
             settings,
             session,
             transport: Transport::None,
             outbound: Outbound::default(),
             starts_tls: false,
             admitted: Some(admitted),
-            work: Work::default(),
+            work,
             errands: VecDeque::new(),
             errand: None,
             unsettled: VecDeque::new(),
@@ -209,6 +211,10 @@ impl Connection {
         let is_bound = matches!(self.holding, Holding::Route(_));
         let room = if is_bound { OUTBOUND_BYTES_HIGH.saturating_sub(self.outbound.len()) } else { 0 };
         let (events, parcels) = std::task::ready!(self.handle.poll_take(cx, room));
+        // What was stored may have been said before what comes with the nudge, and is not to be overtaken by it.
+        if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
+            self.session.handle_nudge(now);
+        }
         for parcel in parcels {
             self.session.handle_parcel(now, parcel);
         }
@@ -223,7 +229,8 @@ impl Connection {
             ToSession::Handled(number) => self.session.handle_handled(now, number),
             ToSession::Answer(answer) => self.handle_answer(now, answer),
             ToSession::RoutesGone(gone) => self.session.handle_routes_gone(now, &gone),
-            ToSession::Nudge => self.session.handle_nudge(now),
+            // It was heeded before any stanza.
+            ToSession::Nudge => {}
             ToSession::Service(Service::Serve) => self.session.handle_unpause(now),
             ToSession::Service(Service::Pause | Service::Close) => self.session.handle_pause(now),
             ToSession::RouteEnded { route, reason } => self.handle_route_ended(now, route, reason),

@@ -2,18 +2,22 @@
 //!
 //! Mostly nothing has to be waited for and nothing is kept here. When something has to (a full lane, the store, what is
 //! under way on an ended route), everything behind it waits, and the client is not read from meanwhile.
+//!
+//! What has waited until the life of the node was over is said in the next one, but for presence: everybody has been told
+//! by then that the sessions of that life are gone, and who held them may be elsewhere.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use cresset_core::node::Request;
-use cresset_core::routing::Paths;
+use cresset_core::routing::{Paths, may_go_elsewhere};
+use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::router::{Outgoing, Routed, Router};
+use crate::router::{Outgoing, Routed, Router, SessionHandle, Ticket};
 
 /// One thing that a session has said.
 #[derive(Debug)]
@@ -22,14 +26,20 @@ pub(super) enum Saying {
     Request(Request),
 }
 
-#[derive(Default)]
 pub(super) struct Work {
+    /// The life of the node in which the session began.
+    generation: u64,
     paths: Paths,
     waiting: VecDeque<Saying>,
     busy: Option<BoxFuture<'static, Option<Box<Outgoing>>>>,
 }
 
 impl Work {
+    /// Of a session that has said nothing yet.
+    pub(super) fn of(session: &SessionHandle) -> Work {
+        Work { generation: session.generation, paths: Paths::default(), waiting: VecDeque::new(), busy: None }
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_idle(&self) -> bool {
         self.busy.is_none()
@@ -81,6 +91,11 @@ impl Work {
 
     fn begin(&mut self, router: &Arc<Router>, saying: Saying) {
         self.busy = match saying {
+            Saying::Stanza(outgoing) if self.comes_too_late(router, &outgoing) => {
+                sometimes!("presence_of_an_ended_life_is_dropped");
+                outgoing.ticket.into_iter().for_each(Ticket::done);
+                None
+            }
             Saying::Stanza(outgoing) => match router.route(&mut self.paths, outgoing) {
                 Routed::Done => None,
                 Routed::Finish(rest) => Some(Box::pin(async move {
@@ -104,5 +119,10 @@ impl Work {
                 }
             },
         };
+    }
+
+    fn comes_too_late(&self, router: &Router, outgoing: &Outgoing) -> bool {
+        let is_of_this_life = self.generation == router.generation() || planted!(FarewellOfTheExpelled);
+        !is_of_this_life && !may_go_elsewhere(&outgoing.stanza)
     }
 }

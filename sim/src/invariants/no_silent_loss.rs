@@ -5,6 +5,8 @@
 //! excuse it: of both, one soon after the other, while it may have been under way. One loss excuses it if there was only
 //! one member to lose: sender and recipient on the same node, for which the README says so. A loss is excused by nothing
 //! that happened before the message was sent, nor by what happened long after.
+//!
+//! Of what is said to nobody only the error is owed, and an error is for one session: it is not stored, and goes with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,6 +22,7 @@ const UNDER_WAY_MAX: Duration = Duration::from_secs(60);
 const ALONE_MAX: Duration = Duration::from_secs(8);
 
 struct Message<'a> {
+    sender: &'a str,
     sender_at: &'a str,
     /// The nodes at which clients of the recipient were from the sending on.
     recipient_at: BTreeSet<&'a str>,
@@ -34,6 +37,8 @@ struct Seen<'a> {
     arrived: BTreeSet<&'a str>,
     /// At which nodes the clients of each user are, or were last.
     places: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
+    /// When each client last began a session.
+    began: BTreeMap<&'a str, Duration>,
     /// When which node lost its memory.
     losses: Vec<(Duration, &'a str)>,
 }
@@ -61,6 +66,9 @@ fn localpart(jid: &str) -> &str {
 
 impl<'a> Seen<'a> {
     fn take(&mut self, record: &'a Record) {
+        if let Event::LoggedIn { connection, .. } = &record.event {
+            self.began.insert(&connection.user, record.at);
+        }
         match &record.event {
             Event::LoggedIn { connection, node, .. } | Event::Resumed { connection, node, .. } => {
                 // A watch takes no messages.
@@ -74,10 +82,11 @@ impl<'a> Seen<'a> {
                     message.recipient_at.insert(node);
                 }
             }
-            Event::Sent { node, to, id, .. } => {
+            Event::Sent { connection, node, to, id } => {
                 let to = localpart(to);
                 let recipient_at = self.places.get(to).into_iter().flat_map(|places| places.values().copied());
                 let message = Message {
+                    sender: &connection.user,
                     sender_at: node,
                     recipient_at: recipient_at.collect(),
                     to,
@@ -100,6 +109,10 @@ impl<'a> Seen<'a> {
     }
 
     fn is_excused(&self, message: &Message<'_>) -> bool {
+        let is_to_nobody = !self.places.contains_key(message.to);
+        if is_to_nobody && self.began.get(message.sender).is_some_and(|began| *began > message.sent) {
+            return true;
+        }
         let is_in_time = |at: Duration| at >= message.sent && at < message.sent + UNDER_WAY_MAX;
         let losses = self.losses.iter().filter(|(at, _)| is_in_time(*at));
         losses.clone().any(|(at, node)| {
@@ -155,6 +168,19 @@ mod tests {
         assert_eq!(check(&message("n2")).len(), 1);
         assert_eq!(check(&[message("n2").as_slice(), &[crashed(1200, "n2")]].concat()).len(), 1);
         assert_eq!(check(&[message("n2").as_slice(), &[crashed(1200, "n1"), crashed(20_000, "n2")]].concat()).len(), 1);
+    }
+
+    #[test]
+    fn an_error_goes_with_the_session_for_which_it_is() {
+        let u1 = connection("u1", 1);
+        let to_nobody = |milliseconds| {
+            let (connection, node, to) = (u1.clone(), "n1".to_owned(), "nobody@sim.example".to_owned());
+            at(milliseconds, Event::Sent { connection, node, to, id: "u1.1".to_owned() })
+        };
+        let said = [logged_in(0, "u1", "n1"), to_nobody(1000), acknowledged(1100, &u1, "u1.1")];
+
+        assert_eq!(check(&said).len(), 1);
+        assert_eq!(check(&[said.as_slice(), &[logged_in(1200, "u1", "n2")]].concat()), []);
     }
 
     #[test]

@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
+use cresset_core::jid::{BareJid, Jid};
 use cresset_core::node::Service;
+use cresset_core::routing::Paths;
+use cresset_core::stanza::{Kind, MessageType, Stanza};
+use cresset_core::time::UnixMillis;
+use cresset_core::xml::Element;
+use futures_util::FutureExt;
 
 use super::*;
+use crate::accounts::Stored;
+use crate::router::{Outgoing, Routed};
 
 #[tokio::test(start_paused = true)]
 async fn two_clients_of_one_node_talk() {
@@ -53,6 +61,27 @@ async fn a_message_to_an_account_that_does_not_exist_comes_back_as_an_error() {
         romeo.chat("rosaline@capulet.example", "m1").await;
 
         assert!(romeo.hear("</message>").await.contains("service-unavailable"));
+    })
+    .await;
+}
+
+/// Both are in the mailbox when its session looks into it: that something is stored, and what was said after it.
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_is_not_overtaken_by_what_was_said_later() {
+    seeded(async {
+        let world = World::new().await;
+        let mut juliet = world.available("juliet", "balcony").await;
+        let account = Jid::new("juliet@capulet.example").unwrap().to_bare();
+        let name = account.node().unwrap().to_owned();
+        let stored = world.accounts.store_offline(name, chat(&account, "m1"), UnixMillis(0), 10).await.unwrap();
+        assert_eq!(stored, Stored::Kept);
+
+        let router = &world.settings.router;
+        router.nudge_account(&account).now_or_never().unwrap();
+        let routed = router.route(&mut Paths::default(), Outgoing::accepted(chat(&account, "m2")));
+
+        assert!(matches!(routed, Routed::Done));
+        assert_eq!(juliet.hear_bodies(2).await, ["m1", "m2"]);
     })
     .await;
 }
@@ -179,4 +208,12 @@ async fn clients_of_a_node_that_closes_are_told_why() {
         assert!(romeo.hear_end().await.contains("<system-shutdown"));
     })
     .await;
+}
+
+fn chat(account: &BareJid, body: &str) -> Stanza {
+    let body = Element::new("body", "jabber:client").with_text(body);
+    let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
+    stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
+    stanza.to = Some(Jid::from(account.clone()));
+    stanza
 }
