@@ -14,6 +14,8 @@
 //! `cargo sim` and `cargo sim-test` set both.
 //!
 //! Nothing of the product is written a second time here, except a client, which is not part of the product.
+//!
+#![doc = include_str!("../FOUND.md")]
 
 pub mod client;
 pub mod cores;
