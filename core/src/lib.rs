@@ -8,7 +8,7 @@
 //! ```text
 //! 5  session     one client: bytes in, orders out
 //! 4  routing     where a stanza goes; handed over and not yet settled      node   the control plane as one machine
-//! 3  stanza      message, presence, iq; stanza errors
+//! 3  stanza      message, presence, iq; stanza errors      discovery   where members may be
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
 //! 1  time, limits, ids, jid, wire, resilience      the ground
@@ -19,6 +19,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod discovery;
 pub mod ids;
 pub mod jid;
 pub mod limits;

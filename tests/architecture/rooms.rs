@@ -7,8 +7,8 @@ use crate::source::{Source, below};
 const FLOORS: &[(u8, &[&str])] = &[
     (5, &["session"]),
     (4, &["routing", "node"]),
-    (3, &["stanza", "membership"]),
-    (2, &["xml", "cluster", "liveness", "config", "sasl", "discovery"]),
+    (3, &["stanza", "membership", "discovery"]),
+    (2, &["xml", "cluster", "liveness", "config", "sasl"]),
     (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "probe", "planted"]),
 ];
 

@@ -14,7 +14,7 @@ pub(super) const PROBLEMS_MAX: usize = 50;
 /// A place in a file, counted as editors do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
-    /// Which of the [`Files`](super::Files), from 0.
+    /// Which of the [`Files`], from 0.
     pub file: u16,
     /// The line, from 1; 0 for what has no lines, like arguments.
     pub line: u32,
