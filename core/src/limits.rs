@@ -95,6 +95,10 @@ pub const MEMBERS_MAX: usize = 128;
 /// Ended lives of other members of which a node remembers what had arrived. One that comes back asks within seconds.
 pub const ENDED_LIVES_MAX: usize = 256;
 
+/// Names of stanzas that were given to several or decided about again, of which a node remembers that it has taken
+/// them. A copy that comes back does so within seconds.
+pub const NAMES_MAX: usize = 65_536;
+
 /// How often a stanza is routed anew because the route was stale. Beyond it the sender gets
 /// `recipient-unavailable`.
 pub const REROUTES_MAX: u8 = 8;

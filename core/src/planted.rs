@@ -121,6 +121,8 @@ bugs! {
         ParcelTakenTwice,
         /// What had arrived of an earlier life of its sender is delivered again when the next life sends it.
         EarlierLifeForgotten,
+        /// Who has a stanza by a name takes it by that name again.
+        NameForgotten,
         /// What an expelled member had not settled is forgotten.
         UnsettledForgotten,
         /// A parcel is not kept once it was taken, although nobody has it yet.

@@ -71,7 +71,7 @@ async fn store_one(store: Arc<SqliteAccounts>, name: NodePart, number: usize) {
         language: None,
         payload: Bytes::from_static(&[b'x'; 200]),
     };
-    let stored = store.store_offline(name, message, UnixMillis(1), 1000).await;
+    let stored = store.store_offline(name, message, UnixMillis(1), 1000, None).await;
     assert_eq!(stored, Ok(Stored::Kept));
 }
 

@@ -134,6 +134,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/routing", "a_parcel_of_a_dead_home_is_given_back", RARE, RARE),
     probe("core/routing", "a_path_has_ended", RARE, RARE),
     probe("core/routing", "a_sender_waits_for_what_is_under_way", RARE, RARE),
+    probe("core/routing", "a_session_has_it_by_that_name_already", RARE, RARE),
     probe("core/routing", "a_stanza_is_sent_to_a_life_that_is_over", RARE, RARE),
     probe("core/routing", "an_answer_was_lost_with_its_connection", RARE, RARE),
     probe("core/routing", "an_outbox_is_full", RARE, RARE),

@@ -18,7 +18,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LogIndex, RouteId, Sequence};
-use crate::routing::arrivals::Earlier;
+use crate::routing::arrivals::StanzaName;
 use crate::stanza::Stanza;
 
 /// From the home to the owner.
@@ -32,8 +32,8 @@ pub enum DataFrame {
         route: RouteId,
         /// What to deliver.
         stanza: Stanza,
-        /// By which name the owner may have it already.
-        earlier: Option<Earlier>,
+        /// By which name somebody may have it already.
+        name: Option<StanzaName>,
     },
     /// Messages for this session's account were stored: let it claim them.
     Nudge {

@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::limits::OUTBOX_PARCELS_MAX;
-use crate::routing::arrivals::Arrivals;
+use crate::routing::arrivals::{Arrivals, StanzaName};
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::routing::parcel::{Home, Parcel};
 use crate::{planted, sometimes};
@@ -20,11 +20,15 @@ use crate::{planted, sometimes};
 pub struct Inbox {
     member: MemberId,
     incarnation: Incarnation,
+    home: BootId,
+    owner: BootId,
     received: Sequence,
     /// With a session of this node.
     held: BTreeSet<Sequence>,
+    /// The names of those of them that came with one.
+    names: BTreeMap<Sequence, StanzaName>,
     /// Returned, and the home has not said that it holds them again.
-    returned: BTreeMap<Sequence, (LogIndex, Parcel)>,
+    returned: BTreeMap<Sequence, (LogIndex, Orphan)>,
     answers: Answers,
     home_gone: bool,
 }
@@ -37,6 +41,15 @@ struct Answers {
     /// In the order in which they were returned: the indexes do not fall.
     returned: Vec<(LogIndex, Sequence)>,
     ready: VecDeque<DataAnswer>,
+}
+
+/// A parcel about which the home can no more decide.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The parcel.
+    pub parcel: Parcel,
+    /// By which name others may decide about it.
+    pub name: StanzaName,
 }
 
 /// What the owner does with a frame of the home.
@@ -53,13 +66,16 @@ pub enum Received {
 }
 
 impl Inbox {
-    /// Nothing was received from this life yet.
-    pub fn new(member: MemberId, incarnation: Incarnation) -> Self {
+    /// Nothing was received yet from this life of a member, whose process is `home`; this one is `owner`.
+    pub fn new(member: MemberId, incarnation: Incarnation, home: BootId, owner: BootId) -> Self {
         Inbox {
             member,
             incarnation,
+            home,
+            owner,
             received: Sequence(0),
             held: BTreeSet::new(),
+            names: BTreeMap::new(),
             returned: BTreeMap::new(),
             answers: Answers::default(),
             home_gone: false,
@@ -80,17 +96,19 @@ impl Inbox {
         self.answers = Answers::default();
     }
 
-    /// The home sent a frame. `arrivals` knows what had come of its ended lives.
-    pub fn handle_frame(&mut self, frame: DataFrame, arrivals: &Arrivals) -> Received {
+    /// The home sent a frame. `arrivals` knows what this node has by another name.
+    pub fn handle_frame(&mut self, frame: DataFrame, arrivals: &mut Arrivals) -> Received {
         match frame {
-            DataFrame::Parcel { number, route, stanza, earlier } => {
+            DataFrame::Parcel { number, route, stanza, name } => {
                 if let Some(refused) = self.count(number) {
                     return refused;
                 }
-                if earlier.is_some_and(|earlier| arrivals.has(earlier)) && !planted!(EarlierLifeForgotten) {
-                    sometimes!("a_parcel_had_arrived_in_an_earlier_life");
-                    self.answer_settled(number);
-                    return Received::Nothing;
+                if let Some(name) = name {
+                    if !arrivals.takes(name, route) {
+                        self.answer_settled(number);
+                        return Received::Nothing;
+                    }
+                    self.names.insert(number, name);
                 }
                 self.held.insert(number);
                 let home = Home::Member { member: self.member, incarnation: self.incarnation, number };
@@ -122,6 +140,7 @@ impl Inbox {
     /// A parcel is done with.
     pub fn settle(&mut self, number: Sequence) {
         if self.held.remove(&number) {
+            self.names.remove(&number);
             self.answer_settled(number);
         }
     }
@@ -129,15 +148,27 @@ impl Inbox {
     /// The session for which the parcel was is not here, as this node's state at `index` says. If the home's life is
     /// over, the parcel comes back: it is to be decided here.
     #[must_use]
-    pub fn give_back(&mut self, number: Sequence, index: LogIndex, parcel: Parcel) -> Option<Parcel> {
+    pub fn give_back(
+        &mut self,
+        number: Sequence,
+        index: LogIndex,
+        parcel: Parcel,
+        arrivals: &mut Arrivals,
+    ) -> Option<Orphan> {
         if !self.held.remove(&number) {
             return None;
         }
+        let name = self.names.remove(&number);
+        if let Some(name) = name {
+            arrivals.came_back(name, parcel.route);
+        }
+        let name = name.unwrap_or(StanzaName { home: self.home, owner: self.owner, number });
+        let orphan = Orphan { parcel, name };
         if self.home_gone {
             sometimes!("a_parcel_of_a_dead_home_is_given_back");
-            return Some(parcel);
+            return Some(orphan);
         }
-        self.returned.insert(number, (index, parcel));
+        self.returned.insert(number, (index, orphan));
         if self.answers.linked {
             self.answers.returned.push((index, number));
         }
@@ -147,12 +178,12 @@ impl Inbox {
     /// The life of the home is over: what it may not have decided again is decided here, in this order. What sessions
     /// still hold they go on delivering.
     #[must_use]
-    pub fn home_gone(&mut self) -> Vec<Parcel> {
+    pub fn home_gone(&mut self) -> Vec<Orphan> {
         self.home_gone = true;
         sometimes!(!self.returned.is_empty(), "a_home_dies_before_it_decided_again");
         sometimes!(!self.held.is_empty(), "a_home_dies_while_its_parcels_are_held");
         self.answers = Answers::default();
-        std::mem::take(&mut self.returned).into_values().map(|(_, parcel)| parcel).collect()
+        std::mem::take(&mut self.returned).into_values().map(|(_, orphan)| orphan).collect()
     }
 
     /// Everything up to this number has arrived.

@@ -19,10 +19,10 @@ mod paths;
 #[cfg(test)]
 mod tests;
 
-pub use arrivals::{Arrivals, Earlier};
+pub use arrivals::{Arrivals, StanzaName};
 pub use decide::{ChosenRoutes, Decision, claimant, decide, interested, may_go_elsewhere, recipient};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
-pub use inbox::{Inbox, Received};
+pub use inbox::{Inbox, Orphan, Received};
 pub use outbox::{Outbox, OutboxOrder, Redecide};
 pub use parcel::{Home, Parcel};
 pub use paths::{EndedPath, Paths};

@@ -25,7 +25,7 @@ use bytes::Bytes;
 
 use crate::ids::{BootId, LogIndex, RouteId, Sequence};
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX};
-use crate::routing::arrivals::Earlier;
+use crate::routing::arrivals::StanzaName;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::stanza::Stanza;
 use crate::wire;
@@ -81,8 +81,8 @@ pub struct Redecide<Origin> {
     pub origin: Option<Origin>,
     /// The owner keeps its copy until [`Outbox::confirm`].
     pub confirm: bool,
-    /// By which name the owner may have it although it has not said so.
-    pub earlier: Option<Earlier>,
+    /// By which name somebody may have it.
+    pub name: Option<StanzaName>,
 }
 
 #[derive(Debug)]
@@ -126,27 +126,26 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         }
     }
 
-    /// Takes charge of a stanza for a route of the peer that was returned `attempts` times before, and that the peer may
-    /// have by an earlier name. After the end of the peer's life it is to be decided again at once.
+    /// Takes charge of a stanza for a route of the peer that was returned `attempts` times before, and that somebody may
+    /// have by that name. After the end of the peer's life it is to be decided again at once.
     pub fn send(
         &mut self,
         origin: Option<Origin>,
         route: RouteId,
         stanza: Stanza,
         attempts: u8,
-        earlier: Option<Earlier>,
+        name: Option<StanzaName>,
     ) {
-        let earlier = earlier.filter(|earlier| earlier.owner == self.owner);
         let number = self.next_number();
         // `last` counts it all the same: a number is never used twice.
         if self.link == Link::Gone {
             sometimes!("a_stanza_is_sent_to_a_life_that_is_over");
             self.taken = self.last;
-            let redecide = Redecide { number, stanza, attempts, origin, confirm: false, earlier };
+            let redecide = Redecide { number, stanza, attempts, origin, confirm: false, name };
             self.orders.push_back(OutboxOrder::Redecide(redecide));
             return;
         }
-        let frame = encode(&DataFrame::Parcel { number, route, stanza, earlier });
+        let frame = encode(&DataFrame::Parcel { number, route, stanza, name });
         self.keep(number, Kept { frame, route, origin, attempts, returned: false });
     }
 
@@ -386,14 +385,15 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
 
     fn redecide(&mut self, number: Sequence, kept: Kept<Origin>, confirm: bool) {
         match wire::decode(&kept.frame, kept.frame.len()).expect("this node encoded it") {
-            DataFrame::Parcel { stanza, .. } => {
+            DataFrame::Parcel { stanza, name, .. } => {
                 if confirm {
                     self.in_decision.insert(number);
                 }
                 let Kept { origin, attempts, .. } = kept;
-                // What was returned is not with a session there.
-                let earlier = (!confirm).then_some(Earlier { home: self.home, owner: self.owner, number });
-                let redecide = Redecide { number, stanza, attempts, origin, confirm, earlier };
+                // What was returned is not with a session there; else the peer may have it by its number.
+                let by_number = StanzaName { home: self.home, owner: self.owner, number };
+                let name = name.or_else(|| (!confirm).then_some(by_number));
+                let redecide = Redecide { number, stanza, attempts, origin, confirm, name };
                 self.orders.push_back(OutboxOrder::Redecide(redecide));
             }
             // Whoever claims the route's account next finds the messages.

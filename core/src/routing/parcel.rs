@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Incarnation, MemberId, RouteId, Sequence};
+use crate::routing::arrivals::StanzaName;
 use crate::stanza::Stanza;
 
 /// A stanza for the session that holds one route.
@@ -21,6 +22,8 @@ pub struct Parcel {
 pub enum Home {
     /// This node: sender and recipient are connected to the same one, or the server itself made the stanza.
     Here,
+    /// This node, and somebody else may have it by that name: another session, or another node.
+    Named(StanzaName),
     /// The member to which the sender is connected; `number` counts on its lane to this node.
     Member {
         /// The sender's node.

@@ -12,6 +12,8 @@ use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::stanza::{Kind, MessageType, Stanza};
 use crate::wire;
 
+const HOME: BootId = BootId(10);
+const OWNER: BootId = BootId(20);
 const ROUTE: RouteId = RouteId { index: LogIndex(7), position: 0 };
 
 #[test]
@@ -88,7 +90,7 @@ fn a_returned_parcel_that_nobody_confirmed_is_decided_by_the_owner_when_the_home
 
     let orphans = pair.inbox.home_gone();
 
-    assert_eq!(orphans.iter().map(|parcel| text(&parcel.stanza)).collect::<Vec<_>>(), [1]);
+    assert_eq!(orphans.iter().map(|orphan| text(&orphan.parcel.stanza)).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
@@ -160,14 +162,64 @@ fn a_stalled_peer_makes_senders_wait_and_a_slow_client_does_not() {
     assert!(!pair.outbox.is_full(), "all taken, none settled");
 }
 
+/// The sender's node is expelled twice before it gets through. Its third life must not call the stanza by another name.
+#[test]
+fn a_stanza_that_was_decided_about_again_keeps_its_first_name() {
+    let first = StanzaName { home: HOME, owner: OWNER, number: Sequence(1) };
+    let mut name = None;
+    for home in [HOME, BootId(11), BootId(12)] {
+        let mut outbox: Outbox<u64, &str> = Outbox::new(home, OWNER);
+        outbox.send(None, ROUTE, Stanza::new(Kind::Message(MessageType::Chat)), 0, name);
+        outbox.peer_gone();
+        let Some(OutboxOrder::Redecide(redecide)) = outbox.poll_order() else { panic!("it is decided again") };
+        name = redecide.name;
+        assert_eq!(name, Some(first));
+    }
+}
+
+/// The home is expelled, decides again in its next life, and the owner decides as well: both by the same name.
+#[test]
+fn an_orphan_has_the_name_by_which_its_home_decides_again() {
+    let mut pair = Pair::connected();
+    pair.send(1, ROUTE);
+    pair.exchange();
+    pair.give_back(1, 9);
+    let orphans = pair.inbox.home_gone();
+
+    pair.outbox.peer_gone();
+    let Some(OutboxOrder::Redecide(redecide)) = pair.outbox.poll_order() else { panic!("it is decided again") };
+
+    assert_eq!(redecide.name, Some(orphans[0].name));
+}
+
+/// Of two sessions that were given a copy each one ends: its copy is for whoever has none.
+#[test]
+fn a_copy_that_comes_back_goes_to_nobody_who_has_one() {
+    let name = StanzaName { home: HOME, owner: HOME, number: Sequence(1) };
+    let other = RouteId { index: LogIndex(8), position: 0 };
+    let mut arrivals = Arrivals::new(OWNER);
+    let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
+    let copy = |number, route| {
+        let stanza = Stanza::new(Kind::Message(MessageType::Chat));
+        DataFrame::Parcel { number: Sequence(number), route, stanza, name: Some(name) }
+    };
+    let Received::Deliver(gone) = inbox.handle_frame(copy(1, ROUTE), &mut arrivals) else { panic!("it is new") };
+    assert!(matches!(inbox.handle_frame(copy(2, other), &mut arrivals), Received::Deliver(_)));
+
+    assert_eq!(inbox.give_back(Sequence(1), LogIndex(9), gone, &mut arrivals), None);
+
+    assert_eq!(inbox.handle_frame(copy(3, other), &mut arrivals), Received::Nothing);
+    assert!(matches!(inbox.handle_frame(copy(4, ROUTE), &mut arrivals), Received::Deliver(_)), "it may come again");
+}
+
 #[test]
 fn a_number_that_is_missing_is_noticed_and_one_that_is_repeated_ignored() {
-    let mut inbox = Inbox::new(MemberId(1), Incarnation(1));
+    let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
     let nudge = |number| DataFrame::Nudge { number: Sequence(number), route: ROUTE };
 
-    assert_eq!(inbox.handle_frame(nudge(1), &Arrivals::new()), Received::Nudge(ROUTE));
-    assert_eq!(inbox.handle_frame(nudge(1), &Arrivals::new()), Received::Nothing);
-    assert_eq!(inbox.handle_frame(nudge(3), &Arrivals::new()), Received::Gap);
+    assert_eq!(inbox.handle_frame(nudge(1), &mut Arrivals::new(OWNER)), Received::Nudge(ROUTE));
+    assert_eq!(inbox.handle_frame(nudge(1), &mut Arrivals::new(OWNER)), Received::Nothing);
+    assert_eq!(inbox.handle_frame(nudge(3), &mut Arrivals::new(OWNER)), Received::Gap);
 }
 
 /// Ranges that no honest peer sends.
@@ -183,8 +235,8 @@ fn absurd_ranges_cost_nothing_and_change_nothing() {
 
     pair.outbox.handle_answer(DataAnswer::Returned { ranges: absurd.clone(), index: LogIndex(0) });
     pair.outbox.handle_answer(DataAnswer::Taken { upto: Sequence(u64::MAX) });
-    pair.inbox.handle_frame(DataFrame::Recall { ranges: absurd.clone() }, &Arrivals::new());
-    pair.inbox.handle_frame(DataFrame::Confirmed { ranges: absurd }, &Arrivals::new());
+    pair.inbox.handle_frame(DataFrame::Recall { ranges: absurd.clone() }, &mut Arrivals::new(OWNER));
+    pair.inbox.handle_frame(DataFrame::Confirmed { ranges: absurd }, &mut Arrivals::new(OWNER));
 
     assert_eq!(pair.outbox.len(), 1);
     assert!(!pair.inbox.is_idle());
@@ -247,8 +299,8 @@ struct Pair {
 impl Pair {
     fn connected() -> Pair {
         let mut pair = Pair {
-            outbox: Outbox::new(BootId(10), BootId(20)),
-            inbox: Inbox::new(MemberId(1), Incarnation(1)),
+            outbox: Outbox::new(HOME, OWNER),
+            inbox: Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER),
             connected: false,
             to_owner: VecDeque::new(),
             to_home: VecDeque::new(),
@@ -307,7 +359,7 @@ impl Pair {
     fn outbox_speaks(&mut self) {
         self.obey_outbox();
         for frame in std::mem::take(&mut self.to_owner) {
-            match self.inbox.handle_frame(frame, &Arrivals::new()) {
+            match self.inbox.handle_frame(frame, &mut Arrivals::new(OWNER)) {
                 Received::Deliver(parcel) => {
                     self.delivered.push(text(&parcel.stanza));
                     self.held.insert(text(&parcel.stanza), parcel);
@@ -354,7 +406,10 @@ impl Pair {
 
     fn give_back(&mut self, number: u64, index: u64) {
         let parcel = self.held.remove(&number).unwrap();
-        assert_eq!(self.inbox.give_back(lane_number(&parcel), LogIndex(index), parcel), None);
+        assert_eq!(
+            self.inbox.give_back(lane_number(&parcel), LogIndex(index), parcel, &mut Arrivals::new(OWNER)),
+            None
+        );
     }
 
     fn finish(&mut self, dies: bool) {

@@ -3,9 +3,10 @@
 //! An implementation calls [`contract_tests!`] in its test module with an expression that makes an empty store.
 
 use bytes::Bytes;
-use cresset_core::ids::{LogIndex, MemberId, RouteId};
+use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::jid::NodePart;
 use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::session::{RosterItem, Subscription};
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
@@ -16,7 +17,7 @@ use rand::rngs::StdRng;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
-    Founding, NewAccount, RosterWrite, StoreError, Stored, Written,
+    Founding, NAME_KEPT_MS, NewAccount, RosterWrite, StoreError, Stored, Written,
 };
 
 /// Makes one test of each claim of the contract. `$store` makes an empty store and whatever must live as long as it.
@@ -36,6 +37,7 @@ macro_rules! contract_tests {
             a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least,
             a_stanza_comes_out_as_it_went_in,
             a_full_offline_store_takes_no_further_message,
+            a_message_is_kept_once_by_each_name,
             a_message_belongs_to_one_live_route,
             a_claim_of_a_route_that_the_view_cannot_know_is_respected,
             only_the_claimant_forgets_a_message,
@@ -206,7 +208,7 @@ pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_lea
         ..Stanza::new(Kind::Message(MessageType::Chat))
     };
     for _ in 0..2 {
-        let stored = store.store_offline(name("juliet"), long.clone(), UnixMillis(0), 10).await;
+        let stored = store.store_offline(name("juliet"), long.clone(), UnixMillis(0), 10, None).await;
         assert_eq!(stored, Ok(Stored::Kept));
     }
 
@@ -230,7 +232,7 @@ pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
     let stanzas = [full, subscribe, kind(Kind::Iq(IqType::Set))];
 
     for (at, stanza) in (7..).zip(&stanzas) {
-        let stored = store.store_offline(name("juliet"), stanza.clone(), UnixMillis(at), 9).await;
+        let stored = store.store_offline(name("juliet"), stanza.clone(), UnixMillis(at), 9, None).await;
         assert_eq!(stored, Ok(Stored::Kept));
     }
 
@@ -243,10 +245,10 @@ pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
 pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Accounts) {
     add(store, "juliet").await;
     for expected in [Stored::Kept, Stored::Kept, Stored::Full] {
-        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2).await;
+        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2, None).await;
         assert_eq!(stored, Ok(expected));
     }
-    let unknown = store.store_offline(name("romeo"), message("x"), UnixMillis(0), 2).await;
+    let unknown = store.store_offline(name("romeo"), message("x"), UnixMillis(0), 2, None).await;
     assert_eq!(unknown, Ok(Stored::NoSuchAccount));
 
     let claimed = claim(store, route(1), &[]).await;
@@ -254,8 +256,27 @@ pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Ac
 
     assert_eq!(store.offline_count(name("juliet")).await, Ok(1));
     assert_eq!(store.offline_count(name("romeo")).await, Ok(0));
-    let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2).await;
+    let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2, None).await;
     assert_eq!(stored, Ok(Stored::Kept));
+}
+
+/// The sender's node and the recipient's may both decide to store the same message, the second one late.
+pub(crate) async fn a_message_is_kept_once_by_each_name(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let named = |number| StanzaName { home: BootId(7), owner: BootId(8), number: Sequence(number) };
+    for (number, at) in [(1, 0), (1, 10), (2, 10)] {
+        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(at), 9, Some(named(number))).await;
+        assert_eq!(stored, Ok(Stored::Kept));
+    }
+    let claimed = claim(store, route(1), &[]).await;
+    assert_eq!(claimed.len(), 2);
+    let keys = claimed.iter().map(|claimed| claimed.0).collect();
+    store.forget(name("juliet"), keys, route(1)).await.expect("available");
+
+    for (at, waiting) in [(20, 0), (NAME_KEPT_MS + 1, 1)] {
+        store.store_offline(name("juliet"), message("x"), UnixMillis(at), 9, Some(named(1))).await.expect("available");
+        assert_eq!(store.offline_count(name("juliet")).await, Ok(waiting), "{at}");
+    }
 }
 
 /// Two resources that log in at once must not both show the message; a resource that dies must not take it along.
@@ -370,7 +391,7 @@ pub(crate) async fn add(store: &dyn Accounts, localpart: &str) {
 
 /// Keeps a message for juliet.
 pub(crate) async fn keep(store: &dyn Accounts, id: &str) -> Stored {
-    store.store_offline(name("juliet"), message(id), UnixMillis(1), 1000).await.expect("available")
+    store.store_offline(name("juliet"), message(id), UnixMillis(1), 1000, None).await.expect("available")
 }
 
 /// Claims messages of juliet for a route whose node knows all of them; answers keys and ids.

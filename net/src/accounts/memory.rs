@@ -10,6 +10,7 @@ use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
 use cresset_core::planted;
+use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
@@ -17,7 +18,7 @@ use cresset_core::time::UnixMillis;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
-    Founding, Identity, NewAccount, RosterWrite, StoreError, StoreFuture, Stored, Written,
+    Founding, Identity, NAME_KEPT_MS, NewAccount, RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -31,6 +32,7 @@ struct Tables {
     unavailable: bool,
     accounts: BTreeMap<NodePart, Account>,
     messages_stored: i64,
+    names: BTreeMap<StanzaName, UnixMillis>,
     identity: Option<Identity>,
     members: u64,
 }
@@ -226,12 +228,24 @@ impl Accounts for MemoryAccounts {
         })
     }
 
-    fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored> {
+    fn store_offline(
+        &self,
+        account: NodePart,
+        message: Stanza,
+        at: UnixMillis,
+        max: usize,
+        name: Option<StanzaName>,
+    ) -> StoreFuture<'_, Stored> {
         self.with(move |tables| {
             let Some(found) = tables.accounts.get_mut(&account) else { return Ok(Stored::NoSuchAccount) };
+            tables.names.retain(|_, kept| kept.0.saturating_add(NAME_KEPT_MS) > at.0);
+            if name.is_some_and(|name| tables.names.contains_key(&name)) {
+                return Ok(Stored::Kept);
+            }
             if found.messages.len() >= max {
                 return Ok(Stored::Full);
             }
+            tables.names.extend(name.map(|name| (name, at)));
             tables.messages_stored += 1;
             found.messages.insert(tables.messages_stored, Waiting { message, at, holder: None });
             Ok(Stored::Kept)

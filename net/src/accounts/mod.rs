@@ -22,6 +22,7 @@ pub mod sqlite;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
@@ -45,6 +46,10 @@ pub const CLAIM_MESSAGES_MAX: usize = 100;
 /// Bytes of messages that one claim hands out, one message at least: far below what may wait for a client, or whoever is
 /// sent much while away could not log in any more.
 pub const CLAIM_BYTES_MAX: usize = 1024 * 1024;
+
+/// Milliseconds for which the name of a stored message is known. Those who decide about the same message do so within
+/// seconds of each other, or after the store was away for a while.
+pub const NAME_KEPT_MS: u64 = 3_600_000;
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -120,8 +125,16 @@ pub trait Accounts: Send + Sync + 'static {
     /// Takes an item out of a roster; answers whether it was there.
     fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool>;
 
-    /// Keeps a message for an account, which then has at most `max` of them.
-    fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored>;
+    /// Keeps a message for an account, which then has at most `max` of them. One that was kept by the same name within
+    /// the last [`NAME_KEPT_MS`] milliseconds is not kept again, whether it is still there or was handed out.
+    fn store_offline(
+        &self,
+        account: NodePart,
+        message: Stanza,
+        at: UnixMillis,
+        max: usize,
+        name: Option<StanzaName>,
+    ) -> StoreFuture<'_, Stored>;
 
     /// Hands out to one route the oldest messages that no other live route has claimed, at most
     /// [`CLAIM_MESSAGES_MAX`] and [`CLAIM_BYTES_MAX`]. The claimant does not get again what it claimed before.

@@ -126,7 +126,7 @@ impl Connection {
 
     pub(super) fn settle(&mut self, home: Home) {
         match home {
-            Home::Here => {}
+            Home::Here | Home::Named(_) => {}
             Home::Offline { key } => self.arrived.push(key),
             Home::Member { .. } => {
                 if let Err(home) = self.settings.router.try_settle(&self.handle, home) {

@@ -2,7 +2,7 @@
 
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::node::Peer;
-use cresset_core::routing::{Earlier, Parcel, Redecide};
+use cresset_core::routing::{Parcel, Redecide, StanzaName};
 use cresset_core::stanza::Stanza;
 
 /// The sessions, as the data lanes see them. Every call returns at once: a lane serves all sessions and waits for none.
@@ -23,8 +23,9 @@ pub trait DataService: Send + Sync + 'static {
     /// Tells the session that holds this route, if any, that messages are stored for it.
     fn nudge(&self, route: RouteId);
 
-    /// Decides here about a parcel whose home is over and which no session of this node took.
-    fn inherit(&self, parcel: Parcel);
+    /// Decides here about a parcel whose home is over and which no session of this node took. Others may have it by that
+    /// name.
+    fn inherit(&self, parcel: Parcel, name: Option<StanzaName>);
 
     /// A stanza is in the hands of two members.
     fn handled(&self, origin: Self::Origin);
@@ -59,8 +60,8 @@ pub enum ToLane<Origin, Pass> {
         stanza: Stanza,
         /// How often it was returned before.
         attempts: u8,
-        /// By which name the member may have it already.
-        earlier: Option<Earlier>,
+        /// By which name somebody may have it already.
+        name: Option<StanzaName>,
     },
     /// Tells the session that holds a route to claim stored messages.
     Nudge {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::ids::{Incarnation, LogIndex, MemberId, Sequence};
+use cresset_core::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::Peer;
-use cresset_core::routing::{Home, Parcel};
+use cresset_core::routing::{Home, Parcel, StanzaName};
 use futures_util::future::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -237,11 +237,22 @@ impl<D: DataService> Mesh<D> {
             Home::Member { member, incarnation, number } => {
                 let fate = Fate::Returned(number, Box::new(Missed { parcel, index }));
                 if let Err(Fate::Returned(_, missed)) = self.tell_inbox(member, incarnation, fate).await {
-                    self.shared.data.inherit(missed.parcel);
+                    self.shared.data.inherit(missed.parcel, None);
                 }
             }
-            Home::Here | Home::Offline { .. } => self.shared.data.inherit(parcel),
+            Home::Here | Home::Offline { .. } => self.shared.data.inherit(parcel, None),
+            Home::Named(name) => self.shared.data.inherit(parcel, Some(name)),
         }
+    }
+
+    /// Whether a session of this node is to be given a stanza of that name: not if it was before.
+    pub fn takes(&self, name: StanzaName, route: RouteId) -> bool {
+        self.shared.arrivals().takes(name, route)
+    }
+
+    /// The session was not there, or went without it.
+    pub fn came_back(&self, name: StanzaName, route: RouteId) {
+        self.shared.arrivals().came_back(name, route);
     }
 
     /// Closes every link and frees the port. Parcels under way are left to the other members, which see the links

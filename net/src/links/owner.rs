@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use cresset_core::ids::{BootId, Incarnation, MemberId, Sequence};
 use cresset_core::node::Peer;
-use cresset_core::routing::{DataFrame, Home, Inbox, Parcel, Received};
+use cresset_core::routing::{DataFrame, Home, Inbox, Orphan, Parcel, Received};
 use cresset_core::wire;
 use tokio::sync::{mpsc, oneshot};
 
@@ -74,7 +74,7 @@ impl<D: DataService> Owner<D> {
         let (to_fates, fates) = mpsc::channel(FATES_MAX);
         let (to_connections, connections) = mpsc::channel(1);
         let (to_end, end) = EndTeller::new();
-        let inbox = Inbox::new(peer.member, incarnation);
+        let inbox = Inbox::new(peer.member, incarnation, peer.boot, shared.identity.boot);
         let Peer { member, boot } = peer;
         let owner = Owner { member, boot, incarnation, shared, inbox, attached: None, fates, connections, end };
         let inlets = InboxInlets { fates: to_fates, connections: to_connections, end: to_end };
@@ -89,8 +89,8 @@ impl<D: DataService> Owner<D> {
         }
         if end == End::LifeOver {
             self.shared.arrivals().ended(self.boot, self.inbox.received());
-            for parcel in self.inbox.home_gone() {
-                self.shared.data.inherit(parcel);
+            for Orphan { parcel, name } in self.inbox.home_gone() {
+                self.shared.data.inherit(parcel, Some(name));
             }
             while !self.inbox.is_idle()
                 && let Some(fate) = self.fates.recv().await
@@ -137,7 +137,7 @@ impl<D: DataService> Owner<D> {
     fn take(&mut self, fate: Fate) {
         match fate {
             Fate::Settled(number) => self.inbox.settle(number),
-            Fate::Returned(number, missed) => give_back(&mut self.inbox, &*self.shared.data, number, *missed),
+            Fate::Returned(number, missed) => give_back(&mut self.inbox, &self.shared, number, *missed),
         }
     }
 
@@ -149,9 +149,9 @@ impl<D: DataService> Owner<D> {
             }
             let frame: DataFrame = wire::decode(frame.payload, Lane::Data.payload_bytes_max())
                 .map_err(|_| LinkFault::Malformed("a frame of the data lane"))?;
-            let received = self.inbox.handle_frame(frame, &self.shared.arrivals());
+            let received = self.inbox.handle_frame(frame, &mut self.shared.arrivals());
             match received {
-                Received::Deliver(parcel) => deliver(&mut self.inbox, &*self.shared.data, parcel),
+                Received::Deliver(parcel) => deliver(&mut self.inbox, &self.shared, parcel),
                 Received::Nudge(route) => self.shared.data.nudge(route),
                 Received::Nothing => {}
                 Received::Gap => return Err(LinkFault::Malformed("a gap between two parcels")),
@@ -183,16 +183,17 @@ impl<D: DataService> Owner<D> {
     }
 }
 
-fn deliver<D: DataService>(inbox: &mut Inbox, sessions: &D, parcel: Parcel) {
-    if let Err(missed) = sessions.deliver(parcel)
+fn deliver<D: DataService>(inbox: &mut Inbox, shared: &Shared<D>, parcel: Parcel) {
+    if let Err(missed) = shared.data.deliver(parcel)
         && let Home::Member { number, .. } = missed.parcel.home
     {
-        give_back(inbox, sessions, number, *missed);
+        give_back(inbox, shared, number, *missed);
     }
 }
 
-fn give_back<D: DataService>(inbox: &mut Inbox, sessions: &D, number: Sequence, missed: Missed) {
-    if let Some(parcel) = inbox.give_back(number, missed.index, missed.parcel) {
-        sessions.inherit(parcel);
+fn give_back<D: DataService>(inbox: &mut Inbox, shared: &Shared<D>, number: Sequence, missed: Missed) {
+    let orphan = inbox.give_back(number, missed.index, missed.parcel, &mut shared.arrivals());
+    if let Some(Orphan { parcel, name }) = orphan {
+        shared.data.inherit(parcel, Some(name));
     }
 }

@@ -49,6 +49,7 @@ impl<D: DataService> Shared<D> {
         data: Arc<D>,
         events: mpsc::Sender<LinkEvent>,
     ) -> Self {
+        let arrivals = Mutex::new(Arrivals::new(identity.boot));
         Shared {
             identity,
             security,
@@ -61,7 +62,7 @@ impl<D: DataService> Shared<D> {
             applied: watch::Sender::new(LogIndex(0)),
             changed: Notify::new(),
             registry: Mutex::new(Registry::default()),
-            arrivals: Mutex::new(Arrivals::new()),
+            arrivals,
         }
     }
 
@@ -70,7 +71,7 @@ impl<D: DataService> Shared<D> {
         self.registry.lock().expect("nothing panics while it holds the table")
     }
 
-    /// What had arrived of lives that are over.
+    /// What this life has by another name.
     pub(super) fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().expect("nothing panics while it holds the table")
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use cresset_core::ids::MemberId;
-use cresset_core::routing::{Parcel, Paths, Redecide, may_go_elsewhere, recipient};
+use cresset_core::routing::{Paths, Redecide, StanzaName, may_go_elsewhere, recipient};
 use cresset_core::sometimes;
 use cresset_core::stanza::Stanza;
 use tokio::sync::{mpsc, oneshot};
@@ -34,7 +34,7 @@ pub(super) enum Again {
     /// Decides about a stanza that was not delivered.
     Decide(Peer, Box<Redecide<Ticket>>),
     /// Decides about a parcel whose home has died.
-    Inherit(Box<Parcel>),
+    Inherit(Box<Outgoing>),
     /// Lets somebody past who waits for all tasks of the member.
     Pass(Arc<PassOfAll>),
 }
@@ -62,9 +62,10 @@ impl Router {
         self.push_again(peer.member, task, Again::Decide(peer, Box::new(redecide)));
     }
 
-    pub(super) fn inherit_from(&self, member: MemberId, parcel: Parcel) {
-        let task = self.task_of(&parcel.stanza);
-        self.push_again(member, task, Again::Inherit(Box::new(parcel)));
+    pub(super) fn inherit_from(&self, member: MemberId, stanza: Stanza, name: Option<StanzaName>) {
+        let task = self.task_of(&stanza);
+        let outgoing = Outgoing { name, ..Outgoing::accepted(stanza) };
+        self.push_again(member, task, Again::Inherit(Box::new(outgoing)));
     }
 
     /// Lets somebody past when all that came back from the member until now is decided.
@@ -107,10 +108,10 @@ async fn run(router: Weak<Router>, member: MemberId, mut waiting: mpsc::Unbounde
         let Some(router) = router.upgrade() else { return };
         match again {
             Again::Pass(pass) => pass.let_past(),
-            Again::Inherit(parcel) if !may_go_elsewhere(&parcel.stanza) => {}
-            Again::Inherit(parcel) => {
+            Again::Inherit(orphan) if !may_go_elsewhere(&orphan.stanza) => {}
+            Again::Inherit(orphan) => {
                 sometimes!("a_parcel_of_a_dead_home_is_inherited");
-                router.route_to_end(&mut paths, Outgoing::accepted(parcel.stanza)).await;
+                router.route_to_end(&mut paths, *orphan).await;
             }
             Again::Decide(peer, redecide) => decide(&router, &mut paths, peer, *redecide).await,
         }
@@ -118,11 +119,11 @@ async fn run(router: Weak<Router>, member: MemberId, mut waiting: mpsc::Unbounde
 }
 
 async fn decide(router: &Arc<Router>, paths: &mut Paths, peer: Peer, redecide: Redecide<Ticket>) {
-    let Redecide { number, stanza, attempts, origin, confirm, earlier } = redecide;
+    let Redecide { number, stanza, attempts, origin, confirm, name } = redecide;
     let confirm = confirm.then(|| Ticket::Confirm { router: router.clone(), peer, number });
     let ticket = Ticket::both(origin, confirm);
     if !may_go_elsewhere(&stanza) {
         return ticket.into_iter().for_each(Ticket::done);
     }
-    router.route_to_end(paths, Outgoing { stanza, ticket, attempts, earlier }).await;
+    router.route_to_end(paths, Outgoing { stanza, ticket, attempts, name }).await;
 }

@@ -75,6 +75,8 @@ pub struct Router {
     sessions: papaya::HashMap<SessionId, Arc<SessionHandle>, FixedState>,
     by_route: papaya::HashMap<RouteId, Arc<SessionHandle>, FixedState>,
     last_session: AtomicU64,
+    /// Counts the names that this process gave.
+    last_name: AtomicU64,
     /// Counts the lives of this member in this process.
     generation: AtomicU64,
     resumable: Mutex<BTreeMap<ResumptionId, Resumable>>,
@@ -128,6 +130,7 @@ impl Router {
             sessions: papaya::HashMap::default(),
             by_route: papaya::HashMap::default(),
             last_session: AtomicU64::new(0),
+            last_name: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             resumable: Mutex::default(),
             mesh: RwLock::default(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::BareJid;
-use cresset_core::routing::{Home, Parcel, Paths, Redecide, claimant, may_go_elsewhere};
+use cresset_core::routing::{Home, Parcel, Paths, Redecide, StanzaName, claimant, may_go_elsewhere};
 use cresset_core::sometimes;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -54,12 +54,12 @@ impl DataService for Router {
         }
     }
 
-    fn inherit(&self, parcel: Parcel) {
+    fn inherit(&self, parcel: Parcel, name: Option<StanzaName>) {
         let member = match parcel.home {
             Home::Member { member, .. } => member,
-            Home::Here | Home::Offline { .. } => self.member,
+            Home::Here | Home::Named(_) | Home::Offline { .. } => self.member,
         };
-        self.inherit_from(member, parcel);
+        self.inherit_from(member, parcel.stanza, name);
     }
 
     fn handled(&self, ticket: Ticket) {
@@ -111,14 +111,21 @@ impl Router {
     /// A session is over, its route is not in the view any more, and it was not done with this.
     pub(crate) async fn take_back(self: &Arc<Self>, session: &SessionHandle, paths: &mut Paths, parcel: Parcel) {
         match parcel.home {
-            Home::Here if !may_go_elsewhere(&parcel.stanza) => {}
+            Home::Here | Home::Named(_) if !may_go_elsewhere(&parcel.stanza) => {}
+            Home::Named(name) => {
+                if let Some(mesh) = self.mesh() {
+                    mesh.came_back(name, parcel.route);
+                }
+                let again = Outgoing { name: Some(name), ..Outgoing::accepted(parcel.stanza) };
+                self.route_to_end(paths, again).await;
+            }
             Home::Here => self.route_to_end(paths, Outgoing::accepted(parcel.stanza)).await,
             // Still stored: whoever claims next gets it.
             Home::Offline { .. } => {}
             Home::Member { .. } if session.generation != self.generation() => {}
             Home::Member { .. } => match self.mesh() {
                 Some(mesh) => mesh.give_back(parcel, self.view.applied()).await,
-                None => self.inherit(parcel),
+                None => self.inherit(parcel, None),
             },
         }
     }

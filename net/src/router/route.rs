@@ -1,13 +1,16 @@
 //! From a stanza to whoever answers for it next.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cresset_core::cluster::{Route, RouteView};
-use cresset_core::ids::{Life, RouteId};
+use cresset_core::ids::{Life, RouteId, Sequence};
 use cresset_core::jid::BareJid;
 use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
-use cresset_core::routing::{ChosenRoutes, Decision, Earlier, EndedPath, Home, Parcel, Paths, decide, recipient};
+use cresset_core::routing::{
+    ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, StanzaName, decide, may_go_elsewhere, recipient,
+};
 use cresset_core::stanza::{ErrorCondition, Stanza};
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
@@ -37,14 +40,14 @@ pub(crate) struct Outgoing {
     pub(crate) ticket: Option<Ticket>,
     /// How often it came back.
     pub(crate) attempts: u8,
-    /// By which name a member may have it already.
-    pub(crate) earlier: Option<Earlier>,
+    /// By which name somebody may have it already.
+    pub(crate) name: Option<StanzaName>,
 }
 
 impl Outgoing {
     /// A stanza of a client, and who waits to hear of it.
     pub(crate) fn new(stanza: Stanza, ticket: Option<Ticket>) -> Self {
-        Outgoing { stanza, ticket, attempts: 0, earlier: None }
+        Outgoing { stanza, ticket, attempts: 0, name: None }
     }
 
     /// A stanza about which nobody waits to hear.
@@ -127,11 +130,13 @@ impl Router {
 
     /// Hands a copy to each. Only if no session was there to take one it is decided again.
     fn put_copies(self: &Arc<Self>, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
-        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
+        let Outgoing { stanza, ticket, attempts, name } = outgoing;
+        // A copy that comes back is for whoever is there then and has not got it.
+        let name = name.or_else(|| may_go_elsewhere(&stanza).then(|| self.next_name()).flatten());
         let tickets = Ticket::split(ticket, chosen.len());
         let (mut missed, mut waiting) = (Vec::new(), Vec::new());
         for (route, ticket) in chosen.iter().zip(tickets) {
-            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts, earlier }) {
+            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts, name }) {
                 Put::Done => {}
                 Put::Waiting(rest) => waiting.push(rest),
                 Put::Missed(copy) => missed.push(copy),
@@ -150,26 +155,46 @@ impl Router {
         }
     }
 
+    /// A name for what several sessions are given at once; none before the node has links.
+    fn next_name(&self) -> Option<StanzaName> {
+        let boot = self.mesh()?.identity().boot;
+        let number = self.last_name.fetch_add(1, Ordering::Relaxed) + 1;
+        Some(StanzaName { home: boot, owner: boot, number: Sequence(number) })
+    }
+
     /// Hands the stanza to the session or to the lane of its member.
     fn put(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
         if route.member != self.member {
             return self.put_on_lane(route, outgoing);
         }
         let Some(session) = self.session(route.session) else { return Put::missed(outgoing) };
-        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
-        match session.deliver(Parcel { stanza, route: route.id, home: Home::Here }) {
+        let Outgoing { stanza, ticket, attempts, name } = outgoing;
+        let home = match name.zip(self.mesh()) {
+            Some((name, mesh)) if !mesh.takes(name, route.id) => {
+                ticket.into_iter().for_each(Ticket::done);
+                return Put::Done;
+            }
+            Some((name, _)) => Home::Named(name),
+            None => Home::Here,
+        };
+        match session.deliver(Parcel { stanza, route: route.id, home }) {
             Ok(()) => {
                 ticket.into_iter().for_each(Ticket::done);
                 Put::Done
             }
-            Err(parcel) => Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts, earlier }),
+            Err(parcel) => {
+                if let Some((name, mesh)) = name.zip(self.mesh()) {
+                    mesh.came_back(name, route.id);
+                }
+                Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts, name })
+            }
         }
     }
 
     fn put_on_lane(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
         let Some(lane) = self.lane(route) else { return Put::missed(outgoing) };
-        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
-        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, earlier };
+        let Outgoing { stanza, ticket, attempts, name } = outgoing;
+        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, name };
         match lane.try_send(request) {
             Ok(()) => Put::Done,
             Err(TrySendError::Closed(request)) => parcel_of(request).map_or(Put::Done, Put::missed),
@@ -210,7 +235,7 @@ impl Router {
             }
             let stored = router
                 .accounts
-                .store_offline(name, outgoing.stanza.clone(), router.time.wall(), OFFLINE_MESSAGES_MAX)
+                .store_offline(name, outgoing.stanza.clone(), router.time.wall(), OFFLINE_MESSAGES_MAX, outgoing.name)
                 .await;
             let condition = match stored {
                 Ok(Stored::Kept) => {
@@ -297,8 +322,8 @@ impl Put {
 
 fn parcel_of(request: ToLane<Ticket, Pass>) -> Option<Outgoing> {
     match request {
-        ToLane::Parcel { origin, stanza, attempts, earlier, .. } => {
-            Some(Outgoing { stanza, ticket: origin, attempts, earlier })
+        ToLane::Parcel { origin, stanza, attempts, name, .. } => {
+            Some(Outgoing { stanza, ticket: origin, attempts, name })
         }
         ToLane::Nudge { .. } | ToLane::Pass { .. } => None,
     }

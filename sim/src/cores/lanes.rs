@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use cresset_core::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::{ControlMessage, Peer};
-use cresset_core::routing::{DataAnswer, DataFrame, Earlier, Home, Inbox, Outbox, OutboxOrder, Parcel, Received};
+use cresset_core::routing::{
+    DataAnswer, DataFrame, Home, Inbox, Orphan, Outbox, OutboxOrder, Parcel, Received, StanzaName,
+};
 use cresset_core::stanza::Stanza;
 use cresset_core::wire;
 use rand::RngExt;
@@ -49,7 +51,7 @@ pub(super) struct Pass {
 /// What a session asks of a lane.
 #[derive(Debug)]
 pub(super) enum ToLane {
-    Parcel { origin: Option<Ticket>, route: RouteId, stanza: Stanza, attempts: u8, earlier: Option<Earlier> },
+    Parcel { origin: Option<Ticket>, route: RouteId, stanza: Stanza, attempts: u8, name: Option<StanzaName> },
     Nudge { route: RouteId },
     Pass { route: RouteId, pass: Pass },
 }
@@ -100,7 +102,7 @@ impl Process {
             is_over: false,
             is_due: false,
         };
-        let inbox = Inbox::new(key.member, key.incarnation);
+        let inbox = Inbox::new(key.member, key.incarnation, peer.boot, self.mesh.peer.boot);
         let inbox = Inboxed { peer, inbox, connection: None, is_over: false, is_told: false, is_due: false };
         self.lanes.insert(key, lane);
         self.inboxes.insert(key, inbox);
@@ -250,8 +252,8 @@ impl World {
         }
         for request in lane.queue.drain(..) {
             match request {
-                ToLane::Parcel { origin, route, stanza, attempts, earlier } => {
-                    lane.outbox.send(origin, route, stanza, attempts, earlier);
+                ToLane::Parcel { origin, route, stanza, attempts, name } => {
+                    lane.outbox.send(origin, route, stanza, attempts, name);
                 }
                 ToLane::Nudge { route } => lane.outbox.nudge(route),
                 ToLane::Pass { route, pass } => lane.outbox.pass(route, pass),
@@ -315,7 +317,7 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         let Some(key) = process.key_of(peer) else { return };
         let Some(inbox) = process.inboxes.get_mut(&key).filter(|inbox| inbox.connection == Some(id)) else { return };
-        match inbox.inbox.handle_frame(frame, &process.mesh.arrivals) {
+        match inbox.inbox.handle_frame(frame, &mut process.mesh.arrivals) {
             Received::Deliver(parcel) => self.deliver(host, parcel),
             Received::Nudge(route) => self.nudge(host, route),
             Received::Nothing => {}
@@ -342,15 +344,19 @@ impl World {
     /// A parcel of another member could not be delivered.
     pub(super) fn give_back(&mut self, host: usize, parcel: Parcel, index: LogIndex) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let Home::Member { member, incarnation, number } = parcel.home else { return self.inherit(host, parcel) };
+        let Home::Member { member, incarnation, number } = parcel.home else {
+            return self.inherit(host, parcel, None);
+        };
         let key = InboxKey { mesh: process.mesh.id, member, incarnation };
         match process.inboxes.get_mut(&key) {
             Some(inbox) => {
-                let inherited = inbox.inbox.give_back(number, index, parcel);
+                let inherited = inbox.inbox.give_back(number, index, parcel, &mut process.mesh.arrivals);
                 self.inbox_soon(host, key);
-                inherited.into_iter().for_each(|parcel| self.inherit(host, parcel));
+                if let Some(Orphan { parcel, name }) = inherited {
+                    self.inherit(host, parcel, Some(name));
+                }
             }
-            None => self.inherit(host, parcel),
+            None => self.inherit(host, parcel, None),
         }
     }
 
@@ -374,7 +380,7 @@ impl World {
             }
             let inherited = inbox.inbox.home_gone();
             let is_idle = inbox.inbox.is_idle();
-            inherited.into_iter().for_each(|parcel| self.inherit(host, parcel));
+            inherited.into_iter().for_each(|Orphan { parcel, name }| self.inherit(host, parcel, Some(name)));
             if let Some(id) = connection {
                 self.close(id, Side::Acceptor, Fault::Superseded);
             }

@@ -36,8 +36,10 @@ pub(super) struct Mesh {
     boots: BTreeMap<MemberId, Boots>,
     /// The current process of each other member, and its life.
     pub(super) current: BTreeMap<MemberId, (Peer, Incarnation)>,
-    /// What had arrived of lives that are over.
+    /// What this life has by another name.
     pub(super) arrivals: Arrivals,
+    /// Counts the names that this life gave.
+    pub(super) last_name: u64,
     /// For each machine who was last found there.
     found: Vec<Option<MemberId>>,
     dials: BTreeMap<(usize, Lane), Dialling>,
@@ -89,7 +91,8 @@ impl Mesh {
             links: BTreeMap::new(),
             boots: BTreeMap::new(),
             current: BTreeMap::new(),
-            arrivals: Arrivals::new(),
+            arrivals: Arrivals::new(peer.boot),
+            last_name: 0,
             found: vec![None; hosts],
             dials: BTreeMap::new(),
         }

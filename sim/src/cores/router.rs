@@ -16,7 +16,8 @@ use cresset_core::jid::{BareJid, FullJid};
 use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
 use cresset_core::node::{Answer, Peer, Request, Service};
 use cresset_core::routing::{
-    ChosenRoutes, Decision, Earlier, EndedPath, Home, Parcel, Paths, Redecide, claimant, decide, recipient,
+    ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, Redecide, StanzaName, claimant, decide, may_go_elsewhere,
+    recipient,
 };
 use cresset_core::stanza::{ErrorCondition, Stanza};
 use cresset_core::time::{UnixMillis, Uptime};
@@ -128,7 +129,7 @@ pub(super) struct Outgoing {
     pub(super) ticket: Option<Ticket>,
     pub(super) attempts: u8,
     /// By which name a member may have it already.
-    earlier: Option<Earlier>,
+    name: Option<StanzaName>,
 }
 
 /// Who waits to hear that a stanza is in other hands.
@@ -167,7 +168,7 @@ impl Ticket {
 
 impl Outgoing {
     pub(super) fn new(stanza: Stanza, ticket: Option<Ticket>) -> Outgoing {
-        Outgoing { stanza, ticket, attempts: 0, earlier: None }
+        Outgoing { stanza, ticket, attempts: 0, name: None }
     }
 
     fn accepted(stanza: Stanza) -> Outgoing {
@@ -437,19 +438,19 @@ impl World {
     // ---- what came back ---------------------------------------------------------------------------------------------
 
     pub(super) fn decide_again(&mut self, host: usize, peer: Peer, again: Redecide<Ticket>) {
-        let Redecide { number, stanza, attempts, origin, confirm, earlier } = again;
+        let Redecide { number, stanza, attempts, origin, confirm, name } = again;
         let confirm = confirm.then_some(Ticket::Confirm { peer, number });
-        let outgoing = Outgoing { ticket: Ticket::both(origin, confirm), attempts, stanza, earlier };
+        let outgoing = Outgoing { ticket: Ticket::both(origin, confirm), attempts, stanza, name };
         self.push_again(host, peer.member, outgoing);
     }
 
-    pub(super) fn inherit(&mut self, host: usize, parcel: Parcel) {
+    pub(super) fn inherit(&mut self, host: usize, parcel: Parcel, name: Option<StanzaName>) {
         let Some(process) = &self.hosts[host].process else { return };
         let member = match parcel.home {
             Home::Member { member, .. } => member,
-            Home::Here | Home::Offline { .. } => process.router.member,
+            Home::Here | Home::Named(_) | Home::Offline { .. } => process.router.member,
         };
-        self.push_again(host, member, Outgoing::accepted(parcel.stanza));
+        self.push_again(host, member, Outgoing { name, ..Outgoing::accepted(parcel.stanza) });
     }
 
     fn push_again(&mut self, host: usize, member: MemberId, outgoing: Outgoing) {
@@ -685,6 +686,13 @@ impl World {
         let generation = router.sessions.get(&session).map_or(router.generation, |session| session.generation);
         match parcel.home {
             Home::Here => self.route_for(host, id, None, Outgoing::accepted(parcel.stanza)),
+            Home::Named(name) => {
+                let again = Outgoing { name: Some(name), ..Outgoing::accepted(parcel.stanza) };
+                if let Some(process) = &mut self.hosts[host].process {
+                    process.mesh.arrivals.came_back(name, parcel.route);
+                }
+                self.route_for(host, id, None, again);
+            }
             // Still stored: whoever claims next gets it.
             Home::Offline { .. } => {}
             Home::Member { .. } if generation != router.generation => {}
@@ -692,7 +700,7 @@ impl World {
                 let index = router.view.applied;
                 self.give_back(host, parcel, index);
             }
-            Home::Member { .. } => self.inherit(host, parcel),
+            Home::Member { .. } => self.inherit(host, parcel, None),
         }
     }
 
@@ -735,11 +743,14 @@ impl World {
         for route in chosen {
             paths.take(account, route);
         }
-        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
+        let Outgoing { stanza, ticket, attempts, mut name } = outgoing;
+        if chosen.len() > 1 && may_go_elsewhere(&stanza) {
+            name = name.or_else(|| self.next_name(host));
+        }
         let tickets = Ticket::split(ticket, chosen.len());
         let mut missed = Vec::new();
         for (route, ticket) in chosen.iter().zip(tickets) {
-            missed.extend(self.put(host, route, Outgoing { stanza: stanza.clone(), ticket, attempts, earlier }));
+            missed.extend(self.put(host, route, Outgoing { stanza: stanza.clone(), ticket, attempts, name }));
         }
         let retried = if missed.len() == chosen.len() { missed.pop() } else { None };
         for ticket in missed.into_iter().filter_map(|missed| missed.ticket) {
@@ -751,14 +762,21 @@ impl World {
         }
     }
 
+    /// A name for what several sessions are given at once.
+    fn next_name(&mut self, host: usize) -> Option<StanzaName> {
+        let mesh = &mut self.hosts[host].process.as_mut()?.mesh;
+        mesh.last_name += 1;
+        Some(StanzaName { home: mesh.peer.boot, owner: mesh.peer.boot, number: Sequence(mesh.last_name) })
+    }
+
     /// Hands the stanza to the session or to the lane of its member; gives it back if neither is there.
     fn put(&mut self, host: usize, route: &Route, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { stanza, ticket, attempts, earlier } = outgoing;
+        let Outgoing { stanza, ticket, attempts, name } = outgoing;
         let process = self.hosts[host].process.as_mut()?;
         if route.member != process.router.member {
-            let missed = |stanza, ticket| Some(Outgoing { stanza, ticket, attempts: attempts + 1, earlier });
+            let missed = |stanza, ticket| Some(Outgoing { stanza, ticket, attempts: attempts + 1, name });
             let Some(key) = process.lane_to(route.member) else { return missed(stanza, ticket) };
-            let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, earlier };
+            let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, name };
             return match self.to_lane(host, key, request) {
                 Err(ToLane::Parcel { origin, stanza, .. }) => missed(stanza, origin),
                 Ok(()) | Err(ToLane::Nudge { .. } | ToLane::Pass { .. }) => None,
@@ -766,12 +784,15 @@ impl World {
         }
         match process.router.sessions.get_mut(&route.session).filter(|session| !session.is_closed) {
             Some(session) => {
-                session.parcels.push_back(Parcel { stanza, route: route.id, home: Home::Here });
+                if name.is_none_or(|name| process.mesh.arrivals.takes(name, route.id)) {
+                    let home = name.map_or(Home::Here, Home::Named);
+                    session.parcels.push_back(Parcel { stanza, route: route.id, home });
+                }
                 self.session_soon(host, route.session);
                 ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
                 None
             }
-            None => Some(Outgoing { stanza, ticket, attempts: attempts + 1, earlier }),
+            None => Some(Outgoing { stanza, ticket, attempts: attempts + 1, name }),
         }
     }
 
@@ -789,7 +810,7 @@ impl World {
         let name = account.node().expect("a recipient is an account").to_owned();
         let stored = self
             .accounts
-            .store_offline(name, outgoing.stanza.clone(), UnixMillis(0), OFFLINE_MESSAGES_MAX)
+            .store_offline(name, outgoing.stanza.clone(), UnixMillis(0), OFFLINE_MESSAGES_MAX, outgoing.name)
             .now_or_never()
             .expect("the store answers at once");
         let condition = match stored {

@@ -465,7 +465,7 @@ impl World {
             session.acknowledged += 1;
             let name = session.account.node().expect("only an account binds").to_owned();
             match parcel.home {
-                Home::Here => {}
+                Home::Here | Home::Named(_) => {}
                 Home::Offline { key } => {
                     let forgotten = self.accounts.forget(name, vec![key], parcel.route).now_or_never();
                     forgotten.expect("it answers at once").expect("it is there");

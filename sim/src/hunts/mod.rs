@@ -136,6 +136,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::LifeOverIgnored, hunt(60, SILENCE, &[])),
     (Bug::ParcelTakenTwice, hunt(60, LINKS, &[Bait::Talkative])),
     (Bug::EarlierLifeForgotten, hunt(100, &[Kind::Pause, Kind::Isolate, Kind::Clog, Kind::HalfOpen], &[Bait::Talkative])),
+    (Bug::NameForgotten, among_cores(4000, &[Kind::Pause, Kind::Isolate, Kind::Crash, Kind::Storm], &[Bait::Talkative, Bait::Leaving])),
     (Bug::UnsettledForgotten, hunt(60, KILLS, &[Bait::Talkative])),
     (Bug::TakenCountsAsSettled, hunt(60, KILLS, &[Bait::Talkative])),
     (Bug::PathForgotten, hunt(100, &[Kind::Storm, Kind::Rival, Kind::Clog, Kind::Crash], &[Bait::Talkative])),

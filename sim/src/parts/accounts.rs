@@ -2,6 +2,7 @@
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
@@ -77,7 +78,7 @@ behind_the_gate! {
     set_contact(account: NodePart, contact: BareJid, name: Option<String>, groups: Vec<String>) -> RosterWrite;
     set_subscription(account: NodePart, contact: BareJid, subscription: Subscription, asked: bool) -> RosterWrite;
     remove_contact(account: NodePart, contact: BareJid) -> bool;
-    store_offline(account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> Stored;
+    store_offline(account: NodePart, message: Stanza, at: UnixMillis, max: usize, name: Option<StanzaName>) -> Stored;
     claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;
     forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
     offline_count(account: NodePart) -> usize;

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
@@ -148,8 +149,15 @@ impl Accounts for SqliteAccounts {
         self.threads.write(move |connection| roster::remove(connection, &account, &contact))
     }
 
-    fn store_offline(&self, account: NodePart, message: Stanza, at: UnixMillis, max: usize) -> StoreFuture<'_, Stored> {
-        self.threads.write(move |connection| offline::store(connection, &account, &message, at, max))
+    fn store_offline(
+        &self,
+        account: NodePart,
+        message: Stanza,
+        at: UnixMillis,
+        max: usize,
+        name: Option<StanzaName>,
+    ) -> StoreFuture<'_, Stored> {
+        self.threads.write(move |connection| offline::store(connection, &account, &message, at, max, name))
     }
 
     fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>> {

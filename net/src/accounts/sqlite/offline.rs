@@ -6,13 +6,14 @@
 use bytes::Bytes;
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::{Jid, NodePart};
+use cresset_core::routing::StanzaName;
 use cresset_core::session::OfflineMessage;
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use cresset_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::credentials::{account_id, to_sql};
-use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, StoreError, Stored};
+use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, StoreError, Stored};
 
 /// How kinds are written.
 const KINDS: [(Kind, &str); 17] = [
@@ -41,7 +42,13 @@ pub(super) fn store(
     message: &Stanza,
     at: UnixMillis,
     max: usize,
+    name: Option<StanzaName>,
 ) -> Result<Stored, StoreError> {
+    if let Some(name) = name
+        && is_kept(connection, name, at)?
+    {
+        return Ok(Stored::Kept);
+    }
     let id: Option<i64> = connection
         .prepare_cached("UPDATE accounts SET waiting = waiting + 1 WHERE name = ?1 AND waiting < ?2 RETURNING id")?
         .query_row(params![account.as_str(), to_sql(max)], |row| row.get(0))
@@ -67,7 +74,21 @@ pub(super) fn store(
             message.language,
             &message.payload[..]
         ])?;
+    if let Some(name) = name {
+        connection
+            .prepare_cached("INSERT INTO stored_names (name, at) VALUES (?1, ?2)")?
+            .execute(params![name.to_bytes(), at.0.cast_signed()])?;
+    }
     Ok(Stored::Kept)
+}
+
+/// Whether a message was kept by that name; names that are too old to be asked for are forgotten.
+fn is_kept(connection: &Connection, name: StanzaName, at: UnixMillis) -> Result<bool, StoreError> {
+    let oldest = at.0.saturating_sub(NAME_KEPT_MS).cast_signed();
+    connection.prepare_cached("DELETE FROM stored_names WHERE at < ?1")?.execute([oldest])?;
+    let mut find = connection.prepare_cached("SELECT count(*) FROM stored_names WHERE name = ?1")?;
+    let found: i64 = find.query_row([name.to_bytes()], |row| row.get(0))?;
+    Ok(found > 0)
 }
 
 pub(super) fn claim(

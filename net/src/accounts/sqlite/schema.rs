@@ -26,7 +26,8 @@ const SWITCH_TRIES_MAX: u32 = 100;
 const SWITCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE,
@@ -84,7 +85,16 @@ const MIGRATIONS: [&str; 1] = ["
         founder INTEGER NOT NULL,
         formed INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- Names of messages about which more than one member may decide: each is kept once.
+    CREATE TABLE stored_names (
+        name BLOB PRIMARY KEY,
+        at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX stored_names_by_age ON stored_names (at);
+",
+];
 
 /// Why an account store could not be opened; meant for the operator.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -73,7 +73,7 @@ async fn processes_that_store_together_keep_to_the_bound() {
     let stores = [open(&directory), open(&directory), store];
 
     let writes = (0..300).map(|number| {
-        stores[number % 3].store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100)
+        stores[number % 3].store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100, None)
     });
     let stored = join_all(writes).await;
 
@@ -87,7 +87,8 @@ async fn processes_that_claim_together_get_each_message_once() {
     let other = open(&directory);
     add(&store, "juliet").await;
     join_all(
-        (0..50).map(|number| store.store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100)),
+        (0..50)
+            .map(|number| store.store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100, None)),
     )
     .await;
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cresset_core::cluster::VersionRange;
 use cresset_core::ids::{BootId, Incarnation, LogIndex, MemberId};
-use cresset_core::routing::{Parcel, Redecide};
+use cresset_core::routing::{Parcel, Redecide, StanzaName};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -162,7 +162,7 @@ impl DataService for Sessions {
         self.tell(Told::Nudged);
     }
 
-    fn inherit(&self, parcel: Parcel) {
+    fn inherit(&self, parcel: Parcel, _: Option<StanzaName>) {
         self.tell(Told::Inherited(parcel));
     }
 
