@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cresset_core::config::properties::{self, Setting, Value};
+use cresset_core::config::properties::{self, BadName, Setting, Value};
 use cresset_core::config::{
     Checked, CheckedFile, Content, FILE_BYTES_MAX, Files, Given, Ignored, Main, Problems, Surroundings, Variable,
     Warning, load as read, load_file as read_file,
@@ -82,6 +82,11 @@ impl Sources {
         read(&main, hazelcast, &self.definitions).map_err(refused)
     }
 
+    /// What was given on the command line and has no effect: a sentence for each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.definitions.warnings()
+    }
+
     fn own_content(&self, is_with_hazelcast: bool) -> Result<Content, Failure> {
         content(&self.config).map_err(|error| {
             let hint = if is_with_hazelcast && error.kind() == io::ErrorKind::NotFound {
@@ -105,6 +110,24 @@ impl Sources {
 }
 
 impl Definitions {
+    /// Definitions that look as if they had an effect, and have none: a sentence for each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let warning = |(name, text): &(String, String)| match properties::named(name) {
+            Ok(property) => {
+                let without_effect = match property.place {
+                    Setting::CommandLine => None,
+                    Setting::Shared => Some("it is one for all nodes, and -D gives it to one".to_owned()),
+                };
+                let reason = property.parse(text).err().map(|error| error.to_string()).or(without_effect)?;
+                Some(format!("-D {name}: warning: without effect: {reason}"))
+            }
+            Err(error @ BadName::WithoutMeaning { .. }) => Some(format!("-D {name}: warning: {error}")),
+            // Any other name is one of a variable.
+            Err(BadName::Unknown { .. }) => None,
+        };
+        self.definitions.iter().filter_map(warning).collect()
+    }
+
     /// A property that is set on the command line, by our name or the original's.
     fn property(&self, name: &str) -> Result<String, Failure> {
         let property = properties::named(name).expect("the table has it");
@@ -168,13 +191,20 @@ pub(crate) fn load(file: &Path) -> Result<Checked, Failure> {
     read(&Main::File(file.to_owned(), content), None, &Definitions::default()).map_err(refused)
 }
 
-/// Whether users of this machine other than the owner and the group may read a file.
+/// Refuses a file with a secret that everybody on this machine may read. One that cannot be looked at is left to who
+/// opens it.
 ///
 /// # Errors
 ///
-/// If it is not there, or hidden.
-pub(crate) fn everybody_may_read(file: &Path) -> io::Result<bool> {
-    Ok(file.metadata()?.mode() & EVERYBODY_READS != 0)
+/// [`Failure::Configuration`], with what to do.
+pub(crate) fn refuse_open(file: &Path, what: &str) -> Result<(), Failure> {
+    if file.metadata().is_ok_and(|metadata| metadata.mode() & EVERYBODY_READS != 0) {
+        let place = file.display();
+        return Err(Failure::Configuration(format!(
+            "{place}: {what} is readable by everybody on this machine: chmod o-r it"
+        )));
+    }
+    Ok(())
 }
 
 /// Each warning as a line, with its file and place.

@@ -54,7 +54,8 @@ pub(crate) struct Arguments {
 /// If it cannot start, or cannot go on.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Checked { config, warnings, ignored, files, .. } = arguments.sources.load()?;
-    for warning in configuration::shown_warnings(&files, &warnings, &[]) {
+    let shown = configuration::shown_warnings(&files, &warnings, &[]);
+    for warning in shown.into_iter().chain(arguments.sources.warnings()) {
         tracing::warn!("{warning}");
     }
     if !ignored.is_empty() {
@@ -157,6 +158,7 @@ fn read_certificate(config: &Config) -> Result<Option<Certificate>, Failure> {
     let Some(Found { files, made }) = certificate::files(config).map_err(|error| mistaken(&error))? else {
         return Ok(None);
     };
+    configuration::refuse_open(&files.key, "the private key")?;
     let certificate = Certificate::from_files(&files.chain, &files.key).map_err(|error| mistaken(&error))?;
     let fingerprint = certificate.fingerprint();
     if made {
@@ -185,10 +187,7 @@ fn show_certificate_again(config: &Config, node: &Running) {
 fn read_secret(file: &Path) -> Result<Vec<u8>, Failure> {
     let mistaken = |what: String| Failure::Configuration(format!("{}: {what}", file.display()));
     let unreadable = |error: std::io::Error| mistaken(format!("cannot be read: {error}"));
-    if configuration::everybody_may_read(file).map_err(unreadable)? {
-        let what = "the join secret is readable by everybody on this machine: chmod o-r it".to_owned();
-        return Err(mistaken(what));
-    }
+    configuration::refuse_open(file, "the join secret")?;
     let mut secret = Vec::new();
     File::open(file).map_err(unreadable)?.take(SECRET_BYTES_MAX + 1).read_to_end(&mut secret).map_err(unreadable)?;
     let secret = secret.trim_ascii();

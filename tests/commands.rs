@@ -1,9 +1,10 @@
 //! The operator's commands as processes: what they print, and what they exit with.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cresset_net::admin::{ClusterStatus, MemberState, MemberStatus, Server};
 
@@ -91,6 +92,55 @@ fn a_file_of_hazelcasts_that_asks_for_protection_is_refused_by_the_check_and_by_
     assert!(!data.exists(), "a node that was refused has left something behind");
 }
 
+/// As operators of the plugin do: one file for all, and nodes of one machine count their ports up.
+#[test]
+fn two_nodes_with_one_file_of_hazelcasts_form_a_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Below the ports that the system gives out by itself.
+    let port = 20_000 + std::process::id() % 10_000;
+    let shared = format!(
+        "<hazelcast><network><port auto-increment='true'>{port}</port><join><multicast enabled='false'/>\
+         <tcp-ip enabled='true'><hostname>127.0.0.1</hostname></tcp-ip></join>\
+         <interfaces enabled='true'><interface>127.0.0.*</interface></interfaces></network></hazelcast>"
+    );
+    fs::write(folder.path().join("hazelcast-local-config.xml"), shared).expect("a file");
+    let nodes = ["a", "b"].map(|name| {
+        let file = folder.path().join(format!("{name}.xml"));
+        let text = format!(
+            "<cresset><domain>example.org</domain><node name='{name}' data='{name}'/>\
+             <accounts><sqlite path='accounts'/></accounts><clients><listener address='127.0.0.1:0'/></clients>\
+             <cluster><import resource='hazelcast-local-config.xml'/></cluster></cresset>"
+        );
+        fs::write(&file, text).expect("a file");
+        file
+    });
+    let start = |file: &PathBuf| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cresset"));
+        command.args(["--log-filter", "error", "node", "--stop-on-stdin-eof", "--config", path(file)]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process")
+    };
+    let mut running: Vec<Child> = nodes.iter().map(start).collect();
+
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let members = loop {
+        let output = cresset(&["cluster", "status", "--json", "--config", path(&nodes[1])]);
+        let status: Option<ClusterStatus> = serde_json::from_slice(&output.stdout).ok();
+        let members = status.map(|status| status.members).unwrap_or_default();
+        let active = members.iter().filter(|member| member.state == MemberState::Active).count();
+        if active == 2 || Instant::now() > deadline {
+            break members;
+        }
+    };
+
+    for node in &mut running {
+        drop(node.stdin.take());
+        node.wait().expect("a process that ends");
+    }
+    let mut ports: Vec<u32> = members.iter().map(|member| u32::from(member.address.port())).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [port, port + 1]);
+}
+
 #[test]
 fn a_node_without_a_file_of_its_own_is_told_what_to_say() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -132,6 +182,38 @@ fn a_join_secret_that_everybody_may_read_is_refused_by_the_check_and_by_a_node()
     }
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).expect("ours");
     assert_eq!(cresset(&["config", "check", path(&file)]).status.code(), Some(0));
+
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o604)).expect("ours");
+    let listener = "<clients><listener address='127.0.0.1:0'/><certificate chain='c' key='secret'/></clients>";
+    let text = format!("<cresset><domain>example.org</domain><node name='a' data='data'/>{listener}</cresset>");
+    fs::write(&file, text).expect("a file");
+    for arguments in [["config", "check", path(&file)], ["node", "--config", path(&file)]] {
+        let output = cresset(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("the private key is readable by everybody"), "{said}");
+    }
+}
+
+#[test]
+fn a_property_that_cannot_be_given_to_one_node_is_said_to_have_no_effect() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("hazelcast.xml");
+    fs::write(&file, "<hazelcast/>").expect("a file");
+    let given = ["hazelcast.startup.retry.count=3", "hazelcast.max.execution.seconds=0", "clustering.enabled=true"];
+
+    let [count, time, switch] = given;
+    let output = cresset(&["config", "check", "-D", count, "-D", time, "-D", switch, "-D", "home=x", path(&file)]);
+
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("-D hazelcast.startup.retry.count: warning: without effect: it is one for all nodes"),
+        "{said}"
+    );
+    assert!(said.contains("expected a whole number of seconds, from 1 to 3600"), "{said}");
+    assert!(said.contains("clustering is switched by `cresset cluster enable`"), "{said}");
+    assert!(!said.contains("home"), "{said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use cresset_core::config::{CheckedFile, ClusterSettings, Config};
+use cresset_core::config::{CheckedFile, Config};
 
 use crate::configuration::{self, Definitions};
 use crate::exit::Failure;
@@ -37,7 +37,7 @@ fn check(definitions: &Definitions, file: &Path) -> Result<(), Failure> {
         CheckedFile::Node(checked) => {
             let mut warnings = configuration::shown_warnings(&checked.files, &checked.warnings, &checked.ignored);
             warnings.extend(certificate_warnings(&checked.config));
-            refuse_open_secret(&checked.config.cluster)?;
+            refuse_open_secrets(&checked.config)?;
             (checked.to_annotated_xml(), warnings)
         }
         CheckedFile::Cluster(checked) => {
@@ -46,7 +46,7 @@ fn check(definitions: &Definitions, file: &Path) -> Result<(), Failure> {
         }
     };
     terminal::say(text.trim_end());
-    warnings.dedup();
+    warnings.extend(definitions.warnings());
     for warning in warnings {
         terminal::complain(&warning);
     }
@@ -66,11 +66,11 @@ fn certificate_warnings(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// A start would refuse it, too.
-fn refuse_open_secret(cluster: &ClusterSettings) -> Result<(), Failure> {
-    let file = cluster.secret_file.as_ref().filter(|file| configuration::everybody_may_read(file).unwrap_or(false));
-    file.map_or(Ok(()), |file| {
-        let what = "the join secret is readable by everybody on this machine: chmod o-r it";
-        Err(Failure::Configuration(format!("{}: {what}", file.display())))
-    })
+/// A start would refuse them, too.
+fn refuse_open_secrets(config: &Config) -> Result<(), Failure> {
+    if let Some(file) = &config.cluster.secret_file {
+        configuration::refuse_open(file, "the join secret")?;
+    }
+    let certificate = config.clients.as_ref().and_then(|clients| clients.certificate.as_ref());
+    certificate.map_or(Ok(()), |files| configuration::refuse_open(&files.key, "the private key"))
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::document::Element;
 use crate::config::model::{CertificateFiles, ClientSettings, ClusterSettings, Listener, ListenerTls, ServerRole};
+use crate::config::origins::Origin;
 use crate::config::problem::Fault;
 use crate::config::reading::{ADDRESS, Kind, Reading, Shape, Text};
 
@@ -69,6 +70,11 @@ fn read_listener(reading: &mut Reading<'_>, element: &Element, cluster: &Cluster
     let advertise = reading.attribute(element, "advertise", &ADDRESS);
     let tls = reading.attribute(element, "tls", &TLS).unwrap_or(ListenerTls::Required);
     let address = address?;
+    if advertise.is_none() {
+        let reason = if address.ip().is_unspecified() { "the address that members are told" } else { "as address" };
+        let origin = Origin::Follows(reason.to_owned());
+        reading.origins.insert(format!("{}@advertise", element.path), origin);
+    }
     if matches!(tls, ListenerTls::Disabled | ListenerTls::Optional) && !address.ip().is_loopback() {
         let message = format!("with tls=\"{}\" passwords may cross the network in the clear", tls.as_str());
         reading.warn(Some(element.place), message);

@@ -77,7 +77,10 @@ pub(in crate::config) fn read(reading: &mut Reading<'_>, element: &Element) -> C
     if let Some(enabled) = reading.setting(element, "crash-evidence", &["enabled"], &SWITCH) {
         settings.crash_evidence = enabled;
     }
-    warn_about_reach(reading, element.place, &settings);
+    // An address that stands in for a wrong one says nothing.
+    if reading.problems.is_empty() {
+        warn_about_reach(reading, element.place, &settings);
+    }
     settings
 }
 
@@ -135,6 +138,10 @@ fn read_timing(reading: &mut Reading<'_>, cluster: &Element) -> Timing {
         reading.allow(election, &Shape { attributes, children: &[], text: Text::Refused });
         election_min = reading.required(election, "min-milliseconds", &MILLISECONDS);
         election_max = reading.required(election, "max-milliseconds", &MILLISECONDS);
+    }
+    if expel_after.is_none() && (heartbeat.is_some() || lease.is_some() || drift_percent.is_some()) {
+        let reason = "follows from <heartbeat>, <lease> and <drift>".to_owned();
+        reading.origins.insert("cluster/expel-after@milliseconds".to_owned(), Origin::Follows(reason));
     }
     let heartbeat = heartbeat.unwrap_or(default.heartbeat);
     let lease = lease.unwrap_or(default.lease);
