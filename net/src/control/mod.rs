@@ -159,10 +159,8 @@ impl<C: Clock> Control<C> {
         sometimes!("a_process_begins_another_life");
         let boot = BootId(runtime::generator().random());
         let before = self.mesh.borrow().clone();
-        for peer in std::mem::take(&mut self.lives).into_values() {
-            // What this node had taken charge of is decided again: the others do not take it from a life that is over.
-            before.ban(peer);
-        }
+        self.lives.clear();
+        before.own_life_over();
         before.stop().await;
         let (mesh, links) = (self.make_mesh)(boot).await?;
         for member in self.node.state().members().filter(|member| member.is_alive()) {

@@ -148,7 +148,7 @@ impl<D: DataService> Home<D> {
             tokio::select! {
                 biased;
                 end = &mut self.end => match end {
-                    Ok(End::LifeOver) => return self.life_over().await,
+                    Ok(End::LifeOver | End::OwnLifeOver) => return self.life_over().await,
                     Ok(End::MeshStopped) | Err(_) => return,
                 },
                 turned = Attached::turn(&mut self.attached, Reading::On) => {

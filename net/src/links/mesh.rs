@@ -149,6 +149,16 @@ impl<D: DataService> Mesh<D> {
         }
     }
 
+    /// Declares that the others have ended this life: its links are to be closed by [`stop`](Self::stop), what it sent and
+    /// is not settled is decided again, and what it was sent is left to those who had sent it.
+    pub fn own_life_over(&self) {
+        // In order of their members, as in `stop`.
+        let members: BTreeSet<MemberId> = self.shared.lanes.pin().keys().copied().collect();
+        for member in members {
+            self.end_life(member, End::OwnLifeOver);
+        }
+    }
+
     /// The read view of this node shows the state at `index`: what was returned at it can be decided again.
     pub fn applied(&self, index: LogIndex) {
         self.shared.applied.send_if_modified(|applied| {

@@ -98,6 +98,9 @@ impl<D: DataService> Shared<D> {
 pub(super) enum End {
     /// The life at the other end is over: what is not settled is decided here.
     LifeOver,
+    /// The life at this end is over: what it sent and is not settled is decided here, and what it was sent is decided by
+    /// those who had sent it.
+    OwnLifeOver,
     /// This node's mesh stops: nothing is decided here any more.
     MeshStopped,
 }

@@ -375,7 +375,12 @@ impl World {
         inbox.is_due = false;
         if inbox.is_over {
             let connection = inbox.connection.take();
-            if key.mesh == process.mesh.id && !std::mem::replace(&mut inbox.is_told, true) {
+            if key.mesh != process.mesh.id {
+                // The life at this end is over: those who had sent it decide.
+                process.inboxes.remove(&key);
+                return connection.into_iter().for_each(|id| self.close(id, Side::Acceptor, Fault::Superseded));
+            }
+            if !std::mem::replace(&mut inbox.is_told, true) {
                 process.mesh.arrivals.ended(inbox.peer.boot, inbox.inbox.received());
             }
             let inherited = inbox.inbox.home_gone();
