@@ -196,7 +196,8 @@ impl Writer<'_> {
         if !trusted.is_empty() {
             self.open(depth + 1, "<trusted-interfaces>");
             for pattern in trusted {
-                self.open(depth + 2, &format!("<interface>{pattern}</interface>"));
+                let key = format!("cluster/network/join/multicast/trusted-interfaces/{pattern}");
+                self.line(depth + 2, format_args!("<interface>{pattern}</interface>"), &[("", &key)]);
             }
             self.open(depth + 1, "</trusted-interfaces>");
         }
@@ -221,12 +222,17 @@ impl Writer<'_> {
 
     fn dns(&mut self, depth: usize, dns: &Dns) {
         let (timeout, every) = (dns.answer_time_max.as_secs(), dns.every.as_secs());
-        self.open(depth, &format!("<dns enabled=\"true\" timeout-seconds=\"{timeout}\" every-seconds=\"{every}\">"));
+        const ABOVE: &str = "cluster/network/join/dns";
+        let [timeout_key, every_key] = ["timeout-seconds", "every-seconds"].map(|name| format!("{ABOVE}@{name}"));
+        let keys = [("timeout-seconds", timeout_key.as_str()), ("every-seconds", every_key.as_str())];
+        let text = format!("<dns enabled=\"true\" timeout-seconds=\"{timeout}\" every-seconds=\"{every}\">");
+        self.line(depth, format_args!("{text}"), &keys);
         for query in &dns.queries {
-            match query {
-                DnsQuery::Host { name, port } => self.open(depth + 1, &format!("<host>{name}:{port}</host>")),
-                DnsQuery::Service { name } => self.open(depth + 1, &format!("<service>{name}</service>")),
-            }
+            let name = match query {
+                DnsQuery::Host { .. } => "host",
+                DnsQuery::Service { .. } => "service",
+            };
+            self.line(depth + 1, format_args!("<{name}>{query}</{name}>"), &[("", &format!("{ABOVE}/{query}"))]);
         }
         self.open(depth, "</dns>");
     }
@@ -237,7 +243,8 @@ impl Writer<'_> {
         match &aws.credentials {
             AwsCredentials::Key { access_key, .. } => {
                 self.setting(depth + 1, ABOVE, "access-key", access_key);
-                self.open(depth + 1, "<!-- secret-key: given, and not shown -->");
+                let key = format!("{ABOVE}/secret-key");
+                self.line(depth + 1, format_args!("<!-- secret-key: not shown -->"), &[("", &key)]);
             }
             AwsCredentials::Role(role) => self.setting(depth + 1, ABOVE, "iam-role", role),
             AwsCredentials::Environment => {

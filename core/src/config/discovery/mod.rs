@@ -187,6 +187,16 @@ pub enum DnsQuery {
     },
 }
 
+impl fmt::Display for DnsQuery {
+    /// `name:port` of a host, the name of a service.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DnsQuery::Host { name, port } => write!(f, "{name}:{port}"),
+            DnsQuery::Service { name } => f.write_str(name),
+        }
+    }
+}
+
 /// `<aws>`: the instances of an account at AWS EC2.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Aws {

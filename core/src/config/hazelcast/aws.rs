@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::discovery::{Aws, AwsCredentials, AwsTag, Ports, Secret};
 use crate::config::document::Element;
+use crate::config::origins::Origin;
 use crate::config::problem::Fault;
 use crate::config::reading::{Kind, Reading, SECONDS, SWITCH, Shape, Text};
 
@@ -102,7 +103,7 @@ fn read_credentials(reading: &mut Reading<'_>, element: &Element, is_enabled: bo
     let access_key = reading.value(element, "access-key", &WORD);
     let role = reading.value(element, "iam-role", &WORD).filter(|role| role != "DEFAULT");
     let secret = reading.child(element, "secret-key");
-    let secret_key = secret.and_then(|secret| read_secret(reading, secret));
+    let secret_key = secret.and_then(|secret| read_secret(reading, secret, is_enabled));
     match (access_key, secret_key, role) {
         (Some(access_key), Some(secret_key), None) => AwsCredentials::Key { access_key, secret_key },
         (None, None, Some(role)) => AwsCredentials::Role(role),
@@ -119,12 +120,19 @@ fn read_credentials(reading: &mut Reading<'_>, element: &Element, is_enabled: bo
 }
 
 /// A key that everybody on the machine may read is nobody's secret. What is wrong with it is said without saying it.
-fn read_secret(reading: &mut Reading<'_>, element: &Element) -> Option<Secret> {
+fn read_secret(reading: &mut Reading<'_>, element: &Element, is_enabled: bool) -> Option<Secret> {
     reading.allow(element, &Shape { attributes: &[], children: &[], text: Text::Allowed });
     if element.note.is_none() && reading.files.everybody_may_read(element.place) {
-        let file = reading.files.path(element.place).display().to_string();
-        reading.problem(element.place, Fault::EverybodyMayRead { what: "the <secret-key>", file });
+        if is_enabled {
+            let file = reading.files.path(element.place).display().to_string();
+            reading.problem(element.place, Fault::EverybodyMayRead { what: "the <secret-key>", file });
+        } else {
+            reading
+                .warn(Some(element.place), "the <secret-key> is not used, and everybody on this machine may read it");
+        }
     }
+    let origin = Origin::at(element.text_place, element.note.as_deref());
+    reading.origins.insert(element.path.clone(), origin);
     let secret = (WORD.parse)(element.text.trim());
     if secret.is_none() {
         reading.bad_value(element.text_place, "<secret-key>".to_owned(), "(not shown)", WORD.expected);

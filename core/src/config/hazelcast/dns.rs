@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::is_enabled;
 use crate::config::discovery::{Dns, DnsQuery, HostPattern, MemberPattern, is_host_name};
 use crate::config::document::Element;
+use crate::config::origins::Origin;
 use crate::config::problem::Fault;
 use crate::config::reading::{Kind, Reading, SECONDS, Shape, Text};
 
@@ -48,13 +49,21 @@ pub(super) fn read(reading: &mut Reading<'_>, element: &Element, port: u16) -> D
                 for word in reading.words(child, HOST) {
                     match word.parse::<MemberPattern>() {
                         Ok(MemberPattern { host: HostPattern::Name(name), port: own }) => {
-                            queries.push(DnsQuery::Host { name, port: own.unwrap_or(port) });
+                            let query = DnsQuery::Host { name, port: own.unwrap_or(port) };
+                            note(reading, &query, child);
+                            queries.push(query);
                         }
                         Ok(_) | Err(_) => reading.bad_value(child.text_place, "<host>".to_owned(), word, HOST),
                     }
                 }
             }
-            "service" => queries.extend(reading.text(child, &SERVICE).map(|name| DnsQuery::Service { name })),
+            "service" => {
+                if let Some(name) = reading.text(child, &SERVICE) {
+                    let query = DnsQuery::Service { name };
+                    note(reading, &query, child);
+                    queries.push(query);
+                }
+            }
             _ => {}
         }
     }
@@ -67,6 +76,11 @@ pub(super) fn read(reading: &mut Reading<'_>, element: &Element, port: u16) -> D
         answer_time_max: reading.attribute(element, "timeout-seconds", &SECONDS).unwrap_or(ANSWER_TIME_MAX),
         every: reading.attribute(element, "every-seconds", &SECONDS).unwrap_or(EVERY),
     }
+}
+
+fn note(reading: &mut Reading<'_>, query: &DnsQuery, element: &Element) {
+    let origin = Origin::at(element.text_place, element.note.as_deref());
+    reading.origins.insert(format!("cluster/network/join/dns/{query}"), origin);
 }
 
 /// What `<kubernetes>` says if it is switched on and looks its members up by DNS; otherwise it is refused.
@@ -89,6 +103,8 @@ pub(super) fn read_kubernetes(reading: &mut Reading<'_>, element: &Element, port
     let name = reading.text(service, &SERVICE_DNS)?;
     let own = reading.value(element, "service-port", &SERVICE_PORT).filter(|port| *port > 0);
     let answer_time_max = reading.value(element, "service-dns-timeout", &SECONDS).unwrap_or(ANSWER_TIME_MAX);
-    let queries = vec![DnsQuery::Host { name, port: own.unwrap_or(port) }];
+    let query = DnsQuery::Host { name, port: own.unwrap_or(port) };
+    note(reading, &query, service);
+    let queries = vec![query];
     Some(Dns { queries, answer_time_max, every: EVERY })
 }

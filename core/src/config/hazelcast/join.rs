@@ -1,7 +1,8 @@
 //! `<join>`: which one of the ways to find members is switched on.
 //!
-//! More than one is an error, as in Hazelcast. With none, a file of Hazelcast's means multicast ("auto-detection"),
-//! unless it says that it does not want it.
+//! More than one is an error, as in Hazelcast. With none, a file of Hazelcast's means multicast ("auto-detection"). We
+//! take that as unwanted if `<auto-detection>` is switched off, or if `<multicast>` is and `<auto-detection>` is not
+//! mentioned; Hazelcast's own default file switches the one off and the other on, and means multicast.
 
 use super::properties::Properties;
 use super::{aws, dns, is_enabled, multicast, tcp_ip};
@@ -40,16 +41,17 @@ pub(in crate::config) fn read(
 ) -> Discovery {
     reading.allow(join, &SHAPE);
     let mut chosen: Option<(&Element, Discovery)> = None;
-    for element in join.children.iter().filter(|child| SHAPE.children.contains(&child.name.as_str())) {
-        reading.child(join, &element.name);
+    for name in SHAPE.children {
+        let Some(element) = reading.child(join, name) else { continue };
         let Some(discovery) = read_one(reading, element, ports, properties) else { continue };
         if let Some((first, _)) = &chosen {
+            let (first, second) = if first.place < element.place { (*first, element) } else { (element, *first) };
             let message = format!(
                 "two ways to find members are switched on, <{}> in line {} and <{}>: switch one of them off with \
                  enabled=\"false\"",
-                first.name, first.place.line, element.name
+                first.name, first.place.line, second.name
             );
-            reading.problem(element.place, Fault::Inconsistent(message));
+            reading.problem(second.place, Fault::Inconsistent(message));
         } else {
             reading.origins.insert("cluster/network/join".to_owned(), Origin::at(element.place, None));
             chosen = Some((element, discovery));
@@ -58,19 +60,23 @@ pub(in crate::config) fn read(
     if let Some((_, discovery)) = chosen {
         return discovery;
     }
-    let is_hazelcast = reading.dialect(join.place) == Dialect::Hazelcast;
-    let is_unwanted = join.children.iter().any(|child| {
-        let is_off = |attribute: &crate::config::document::Attribute| {
-            attribute.name == "enabled" && attribute.value.trim().eq_ignore_ascii_case("false")
-        };
-        matches!(child.name.as_str(), "multicast" | "auto-detection") && child.attributes.iter().any(is_off)
-    });
-    if is_hazelcast && !is_unwanted {
-        return when_nothing_is_said(reading, true);
+    let detects = switch(reading, join, "auto-detection");
+    let is_wanted = detects.unwrap_or(switch(reading, join, "multicast") != Some(false));
+    if reading.dialect(join.place) == Dialect::Hazelcast && is_wanted {
+        let by_default = when_nothing_is_said(reading, true);
+        // What it says about multicast holds for this, too.
+        let said = join.children.iter().find(|child| child.name == "multicast");
+        return said.map_or(by_default, |element| Discovery::Multicast(multicast::read(reading, element)));
     }
     let message = "<join> switches nothing on: this node looks for nobody, and waits to be found";
     reading.warn(Some(join.place), message);
     Discovery::Alone
+}
+
+/// What a child of `<join>` says about being switched on, if it says it.
+fn switch(reading: &mut Reading<'_>, join: &Element, name: &str) -> Option<bool> {
+    let child = join.children.iter().find(|child| child.name == name)?;
+    reading.attribute(child, "enabled", &SWITCH)
 }
 
 /// Hazelcast's auto-detection ends at multicast.

@@ -214,11 +214,15 @@ fn read_interfaces(reading: &mut Reading<'_>, network: &Element) -> Option<(Vec<
 
 /// The patterns in all `<interface>` of an element.
 pub(super) fn read_patterns(reading: &mut Reading<'_>, parent: &Element) -> Vec<AddressPattern> {
-    let mut patterns = Vec::new();
+    let mut patterns: Vec<AddressPattern> = Vec::new();
     for element in parent.children.iter().filter(|child| child.name == "interface") {
         for word in reading.words(element, PATTERN) {
-            match word.parse() {
-                Ok(pattern) if patterns.len() < PATTERNS_MAX => patterns.push(pattern),
+            match word.parse::<AddressPattern>() {
+                Ok(pattern) if patterns.len() < PATTERNS_MAX => {
+                    let origin = Origin::at(element.text_place, element.note.as_deref());
+                    reading.origins.insert(format!("{}/{pattern}", parent.path), origin);
+                    patterns.push(pattern);
+                }
                 Ok(_) => {
                     let expected = format!("at most {PATTERNS_MAX} addresses");
                     reading.bad_value(element.text_place, "<interface>".to_owned(), word, &expected);

@@ -60,6 +60,31 @@ fn an_unchanged_file_of_the_plugin_is_understood() {
     assert!(checked.warnings.is_empty() && checked.ignored.is_empty(), "{checked:?}");
 }
 
+/// What Hazelcast's own default file holds in `<network>`: every way to find members, switched off, with examples.
+#[test]
+fn a_file_made_from_hazelcasts_default_is_understood_though_everybody_may_read_it() {
+    let network = "<network><public-address>10.0.0.4</public-address><port auto-increment='true' port-count='100'>5701</port>\
+        <outbound-ports><ports>0</ports></outbound-ports><join><auto-detection enabled='true'/>\
+        <multicast enabled='false'><multicast-group>224.2.2.9</multicast-group></multicast>\
+        <tcp-ip enabled='false'><interface>127.0.0.1</interface><member-list><member>127.0.0.1</member></member-list></tcp-ip>\
+        <aws enabled='false'><access-key>my-access-key</access-key><secret-key>my-secret-key</secret-key>\
+        <region>us-west-1</region><host-header>ec2.amazonaws.com</host-header><tag-key>type</tag-key></aws>\
+        <gcp enabled='false'><zones>us-east1-b</zones></gcp><azure enabled='false'><tag>a=b</tag></azure>\
+        <kubernetes enabled='false'><namespace>x</namespace></kubernetes><eureka enabled='false'/>\
+        <discovery-strategies></discovery-strategies></join>\
+        <interfaces enabled='false'><interface>10.10.1.*</interface></interfaces><ssl enabled='false'/>\
+        <socket-interceptor enabled='false'/><symmetric-encryption enabled='false'><salt>thesalt</salt></symmetric-encryption>\
+        <failure-detector><icmp enabled='false'/></failure-detector></network>";
+    let around = Around { everybody_may_read: true, ..Around::new() };
+
+    let checked = around.cluster(&hazelcast(network)).expect("a file");
+
+    let Discovery::Multicast(multicast) = &checked.cluster.discovery else { panic!("auto-detection") };
+    assert_eq!(multicast.group.to_string(), "224.2.2.9");
+    assert_eq!(checked.warnings.len(), 1, "{:?}", checked.warnings);
+    assert!(checked.warnings[0].message.starts_with("the <secret-key> is not used, and everybody"));
+}
+
 #[test]
 fn the_file_of_the_caches_imports_it_and_what_has_no_use_is_named() {
     let around =
@@ -243,6 +268,7 @@ fn two_ways_at_once_are_an_error_and_none_is_multicast_unless_it_is_unwanted() {
     assert_eq!(settings(&join("<tcp-ip enabled='false'/>")).discovery, by_default);
     assert_eq!(settings(&join("<multicast enabled='false'/>")).discovery, Discovery::Alone);
     assert_eq!(settings(&join("<auto-detection enabled='false'/>")).discovery, Discovery::Alone);
+    assert_eq!(settings(&join("<multicast enabled='false'/><auto-detection/>")).discovery, Discovery::Alone);
     let forgotten = cluster(&join("<tcp-ip><member>a</member></tcp-ip>"));
     assert!(forgotten.warnings[0].message.contains("Hazelcast wants enabled=\"true\""), "{forgotten:?}");
 }
@@ -514,6 +540,16 @@ fn a_large_file_of_many_small_things_is_answered() {
     let names: String = (0..40_000).map(|number| format!("<e{number}/>")).collect();
     let checked = cluster(&hazelcast(&names[..names.len().min(FILE_BYTES_MAX - 100)]));
     assert!(checked.ignored.len() <= 200);
+
+    for inside in ["<aws/>", "<multicast enabled='true'/>", "<auto-detection/>", "<discovery-strategies/>"] {
+        let many = inside.repeat(1_000_000 / inside.len());
+        let problems = Around::new().cluster(&join(&many)).expect_err("many").problems.len();
+        assert!((1..=50).contains(&problems), "{problems}");
+    }
+    assert!(Around::new().cluster(&hazelcast(&"<import resource='x'/>".repeat(40_000))).is_err());
+    assert!(
+        Around::new().cluster(&hazelcast(&format!("<cluster-name>{}</cluster-name>", "${x}".repeat(200_000)))).is_err()
+    );
 
     let members = "10.0.0.* ".repeat(10_000);
     let problems = Around::new().cluster(&join(&format!("<tcp-ip enabled='true'><member>{members}</member></tcp-ip>")));
