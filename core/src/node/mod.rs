@@ -833,7 +833,8 @@ impl Node {
 
     /// A bind is answered when every active member has applied it, and only while this node may serve.
     fn answer_what_is_known(&mut self, now: Uptime) {
-        if !(self.lease.is_held(now) || planted!(LeaseIgnored)) || self.stage == Stage::Over {
+        let is_going = matches!(self.stage, Stage::Leaving(_) | Stage::Over);
+        if !(self.lease.is_held(now) || planted!(LeaseIgnored)) || is_going {
             sometimes!(self.known.is_waiting(), "an_answer_waits_for_the_lease");
             return;
         }

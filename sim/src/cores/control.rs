@@ -301,7 +301,12 @@ impl World {
                     let delay = draw(&mut process.random, LATE_MAX);
                     let fenced = commands.iter().filter(|command| !matches!(command, Command::Join(_)));
                     process.late_proposals.push_back(fenced.cloned().collect());
+                    // Or it is that late for the first time.
+                    let is_late = process.random.random_bool(0.3);
                     self.wake(host, now.after(delay), Part::LateProposal);
+                    if is_late {
+                        return;
+                    }
                 }
                 let Some(process) = &mut self.hosts[host].process else { return };
                 process.raft.propose(now, commands);

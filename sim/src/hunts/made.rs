@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::plan::{BEGINS, Fault, Plan, Target};
+use crate::plan::{BEGINS, Fault, Level, Plan, Target};
 
 /// How long everything is whole before users fall silent, and then until the end. Nothing here needs more.
 const WHOLE_FOR: Duration = Duration::from_secs(9);
@@ -96,4 +96,37 @@ pub(super) fn client_that_does_not_read(seed: u64, random: &mut StdRng) -> Plan 
     let plan = Plan::calm(seed).with_users(2, milliseconds(60));
     let lasts = milliseconds(random.random_range(7500..8500));
     whole(plan.with(BEGINS + milliseconds(500), lasts, Fault::SlowReader { user: random.random_range(0..2) }))
+}
+
+/// Everybody logs in again and again, and what was proposed once may be proposed twice, and late (as the seed says): the
+/// second time it must not take a JID from who has it by then.
+pub(super) fn logins_again_and_again(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
+    let mut plan = plan.with_users(6, milliseconds(400));
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let mut at = BEGINS;
+    for _ in 0..4 {
+        at += milliseconds(random.random_range(300..1200));
+        plan = with_logins(plan, at, milliseconds(2000), 0..3);
+        at += milliseconds(2000);
+    }
+    whole(plan)
+}
+
+/// Members die while many clients log in there: what they had proposed may reach the log when their lives are over.
+pub(super) fn deaths_at_the_door(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
+    let mut plan = plan.with_users(6, milliseconds(400));
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let mut at = BEGINS;
+    for _ in 0..4 {
+        at += milliseconds(random.random_range(500..2000));
+        plan = with_logins(plan, at, milliseconds(400), 0..3);
+        let node = Target::Node(random.random_range(0..3));
+        let dies_at = at + milliseconds(random.random_range(50..800));
+        let lasts = milliseconds(random.random_range(500..4000));
+        plan = plan.with(dies_at, lasts, Fault::Crash { node });
+        at = dies_at + lasts;
+    }
+    whole(plan)
 }

@@ -54,7 +54,6 @@ enum Kind {
     Clog,
     Loss,
     Reset,
-    HalfOpen,
     FalseCrash,
     LostVote,
     FlippedBit,
@@ -87,7 +86,6 @@ enum Bait {
 const KILLS: &[Kind] = &[Kind::Crash, Kind::PowerLoss];
 const POWER: &[Kind] = &[Kind::PowerLossOfAll, Kind::PowerLoss];
 const SILENCE: &[Kind] = &[Kind::Isolate, Kind::Pause, Kind::OneWay];
-const LINKS: &[Kind] = &[Kind::Reset, Kind::Loss, Kind::HalfOpen, Kind::Clog];
 const ANYTHING: &[Kind] =
     &[Kind::Crash, Kind::PowerLoss, Kind::Pause, Kind::Isolate, Kind::OneWay, Kind::Reset, Kind::Rival, Kind::Storm];
 
@@ -97,6 +95,15 @@ const fn hunt(seeds_max: u64, prey: &'static [Kind], with: &'static [Bait]) -> H
 
 const fn among_cores(seeds_max: u64, prey: &'static [Kind], with: &'static [Bait]) -> Hunt {
     Hunt { level: Level::Cores, seeds_max, means: Means::Drawn { prey, with } }
+}
+
+/// Found by the plans of any swarm of machines alone, which cost next to nothing.
+const fn in_swarms_of_cores(seeds_max: u64) -> Hunt {
+    Hunt { level: Level::Cores, seeds_max, means: Means::Made(|seed, _| Plan::draw_cores(seed)) }
+}
+
+const fn made_for_cores(seeds_max: u64, plan: fn(u64, &mut StdRng) -> Plan) -> Hunt {
+    Hunt { level: Level::Cores, seeds_max, means: Means::Made(plan) }
 }
 
 const fn made(seeds_max: u64, plan: fn(u64, &mut StdRng) -> Plan) -> Hunt {
@@ -118,28 +125,28 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::MissingVoteAccepted, hunt(60, &[Kind::LostVote], &[Bait::Leaving])),
     (Bug::AppliedDifferently, hunt(20, KILLS, &[Bait::Leaving])),
 
-    (Bug::EndedLifeAccepted, hunt(60, SILENCE, &[Bait::Leaving])),
+    (Bug::EndedLifeAccepted, made_for_cores(40, made::deaths_at_the_door)),
     (Bug::ExpelKeepsRoutes, hunt(30, KILLS, &[])),
     (Bug::ExpelByJid, hunt(60, &[Kind::Pause, Kind::Isolate, Kind::Crash], &[Bait::Leaving])),
     (Bug::ReplacedSessionStays, hunt(30, &[Kind::Rival], &[])),
     (Bug::LeaseIgnored, hunt(30, &[Kind::Isolate, Kind::OneWay], &[])),
     (Bug::LeaseFromArrival, hunt(100, &[Kind::OneWay, Kind::Clog, Kind::Pause], &[Bait::Drift, Bait::Together])),
-    (Bug::LeaseForTheExpelled, among_cores(2000, SILENCE, &[Bait::Together, Bait::Leaving])),
-    (Bug::ExpelledTooEarly, hunt(60, SILENCE, &[Bait::Drift])),
+    (Bug::LeaseForTheExpelled, in_swarms_of_cores(2000)),
+    (Bug::ExpelledTooEarly, in_swarms_of_cores(200)),
     (Bug::FormerLeaderForgotten, among_cores(4000, SILENCE, &[Bait::Together, Bait::Leaving])),
     (Bug::SeparationIgnored, hunt(20, &[Kind::Bridge], &[Bait::Talkative])),
     (Bug::TakenForDeadServesOn, hunt(20, &[Kind::FalseCrash], &[Bait::Leaving])),
     (Bug::OneWitnessIsEnough, hunt(60, &[Kind::FalseCrash, Kind::Reset], &[Bait::Five])),
     (Bug::BindAnsweredEarly, hunt(60, &[Kind::Storm, Kind::Rival, Kind::Loss], &[Bait::Leaving])),
-    (Bug::BatchAppliedTwice, hunt(100, &[Kind::Isolate, Kind::Crash, Kind::Loss], &[Bait::Leaving])),
-    (Bug::ProposalNotRepeated, hunt(60, &[Kind::Isolate, Kind::Crash, Kind::Storm], &[Bait::Leaving])),
+    (Bug::BatchAppliedTwice, made_for_cores(400, made::logins_again_and_again)),
+    (Bug::ProposalNotRepeated, in_swarms_of_cores(50)),
     (Bug::LifeOverIgnored, hunt(60, SILENCE, &[])),
-    (Bug::ParcelTakenTwice, hunt(60, LINKS, &[Bait::Talkative])),
-    (Bug::EarlierLifeForgotten, hunt(100, &[Kind::Pause, Kind::Isolate, Kind::Clog, Kind::HalfOpen], &[Bait::Talkative])),
+    (Bug::ParcelTakenTwice, in_swarms_of_cores(50)),
+    (Bug::EarlierLifeForgotten, in_swarms_of_cores(2000)),
     (Bug::NameForgotten, among_cores(4000, &[Kind::Pause, Kind::Isolate, Kind::Crash, Kind::Storm], &[Bait::Talkative, Bait::Leaving])),
     (Bug::UnsettledForgotten, hunt(60, KILLS, &[Bait::Talkative])),
-    (Bug::TakenCountsAsSettled, hunt(60, KILLS, &[Bait::Talkative])),
-    (Bug::PathForgotten, hunt(100, &[Kind::Storm, Kind::Rival, Kind::Clog, Kind::Crash], &[Bait::Talkative])),
+    (Bug::TakenCountsAsSettled, in_swarms_of_cores(50)),
+    (Bug::PathForgotten, in_swarms_of_cores(50)),
     (Bug::UnavailableTwice, hunt(30, &[Kind::Crash, Kind::Storm], &[Bait::Leaving])),
     (Bug::UnavailableNever, hunt(30, &[Kind::Crash], &[Bait::Leaving])),
     (Bug::DeadVoterStays, hunt(60, &[Kind::LoseDisk], &[])),
@@ -260,7 +267,6 @@ impl Kind {
             Kind::Clog => Fault::Clog { nodes: pair },
             Kind::Loss => Fault::Loss { percent: random.random_range(5..=30) },
             Kind::Reset => Fault::Reset { node, times },
-            Kind::HalfOpen => Fault::HalfOpen { nodes: pair },
             Kind::FalseCrash => Fault::FalseCrash { node },
             Kind::LostVote => Fault::LostVote { node },
             Kind::FlippedBit => Fault::FlippedBit { node, file },

@@ -3,15 +3,16 @@
 //!
 //! The promise is the loss of one member at a time, and two members hold a message until it is settled. So two losses
 //! excuse it: of both, one soon after the other, while it may have been under way. One loss excuses it if there was only
-//! one member to lose: sender and recipient on the same node, for which the README says so. A loss is excused by nothing
-//! that happened before the message was sent, nor by what happened long after.
+//! one member to lose: sender and recipient on the same node, for which the README says so. A life that is ended is lost
+//! as well, although its process may go on: the member on the other side decides for it, if that one is there. A loss is
+//! excused by nothing that happened before the message was sent, nor by what happened long after.
 //!
 //! Of what is said to nobody only the error is owed, and an error is for one session: it is not stored, and goes with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::history::{Event, Record, WATCH};
+use crate::history::{DirectoryFact, Event, LifeStage, RaftFact, Record, WATCH};
 use crate::report::Violation;
 
 /// How long after it was sent a message may be under way: as long as a recipient's session waits for being resumed, and
@@ -41,6 +42,9 @@ struct Seen<'a> {
     began: BTreeMap<&'a str, Duration>,
     /// When which node lost its memory.
     losses: Vec<(Duration, &'a str)>,
+    /// When which node's life was known to be ended, and which member each node is.
+    ends: Vec<(Duration, &'a str)>,
+    members: BTreeMap<u64, &'a str>,
 }
 
 pub(super) fn check(history: &[Record]) -> Vec<Violation> {
@@ -104,6 +108,10 @@ impl<'a> Seen<'a> {
                 self.arrived.insert(id);
             }
             Event::Crashed { node } | Event::Failed { node, .. } => self.losses.push((record.at, node)),
+            Event::Raft { node, fact: RaftFact::Is { member } } => drop(self.members.insert(*member, node)),
+            Event::Directory { fact: DirectoryFact::Life { member, stage: LifeStage::Ended, .. }, .. } => {
+                self.ends.extend(self.members.get(member).map(|node| (record.at, *node)));
+            }
             _ => {}
         }
     }
@@ -115,12 +123,11 @@ impl<'a> Seen<'a> {
         }
         let is_in_time = |at: Duration| at >= message.sent && at < message.sent + UNDER_WAY_MAX;
         let losses = self.losses.iter().filter(|(at, _)| is_in_time(*at));
+        let ends = self.ends.iter().filter(|(at, _)| is_in_time(*at));
         losses.clone().any(|(at, node)| {
             let is_only_copy = *node == message.sender_at && message.recipient_at.contains(node);
-            let soon_after = |(other_at, other): &&(Duration, &str)| {
-                other != node && *other_at >= *at && *other_at < *at + ALONE_MAX
-            };
-            is_only_copy || losses.clone().any(|other| soon_after(&other))
+            let is_close = |(other_at, other): &(Duration, &str)| other != node && other_at.abs_diff(*at) < ALONE_MAX;
+            is_only_copy || losses.clone().chain(ends.clone()).any(is_close)
         })
     }
 }
