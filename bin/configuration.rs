@@ -28,7 +28,8 @@ const EVERYBODY_READS: u32 = 0o004;
 /// Values for `${name}` in configuration files.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Definitions {
-    /// The value of ${NAME} in configuration files, before the environment's; also a property of the original's
+    /// The value of ${NAME} in configuration files, which goes before the environment's; also a property of Hazelcast
+    /// or of Openfire's plugin
     #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = definition)]
     definitions: Vec<(String, String)>,
 }
@@ -39,7 +40,7 @@ pub(crate) struct Sources {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
-    /// A file of the original's (Hazelcast XML), which says how the members of the cluster find each other
+    /// A Hazelcast file as Openfire's plugin has it, which says how the members of the cluster find each other
     #[arg(long, value_name = "FILE")]
     hazelcast_config: Option<PathBuf>,
     /// Without a configuration file of our own: the XMPP domain
