@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Make what finds each bug as small as can be
     #[arg(long)]
     shrink: bool,
+    /// Runs at most to make one of them small
+    #[arg(long, value_name = "N", default_value_t = shrink::RUNS_MAX)]
+    runs: usize,
     /// Processes; one per core if not given
     #[arg(long, value_name = "J")]
     jobs: Option<NonZero<usize>>,
@@ -66,10 +69,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         say(&format!("{name:<28} found by seed {seed} of {level}, at most {most}: {invariant} ({seconds:.1} s)"));
         if arguments.shrink {
             let trial = Trial { plan: hunt.plan(seed), bug: Some(*bug) };
-            let (small, runs) = shrink::smallest(&mut pool, &trial, &invariant, shrink::RUNS_MAX)?;
+            let (small, runs) = shrink::smallest(&mut pool, &trial, &invariant, arguments.runs)?;
+            let before = trial.plan.episodes.len();
             sizes.push(small.plan.episodes.len());
             shrink::write_down(&small, &invariant, &arguments.out)?;
-            say(&format!("{:<28} {} faults are left after {runs} runs: {small}", "", small.plan.episodes.len()));
+            let after = small.plan.episodes.len();
+            say(&format!("{:<28} {after} of {before} faults are left after {runs} runs: {small}", ""));
         }
     }
     let (seconds, caught) = (begun.elapsed().as_secs_f64(), bugs.len() - escaped.len());

@@ -73,7 +73,7 @@ async fn what_was_stored_is_not_overtaken_by_what_was_said_later() {
         let mut juliet = world.available("juliet", "balcony").await;
         let account = Jid::new("juliet@capulet.example").unwrap().to_bare();
         let name = account.node().unwrap().to_owned();
-        let stored = world.accounts.store_offline(name, chat(&account, "m1"), UnixMillis(0), 10).await.unwrap();
+        let stored = world.accounts.store_offline(name, chat(&account, "m1"), UnixMillis(0), 10, None).await.unwrap();
         assert_eq!(stored, Stored::Kept);
 
         let router = &world.settings.router;
