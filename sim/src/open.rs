@@ -21,7 +21,6 @@ const FALSE_EVIDENCE: &str = "a node that looks dead and is not serves on until 
 const SILENT_LEADER: &str = "a leader that falls silent is expelled nine seconds later, not five";
 const AROUND_A_FAILOVER: &str = "a message may be overtaken around two failovers and a store that stalls";
 const TOLD_TWICE: &str = "when a node stops, some are told twice that a session is unavailable";
-const STORED_TWICE: &str = "a message is stored by its home, whose life has ended, and by its owner";
 const EXPELLED_IN_TURN: &str = "a message is lost if its owner is expelled, and then its home before it knows of that";
 
 /// Everything that is open.
@@ -33,7 +32,6 @@ pub const OPEN: &[Open] = &[
     Open { invariant: "no_ghosts", plans: has_silence, story: SILENT_LEADER },
     Open { invariant: "order", plans: |plan| !is_of_cores(plan), story: AROUND_A_FAILOVER },
     Open { invariant: "unavailable_once", plans: |_| true, story: TOLD_TWICE },
-    Open { invariant: "no_duplicate", plans: is_of_cores, story: STORED_TWICE },
     Open { invariant: "no_silent_loss", plans: is_of_cores, story: EXPELLED_IN_TURN },
 ];
 
