@@ -130,3 +130,35 @@ pub(super) fn deaths_at_the_door(seed: u64, random: &mut StdRng) -> Plan {
     }
     whole(plan)
 }
+
+/// A node loses its connections to all others, cannot make new ones, and crashes: what its clients were told it had
+/// taken charge of, and nobody else has, is gone.
+pub(super) fn crash_behind_a_cut(seed: u64, random: &mut StdRng) -> Plan {
+    let node = Target::Node(random.random_range(0..3));
+    let at = BEGINS + milliseconds(random.random_range(1000..2500));
+    let plan = Plan::calm(seed).with_users(6, milliseconds(100));
+    let plan = plan.with(at, milliseconds(2500), Fault::Isolate { node });
+    let plan = plan.with(at + milliseconds(50), milliseconds(1000), Fault::Reset { node, times: 2 });
+    whole(plan.with(at + milliseconds(1700), milliseconds(1500), Fault::Crash { node }))
+}
+
+/// The store stalls while the leader stands still and is expelled: the last words of its sessions wait for the store
+/// until it has another life, and everybody who was there is elsewhere by then.
+pub(super) fn farewells_that_wait(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(8, milliseconds(150));
+    for (number, user) in plan.users.iter_mut().enumerate() {
+        user.leaves = number % 2 == 0;
+        user.watches = true;
+    }
+    let at = BEGINS + milliseconds(random.random_range(1000..1800));
+    let plan = plan.with(at, milliseconds(14_000), Fault::StoreStalls);
+    let stops_at = at + milliseconds(random.random_range(300..2500));
+    whole(plan.with(stops_at, milliseconds(7500), Fault::Pause { node: Target::Leader }))
+}
+
+/// A node dies whose sessions are watched from the others.
+pub(super) fn death_that_is_watched(seed: u64, random: &mut StdRng) -> Plan {
+    let at = BEGINS + milliseconds(random.random_range(500..3000));
+    let node = Target::Node(random.random_range(0..3));
+    whole(Plan::calm(seed).with_users(6, milliseconds(400)).with(at, milliseconds(2500), Fault::Crash { node }))
+}
