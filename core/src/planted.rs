@@ -155,6 +155,8 @@ bugs! {
         ResumptionCountsWrong,
         /// Before a client's socket is written to, nobody looks at the clock: only what was ordered last counts.
         GateIgnoresTheClock,
+        /// What came back to a node that does not serve is decided at once, by what it knew before.
+        DecidedByAnOldView,
         /// What a user with no session is sent is thrown away.
         OfflineNotStored,
         /// Messages that were stored are handed out and not removed.

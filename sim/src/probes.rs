@@ -173,6 +173,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/router", "a_sender_waits_for_an_ended_path", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_stanza_comes_back_too_often", RARE, RARE),
     probe("net/router", "sessions_are_told_who_is_gone", RARE, from(30, LEADER_AND_FOLLOWER)),
+    probe("net/router", "what_came_back_waits_until_the_node_serves", RARE, RARE),
 ];
 
 const fn probe(room: &'static str, name: &'static str, cores: Need, nodes: Need) -> Probe {

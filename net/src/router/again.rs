@@ -5,6 +5,9 @@
 //! after the other. Who waits until nothing is under way on an ended route is let past behind what came back, in all of
 //! them.
 //!
+//! While the node does not serve, nothing is decided: by an old view a message would be stored for somebody who has
+//! logged in elsewhere, and whom nobody would tell.
+//!
 //! The queues are bounded by what the outboxes hold.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,9 +16,9 @@ use std::sync::{Arc, Mutex, Weak};
 
 use cresset_core::ids::MemberId;
 use cresset_core::routing::{Paths, Redecide, StanzaName, may_go_elsewhere, recipient};
-use cresset_core::sometimes;
 use cresset_core::stanza::Stanza;
-use tokio::sync::{mpsc, oneshot};
+use cresset_core::{planted, sometimes};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::route::Outgoing;
 use super::ticket::Ticket;
@@ -86,7 +89,7 @@ impl Router {
         let mut queues = lock(&self.agains);
         let queue = queues.entry((member, task)).or_insert_with(|| {
             let (queue, waiting) = mpsc::unbounded_channel();
-            crate::runtime::spawn(run(self.myself.clone(), member, waiting));
+            crate::runtime::spawn(run(self.myself.clone(), member, waiting, self.serves.subscribe()));
             queue
         });
         if queue.send(again).is_err() {
@@ -102,9 +105,18 @@ impl Router {
     }
 }
 
-async fn run(router: Weak<Router>, member: MemberId, mut waiting: mpsc::UnboundedReceiver<Again>) {
+async fn run(
+    router: Weak<Router>,
+    member: MemberId,
+    mut waiting: mpsc::UnboundedReceiver<Again>,
+    mut serves: watch::Receiver<bool>,
+) {
     let mut paths = Paths::of_returned_by(member);
     while let Some(again) = waiting.recv().await {
+        sometimes!(!*serves.borrow(), "what_came_back_waits_until_the_node_serves");
+        if !planted!(DecidedByAnOldView) && serves.wait_for(|serves| *serves).await.is_err() {
+            return;
+        }
         let Some(router) = router.upgrade() else { return };
         match again {
             Again::Pass(pass) => pass.let_past(),

@@ -40,7 +40,7 @@ use cresset_core::routing::Parcel;
 use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use cresset_core::{planted, sometimes};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::accounts::Accounts;
 use crate::clock::Clock;
@@ -85,6 +85,8 @@ pub struct Router {
     /// The lane to the life of each member that ended last: what was under way on it may still be on its way back.
     ended: Mutex<BTreeMap<MemberId, (Incarnation, DataLane<Router>)>>,
     agains: Mutex<BTreeMap<(MemberId, u64), again::Queue>>,
+    /// Whether the view is one to decide by: while the node does not serve it may be old.
+    serves: watch::Sender<bool>,
     myself: Weak<Router>,
     /// Parcels for routes that this node has not applied yet. Bounded by the outboxes of the others.
     early: Mutex<VecDeque<Parcel>>,
@@ -136,6 +138,7 @@ impl Router {
             mesh: RwLock::default(),
             ended: Mutex::default(),
             agains: Mutex::default(),
+            serves: watch::Sender::new(false),
             myself: myself.clone(),
             early: Mutex::default(),
             gone: Mutex::default(),
@@ -222,6 +225,7 @@ impl Router {
     pub fn set_service(&self, service: Service, other_host: Option<&str>) {
         *lock(&self.other_host) = other_host.map(Arc::from);
         self.gate.set_service(service);
+        self.serves.send_replace(service == Service::Serve);
         for session in self.sessions_in_order() {
             session.tell(self.service_event(service));
         }

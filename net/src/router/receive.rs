@@ -5,8 +5,10 @@ use std::sync::Arc;
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::BareJid;
+use cresset_core::node::Service;
 use cresset_core::routing::{Home, Parcel, Paths, Redecide, StanzaName, claimant, may_go_elsewhere};
 use cresset_core::sometimes;
+use cresset_core::stanza::Stanza;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
@@ -116,10 +118,9 @@ impl Router {
                 if let Some(mesh) = self.mesh() {
                     mesh.came_back(name, parcel.route);
                 }
-                let again = Outgoing { name: Some(name), ..Outgoing::accepted(parcel.stanza) };
-                self.route_to_end(paths, again).await;
+                self.take_back_own(paths, parcel.stanza, Some(name)).await;
             }
-            Home::Here => self.route_to_end(paths, Outgoing::accepted(parcel.stanza)).await,
+            Home::Here => self.take_back_own(paths, parcel.stanza, None).await,
             // Still stored: whoever claims next gets it.
             Home::Offline { .. } => {}
             Home::Member { .. } if session.generation != self.generation() => {}
@@ -127,6 +128,15 @@ impl Router {
                 Some(mesh) => mesh.give_back(parcel, self.view.applied()).await,
                 None => self.inherit(parcel, None),
             },
+        }
+    }
+
+    async fn take_back_own(self: &Arc<Self>, paths: &mut Paths, stanza: Stanza, name: Option<StanzaName>) {
+        if self.gate.service() == Service::Serve {
+            let again = Outgoing { name, ..Outgoing::accepted(stanza) };
+            self.route_to_end(paths, again).await;
+        } else {
+            self.inherit_from(self.member, stanza, name);
         }
     }
 

@@ -160,6 +160,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::FarewellOfTheExpelled, made(30, made::farewells_that_wait)),
     (Bug::ResumptionCountsWrong, hunt(10, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption])),
     (Bug::GateIgnoresTheClock, hunt(10, &[Kind::Pause], &[Bait::Talkative])),
+    (Bug::DecidedByAnOldView, among_cores(20_000, SILENCE, &[Bait::Talkative, Bait::Together])),
     (Bug::OfflineNotStored, hunt(10, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),
     (Bug::OfflineHandedOutTwice, made(10, made::comings_and_goings)),
     (Bug::SilenceCountsAsCrash, hunt(60, SILENCE, &[Bait::Five])),
