@@ -16,7 +16,7 @@ pub(crate) enum Command {
     Check {
         #[command(flatten)]
         definitions: Definitions,
-        /// The file: its root is <cresset> or <hazelcast>
+        /// The file: its root is cresset or hazelcast
         file: PathBuf,
     },
 }
