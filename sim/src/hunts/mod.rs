@@ -1,7 +1,7 @@
 //! How each planted bug is hunted: at which level, where to look, and within how many seeds it has to be found.
 //!
 //! A hunt draws its plans from seeds like a swarm does, but only faults that can bring its bug to light, so that it does
-//! not take an hour. Where several faults have to meet, the plan is [made](mod@made) for the bug, and the seed decides the rest.
+//! not take an hour. Where several faults have to meet, the plan is made for the bug, and the seed decides the rest.
 //! What finds a bug are the same invariants as in any other run.
 
 mod made;
