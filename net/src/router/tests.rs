@@ -141,6 +141,32 @@ async fn what_a_dead_member_had_handed_over_is_still_delivered_or_stored() {
     .await;
 }
 
+/// By an old view it would be stored for somebody who has logged in elsewhere since, and whom nobody would tell.
+#[tokio::test]
+async fn what_came_back_is_not_decided_about_before_the_node_serves() {
+    two_members(async |one, two| {
+        let session = bound(&one, &two, 5).await;
+        one.say(&mut Paths::default(), "m1", None).await;
+        let parcel = two.received(&session).await;
+        two.happens(6, &Event::Ended { life: one.life(), expelled: None });
+        two.mesh.ban(one.peer());
+        let (_, route) = two.route_of(&session, 5);
+        two.happens(7, &Event::RouteRemoved { route, reason: Removal::Unbound });
+
+        two.router.set_service(Service::Pause, None);
+        two.router.take_back(&session, &mut Paths::default(), parcel).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let juliet = NodePart::new("juliet").unwrap().into_owned();
+        assert_eq!(two.accounts.offline_count(juliet).await, Ok(0));
+
+        two.router.set_service(Service::Serve, None);
+        assert_eq!(two.stored(1).await, ["m1"]);
+    })
+    .await;
+}
+
 /// One member of two.
 struct Member {
     number: u64,
@@ -157,6 +183,7 @@ impl Member {
         let domain = DomainPart::new("capulet.example").unwrap().into_owned();
         let (router, _requests) =
             Router::new(domain, MemberId(number), Arc::new(accounts.clone()), SystemClock::start());
+        router.set_service(Service::Serve, None);
         let identity = Identity {
             cluster: "chat.example".to_owned(),
             member: MemberId(number),
