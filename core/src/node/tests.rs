@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+use std::collections::BTreeSet;
+
 use super::*;
-use crate::cluster::{ConflictPolicy, ExpelReason, MemberState};
-use crate::ids::SessionId;
+use crate::cluster::{Command, ConflictPolicy, ExpelReason, MemberState};
+use crate::ids::{Sequence, SessionId, Term};
 use crate::jid::FullJid;
 
 #[test]
@@ -444,16 +446,16 @@ struct World {
     log: Vec<Command>,
     fed: BTreeMap<u64, usize>,
     wire: VecDeque<(u64, u64, ControlMessage)>,
-    cut_off: std::collections::BTreeSet<u64>,
+    cut_off: BTreeSet<u64>,
     /// Between whom nothing arrives, one way.
-    unheard: std::collections::BTreeSet<(u64, u64)>,
-    deaf_to_log: std::collections::BTreeSet<u64>,
-    dead: std::collections::BTreeSet<u64>,
-    over: std::collections::BTreeSet<u64>,
-    left: std::collections::BTreeSet<u64>,
+    unheard: BTreeSet<(u64, u64)>,
+    deaf_to_log: BTreeSet<u64>,
+    dead: BTreeSet<u64>,
+    over: BTreeSet<u64>,
+    left: BTreeSet<u64>,
     answers: Vec<(u64, Answer)>,
     take_overs: Vec<(u64, MemberId)>,
-    membership: (std::collections::BTreeSet<MemberId>, std::collections::BTreeSet<MemberId>),
+    membership: (BTreeSet<MemberId>, BTreeSet<MemberId>),
     lose_proposals: usize,
     sessions: u64,
     /// Who leads, in which term; a node that is cut off does not learn of a change.

@@ -1,0 +1,114 @@
+//! What sessions and the operator ask, how it is proposed, and when it is answered.
+
+use super::batches::Batches;
+use super::{ControlMessage, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service, Stage};
+use crate::cluster::{Command, Join, Member};
+use crate::ids::MemberId;
+use crate::time::Uptime;
+use crate::{planted, sometimes};
+
+impl Node {
+    pub(super) fn request(&mut self, request: Request) {
+        let refused = match self.stage {
+            Stage::Active(_) if self.service == Service::Serve => self.batches.request(request),
+            Stage::Active(_) | Stage::Leaving(_) => match request {
+                Request::Bind { .. } => Batches::refuse(request),
+                Request::Announce { .. } | Request::Unbind { .. } => self.batches.request(request),
+            },
+            Stage::Joining | Stage::Joined(_) | Stage::Over => Batches::refuse(request),
+        };
+        self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
+    }
+
+    pub(super) fn leave(&mut self) {
+        sometimes!("a_node_is_asked_to_leave");
+        sometimes!(self.leading.is_some(), "the_leader_is_asked_to_leave");
+        match self.stage {
+            Stage::Active(life) | Stage::Joined(life) => {
+                self.stage = Stage::Leaving(life);
+                self.propose_again = Uptime::ZERO;
+                if self.leading.is_some() {
+                    self.output.extend(self.heir().map(|to| Output::TransferLeadership { to }));
+                }
+            }
+            Stage::Joining => {
+                self.stage = Stage::Over;
+                self.output.push_back(Output::Left);
+            }
+            Stage::Leaving(_) | Stage::Over => {}
+        }
+    }
+
+    /// Who should lead after this node: of the voters that are linked, the one that has applied most.
+    pub(super) fn heir(&self) -> Option<MemberId> {
+        let linked = |member: &&Member| member.id != self.settings.member && self.reaches(member);
+        let voters = self.state.members().filter(|member| self.state.voters().contains(&member.id));
+        voters.filter(linked).max_by_key(|member| (self.known.applied_by(member.id), member.id)).map(|member| member.id)
+    }
+
+    pub(super) fn wants_to_propose(&self) -> bool {
+        match self.stage {
+            Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) => true,
+            Stage::Active(_) => self.batches.is_in_flight(),
+            Stage::Over => false,
+        }
+    }
+
+    pub(super) fn propose(&mut self, now: Uptime) {
+        let Some(leader) = self.leader() else { return };
+        let again = now >= self.propose_again && !(planted!(ProposalNotRepeated) && self.batches.is_in_flight());
+        let mut commands = Vec::new();
+        match self.stage {
+            Stage::Joining if again => commands.push(Command::Join(self.join())),
+            Stage::Joined(life) if again && self.hears_everybody(now) => commands.push(Command::Activate(life)),
+            Stage::Joined(_) if again => {
+                sometimes!("a_node_waits_until_it_hears_everybody");
+                self.propose_again = now + self.settings.timing.heartbeat;
+            }
+            Stage::Leaving(life) if again => {
+                commands.extend(self.batches.next(life, true).map(Command::Batch));
+                commands.push(Command::Leave(life));
+            }
+            Stage::Active(life) => commands.extend(self.batches.next(life, again).map(Command::Batch)),
+            Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) | Stage::Over => {}
+        }
+        if commands.is_empty() {
+            return;
+        }
+        sometimes!(again && self.batches.is_in_flight(), "a_batch_is_proposed_again");
+        sometimes!(commands.iter().any(|command| matches!(command, Command::Join(_))), "a_join_is_proposed");
+        self.propose_again = now + PROPOSE_AGAIN_AFTER;
+        if self.leading.is_some() {
+            self.output.push_back(Output::Propose(commands));
+        } else if leader != self.settings.member {
+            self.send(leader, ControlMessage::Propose { commands });
+        }
+    }
+
+    pub(super) fn join(&self) -> Join {
+        let NodeSettings { member, boot, name, peer_address, client_addresses, role, versions, .. } = &self.settings;
+        Join {
+            member: *member,
+            boot: *boot,
+            name: name.clone(),
+            peer_address: *peer_address,
+            client_addresses: client_addresses.clone(),
+            role: *role,
+            versions: *versions,
+        }
+    }
+
+    /// A bind is answered when every active member has applied it, and only while this node may serve.
+    pub(super) fn answer_what_is_known(&mut self, now: Uptime) {
+        let is_going = matches!(self.stage, Stage::Leaving(_) | Stage::Over);
+        if !(self.lease.is_held(now) || planted!(LeaseIgnored)) || is_going {
+            sometimes!(self.known.is_waiting(), "an_answer_waits_for_the_lease");
+            return;
+        }
+        let me = self.settings.member;
+        let is_awaited = |member: &&Member| member.is_active() && member.id != me && !planted!(BindAnsweredEarly);
+        let others = self.state.members().filter(is_awaited).map(|member| member.id);
+        let answers = self.known.by_all(others);
+        self.output.extend(answers.map(|(session, answer)| Output::Answer { session, answer }));
+    }
+}
