@@ -74,7 +74,11 @@ impl Router {
     /// Lets somebody past when all that came back from the member until now is decided.
     pub(super) fn let_past(&self, member: MemberId, pass: oneshot::Sender<()>) {
         let queues = lock(&self.agains);
-        let queues: Vec<_> = queues.range((member, 0)..=(member, TASKS)).map(|(_, queue)| queue.clone()).collect();
+        let of = |member| queues.range((member, 0)..=(member, TASKS)).map(|(_, queue)| queue.clone());
+        // Where it waits that came back just now, see `push_again`. Later it would wait for itself.
+        let is_own = member == self.member || *self.serves.borrow();
+        let own = (!is_own).then(|| of(self.member)).into_iter().flatten();
+        let queues: Vec<_> = of(member).chain(own).collect();
         // One more than there are queues, for this call itself.
         let pass = Arc::new(PassOfAll { left: AtomicUsize::new(queues.len() + 1), pass: Mutex::new(Some(pass)) });
         for queue in queues {
@@ -86,6 +90,8 @@ impl Router {
     }
 
     fn push_again(&self, member: MemberId, task: u64, again: Again) {
+        // What has to wait until the node serves waits in one row for each account, whoever gave it back.
+        let member = if *self.serves.borrow() { member } else { self.member };
         let mut queues = lock(&self.agains);
         let queue = queues.entry((member, task)).or_insert_with(|| {
             let (queue, waiting) = mpsc::unbounded_channel();

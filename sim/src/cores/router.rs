@@ -463,6 +463,9 @@ impl World {
         recipient(self.domain.as_ref(), &outgoing.stanza).hash(&mut hasher);
         let task = hasher.finish() % TASKS;
         let Some(process) = &mut self.hosts[host].process else { return };
+        // What has to wait until the node serves waits in one row for each account, whoever gave it back.
+        let serves = process.router.service == Service::Serve;
+        let member = if serves { member } else { process.router.member };
         let courier = process.router.agains.entry((member, task)).or_insert_with(|| Courier::of_returned_by(member));
         courier.jobs.push_back(Job::Stanza(outgoing));
         self.courier_soon(host, CourierId::Again(member, task));
@@ -471,7 +474,10 @@ impl World {
     /// Lets somebody past when all that came back from the member until now is decided.
     pub(super) fn let_past(&mut self, host: usize, pass: Pass) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let couriers = process.router.agains.range_mut((pass.member, 0)..=(pass.member, TASKS));
+        // Where it waits that came back just now, see `push_again`. Later it would wait for itself.
+        let serves = process.router.service == Service::Serve;
+        let own = if serves { pass.member } else { process.router.member };
+        let couriers = process.router.agains.iter_mut().filter(|((member, _), _)| [pass.member, own].contains(member));
         let busy: Vec<_> = couriers.filter(|(_, courier)| !courier.is_idle()).collect();
         if busy.is_empty() {
             return self.passed(host, pass.id);
