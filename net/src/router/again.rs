@@ -75,9 +75,8 @@ impl Router {
     pub(super) fn let_past(&self, member: MemberId, pass: oneshot::Sender<()>) {
         let queues = lock(&self.agains);
         let of = |member| queues.range((member, 0)..=(member, TASKS)).map(|(_, queue)| queue.clone());
-        // Where it waits that came back just now, see `push_again`. Later it would wait for itself.
-        let is_own = member == self.member || *self.serves.borrow();
-        let own = (!is_own).then(|| of(self.member)).into_iter().flatten();
+        // In the row of this node waits what came back while it did not serve.
+        let own = (member != self.member).then(|| of(self.member)).into_iter().flatten();
         let queues: Vec<_> = of(member).chain(own).collect();
         // One more than there are queues, for this call itself.
         let pass = Arc::new(PassOfAll { left: AtomicUsize::new(queues.len() + 1), pass: Mutex::new(Some(pass)) });
@@ -124,6 +123,10 @@ async fn run(
             return;
         }
         let Some(router) = router.upgrade() else { return };
+        if member == router.member {
+            // Whoever waits for an ended path waits for this row: it must not wait itself.
+            paths = Paths::of_returned_by(member);
+        }
         match again {
             Again::Pass(pass) => pass.let_past(),
             Again::Inherit(orphan) if !may_go_elsewhere(&orphan.stanza) => {}

@@ -474,9 +474,8 @@ impl World {
     /// Lets somebody past when all that came back from the member until now is decided.
     pub(super) fn let_past(&mut self, host: usize, pass: Pass) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        // Where it waits that came back just now, see `push_again`. Later it would wait for itself.
-        let serves = process.router.service == Service::Serve;
-        let own = if serves { pass.member } else { process.router.member };
+        // In the row of this node waits what came back while it did not serve.
+        let own = process.router.member;
         let couriers = process.router.agains.iter_mut().filter(|((member, _), _)| [pass.member, own].contains(member));
         let busy: Vec<_> = couriers.filter(|(_, courier)| !courier.is_idle()).collect();
         if busy.is_empty() {
@@ -677,8 +676,13 @@ impl World {
     /// Routes a stanza for a courier, which waits if it has to.
     fn route_for(&mut self, host: usize, id: CourierId, other_paths: Option<Paths>, outgoing: Outgoing) {
         let Some(process) = &mut self.hosts[host].process else { return };
+        let own = process.router.member;
         let Some(courier) = process.router.courier(id) else { return };
         let is_other = other_paths.is_some();
+        if matches!(id, CourierId::Again(member, _) if member == own) {
+            // Whoever waits for an ended path waits for this row: it must not wait itself.
+            courier.paths = Paths::of_returned_by(own);
+        }
         let mut paths = other_paths.unwrap_or_else(|| std::mem::take(&mut courier.paths));
         let routed = self.route(host, &mut paths, outgoing);
         let Some(process) = &mut self.hosts[host].process else { return };
