@@ -19,6 +19,7 @@ mod contract;
 pub mod memory;
 mod model;
 pub mod sqlite;
+mod text;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};

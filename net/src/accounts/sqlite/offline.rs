@@ -8,33 +8,13 @@ use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::{Jid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::session::OfflineMessage;
-use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::credentials::{account_id, to_sql};
+use crate::accounts::text::{kind_of, kind_text};
 use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, StoreError, Stored};
-
-/// How kinds are written.
-const KINDS: [(Kind, &str); 17] = [
-    (Kind::Message(MessageType::Normal), "message/normal"),
-    (Kind::Message(MessageType::Chat), "message/chat"),
-    (Kind::Message(MessageType::Groupchat), "message/groupchat"),
-    (Kind::Message(MessageType::Headline), "message/headline"),
-    (Kind::Message(MessageType::Error), "message/error"),
-    (Kind::Presence(PresenceType::Available), "presence/available"),
-    (Kind::Presence(PresenceType::Unavailable), "presence/unavailable"),
-    (Kind::Presence(PresenceType::Subscribe), "presence/subscribe"),
-    (Kind::Presence(PresenceType::Subscribed), "presence/subscribed"),
-    (Kind::Presence(PresenceType::Unsubscribe), "presence/unsubscribe"),
-    (Kind::Presence(PresenceType::Unsubscribed), "presence/unsubscribed"),
-    (Kind::Presence(PresenceType::Probe), "presence/probe"),
-    (Kind::Presence(PresenceType::Error), "presence/error"),
-    (Kind::Iq(IqType::Get), "iq/get"),
-    (Kind::Iq(IqType::Set), "iq/set"),
-    (Kind::Iq(IqType::Result), "iq/result"),
-    (Kind::Iq(IqType::Error), "iq/error"),
-];
 
 pub(super) fn store(
     connection: &Connection,
@@ -175,12 +155,4 @@ fn read(row: &Row<'_>) -> Result<OfflineMessage, StoreError> {
         payload: Bytes::from(row.get::<_, Vec<u8>>(9)?),
     };
     Ok(OfflineMessage { key, message, at: UnixMillis(row.get::<_, i64>(3)?.cast_unsigned()) })
-}
-
-fn kind_text(kind: Kind) -> &'static str {
-    KINDS.iter().find(|(one, _)| *one == kind).expect("every kind is in the table").1
-}
-
-fn kind_of(text: &str) -> Option<Kind> {
-    KINDS.iter().find(|(_, name)| *name == text).map(|(kind, _)| *kind)
 }

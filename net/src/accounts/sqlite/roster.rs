@@ -6,10 +6,8 @@ use cresset_core::session::{RosterItem, Subscription};
 use rusqlite::{Connection, Row, Rows, params};
 
 use super::credentials::{account_id, to_sql};
+use crate::accounts::text::subscription_of;
 use crate::accounts::{RosterWrite, StoreError};
-
-/// All there are.
-const SUBSCRIPTIONS: [Subscription; 4] = [Subscription::None, Subscription::To, Subscription::From, Subscription::Both];
 
 pub(super) fn load(connection: &Connection, account: &NodePart) -> Result<Vec<RosterItem>, StoreError> {
     let mut find = connection.prepare_cached(
@@ -103,8 +101,4 @@ fn read(row: &Row<'_>) -> Result<RosterItem, StoreError> {
         asked: row.get(3)?,
         groups: serde_json::from_str(&groups).map_err(|_| unreadable("the groups"))?,
     })
-}
-
-fn subscription_of(text: &str) -> Option<Subscription> {
-    SUBSCRIPTIONS.into_iter().find(|subscription| subscription.name() == text)
 }
