@@ -51,8 +51,11 @@ macro_rules! contract_tests {
         $(
             #[tokio::test]
             async fn $claim() {
-                let (store, _lives_as_long) = $store;
-                $crate::accounts::contract::$claim(&store).await;
+                $crate::runtime::scope(0, async {
+                    let (store, _lives_as_long) = $store;
+                    $crate::accounts::contract::$claim(&store).await;
+                })
+                .await;
             }
         )*
     };

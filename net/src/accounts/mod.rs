@@ -1,11 +1,11 @@
 //! Accounts: SCRAM keys, rosters, messages for those who are away, and the row by which a cluster knows itself.
 //!
 //! All members of a cluster share one account store; that is how they know that they belong together. The store is
-//! a seam: [`Accounts`] has a real side ([`sqlite`]) and a simulated one ([`memory`]), and both pass the same
-//! tests (`contract`).
+//! a seam: [`Accounts`] has two real sides ([`sqlite`] for one machine, [`postgres`] for several) and a simulated one
+//! ([`memory`]), and all pass the same tests (`contract`).
 //!
 //! ```text
-//! session ──Order──▶ clients/connection ──▶ dyn Accounts ──▶ sqlite │ memory
+//! session ──Order──▶ clients/connection ──▶ dyn Accounts ──▶ sqlite │ postgres │ memory
 //! formation (identity, member ids) ─────────────┘
 //! ```
 //!
@@ -18,6 +18,7 @@
 mod contract;
 pub mod memory;
 mod model;
+pub mod postgres;
 pub mod sqlite;
 mod text;
 

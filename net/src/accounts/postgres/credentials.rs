@@ -1,0 +1,159 @@
+//! The tables `accounts` and `scram_keys`.
+//!
+//! The row of an account is its lock: whatever changes something of an account holds it until it is committed. Who
+//! locks many does so in the order of their names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cresset_core::jid::NodePart;
+use cresset_core::sasl::{Hash, ScramKeys};
+use deadpool_postgres::{Client, Transaction};
+
+use super::failure::Failure;
+use super::lane::{rows, written};
+use crate::accounts::{Added, Credentials, Existing, NewAccount, StoreError, Written};
+
+/// Locks the row of an account until the transaction ends; none if there is no such account.
+pub(super) async fn lock(transaction: &Transaction<'_>, account: &NodePart) -> Result<Option<i64>, Failure> {
+    const LOCK: &str = "SELECT id FROM cresset.accounts WHERE name = $1 FOR NO KEY UPDATE";
+    let found = rows(transaction, LOCK, &[&account.as_str()]).await?;
+    Ok(found.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+pub(super) async fn exists(client: &Client, account: &NodePart) -> Result<bool, Failure> {
+    const FIND: &str = "SELECT 1 FROM cresset.accounts WHERE name = $1";
+    Ok(!rows(client, FIND, &[&account.as_str()]).await?.is_empty())
+}
+
+pub(super) async fn find(client: &Client, account: &NodePart, hash: Hash) -> Result<Option<ScramKeys>, Failure> {
+    const FIND: &str = "SELECT iterations, salt, stored_key, server_key
+         FROM cresset.scram_keys JOIN cresset.accounts ON account = id WHERE accounts.name = $1 AND hash = $2";
+    let found = rows(client, FIND, &[&account.as_str(), &hash.name()]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
+    let iterations = u32::try_from(row.try_get::<_, i64>(0)?)
+        .map_err(|_| StoreError::Unreadable(format!("the iterations of the account {:?}", account.as_str())))?;
+    Ok(Some(ScramKeys {
+        hash,
+        iterations,
+        salt: row.try_get(1)?,
+        stored_key: row.try_get(2)?,
+        server_key: row.try_get(3)?,
+    }))
+}
+
+/// All in one go, for every statement is a trip to the database.
+pub(super) async fn add(
+    transaction: &Transaction<'_>,
+    accounts: &[NewAccount],
+    existing: Existing,
+) -> Result<Vec<Added>, Failure> {
+    let mut names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let (created, updated) = match existing {
+        Existing::Keep => (insert_what_is_missing(transaction, &names).await?, BTreeMap::new()),
+        Existing::Update => insert_or_lock(transaction, &names).await?,
+    };
+    drop_keys(transaction, &updated.values().copied().collect::<Vec<_>>()).await?;
+    let keys = accounts.iter().map(|account| (account.name.as_str(), &account.credentials));
+    let winning: BTreeMap<&str, &Credentials> = match existing {
+        Existing::Keep => keys.rev().collect(),
+        Existing::Update => keys.collect(),
+    };
+    let rows = created.iter().chain(&updated);
+    let rows: Vec<(i64, &Credentials)> = rows.map(|(name, id)| (*id, winning[name.as_str()])).collect();
+    insert_keys(transaction, &rows).await?;
+
+    let mut seen = BTreeSet::new();
+    let answers = accounts.iter().map(|account| account.name.as_str()).map(|name| {
+        match (seen.insert(name) && created.contains_key(name), existing) {
+            (true, Existing::Keep | Existing::Update) => Added::Created,
+            (false, Existing::Keep) => Added::Exists,
+            (false, Existing::Update) => Added::Updated,
+        }
+    });
+    Ok(answers.collect())
+}
+
+pub(super) async fn change(
+    transaction: &Transaction<'_>,
+    account: &NodePart,
+    credentials: &Credentials,
+) -> Result<Written, Failure> {
+    let Some(id) = lock(transaction, account).await? else { return Ok(Written::NoSuchAccount) };
+    drop_keys(transaction, &[id]).await?;
+    insert_keys(transaction, &[(id, credentials)]).await?;
+    Ok(Written::Done)
+}
+
+pub(super) async fn remove(transaction: &Transaction<'_>, account: &NodePart) -> Result<Written, Failure> {
+    const REMOVE: &str = "DELETE FROM cresset.accounts WHERE name = $1";
+    match written(transaction, REMOVE, &[&account.as_str()]).await? {
+        0 => Ok(Written::NoSuchAccount),
+        _ => Ok(Written::Done),
+    }
+}
+
+pub(super) async fn list(client: &Client, after: Option<&NodePart>, max: usize) -> Result<Vec<NodePart>, Failure> {
+    const LIST: &str = "SELECT name FROM cresset.accounts WHERE name > $1 ORDER BY name LIMIT $2";
+    // No name is empty, so all of them come after the empty one.
+    let after = after.map_or("", |name| name.as_str());
+    let found = rows(client, LIST, &[&after, &to_sql(max)]).await?;
+    found.iter().map(|row| to_name(row.try_get(0)?)).collect()
+}
+
+type Ids = BTreeMap<String, i64>;
+
+/// Answers those that were created. Waits for others who create the same names.
+async fn insert_what_is_missing(transaction: &Transaction<'_>, names: &[&str]) -> Result<Ids, Failure> {
+    const INSERT: &str = "INSERT INTO cresset.accounts (name) SELECT unnest($1::text[])
+         ON CONFLICT (name) DO NOTHING RETURNING name, id";
+    rows(transaction, INSERT, &[&names]).await?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Answers those that were created, and those that were there, which are locked.
+async fn insert_or_lock(transaction: &Transaction<'_>, names: &[&str]) -> Result<(Ids, Ids), Failure> {
+    // A row that this statement has inserted was never touched by another transaction: its xmax is 0.
+    const INSERT: &str = "INSERT INTO cresset.accounts (name) SELECT unnest($1::text[])
+         ON CONFLICT (name) DO UPDATE SET waiting = accounts.waiting RETURNING name, id, xmax = 0";
+    let (mut created, mut found) = (Ids::new(), Ids::new());
+    for row in rows(transaction, INSERT, &[&names]).await? {
+        let ids = if row.try_get(2)? { &mut created } else { &mut found };
+        ids.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    Ok((created, found))
+}
+
+async fn drop_keys(transaction: &Transaction<'_>, accounts: &[i64]) -> Result<(), Failure> {
+    if !accounts.is_empty() {
+        const DELETE: &str = "DELETE FROM cresset.scram_keys WHERE account = ANY($1)";
+        written(transaction, DELETE, &[&accounts]).await?;
+    }
+    Ok(())
+}
+
+async fn insert_keys(transaction: &Transaction<'_>, accounts: &[(i64, &Credentials)]) -> Result<(), Failure> {
+    const INSERT: &str = "INSERT INTO cresset.scram_keys (account, hash, iterations, salt, stored_key, server_key)
+         SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[])";
+    let all: Vec<(i64, &ScramKeys)> =
+        accounts.iter().flat_map(|(id, credentials)| credentials.iter().map(|keys| (*id, keys))).collect();
+    let ids: Vec<i64> = all.iter().map(|(id, _)| *id).collect();
+    let hashes: Vec<&str> = all.iter().map(|(_, keys)| keys.hash.name()).collect();
+    let iterations: Vec<i64> = all.iter().map(|(_, keys)| i64::from(keys.iterations)).collect();
+    let column = |of: fn(&ScramKeys) -> &[u8]| -> Vec<&[u8]> { all.iter().map(|(_, keys)| of(keys)).collect() };
+    let (salts, stored, server) =
+        (column(|keys| &keys.salt), column(|keys| &keys.stored_key), column(|keys| &keys.server_key));
+    if !all.is_empty() {
+        written(transaction, INSERT, &[&ids, &hashes, &iterations, &salts, &stored, &server]).await?;
+    }
+    Ok(())
+}
+
+fn to_name(text: &str) -> Result<NodePart, Failure> {
+    Ok(text.parse().map_err(|error| StoreError::Unreadable(format!("the account name {text:?}: {error}")))?)
+}
+
+/// A count as the database takes it; one that is too great means the same as the greatest.
+pub(super) fn to_sql(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,55 @@
+//! The tables `identity`, `members` and `member_count`.
+
+use cresset_core::ids::MemberId;
+use deadpool_postgres::Transaction;
+
+use super::failure::Failure;
+use super::lane::{rows, written};
+use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, StoreError};
+
+/// Writes the candidate if there is no identity yet; answers the one that there is. Who comes second waits until the
+/// first has committed, and then sees that row.
+pub(super) async fn found_or_find(transaction: &Transaction<'_>, candidate: &Founding) -> Result<Identity, Failure> {
+    const WRITE: &str = "INSERT INTO cresset.identity
+         (only_row, cluster_id, join_secret, fake_salt_secret, founder, formed)
+         VALUES (TRUE, $1, $2, $3, $4, FALSE) ON CONFLICT (only_row) DO NOTHING";
+    const FIND: &str = "SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM cresset.identity";
+    let (cluster_id, join_secret) = (&candidate.cluster_id.0[..], &candidate.join_secret.0[..]);
+    let (fake_salt_secret, founder) = (&candidate.fake_salt_secret.0[..], candidate.founder.0.cast_signed());
+    written(transaction, WRITE, &[&cluster_id, &join_secret, &fake_salt_secret, &founder]).await?;
+    let found = rows(transaction, FIND, &[]).await?;
+    let row = found.first().ok_or_else(no_identity)?;
+    Ok(Identity {
+        cluster_id: ClusterId(exactly(row.try_get(0)?, "cluster id")?),
+        join_secret: JoinSecret(exactly(row.try_get(1)?, "join secret")?),
+        fake_salt_secret: FakeSaltSecret(exactly(row.try_get(2)?, "secret of fake salts")?),
+        founder: MemberId(row.try_get::<_, i64>(3)?.cast_unsigned()),
+        formed: row.try_get(4)?,
+    })
+}
+
+pub(super) async fn set_formed(transaction: &Transaction<'_>) -> Result<(), Failure> {
+    match written(transaction, "UPDATE cresset.identity SET formed = TRUE", &[]).await? {
+        0 => Err(no_identity().into()),
+        _ => Ok(()),
+    }
+}
+
+/// The row that counts is locked until the id is written down, so ids grow in the order of their commits and none is
+/// given out again, not even that of a row which was removed. A sequence would promise neither.
+pub(super) async fn allocate_member(transaction: &Transaction<'_>, name: &str) -> Result<MemberId, Failure> {
+    const COUNT: &str = "UPDATE cresset.member_count SET last = last + 1 RETURNING last";
+    let counted = rows(transaction, COUNT, &[]).await?;
+    let row = counted.first().ok_or_else(|| StoreError::Unreadable("members are not counted".to_owned()))?;
+    let id: i64 = row.try_get(0)?;
+    written(transaction, "INSERT INTO cresset.members (id, name) VALUES ($1, $2)", &[&id, &name]).await?;
+    Ok(MemberId(id.cast_unsigned()))
+}
+
+fn no_identity() -> StoreError {
+    StoreError::Unreadable("there is no identity".to_owned())
+}
+
+fn exactly<const N: usize>(bytes: &[u8], what: &str) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Unreadable(format!("the {what} has {} bytes, not {N}", bytes.len())))
+}
