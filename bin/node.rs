@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use cresset_core::config::{Accounts as Configured, Checked, Config};
-use cresset_net::accounts::sqlite::SqliteAccounts;
+use cresset_core::config::{Checked, Config};
+use cresset_net::accounts::{OpenError, Opened, postgres};
 use cresset_net::certificate::{self, Found};
 use cresset_net::clients::{Certificate, DerivePool};
 use cresset_net::clock::SystemClock;
@@ -116,8 +116,11 @@ async fn serve(config: &Config, stop_on_stdin_eof: bool) -> Result<(), Failure> 
 async fn begin(config: &Config) -> Result<Running, Failure> {
     let mistaken = |error: &dyn std::fmt::Display| Failure::Configuration(format!("cresset: {error}"));
     let certificate = read_certificate(config)?;
-    let Configured::Sqlite { path } = &config.accounts;
-    let accounts = SqliteAccounts::open(path).map_err(|error| mistaken(&error))?;
+    let accounts = Opened::open(&config.accounts).await.map_err(|error| match error {
+        // It may be there the next time.
+        OpenError::Postgres(postgres::OpenError::Failed { .. }) => Failure::failed(error),
+        OpenError::Postgres(_) | OpenError::Sqlite(_) => mistaken(&error),
+    })?;
     let disk = DirectoryDisk::open(&config.node.data).map_err(|error| {
         mistaken(&format_args!("the data directory '{}' cannot be used: {error}", config.node.data.display()))
     })?;
@@ -125,7 +128,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
         transport: TokioTransport,
         disk: Arc::new(disk),
         clock: SystemClock::start(),
-        accounts: Arc::new(accounts),
+        accounts: accounts.into_shared(),
         link_protection: match &config.cluster.secret_file {
             Some(file) => LinkProtection::Secret(read_secret(file)?),
             None => LinkProtection::SharedSecret,

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::thread;
 
 use cresset_core::jid::{DomainPart, NodePart};
-use cresset_net::accounts::{Accounts, Added, Credentials, Existing, NewAccount};
+use cresset_net::accounts::{Added, Credentials, Existing, NewAccount};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -94,7 +94,7 @@ impl Import<'_> {
 
     fn write(&mut self, batch: Vec<(u64, Line)>) -> Result<(), Failure> {
         let accounts = derive(&batch, &mut self.random);
-        let outcomes = self.store.ask(self.store.accounts.add_many(accounts, self.existing))?;
+        let outcomes = self.store.ask(self.store.accounts().add_many(accounts, self.existing))?;
         for ((line, account), outcome) in batch.into_iter().zip(outcomes) {
             match outcome {
                 Added::Created => self.tally.created += 1,

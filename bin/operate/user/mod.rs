@@ -8,14 +8,14 @@ mod import;
 mod line;
 
 use std::io::{BufRead, IsTerminal, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use cresset_core::config::Accounts as Place;
 use cresset_core::jid::{DomainPart, NodePart};
 use cresset_core::sasl::Password;
-use cresset_net::accounts::sqlite::SqliteAccounts;
-use cresset_net::accounts::{ACCOUNTS_PER_CALL_MAX, Accounts, Added, Credentials, Written};
+use cresset_net::accounts::{ACCOUNTS_PER_CALL_MAX, Accounts, Added, Credentials, Opened, Written};
+use cresset_net::runtime::scope;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 use tokio::runtime::Runtime;
@@ -25,6 +25,9 @@ use crate::{configuration, terminal};
 
 /// Bytes that are read in the hope of a password: more than any password has.
 const PASSWORD_LINE_BYTES_MAX: u64 = 4096;
+
+/// The seed of the tasks that speak to a database. They draw nothing that has to be secret.
+const SCOPE: u64 = 0;
 
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
@@ -107,7 +110,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Remove { store, name } => store.with(Missing::Refuse, |store| {
             let name = store.account(&name)?;
-            done(store.ask(store.accounts.remove(name.clone()))?, &name)
+            done(store.ask(store.accounts().remove(name.clone()))?, &name)
         }),
         Command::List { store } => store.with(Missing::Refuse, list),
         Command::Import { store, update, file } => {
@@ -118,27 +121,27 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
 
 fn add(store: &Store, name: &NodePart, password: &WhichPassword) -> Result<(), Failure> {
     // Known beforehand, so that nobody thinks of a password for nothing; `add` has the last word.
-    if store.ask(store.accounts.exists(name.clone()))? {
+    if store.ask(store.accounts().exists(name.clone()))? {
         return Err(exists(name));
     }
     let credentials = credentials(&password.read()?)?;
-    match store.ask(store.accounts.add(name.clone(), credentials))? {
+    match store.ask(store.accounts().add(name.clone(), credentials))? {
         Added::Created => Ok(()),
         Added::Updated | Added::Exists => Err(exists(name)),
     }
 }
 
 fn change(store: &Store, name: &NodePart, password: &WhichPassword) -> Result<(), Failure> {
-    if !store.ask(store.accounts.exists(name.clone()))? {
+    if !store.ask(store.accounts().exists(name.clone()))? {
         return Err(unknown(name));
     }
     let credentials = credentials(&password.read()?)?;
-    done(store.ask(store.accounts.change_credentials(name.clone(), credentials))?, name)
+    done(store.ask(store.accounts().change_credentials(name.clone(), credentials))?, name)
 }
 
 /// An open account store.
 struct Store {
-    accounts: SqliteAccounts,
+    opened: Opened,
     /// The domain that all accounts belong to, if a configuration names it.
     domain: Option<DomainPart>,
     runtime: Runtime,
@@ -156,40 +159,48 @@ impl WhichStore {
     fn with(self, missing: Missing, work: impl FnOnce(&Store) -> Result<(), Failure>) -> Result<(), Failure> {
         let store = self.open(missing)?;
         let outcome = work(&store);
-        store.accounts.close();
+        store.opened.close();
         outcome
     }
 
     fn open(self, missing: Missing) -> Result<Store, Failure> {
-        let (path, domain) = match self.store {
-            Some(path) => (path, None),
+        let (place, domain) = match self.store {
+            Some(path) => (Place::Sqlite { path }, None),
             None => {
                 let config = configuration::load(&self.config)?.config;
-                match config.accounts {
-                    Place::Sqlite { path } => (path, Some(config.domain)),
-                }
+                (config.accounts, Some(config.domain))
             }
         };
-        if missing == Missing::Refuse && !path.exists() {
-            return Err(Failure::failed(format!("there is no account store '{}' yet", path.display())));
+        if let Place::Sqlite { path } = &place {
+            prepare(path, missing, domain.is_some())?;
         }
-        // The place that a configuration names is meant to be there; a node that starts would create it, too.
-        if domain.is_some()
-            && let Some(directory) = path.parent()
-        {
-            std::fs::create_dir_all(directory)
-                .map_err(|error| Failure::failed(format!("cannot create '{}': {error}", directory.display())))?;
-        }
-        let accounts = SqliteAccounts::open(&path).map_err(Failure::failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        Ok(Store { accounts, domain, runtime })
+        let opened = runtime.block_on(scope(SCOPE, Opened::open(&place))).map_err(Failure::failed)?;
+        Ok(Store { opened, domain, runtime })
     }
 }
 
+/// A file may have to be there, or a place for it.
+fn prepare(path: &Path, missing: Missing, is_configured: bool) -> Result<(), Failure> {
+    if missing == Missing::Refuse && !path.exists() {
+        return Err(Failure::failed(format!("there is no account store '{}' yet", path.display())));
+    }
+    // The place that a configuration names is meant to be there; a node that starts would create it, too.
+    if is_configured && let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Failure::failed(format!("cannot create '{}': {error}", directory.display())))?;
+    }
+    Ok(())
+}
+
 impl Store {
+    fn accounts(&self) -> &dyn Accounts {
+        self.opened.accounts()
+    }
+
     /// Waits for an answer of the account store.
     fn ask<T>(&self, answer: cresset_net::accounts::StoreFuture<'_, T>) -> Result<T, Failure> {
-        self.runtime.block_on(answer).map_err(Failure::failed)
+        self.runtime.block_on(scope(SCOPE, answer)).map_err(Failure::failed)
     }
 
     fn account(&self, text: &str) -> Result<NodePart, Failure> {
@@ -264,7 +275,7 @@ fn randomness() -> Result<StdRng, Failure> {
 fn list(store: &Store) -> Result<(), Failure> {
     let mut after = None;
     loop {
-        let names = store.ask(store.accounts.list(after, ACCOUNTS_PER_CALL_MAX))?;
+        let names = store.ask(store.accounts().list(after, ACCOUNTS_PER_CALL_MAX))?;
         let Some(last) = names.last() else { return Ok(()) };
         terminal::say(&names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("\n"));
         after = Some(last.clone());

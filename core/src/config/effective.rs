@@ -9,7 +9,7 @@ use quick_xml::escape::escape;
 use super::discovery::{Aws, AwsCredentials, Discovery, Dns, DnsQuery, Multicast, TcpIp};
 use super::files::Files;
 use super::load::{Checked, CheckedCluster};
-use super::model::{Accounts, ClientSettings, ClusterSettings, Config, ServerRole};
+use super::model::{Accounts, ClientSettings, ClusterSettings, Config, PostgresSettings, ServerRole};
 use super::origins::Origins;
 
 impl Config {
@@ -53,6 +53,7 @@ impl Writer<'_> {
                 let keys = [("", "accounts/sqlite@path")];
                 self.line(1, format_args!("<accounts><sqlite path=\"{}\"/></accounts>", path(file)), &keys);
             }
+            Accounts::Postgres(settings) => self.postgres(settings),
         }
         if let Some(clients) = &config.clients {
             self.clients(clients);
@@ -62,6 +63,30 @@ impl Writer<'_> {
         self.line(1, format_args!("<admin socket=\"{socket}\"/>"), &[("", "admin@socket")]);
         self.open(0, "</cresset>");
         self.out
+    }
+
+    fn postgres(&mut self, settings: &PostgresSettings) {
+        const NAME: &str = "accounts/postgresql";
+        self.open(1, "<accounts>");
+        let mut text = format!("<postgresql url=\"{}\"", escape(settings.url.to_string()));
+        let mut names = vec!["url"];
+        if let Some(certificates) = &settings.certificates {
+            text += &format!(" certificates=\"{}\"", path(certificates));
+            names.push("certificates");
+        }
+        for (name, value) in [
+            ("pool", settings.connections_max.to_string()),
+            ("connect-milliseconds", settings.connect_time_max.as_millis().to_string()),
+            ("wait-milliseconds", settings.wait_time_max.as_millis().to_string()),
+            ("answer-milliseconds", settings.answer_time_max.as_millis().to_string()),
+        ] {
+            text += &format!(" {name}=\"{value}\"");
+            names.push(name);
+        }
+        let keys: Vec<(&str, String)> = names.iter().map(|name| (*name, format!("{NAME}@{name}"))).collect();
+        let keys: Vec<(&str, &str)> = keys.iter().map(|(name, key)| (*name, key.as_str())).collect();
+        self.line(2, format_args!("{text}/>"), &keys);
+        self.open(1, "</accounts>");
     }
 
     fn clients(&mut self, clients: &ClientSettings) {

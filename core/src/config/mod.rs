@@ -15,6 +15,7 @@
 
 mod assembly;
 mod cresset;
+mod database_url;
 pub mod discovery;
 mod document;
 mod effective;
@@ -28,12 +29,13 @@ pub mod properties;
 mod reading;
 mod timing;
 
+pub use database_url::DatabaseUrl;
 pub use discovery::Discovery;
 pub use files::{Content, Dialect, Files, Nowhere, Surroundings, Variable};
 pub use load::{Checked, CheckedCluster, CheckedFile, Given, Main, load, load_file, read};
 pub use model::{
     Accounts, CertificateFiles, ClientSettings, ClusterSettings, Config, Listener, ListenerTls, NodeSettings,
-    PeerAddress, ServerRole,
+    PeerAddress, PostgresSettings, ServerRole,
 };
 pub use origins::{Ignored, Origins};
 pub use problem::{Fault, Place, Problem, Problems, Warning};

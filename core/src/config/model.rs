@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::database_url::DatabaseUrl;
 use super::discovery::{Discovery, Ports};
 use super::timing::Timing;
 use crate::jid::DomainPart;
@@ -42,6 +44,25 @@ pub enum Accounts {
         /// The file. Created if it is not there.
         path: PathBuf,
     },
+    /// A PostgreSQL database that all members reach.
+    Postgres(PostgresSettings),
+}
+
+/// Where a PostgreSQL database is, and how long a node waits for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PostgresSettings {
+    /// Where it is and who the nodes are there.
+    pub url: DatabaseUrl,
+    /// The certificates that the server's must lead to, in PEM; absent: those that the system trusts.
+    pub certificates: Option<PathBuf>,
+    /// Connections of this node at one time; not 0.
+    pub connections_max: u32,
+    /// How long opening a connection may take.
+    pub connect_time_max: Duration,
+    /// How long a call waits for a connection that others use.
+    pub wait_time_max: Duration,
+    /// How long the database may take to answer.
+    pub answer_time_max: Duration,
 }
 
 /// How clients reach a node.

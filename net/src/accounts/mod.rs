@@ -18,6 +18,7 @@
 mod contract;
 pub mod memory;
 mod model;
+mod opened;
 pub mod postgres;
 pub mod sqlite;
 mod text;
@@ -30,6 +31,8 @@ use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
+
+pub use opened::{OpenError, Opened};
 
 pub use model::{
     Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, NewAccount,

@@ -3,15 +3,16 @@
 //! One function for each element. What the file does not say gets its default here, and what
 //! contradicts itself is found here, so that a [`Config`] is always one that a node can be started with.
 
+mod accounts;
 mod clients;
 pub(super) mod cluster;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::discovery::Discovery;
 use super::document::Element;
 use super::hazelcast::{CLUSTER_ADDRESS, CLUSTER_NAME};
-use super::model::{Accounts, ClusterSettings, Config, NodeSettings, ServerRole};
+use super::model::{ClusterSettings, Config, NodeSettings, ServerRole};
 use super::problem::Fault;
 use super::reading::{Kind, Reading, Shape, Text};
 use super::timing::Timing;
@@ -42,7 +43,7 @@ pub(super) fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Con
     };
     let admin_socket = read_admin(reading, root);
     let data = node.as_ref().map(|(_, data)| data.as_path());
-    let accounts = read_accounts(reading, root, data, &cluster);
+    let accounts = accounts::read(reading, root, data, &cluster);
     let clients = clients::read(reading, root, &cluster);
 
     let (name, data) = node?;
@@ -90,29 +91,6 @@ fn read_admin(reading: &mut Reading<'_>, root: &Element) -> Option<PathBuf> {
     let element = reading.child(root, "admin")?;
     reading.allow(element, &Shape { attributes: &["socket"], children: &[], text: Text::Refused });
     reading.required_path(element, "socket")
-}
-
-fn read_accounts(
-    reading: &mut Reading<'_>,
-    root: &Element,
-    data: Option<&Path>,
-    cluster: &ClusterSettings,
-) -> Option<Accounts> {
-    let Some(element) = reading.child(root, "accounts") else {
-        if cluster.discovery != Discovery::Alone {
-            let fault = Fault::Inconsistent(
-                "a node that has peers shares their account database: name it with \
-                 <accounts><sqlite path=\"…\"/></accounts>, or --accounts"
-                    .to_owned(),
-            );
-            reading.problem(root.place, fault);
-        }
-        return data.map(|data| Accounts::Sqlite { path: data.join("accounts.sqlite") });
-    };
-    reading.allow(element, &Shape { attributes: &[], children: &["sqlite"], text: Text::Refused });
-    let sqlite = reading.required_child(element, "sqlite")?;
-    reading.allow(sqlite, &Shape { attributes: &["path"], children: &[], text: Text::Refused });
-    Some(Accounts::Sqlite { path: reading.required_path(sqlite, "path")? })
 }
 
 fn domain(text: &str) -> Option<DomainPart> {

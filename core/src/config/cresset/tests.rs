@@ -1,8 +1,9 @@
+use std::path::Path;
 use std::time::Duration;
 
 use super::clients::CLIENT_ADDRESS;
 use super::*;
-use crate::config::{ListenerTls, Problems, Timing, read};
+use crate::config::{Accounts, ListenerTls, Problems, Timing, read};
 
 const SMALLEST: &str = "<cresset><domain>example.org</domain><node name='a' data='data'/></cresset>";
 
@@ -71,7 +72,10 @@ fn everything_that_is_said_is_read() {
 fn what_is_written_out_reads_back_the_same() {
     let witness = "<cresset><domain>bücher.example</domain><node name='w' data='/w &amp; x'/>\
                    <cluster><role>witness</role></cluster></cresset>";
-    for text in [SMALLEST, FULL, witness] {
+    let shared = with_section(
+        "<accounts><postgresql url='postgresql://u@h/d?a=1&amp;b=2' certificates='/r' pool='7'/></accounts>",
+    );
+    for text in [SMALLEST, FULL, witness, &shared] {
         let config = config(text);
         let again = read(Path::new("/elsewhere/x.xml"), config.to_xml().as_bytes()).expect("what we wrote");
         assert_eq!(again.config, config);
@@ -95,6 +99,43 @@ fn every_mistake_is_reported_with_its_place_and_what_was_expected() {
         let text = SMALLEST.replace(from, to);
         assert_problem(&text, expected);
     }
+}
+
+#[test]
+fn a_shared_database_is_read_with_its_times() {
+    let url = "postgresql://cresset:hidden@db.example/cresset";
+    let smallest = config(&with_section(&format!("<accounts><postgresql url='{url}'/></accounts>")));
+    let full = config(&with_section(&format!(
+        "<accounts><postgresql url='{url}?sslmode=require' certificates='roots.pem' pool='3' \
+         connect-milliseconds='1000' wait-milliseconds='2000' answer-milliseconds='3000'/></accounts>"
+    )));
+
+    let Accounts::Postgres(smallest) = &smallest.accounts else { panic!("{:?}", smallest.accounts) };
+    assert_eq!((smallest.url.expose(), smallest.certificates.as_deref()), (url, None));
+    assert_eq!((smallest.connections_max, smallest.answer_time_max), (12, Duration::from_secs(10)));
+    let Accounts::Postgres(full) = &full.accounts else { panic!("{:?}", full.accounts) };
+    assert_eq!(full.certificates.as_deref(), Some(Path::new("/etc/cresset/roots.pem")));
+    assert_eq!((full.connections_max, full.connect_time_max), (3, Duration::from_secs(1)));
+    assert_eq!((full.wait_time_max, full.answer_time_max), (Duration::from_secs(2), Duration::from_secs(3)));
+}
+
+#[test]
+fn mistakes_in_the_accounts_are_understood_and_no_password_is_shown() {
+    let postgres = |inside: &str, expected: &str| {
+        assert_section(&format!("<accounts><postgresql {inside}/></accounts>"), expected);
+    };
+    assert_section("<accounts/>", "<accounts> lacks the element <sqlite> or <postgresql>");
+    let both = "<accounts><sqlite path='x'/><postgresql url='postgresql://h/d'/></accounts>";
+    assert_section(both, "the accounts are in one database: remove <sqlite> or <postgresql>");
+    postgres("", "<postgresql> lacks the attribute 'url': expected a URL like postgresql://");
+    postgres("url='mysql://u:p@h/d'", "'mysql://u:…@h/d' found for the attribute 'url' of <postgresql>");
+    postgres("url='postgresql://h/d' pool='0'", "from 1 to 1000");
+    postgres(
+        "url='postgresql://h/d' answer-milliseconds='10 s'",
+        "'10 s' found for the attribute 'answer-milliseconds'",
+    );
+    postgres("url='postgresql://h/d' certificates=''", "expected a path");
+    postgres("url='postgresql://h/d' port='1'", "unknown attribute 'port' of <postgresql>; expected url, certificates");
 }
 
 #[test]
