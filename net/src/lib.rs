@@ -8,6 +8,7 @@ pub mod clients;
 pub mod clock;
 pub mod consensus;
 mod control;
+mod discovery;
 pub mod disk;
 pub mod links;
 pub mod router;

@@ -54,6 +54,8 @@ class Node:
         self.config = cluster.directory / f"{name}.xml"
         self.log = cluster.directory / f"{name}.log"
         self.process = None
+        self.host = "127.0.0.1"
+        self.runs_in = []  # words before the command of the process, such as `ip netns exec …`
 
     @property
     def certificate(self):
@@ -63,7 +65,7 @@ class Node:
     def socket(self):
         return self.data / "admin.sock"
 
-    def write_config(self, cluster_settings="", tls="required", client_settings=""):
+    def write_config(self, cluster_settings="", tls="required", client_settings="", join=None):
         members = "".join(f"<member>127.0.0.1:{node.peer_port}</member>" for node in self.cluster.nodes.values())
         self.config.write_text(
             f"""<?xml version="1.0"?>
@@ -72,12 +74,12 @@ class Node:
   <node name="{self.name}" data="{self.data}"/>
   <accounts><sqlite path="{self.cluster.accounts}"/></accounts>
   <clients>
-    <listener address="127.0.0.1:{self.client_port}" tls="{tls}"/>
+    <listener address="{self.host}:{self.client_port}" tls="{tls}"/>
     {client_settings}
   </clients>
   <cluster>
-    <listen address="127.0.0.1:{self.peer_port}"/>
-    <join><tcp-ip>{members}</tcp-ip></join>
+    <listen address="{self.host}:{self.peer_port}"/>
+    <join>{join or f"<tcp-ip>{members}</tcp-ip>"}</join>
     {cluster_settings}
   </cluster>
 </cresset>
@@ -88,7 +90,7 @@ class Node:
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [self.cluster.program, "node", "--config", self.config],
+                [*self.runs_in, self.cluster.program, "node", "--config", self.config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -34,6 +34,7 @@ use crate::admin::ClusterStatus;
 use crate::clock::Clock;
 use crate::consensus::Consensus;
 use crate::consensus::apply::ToControl;
+use crate::discovery::Search;
 use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
 use crate::router::Router;
 use crate::runtime;
@@ -49,6 +50,7 @@ pub(crate) struct Inlets {
     pub(crate) raft: watch::Receiver<RaftStatus>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) search: Search,
 }
 
 /// What the rest of the node asks of the control plane.
@@ -147,6 +149,11 @@ impl<C: Clock> Control<C> {
                 None => gone("the log"),
             },
             Some(question) = inlets.questions.recv() => self.question(question),
+            () = inlets.search.changed() => {
+                self.seeds = inlets.search.candidates();
+                self.dial();
+                None
+            }
             _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => {
                 let turns = requests.into_iter().map(|request| self.handle(Input::Request(request)));
                 turns.fold(None, Option::or)

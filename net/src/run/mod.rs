@@ -14,7 +14,7 @@
 mod doors;
 mod raft_lane;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use cresset_core::cluster::{Role, RouteView, STATE_VERSION, VersionRange};
 use cresset_core::config::{ClusterSettings, Config, Discovery, ServerRole};
+use cresset_core::discovery::DiscoveryKey;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Node, NodeSettings, RaftStatus};
@@ -39,6 +40,7 @@ use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
 use crate::control::founding::{self, FoundingError};
 use crate::control::{Control, End, Inlets, MeshMaker, PresentMesh, Question};
+use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
 use crate::links::{Identity, JoinSecret, LinkEvent, LinkSecurity, Mesh, Services};
 use crate::router::Router;
@@ -92,6 +94,16 @@ pub enum LinkProtection {
     PlaintextForSimulation,
 }
 
+impl LinkProtection {
+    /// What the members of the cluster know and nobody else does, `shared` being what is in the account store.
+    fn join_secret<'a>(&'a self, shared: &'a [u8]) -> &'a [u8] {
+        match self {
+            LinkProtection::Secret(secret) => secret,
+            LinkProtection::SharedSecret | LinkProtection::PlaintextForSimulation => shared,
+        }
+    }
+}
+
 /// Why a node does not start. Each is a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -121,14 +133,6 @@ pub enum StartError {
         /// The way.
         means: &'static str,
     },
-    /// A host name of the configuration cannot be resolved at the start.
-    #[error("cannot find the address of '{host}': {reason}")]
-    Name {
-        /// The name.
-        host: String,
-        /// What the system said.
-        reason: String,
-    },
 }
 
 /// A node that runs.
@@ -155,15 +159,16 @@ pub struct Failure(pub String);
 ///
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
+    refuse(&config.cluster.discovery)?;
     let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket, snapshot_entries } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let boot = BootId(runtime::generator().random());
-    let seeds = resolve(&config.cluster.discovery).await?;
 
     let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
     let raft = Arc::new(RaftEnd::default());
-    let security = link_security(link_protection, &standing.identity.join_secret.0);
+    let join_secret = link_protection.join_secret(&standing.identity.join_secret.0);
+    let security = link_security(&link_protection, join_secret);
     let identity = Identity {
         cluster: cluster_id.clone(),
         member: standing.member,
@@ -179,6 +184,14 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let (config, make_mesh, (mesh, links)) = open_links(config, boot, maker).await?;
     let config = &config;
     router.connect(Some(mesh.clone()));
+    let seeker = Seeker {
+        clock: clock.clone(),
+        boot,
+        address: mesh.identity().address,
+        key: DiscoveryKey::derive(join_secret, &config.cluster.name),
+        randomness: reception.randomness,
+    };
+    let mut search = Search::begin(&config.cluster, seeker);
     let mesh = Arc::new(watch::Sender::new(mesh));
 
     let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
@@ -193,12 +206,12 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         router: router.clone(),
         name: config.node.name.clone(),
         cluster_id,
-        seeds,
+        seeds: search.candidates(),
         lives: BTreeMap::new(),
         linked: BTreeMap::new(),
         shown: LogIndex(0),
     };
-    let inlets = Inlets { committed, links, raft: raft_statuses, requests, questions: asked };
+    let inlets = Inlets { committed, links, raft: raft_statuses, requests, questions: asked, search };
     let control = runtime::spawn(control.run(inlets));
 
     let settings = ConsensusSettings {
@@ -354,32 +367,18 @@ fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSetting
     }
 }
 
-/// The addresses of the configuration. Names are resolved once; members that join later make themselves known.
-async fn resolve(discovery: &Discovery) -> Result<BTreeSet<SocketAddr>, StartError> {
-    let candidates = match discovery {
-        Discovery::Alone => Vec::new(),
-        Discovery::TcpIp(list) => list.candidates(),
-        Discovery::Multicast(_) => return Err(StartError::Discovery { means: "multicast" }),
-        Discovery::Dns(_) => return Err(StartError::Discovery { means: "DNS" }),
-        Discovery::Aws(_) => return Err(StartError::Discovery { means: "AWS" }),
-    };
-    let mut addresses = BTreeSet::new();
-    for peer in &candidates {
-        if let Ok(ip) = peer.host.parse() {
-            addresses.insert(SocketAddr::new(ip, peer.port));
-            continue;
-        }
-        let failed = |reason: String| StartError::Name { host: peer.host.clone(), reason };
-        let found = tokio::net::lookup_host((peer.host.as_str(), peer.port)).await;
-        addresses.extend(found.map_err(|error| failed(error.to_string()))?);
+fn refuse(discovery: &Discovery) -> Result<(), StartError> {
+    match discovery {
+        Discovery::Aws(_) => Err(StartError::Discovery { means: "AWS" }),
+        Discovery::Alone | Discovery::Multicast(_) | Discovery::TcpIp(_) | Discovery::Dns(_) => Ok(()),
     }
-    Ok(addresses)
 }
 
-fn link_security(protection: LinkProtection, shared_secret: &[u8]) -> LinkSecurity {
+fn link_security(protection: &LinkProtection, join_secret: &[u8]) -> LinkSecurity {
     match protection {
-        LinkProtection::SharedSecret => LinkSecurity::Noise(JoinSecret::derive(shared_secret)),
-        LinkProtection::Secret(secret) => LinkSecurity::Noise(JoinSecret::derive(&secret)),
+        LinkProtection::SharedSecret | LinkProtection::Secret(_) => {
+            LinkSecurity::Noise(JoinSecret::derive(join_secret))
+        }
         LinkProtection::PlaintextForSimulation => LinkSecurity::PlaintextForSimulation,
     }
 }

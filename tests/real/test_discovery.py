@@ -1,0 +1,159 @@
+"""Members that find each other on a real network of namespaces: by packets to a group, and by a real name server."""
+
+import asyncio
+import shutil
+import sys
+
+import pytest
+from cluster import until
+from network import Network, NameServer, missing
+
+MULTICAST = "<multicast enabled='true'><multicast-time-to-live>1</multicast-time-to-live></multicast>"
+# As Hazelcast 5 begins its own: not ours, whatever it means.
+HAZELCAST_PACKET = bytes([0, 0, 0, 0, 5]) + b"dev" + b"\xff" * 60
+SAY = """
+import socket, sys
+speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+speaker.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(sys.argv[1]))
+speaker.sendto(bytes.fromhex(sys.argv[2]), ("224.2.2.3", 54327))
+"""
+
+
+@pytest.fixture
+def network():
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    network = Network()
+    yield network
+    network.remove()
+
+
+@pytest.fixture
+def cluster(network, new_cluster):
+    """Three nodes, each on a machine of its own, that join in the way of `join`."""
+
+    def make(join, **settings):
+        cluster = new_cluster()
+        for node in cluster.nodes.values():
+            machine = network.machine(node.name)
+            node.machine, node.host, node.runs_in = machine, machine.address, machine.runs_in
+            node.client_port, node.peer_port = 5222, 5701
+            node.write_config(join=join, **settings)
+        return cluster
+
+    return make
+
+
+@pytest.fixture
+def name_server(network, tmp_path):
+    if shutil.which("dnsmasq") is None:
+        pytest.skip("names need 'dnsmasq'; on Debian: apt-get install dnsmasq-base")
+    services = [f"_cresset._tcp.chat.test,{name}.test,5701" for name in "abc"]
+    server = NameServer(network.machine("ns"), tmp_path, services)
+    yield server
+    server.stop()
+
+
+def say(machine, packet):
+    """Sends a packet to the group from this machine."""
+    machine.run(sys.executable, "-c", SAY, machine.address, packet.hex())
+
+
+def knows(node, names):
+    status = node.status()
+    return status and {member["name"] for member in status["members"] if member["state"] == "active"} == set(names)
+
+
+async def test_machines_that_know_nothing_of_each_other_find_one_cluster_by_multicast(cluster):
+    trio = cluster(MULTICAST)
+
+    await trio.start()
+
+    assert all(knows(node, "abc") for node in trio.nodes.values())
+
+
+async def test_packets_of_hazelcast_to_the_same_group_are_said_and_ignored(cluster):
+    trio = cluster(MULTICAST)
+    await trio.start()
+
+    for _ in range(20):
+        say(trio["c"].machine, HAZELCAST_PACKET)
+
+    await until("it is said", lambda: "packets to the multicast group that were ignored" in trio["a"].log_text(), 10)
+    assert trio["a"].log_text().count("packets to the multicast group") == 1, "once a minute"
+    assert all(knows(node, "abc") for node in trio.nodes.values())
+
+
+async def test_a_node_whose_cable_is_plugged_in_later_is_found_then(cluster):
+    trio = cluster(MULTICAST)
+    late = trio["c"]
+    late.machine.unplug()
+    await trio.start(["a", "b"])
+    late.start()
+    await until("it is said", lambda: "cannot be looked for by multicast" in late.log_text(), 20)
+
+    late.machine.plug_in()
+
+    await trio.formed()
+
+
+async def test_only_who_is_trusted_is_listened_to(cluster, network):
+    trusted = "<trusted-interfaces><interface>10.91.0.1-3</interface></trusted-interfaces>"
+    trio = cluster(MULTICAST.replace("</multicast>", f"{trusted}</multicast>"))
+    await trio.start()
+
+    say(network.machine("stranger"), HAZELCAST_PACKET)
+
+    await until("it is said", lambda: "untrusted=1" in trio["a"].log_text(), 10)
+    assert "foreign=0" in trio["a"].log_text()
+
+
+async def test_without_loopback_nodes_of_one_machine_do_not_hear_each_other(cluster):
+    trio = cluster(MULTICAST.replace("enabled='true'", "enabled='true' loopback-mode-enabled='false'"))
+    here, there = trio["a"], trio["c"]
+    neighbour = trio["b"]
+    neighbour.machine, neighbour.host, neighbour.runs_in = here.machine, here.host, here.runs_in
+    neighbour.client_port, neighbour.peer_port = 5223, 5702
+    neighbour.write_config(join=MULTICAST.replace("enabled='true'", "enabled='true' loopback-mode-enabled='false'"))
+
+    # The first one leads: it is the one whom both find.
+    await trio.start(["c"])
+    here.start()
+    neighbour.start()
+    await trio.formed()
+
+    found = f"found by multicast members={{{there.host}:5701}}"
+    assert all(found in node.log_text() for node in (here, neighbour)), "and nothing else"
+    assert here.log_text().count("found by multicast") == neighbour.log_text().count("found by multicast") == 1
+
+
+@pytest.mark.parametrize("name", ["<host>chat.test:5701</host>", "<service>_cresset._tcp.chat.test</service>"])
+async def test_members_are_found_by_their_names_also_those_that_get_one_later(cluster, name_server, name):
+    trio = cluster(f"<dns enabled='true' every-seconds='1'>{name}</dns>")
+    for node in trio.nodes.values():
+        node.machine.asks(name_server.machine)
+    hosts = {node.name: [(node.host, f"{node.name}.test"), (node.host, "chat.test")] for node in trio.nodes.values()}
+    name_server.knows(*hosts["a"])
+    await trio.start(["a"])
+
+    trio["b"].start()
+    trio["c"].start()
+    name_server.knows(*hosts["a"], *hosts["b"], *hosts["c"])
+
+    await trio.formed()
+
+
+async def test_a_name_server_that_is_gone_makes_nobody_forget_the_others(cluster, name_server):
+    trio = cluster("<dns enabled='true' every-seconds='1' timeout-seconds='1'><host>chat.test:5701</host></dns>")
+    for node in trio.nodes.values():
+        node.machine.asks(name_server.machine)
+    name_server.knows(*((node.host, "chat.test") for node in trio.nodes.values()))
+    await trio.start()
+
+    name_server.stop()
+    said = "members cannot be looked up: what was known is kept"
+    await until("it is said", lambda: all(said in node.log_text() for node in trio.nodes.values()), 30)
+    await asyncio.to_thread(lambda: [node.status() for node in trio.nodes.values()])
+
+    assert all(knows(node, "abc") for node in trio.nodes.values())
