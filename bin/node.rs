@@ -142,9 +142,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
         snapshot_entries: SNAPSHOT_ENTRIES,
     };
     start(config, parts).await.map_err(|error| match error {
-        StartError::Links { .. } | StartError::Doors(_) | StartError::Admin(_) | StartError::Discovery { .. } => {
-            mistaken(&error)
-        }
+        StartError::Links { .. } | StartError::Doors(_) | StartError::Admin(_) => mistaken(&error),
         StartError::Founding(_) | StartError::Consensus(_) => Failure::failed(error),
     })
 }

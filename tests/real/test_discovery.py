@@ -1,11 +1,15 @@
-"""Members that find each other on a real network of namespaces: by packets to a group, and by a real name server."""
+"""Members that find each other on a real network of namespaces: by packets to a group, by a real name
+server, and by a server that answers as AWS EC2 does."""
 
 import asyncio
+import re
 import shutil
 import sys
 
+import boto3
 import pytest
 from cluster import until
+from moto.server import ThreadedMotoServer
 from network import Network, NameServer, missing
 
 MULTICAST = "<multicast enabled='true'><multicast-time-to-live>1</multicast-time-to-live></multicast>"
@@ -157,3 +161,58 @@ async def test_a_name_server_that_is_gone_makes_nobody_forget_the_others(cluster
     await asyncio.to_thread(lambda: [node.status() for node in trio.nodes.values()])
 
     assert all(knows(node, "abc") for node in trio.nodes.values())
+
+
+@pytest.fixture
+def ec2(monkeypatch):
+    """A server that answers as AWS EC2 does, with nobody in it."""
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    client = boto3.client("ec2", region_name="eu-central-1", endpoint_url=f"http://127.0.0.1:{port}")
+    client.host = f"127.0.0.1:{port}"
+    yield client
+    server.stop()
+
+
+def instances(client, count, tags=()):
+    """The private addresses of so many new instances."""
+    image = client.describe_images()["Images"][0]["ImageId"]
+    tagged = [{"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags]}] if tags else []
+    made = client.run_instances(ImageId=image, MinCount=count, MaxCount=count, TagSpecifications=tagged)
+    return {instance["PrivateIpAddress"] for instance in made["Instances"]}
+
+
+async def test_instances_of_ec2_with_the_tag_are_found_and_no_others(ec2, new_cluster):
+    members = instances(ec2, 3, [("cluster", "chat"), ("stage", "test")])
+    instances(ec2, 2, [("cluster", "another")])
+    instances(ec2, 2)
+    cluster = new_cluster(
+        names=("a",),
+        join=f"""<aws enabled="true"><region>eu-central-1</region><host-header>{ec2.host}</host-header>
+                 <tag-key>cluster,stage</tag-key><tag-value>chat,test</tag-value><hz-port>5701</hz-port></aws>""",
+    )
+
+    cluster["a"].start()
+
+    await until("they are found", lambda: "found by looking them up" in cluster["a"].log_text(), 20)
+    said = re.search(r"found by looking them up.*members=\{(.*?)\}", cluster["a"].log_text()).group(1)
+    assert set(said.split(", ")) == {f"{address}:5701" for address in members}
+
+
+async def test_an_ec2_that_is_not_there_is_said_and_the_node_goes_on(new_cluster, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    cluster = new_cluster(
+        names=("a",),
+        join="""<aws enabled="true"><region>eu-central-1</region><host-header>127.0.0.1:1</host-header>
+                <connection-retries>0</connection-retries></aws>""",
+    )
+
+    cluster["a"].start()
+
+    said = "members cannot be looked up"
+    await until("it is said", lambda: said in cluster["a"].log_text() and cluster["a"].status(), 20)
+    assert "hunter2" not in cluster["a"].log_text()

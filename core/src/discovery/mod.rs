@@ -13,8 +13,9 @@
 //! secret when it is dialled, and becomes a member by being agreed. So an attacker who gets past everything here wins a
 //! refused connection.
 //!
-//! Not here: sockets, resolvers, requests to AWS, and dialling.
+//! Not here: sockets, resolvers, HTTP, and dialling.
 
+pub mod aws;
 mod lookup;
 mod multicast;
 mod packet;

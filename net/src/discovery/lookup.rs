@@ -8,12 +8,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cresset_core::discovery::{Lookup, NoAnswer, Output, Question, QuestionId};
+use cresset_core::time::UnixMillis;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::names;
+use super::{aws, names};
 use crate::clock::Clock;
 
 /// What a question led to: addresses, or a reason for people.
@@ -24,7 +25,7 @@ pub(super) async fn run<C: Clock>(machine: Lookup, clock: C, found: watch::Sende
     let mut asking =
         Asking { machine, under_way: BTreeSet::new(), answers: FuturesUnordered::new(), trouble: BTreeMap::new() };
     loop {
-        asking.carry_out(&found);
+        asking.carry_out(clock.wall(), &found);
         let pause = asking.machine.poll_timeout().map_or(Duration::MAX, |due| due.since(clock.now()));
         tokio::select! {
             biased;
@@ -47,19 +48,19 @@ struct Asking {
 }
 
 impl Asking {
-    fn carry_out(&mut self, found: &watch::Sender<BTreeSet<SocketAddr>>) {
+    fn carry_out(&mut self, now: UnixMillis, found: &watch::Sender<BTreeSet<SocketAddr>>) {
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Ask(id, question) => {
                     let shown = shown(&question);
                     if self.under_way.insert(id) {
-                        self.answers.push(answer(question).map(move |answer| (id, shown, answer)).boxed());
+                        self.answers.push(answer(question, now).map(move |answer| (id, shown, answer)).boxed());
                     } else {
                         self.tell(&shown, Some(&"no answer yet".to_owned()));
                     }
                 }
                 Output::Found(members) => {
-                    tracing::info!(?members, "found by their names");
+                    tracing::info!(?members, "found by looking them up");
                     found.send_replace(members);
                 }
                 // Nobody but the network is sent packets.
@@ -85,11 +86,11 @@ impl Asking {
     }
 }
 
-async fn answer(question: Question) -> Answer {
+async fn answer(question: Question, now: UnixMillis) -> Answer {
     match question {
         Question::Host { name, ports } => names::host(&name, &ports).await,
         Question::Service { name } => names::service(&name).await,
-        Question::Instances(_) => Err("this release does not ask AWS".to_owned()),
+        Question::Instances(settings) => aws::instances(&settings, now).await,
     }
 }
 

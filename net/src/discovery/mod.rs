@@ -3,7 +3,8 @@
 //! ```text
 //!                  ┌── core: Multicast ◀──▶ group.rs    packets to the local network
 //! Search ─▶ task ──┤
-//!                  └── core: Lookup ──────▶ names.rs    the system's resolver, SRV
+//!                  └── core: Lookup ──┬───▶ names.rs    the system's resolver, SRV
+//!                           │         └───▶ aws         the instances at EC2
 //!                           │ Found(addresses)
 //!                           ▼
 //!                  candidates ─▶ control plane ─▶ mesh.set_peers
@@ -14,6 +15,7 @@
 //!
 //! A list of nothing but addresses needs no task, and has none: so a simulated node runs nothing of this.
 
+mod aws;
 mod group;
 mod interfaces;
 mod lookup;

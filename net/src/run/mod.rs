@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::{Role, RouteView, STATE_VERSION, VersionRange};
-use cresset_core::config::{ClusterSettings, Config, Discovery, ServerRole};
+use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
@@ -127,12 +127,6 @@ pub enum StartError {
     /// The control socket cannot be opened.
     #[error(transparent)]
     Admin(#[from] admin::AdminError),
-    /// This release does not look for members in that way.
-    #[error("this release does not find members by {means}; list them under <tcp-ip>")]
-    Discovery {
-        /// The way.
-        means: &'static str,
-    },
 }
 
 /// A node that runs.
@@ -159,7 +153,6 @@ pub struct Failure(pub String);
 ///
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
-    refuse(&config.cluster.discovery)?;
     let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket, snapshot_entries } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
@@ -364,13 +357,6 @@ fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSetting
         versions: VERSIONS,
         timing: config.cluster.timing.clone(),
         crash_evidence: config.cluster.crash_evidence,
-    }
-}
-
-fn refuse(discovery: &Discovery) -> Result<(), StartError> {
-    match discovery {
-        Discovery::Aws(_) => Err(StartError::Discovery { means: "AWS" }),
-        Discovery::Alone | Discovery::Multicast(_) | Discovery::TcpIp(_) | Discovery::Dns(_) => Ok(()),
     }
 }
 
