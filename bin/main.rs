@@ -38,6 +38,9 @@ enum Command {
     /// Look at a configuration file
     #[command(subcommand)]
     Config(operate::config::Command),
+    /// Set what holds for all nodes, and see who changed it
+    #[command(subcommand)]
+    Property(operate::property::Command),
     /// Create, change, remove, list and import accounts
     #[command(subcommand)]
     User(operate::user::Command),
@@ -60,6 +63,7 @@ fn run(command: Command, log: &logging::Log) -> Result<(), Failure> {
         Command::Node(arguments) => node::run(&arguments),
         Command::Cluster(command) => operate::cluster::run(command),
         Command::Config(command) => operate::config::run(command),
+        Command::Property(command) => operate::property::run(command),
         Command::User(command) => operate::user::run(command),
         Command::Demo(arguments) => demo::run(&arguments, log),
     }

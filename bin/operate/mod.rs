@@ -2,4 +2,6 @@
 
 pub(crate) mod cluster;
 pub(crate) mod config;
+pub(crate) mod property;
+mod store;
 pub(crate) mod user;

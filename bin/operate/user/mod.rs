@@ -8,26 +8,21 @@ mod import;
 mod line;
 
 use std::io::{BufRead, IsTerminal, stdin};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cresset_core::config::Accounts as Place;
 use cresset_core::jid::{DomainPart, NodePart};
 use cresset_core::sasl::Password;
-use cresset_net::accounts::{ACCOUNTS_PER_CALL_MAX, Accounts, Added, Credentials, Opened, Written};
-use cresset_net::runtime::scope;
+use cresset_net::accounts::{ACCOUNTS_PER_CALL_MAX, Added, Credentials, Written};
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
-use tokio::runtime::Runtime;
 
+use super::store::{Missing, Store, WhichStore};
 use crate::exit::Failure;
-use crate::{configuration, terminal};
+use crate::terminal;
 
 /// Bytes that are read in the hope of a password: more than any password has.
 const PASSWORD_LINE_BYTES_MAX: u64 = 4096;
-
-/// The seed of the tasks that speak to a database. They draw nothing that has to be secret.
-const SCOPE: u64 = 0;
 
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
@@ -75,18 +70,6 @@ pub(crate) enum Command {
     },
 }
 
-/// Where the accounts are.
-#[derive(Debug, Args)]
-#[group(multiple = false)]
-pub(crate) struct WhichStore {
-    /// The configuration file of a node
-    #[arg(long, value_name = "FILE", default_value = configuration::DEFAULT_FILE)]
-    config: PathBuf,
-    /// The account store itself, an SQLite file
-    #[arg(long, value_name = "FILE")]
-    store: Option<PathBuf>,
-}
-
 /// Where the password comes from: the terminal, unless the arguments say otherwise.
 #[derive(Debug, Args)]
 pub(crate) struct WhichPassword {
@@ -103,13 +86,13 @@ pub(crate) struct WhichPassword {
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Add { store, password, name } => {
-            store.with(Missing::Create, |store| add(store, &store.account(&name)?, &password))
+            store.with(Missing::Create, |store| add(store, &named(store, &name)?, &password))
         }
         Command::Password { store, password, name } => {
-            store.with(Missing::Refuse, |store| change(store, &store.account(&name)?, &password))
+            store.with(Missing::Refuse, |store| change(store, &named(store, &name)?, &password))
         }
         Command::Remove { store, name } => store.with(Missing::Refuse, |store| {
-            let name = store.account(&name)?;
+            let name = named(store, &name)?;
             done(store.ask(store.accounts().remove(name.clone()))?, &name)
         }),
         Command::List { store } => store.with(Missing::Refuse, list),
@@ -139,73 +122,9 @@ fn change(store: &Store, name: &NodePart, password: &WhichPassword) -> Result<()
     done(store.ask(store.accounts().change_credentials(name.clone(), credentials))?, name)
 }
 
-/// An open account store.
-struct Store {
-    opened: Opened,
-    /// The domain that all accounts belong to, if a configuration names it.
-    domain: Option<DomainPart>,
-    runtime: Runtime,
-}
-
-/// What becomes of a store that is not there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Create,
-    Refuse,
-}
-
-impl WhichStore {
-    /// Works on the store, and closes it.
-    fn with(self, missing: Missing, work: impl FnOnce(&Store) -> Result<(), Failure>) -> Result<(), Failure> {
-        let store = self.open(missing)?;
-        let outcome = work(&store);
-        store.opened.close();
-        outcome
-    }
-
-    fn open(self, missing: Missing) -> Result<Store, Failure> {
-        let (place, domain) = match self.store {
-            Some(path) => (Place::Sqlite { path }, None),
-            None => {
-                let config = configuration::load(&self.config)?.config;
-                (config.accounts, Some(config.domain))
-            }
-        };
-        if let Place::Sqlite { path } = &place {
-            prepare(path, missing, domain.is_some())?;
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        let opened = runtime.block_on(scope(SCOPE, Opened::open(&place))).map_err(Failure::failed)?;
-        Ok(Store { opened, domain, runtime })
-    }
-}
-
-/// A file may have to be there, or a place for it.
-fn prepare(path: &Path, missing: Missing, is_configured: bool) -> Result<(), Failure> {
-    if missing == Missing::Refuse && !path.exists() {
-        return Err(Failure::failed(format!("there is no account store '{}' yet", path.display())));
-    }
-    // The place that a configuration names is meant to be there; a node that starts would create it, too.
-    if is_configured && let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)
-            .map_err(|error| Failure::failed(format!("cannot create '{}': {error}", directory.display())))?;
-    }
-    Ok(())
-}
-
-impl Store {
-    fn accounts(&self) -> &dyn Accounts {
-        self.opened.accounts()
-    }
-
-    /// Waits for an answer of the account store.
-    fn ask<T>(&self, answer: cresset_net::accounts::StoreFuture<'_, T>) -> Result<T, Failure> {
-        self.runtime.block_on(scope(SCOPE, answer)).map_err(Failure::failed)
-    }
-
-    fn account(&self, text: &str) -> Result<NodePart, Failure> {
-        account(text, self.domain.as_ref()).map_err(Failure::Configuration)
-    }
+/// The account that an argument names.
+fn named(store: &Store, text: &str) -> Result<NodePart, Failure> {
+    account(text, store.domain.as_ref()).map_err(Failure::Configuration)
 }
 
 /// The account that `text` means: a localpart, or a bare JID of the domain.

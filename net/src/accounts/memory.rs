@@ -3,7 +3,7 @@
 //! Every answer is ready at once and depends on nothing but the calls that were made, in their order. What a real
 //! store does badly is added around it (see [`MemoryAccounts::set_available`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cresset_core::ids::{MemberId, RouteId};
@@ -18,7 +18,8 @@ use cresset_core::time::UnixMillis;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
-    Founding, Identity, NAME_KEPT_MS, NewAccount, RosterWrite, StoreError, StoreFuture, Stored, Written,
+    Founding, Identity, NAME_KEPT_MS, NewAccount, PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite,
+    RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -35,6 +36,8 @@ struct Tables {
     names: BTreeMap<StanzaName, UnixMillis>,
     identity: Option<Identity>,
     members: u64,
+    properties: BTreeMap<String, String>,
+    changes: VecDeque<PropertyChange>,
 }
 
 #[derive(Debug)]
@@ -293,6 +296,33 @@ impl Accounts for MemoryAccounts {
         self.with(move |tables| {
             tables.members += 1;
             Ok(MemberId(tables.members))
+        })
+    }
+
+    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {
+        self.with(|tables| {
+            Ok(tables.properties.iter().take(PROPERTIES_MAX).map(|(n, v)| (n.clone(), v.clone())).collect())
+        })
+    }
+
+    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>> {
+        self.with(move |tables| {
+            let old = match &write.value {
+                Some(value) => tables.properties.insert(write.name.clone(), value.clone()),
+                None => tables.properties.remove(&write.name),
+            };
+            if let Some(change) = write.onto(old.clone()) {
+                tables.changes.push_front(change);
+                tables.changes.truncate(PROPERTY_CHANGES_MAX);
+            }
+            Ok(old)
+        })
+    }
+
+    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>> {
+        self.with(move |tables| {
+            let changes = tables.changes.iter().filter(|change| name.as_ref().is_none_or(|name| *name == change.name));
+            Ok(changes.take(max).cloned().collect())
         })
     }
 }

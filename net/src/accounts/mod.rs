@@ -1,4 +1,5 @@
-//! Accounts: SCRAM keys, rosters, messages for those who are away, and the row by which a cluster knows itself.
+//! Accounts: SCRAM keys, rosters, messages for those who are away, the row by which a cluster knows itself, and the
+//! properties that all its nodes follow.
 //!
 //! All members of a cluster share one account store; that is how they know that they belong together. The store is
 //! a seam: [`Accounts`] has two real sides ([`sqlite`] for one machine, [`postgres`] for several) and a simulated one
@@ -20,8 +21,11 @@ pub mod memory;
 mod model;
 mod opened;
 pub mod postgres;
+mod property;
 pub mod sqlite;
 mod text;
+
+use std::collections::BTreeMap;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
@@ -33,6 +37,7 @@ use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
 
 pub use opened::{OpenError, Opened};
+pub use property::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
 
 pub use model::{
     Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, NewAccount,
@@ -159,6 +164,17 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// A member id that was never given out before, greater than all of them. `name` is kept for people.
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId>;
+
+    /// The properties that are set, by name; at most [`PROPERTIES_MAX`].
+    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>>;
+
+    /// Sets or removes a property and remembers the change; answers what was set before. What is set to what it is
+    /// already is no change.
+    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>>;
+
+    /// The changes of one property or of all, the latest first, at most `max`. At least the latest
+    /// [`PROPERTY_CHANGES_MAX`] of all are remembered.
+    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>>;
 }
 
 /// Refuses more accounts than one call may carry.

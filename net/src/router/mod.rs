@@ -29,12 +29,13 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use cresset_core::cluster::{Event, Removal, Route};
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, SessionId};
 use cresset_core::jid::{DomainPart, FullJid};
+use cresset_core::limits::OFFLINE_MESSAGES_MAX;
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::routing::Parcel;
 use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
@@ -92,6 +93,8 @@ pub struct Router {
     early: Mutex<VecDeque<Parcel>>,
     /// Routes that went with the member that is being expelled.
     gone: Mutex<BTreeSet<FullJid>>,
+    /// How many messages wait for one account; beyond it they are bounced.
+    offline_messages_max: AtomicUsize,
 }
 
 /// A clock as the router keeps it.
@@ -142,6 +145,7 @@ impl Router {
             myself: myself.clone(),
             early: Mutex::default(),
             gone: Mutex::default(),
+            offline_messages_max: AtomicUsize::new(OFFLINE_MESSAGES_MAX),
         });
         (router, requests)
     }
@@ -164,6 +168,11 @@ impl Router {
     /// The time that people are told.
     pub fn wall(&self) -> UnixMillis {
         self.time.wall()
+    }
+
+    /// Bounds from here on how many messages are kept for one account. What is kept already stays.
+    pub(crate) fn set_offline_messages_max(&self, messages: usize) {
+        self.offline_messages_max.store(messages, Ordering::Relaxed);
     }
 
     pub(crate) fn accounts(&self) -> &Arc<dyn Accounts> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cresset_core::cluster::{Route, RouteView};
 use cresset_core::ids::{Life, RouteId, Sequence};
 use cresset_core::jid::BareJid;
-use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
+use cresset_core::limits::REROUTES_MAX;
 use cresset_core::routing::{
     ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, StanzaName, decide, may_go_elsewhere, recipient,
 };
@@ -233,9 +233,10 @@ impl Router {
             if planted!(OfflineNotStored) {
                 return outgoing.ticket.into_iter().for_each(Ticket::done);
             }
+            let messages_max = router.offline_messages_max.load(Ordering::Relaxed);
             let stored = router
                 .accounts
-                .store_offline(name, outgoing.stanza.clone(), router.time.wall(), OFFLINE_MESSAGES_MAX, outgoing.name)
+                .store_offline(name, outgoing.stanza.clone(), router.time.wall(), messages_max, outgoing.name)
                 .await;
             let condition = match stored {
                 Ok(Stored::Kept) => {

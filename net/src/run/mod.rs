@@ -12,6 +12,7 @@
 //! half there. The simulation builds a node by the same function from other parts.
 
 mod doors;
+mod properties;
 mod raft_lane;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ use crate::transport::Transport;
 
 use self::doors::Doors;
 pub use self::doors::{DoorsError, Reception};
+use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
 
 /// Entries of the log and questions that wait for the control task. Raft waits beyond it.
@@ -77,7 +79,7 @@ pub struct Parts<T, C> {
     pub link_protection: LinkProtection,
     /// What clients need that is not in the configuration.
     pub reception: Reception,
-    /// The control socket; absent where nobody operates the node from outside.
+    /// The control socket; absent where nobody operates the node from outside, nor sets properties.
     pub admin_socket: Option<PathBuf>,
     /// Entries between two snapshots: [`consensus::SNAPSHOT_ENTRIES`], unless a simulation wants many.
     pub snapshot_entries: u64,
@@ -138,7 +140,8 @@ pub struct Running {
     mesh: Arc<PresentMesh>,
     questions: mpsc::Sender<Question>,
     control: tokio::task::JoinHandle<End>,
-    admin: Option<tokio::task::JoinHandle<()>>,
+    /// What runs for the operator.
+    operation: Vec<tokio::task::JoinHandle<()>>,
 }
 
 /// Why a node that was not asked to has stopped.
@@ -156,6 +159,11 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket, snapshot_entries } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
+    let followed = match &admin_socket {
+        Some(_) => Some(Followed::read(&*accounts).await.map_err(FoundingError::Store)?),
+        None => None,
+    };
+    wait_as_agreed(followed.as_ref()).await;
     let boot = BootId(runtime::generator().random());
 
     let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
@@ -228,10 +236,21 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     raft.fill(&consensus);
     runtime::spawn(forward(consensus.watch_status(), raft_status));
 
-    let mut running =
-        Running { member: standing.member, consensus, router, doors: None, mesh, questions, control, admin: None };
+    let mut running = Running {
+        member: standing.member,
+        consensus,
+        router,
+        doors: None,
+        mesh,
+        questions,
+        control,
+        operation: Vec::new(),
+    };
     match running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await {
-        Ok(()) => Ok(running),
+        Ok(()) => {
+            running.follow(followed, accounts);
+            Ok(running)
+        }
         Err(error) => {
             running.end().await;
             Err(error)
@@ -255,9 +274,17 @@ impl Running {
         }
         if let Some(path) = admin_socket {
             let server = admin::Server::open(&path).await?;
-            self.admin = Some(runtime::spawn(server.serve(status_source(self.questions.clone()))));
+            self.operation.push(runtime::spawn(server.serve(status_source(self.questions.clone()))));
         }
         Ok(())
+    }
+
+    /// Does from here on what operators set.
+    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>) {
+        let Some(followed) = followed else { return };
+        let alone = properties::tell_if_alone(self.questions.clone(), followed.agreed.clone());
+        self.operation.push(runtime::spawn(alone));
+        self.operation.push(runtime::spawn(followed.follow(accounts, self.router.clone())));
     }
 
     /// Which member this node is.
@@ -330,8 +357,8 @@ impl Running {
 
     /// Ends everything that runs.
     async fn end(self) {
-        if let Some(admin) = &self.admin {
-            admin.abort();
+        for task in &self.operation {
+            task.abort();
         }
         self.consensus.shutdown(HAND_OVER_TIME_MAX).await;
         self.control.abort();
@@ -341,6 +368,15 @@ impl Running {
 }
 
 const VERSIONS: VersionRange = VersionRange { min: STATE_VERSION, max: STATE_VERSION };
+
+/// The time for which operators want a node to wait at its start.
+async fn wait_as_agreed(followed: Option<&Followed>) {
+    let delay = followed.map_or(Duration::ZERO, |followed| followed.agreed.start_delay);
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs(), "the node waits before it looks for its cluster, as it is set");
+        tokio::time::sleep(delay).await;
+    }
+}
 
 fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSettings {
     let listeners = config.clients.iter().flat_map(|clients| &clients.listeners);

@@ -1,5 +1,7 @@
 //! The account store that all nodes of a world share, and that does not answer while its gate is closed.
 
+use std::collections::BTreeMap;
+
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -9,8 +11,8 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::accounts::{
-    Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount, RosterWrite, StoreFuture, Stored,
-    Written,
+    Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount, PropertyChange, PropertyWrite,
+    RosterWrite, StoreFuture, Stored, Written,
 };
 use futures_util::FutureExt;
 
@@ -85,4 +87,7 @@ behind_the_gate! {
     identity(candidate: Founding) -> Identity;
     set_formed() -> ();
     allocate_member(name: String) -> MemberId;
+    properties() -> BTreeMap<String, String>;
+    set_property(write: PropertyWrite) -> Option<String>;
+    property_changes(name: Option<String>, max: usize) -> Vec<PropertyChange>;
 }

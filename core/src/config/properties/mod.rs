@@ -8,10 +8,14 @@
 //! mean one property. Whoever keeps the values keeps them by our name and in the form in which [`Value`] is written, and
 //! reads an absent one as the default.
 //!
+//! What is kept becomes [`Agreed`]: a value for each property that nodes follow.
+//!
 //! Not here: where they are kept, who may set them, who is told.
 
+mod agreed;
 mod kind;
 
+pub use agreed::Agreed;
 pub use kind::{BadValue, Kind, Value};
 
 /// One property.
@@ -99,13 +103,13 @@ pub const PROPERTIES: &[Property] = &[
         meaning: "how long it waits between two such attempts",
     },
     Property {
-        name: "cluster.task.time-max",
-        alias: Some("hazelcast.max.execution.seconds"),
-        kind: Kind::Seconds { min: 1, max: 3600 },
-        default: "30",
+        name: "offline.messages-max",
+        alias: None,
+        kind: Kind::Count { min: 0, max: 100_000 },
+        default: "1000",
         takes_effect: TakesEffect::AtOnce,
         place: Setting::Shared,
-        meaning: "how long an answer that is gathered from all members may take",
+        meaning: "how many messages wait for an account that is away; beyond it they are bounced",
     },
 ];
 
@@ -117,6 +121,7 @@ pub const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("hazelcast.config.memcache.enabled", "there is no data grid to be asked"),
     ("hazelcast.config.rest.enabled", "there is no data grid to be asked"),
     ("hazelcast.executor.service.name", "there is no executor service"),
+    ("hazelcast.max.execution.seconds", "a node answers from its own memory, and gathers no answers from the others"),
 ];
 
 /// Why a name names no property that can be set.
@@ -225,7 +230,6 @@ mod tests {
         let seconds = |seconds| Value::Seconds(Duration::from_secs(seconds));
 
         assert_eq!(default("hazelcast.startup.retry.seconds"), seconds(10));
-        assert_eq!(default("hazelcast.max.execution.seconds"), seconds(30));
         assert_eq!(default("hazelcast.startup.delay.seconds"), seconds(0), "forming needs no waiting here");
         assert_eq!(default("hazelcast.config.xml.filename"), Value::Text(String::new()), "no file unless it is named");
     }

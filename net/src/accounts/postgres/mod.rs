@@ -24,9 +24,12 @@ mod failure;
 mod identity;
 mod lane;
 mod offline;
+mod properties;
 mod roster;
 mod schema;
 mod settings;
+
+use std::collections::BTreeMap;
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
@@ -39,7 +42,7 @@ use futures_util::FutureExt;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
-    RosterWrite, StoreFuture, Stored, Written,
+    PropertyChange, PropertyWrite, RosterWrite, StoreFuture, Stored, Written,
 };
 use lane::Lane;
 
@@ -228,6 +231,18 @@ impl Accounts for PostgresAccounts {
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {
         self.lane.write(name, |transaction, name| identity::allocate_member(transaction, name).boxed())
+    }
+
+    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {
+        self.lane.read((), |client, ()| properties::all(client).boxed())
+    }
+
+    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>> {
+        self.lane.write(write, |transaction, write| properties::set(transaction, write).boxed())
+    }
+
+    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>> {
+        self.lane.read((name, max), |client, (name, max)| properties::changes(client, name.as_deref(), *max).boxed())
     }
 }
 

@@ -24,7 +24,8 @@ const LOCK: i64 = 0x4352_4553_5345_5400;
 const MIGRATION_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-pub(super) const MIGRATIONS: [&str; 1] = [r#"
+pub(super) const MIGRATIONS: [&str; 2] = [
+    r#"
     CREATE TABLE cresset.accounts (
         id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         name TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -95,7 +96,24 @@ pub(super) const MIGRATIONS: [&str; 1] = [r#"
         founder BIGINT NOT NULL,
         formed BOOLEAN NOT NULL
     );
-"#];
+"#,
+    r#"
+    -- What is set for all nodes; what is not there has its default.
+    CREATE TABLE cresset.properties (
+        name TEXT COLLATE "C" PRIMARY KEY,
+        value TEXT NOT NULL
+    );
+
+    CREATE TABLE cresset.property_changes (
+        key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        name TEXT COLLATE "C" NOT NULL,
+        old TEXT,
+        new TEXT,
+        by TEXT NOT NULL,
+        at BIGINT NOT NULL
+    );
+"#,
+];
 
 /// What a schema was found to be.
 enum Found {

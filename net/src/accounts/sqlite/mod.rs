@@ -19,10 +19,12 @@
 mod credentials;
 mod identity;
 mod offline;
+mod properties;
 mod roster;
 mod schema;
 mod threads;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,7 @@ use rusqlite::ErrorCode;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
-    RosterWrite, StoreError, StoreFuture, Stored, Written,
+    PropertyChange, PropertyWrite, RosterWrite, StoreError, StoreFuture, Stored, Written,
 };
 use threads::Threads;
 
@@ -182,6 +184,18 @@ impl Accounts for SqliteAccounts {
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {
         self.threads.write(move |connection| identity::allocate_member(connection, &name))
+    }
+
+    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {
+        self.threads.read(properties::all)
+    }
+
+    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>> {
+        self.threads.write(move |connection| properties::set(connection, &write))
+    }
+
+    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>> {
+        self.threads.read(move |connection| properties::changes(connection, name.as_deref(), max))
     }
 }
 

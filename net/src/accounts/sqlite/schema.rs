@@ -26,7 +26,7 @@ const SWITCH_TRIES_MAX: u32 = 100;
 const SWITCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -93,6 +93,22 @@ const MIGRATIONS: [&str; 2] = [
         at INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX stored_names_by_age ON stored_names (at);
+",
+    "
+    -- What is set for all nodes; what is not there has its default.
+    CREATE TABLE properties (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE property_changes (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        old TEXT,
+        new TEXT,
+        by TEXT NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
 ",
 ];
 

@@ -1,0 +1,110 @@
+//! A value for each property that nodes follow, from what the shared database holds.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Setting, Value, named};
+
+/// What all nodes follow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Agreed {
+    /// How long a node waits after its start before it looks for its cluster.
+    pub start_delay: Duration,
+    /// How often a node tries again to find its cluster before it says that it cannot.
+    pub start_retries: u64,
+    /// How long it waits between two such attempts.
+    pub start_retry_after: Duration,
+    /// How many messages wait for an account that is away.
+    pub offline_messages_max: usize,
+}
+
+impl Agreed {
+    /// What is set, by our names, and the default of what is not; with a sentence for the operator about each row that
+    /// counts for nothing. A later version may have set what this one does not know.
+    pub fn of(stored: &BTreeMap<String, String>) -> (Agreed, Vec<String>) {
+        let without_effect = |(name, text): (&String, &String)| match named(name) {
+            Err(error) => Some(error.to_string()),
+            Ok(property) if property.name != name || property.place != Setting::Shared => {
+                Some(format!("the property '{name}' is not kept in the database"))
+            }
+            Ok(property) => property.parse(text).err().map(|error| error.to_string()),
+        };
+        let problems = stored.iter().filter_map(without_effect).collect();
+        let value = |name: &str| {
+            let property = named(name).expect("the table has it");
+            let set = stored.get(name).and_then(|text| property.parse(text).ok());
+            set.unwrap_or_else(|| property.default_value())
+        };
+        let agreed = Agreed {
+            start_delay: seconds(&value("cluster.start.delay")),
+            start_retries: count(&value("cluster.start.retries")),
+            start_retry_after: seconds(&value("cluster.start.retry-after")),
+            offline_messages_max: usize::try_from(count(&value("offline.messages-max"))).unwrap_or(usize::MAX),
+        };
+        (agreed, problems)
+    }
+}
+
+impl Default for Agreed {
+    /// What holds where nothing is set.
+    fn default() -> Agreed {
+        Agreed::of(&BTreeMap::new()).0
+    }
+}
+
+fn seconds(value: &Value) -> Duration {
+    match value {
+        Value::Seconds(time) => *time,
+        Value::Count(_) | Value::Switch(_) | Value::Text(_) => unreachable!("the table says that it is a time"),
+    }
+}
+
+fn count(value: &Value) -> u64 {
+    match value {
+        Value::Count(number) => *number,
+        Value::Seconds(_) | Value::Switch(_) | Value::Text(_) => unreachable!("the table says that it is a number"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::OFFLINE_MESSAGES_MAX;
+
+    fn agreed(rows: &[(&str, &str)]) -> (Agreed, Vec<String>) {
+        let stored = rows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        Agreed::of(&stored.collect())
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let (nothing, problems) = agreed(&[]);
+
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(nothing.offline_messages_max, OFFLINE_MESSAGES_MAX);
+        assert_eq!((nothing.start_delay, nothing.start_retry_after), (Duration::ZERO, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_is_set_counts() {
+        let (set, problems) = agreed(&[("cluster.start.delay", "7"), ("offline.messages-max", "5")]);
+
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!((set.start_delay, set.offline_messages_max), (Duration::from_secs(7), 5));
+    }
+
+    /// Somebody has written into the database by hand, or a later version has.
+    #[test]
+    fn rows_that_cannot_be_followed_leave_the_defaults_and_are_told() {
+        let (set, problems) = agreed(&[
+            ("cluster.config.file", "x"),
+            ("cluster.start.delay", "soon"),
+            ("hazelcast.startup.retry.count", "9"),
+            ("tomorrow", "1"),
+        ]);
+
+        assert_eq!(set, Agreed::default());
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems[1].contains("'soon' found") && problems[3].contains("no property 'tomorrow'"), "{problems:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! What operators have set for all nodes, and how a running node follows it.
+//!
+//! ```text
+//! account store: properties ──every 2 s──▶ what is set ──changed?──▶ router, log
+//! ```
+//!
+//! A node looks by itself, because the database tells nobody: within five seconds all nodes do what was set, unless the
+//! property takes effect at the next start. While the store is away, what was last read holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cresset_core::config::properties::{Agreed, TakesEffect, named};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::ask;
+use crate::accounts::{Accounts, StoreError};
+use crate::control::Question;
+use crate::router::Router;
+
+/// How often a node looks: so often that a change is followed in five seconds also if the store is slow.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// What is set, as the store last said, and what that means.
+pub(super) struct Followed {
+    stored: BTreeMap<String, String>,
+    pub(super) agreed: Agreed,
+}
+
+impl Followed {
+    /// Reads what is set.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer.
+    pub(super) async fn read(accounts: &dyn Accounts) -> Result<Followed, StoreError> {
+        Ok(Followed::of(accounts.properties().await?))
+    }
+
+    /// Tells what counts for nothing.
+    fn of(stored: BTreeMap<String, String>) -> Followed {
+        let (agreed, problems) = Agreed::of(&stored);
+        for problem in problems {
+            tracing::warn!(%problem, "a property in the database is not followed");
+        }
+        Followed { stored, agreed }
+    }
+
+    /// Looks again and again, and does what was set.
+    pub(super) async fn follow(mut self, accounts: Arc<dyn Accounts>, router: Arc<Router>) {
+        router.set_offline_messages_max(self.agreed.offline_messages_max);
+        loop {
+            sleep(LOOK_AGAIN_AFTER).await;
+            // That the store is away is told by those who need it for more.
+            let Ok(stored) = accounts.properties().await else { continue };
+            if stored == self.stored {
+                continue;
+            }
+            tell_changes(&self.stored, &stored);
+            self = Followed::of(stored);
+            router.set_offline_messages_max(self.agreed.offline_messages_max);
+        }
+    }
+}
+
+fn tell_changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) {
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    for name in names.filter(|name| before.get(*name) != after.get(*name)) {
+        let Ok(property) = named(name) else { continue };
+        let value = after.get(name).map_or(property.default, String::as_str);
+        match property.takes_effect {
+            TakesEffect::AtOnce => tracing::info!(property = name, value, "a property was changed"),
+            TakesEffect::AtTheNextStart => {
+                tracing::info!(property = name, value, "a property was changed; it takes effect at the next start");
+            }
+        }
+    }
+}
+
+/// Says so if the node does not serve after as many attempts as it is to make in silence. It goes on all the same.
+pub(super) async fn tell_if_alone(questions: mpsc::Sender<Question>, agreed: Agreed) {
+    for _ in 0..=agreed.start_retries {
+        sleep(agreed.start_retry_after).await;
+        match ask(&questions, Question::Status).await {
+            Some(status) if !status.serving => {}
+            Some(_) | None => return,
+        }
+    }
+    let attempts = agreed.start_retries + 1;
+    tracing::warn!(attempts, "the node has not found its cluster and serves nobody; it goes on looking for it");
+}
+
+#[cfg(test)]
+mod tests {
+    use cresset_core::time::UnixMillis;
+
+    use super::*;
+    use crate::accounts::PropertyWrite;
+    use crate::accounts::memory::MemoryAccounts;
+
+    #[tokio::test]
+    async fn what_is_read_is_what_is_set() {
+        let accounts = MemoryAccounts::new();
+        let write = |name: &str, value: &str| PropertyWrite {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            by: "root".to_owned(),
+            at: UnixMillis(1),
+        };
+        accounts.set_property(write("offline.messages-max", "3")).await.expect("available");
+        accounts.set_property(write("of.a.later.version", "x")).await.expect("available");
+
+        let followed = Followed::read(&accounts).await.expect("available");
+
+        assert_eq!(followed.agreed, Agreed { offline_messages_max: 3, ..Agreed::default() });
+    }
+}
