@@ -123,6 +123,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "the_raft_of_a_node_knows_of_an_earlier_leader_only", from(100, ANYONE), from(30, FOLLOWER)),
     probe("core/node", "who_is_being_expelled_asks_for_a_lease", from(200, ANYONE), from(100, LEADER)),
     probe("core/node", "who_is_set_apart_asks_for_a_lease", from(100, ANYONE), RARE),
+    probe("core/node", "who_joins_has_not_found_the_leader", RARE, RARE),
     probe("core/routing", "a_home_dies_before_it_decided_again", from(5000, LEADER_AND_FOLLOWER), RARE),
     probe("core/routing", "a_home_dies_while_its_parcels_are_held", from(5000, LEADER_AND_FOLLOWER), from(100, LEADER_AND_FOLLOWER)),
     probe("core/routing", "a_life_ends_with_parcels_under_way", from(50, ANYONE), from(30, LEADER_AND_FOLLOWER)),

@@ -174,7 +174,7 @@ impl Node {
     /// Followers propose through the leader. Each member proposes for itself only; nobody but a leader expels.
     pub(super) fn proposed_by(&mut self, from: MemberId, commands: Vec<Command>) {
         if self.leading.is_none() {
-            return;
+            return self.say_who_leads(from, &commands);
         }
         let own = commands.into_iter().filter(|command| match command {
             Command::Join(join) => join.member == from,
@@ -185,6 +185,16 @@ impl Node {
         let commands: Vec<_> = own.collect();
         if !commands.is_empty() {
             self.output.push_back(Output::Propose(commands));
+        }
+    }
+
+    /// Who wants to join may have found nobody but followers. Everybody else knows where the leader is.
+    fn say_who_leads(&mut self, from: MemberId, commands: &[Command]) {
+        let wants_to_join = commands.iter().any(|command| matches!(command, Command::Join(_)));
+        let leader = self.raft.leader.filter(|leader| *leader != from && *leader != self.settings.member);
+        let leader = leader.and_then(|leader| self.state.member(leader));
+        if let Some(address) = leader.filter(|_| wants_to_join).map(|leader| leader.peer_address) {
+            self.send(from, ControlMessage::LedFrom { address });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What members say to each other on the control links.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,11 @@ pub enum ControlMessage {
     Propose {
         /// Commands of the sender's own life.
         commands: Vec<Command>,
+    },
+    /// You want to join and I do not lead: who does is reached there.
+    LedFrom {
+        /// Where other members reach the leader.
+        address: SocketAddr,
     },
 }
 

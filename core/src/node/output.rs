@@ -21,6 +21,8 @@ pub enum Output {
         /// What.
         message: ControlMessage,
     },
+    /// Dials this address besides those of the members and those that were found: the leader is there.
+    Dial(SocketAddr),
     /// The agreed state changed: the read view, the lanes and the sessions follow before the next output is carried out.
     Event(Event),
     /// Answers a session of this node.

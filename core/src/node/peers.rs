@@ -1,7 +1,7 @@
 //! What Raft and the links say: who leads, who is reached, and what the others have to tell.
 
 use super::leading::Leading;
-use super::{ControlMessage, Link, LinkState, Node, Output, Peer, RaftStatus, Service};
+use super::{ControlMessage, Link, LinkState, Node, Output, Peer, RaftStatus, Service, Stage};
 use crate::cluster::Member;
 use crate::ids::{LogIndex, MemberId, Term};
 use crate::liveness::has_quorum;
@@ -143,6 +143,11 @@ impl Node {
             }
             ControlMessage::TakenBack { member, boot } => self.evidence.taken_back(from.member, member, boot),
             ControlMessage::Propose { commands } => self.proposed_by(from.member, commands),
+            ControlMessage::LedFrom { address } => {
+                if self.stage == Stage::Joining {
+                    self.output.push_back(Output::Dial(address));
+                }
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! What sessions and the operator ask, how it is proposed, and when it is answered.
 
 use super::batches::Batches;
-use super::{ControlMessage, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service, Stage};
+use super::{
+    ControlMessage, Link, LinkState, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service, Stage,
+};
 use crate::cluster::{Command, Join, Member};
 use crate::ids::MemberId;
 use crate::time::Uptime;
@@ -81,8 +83,20 @@ impl Node {
         if self.leading.is_some() {
             self.output.push_back(Output::Propose(commands));
         } else if leader != self.settings.member {
-            self.send(leader, ControlMessage::Propose { commands });
+            self.send(self.proposes_to(leader), ControlMessage::Propose { commands });
         }
+    }
+
+    /// Whom to propose to: the leader. Who joins may have found others only, and asks one of them, who says where the
+    /// leader is.
+    fn proposes_to(&self, leader: MemberId) -> MemberId {
+        let is_up = |link: &Link| link.state == LinkState::Up;
+        if self.stage != Stage::Joining || self.links.get(&leader).is_some_and(is_up) {
+            return leader;
+        }
+        let knows = self.links.iter().find(|(_, link)| is_up(link) && link.leader.is_some());
+        sometimes!(knows.is_some(), "who_joins_has_not_found_the_leader");
+        knows.map_or(leader, |(id, _)| *id)
     }
 
     pub(super) fn join(&self) -> Join {

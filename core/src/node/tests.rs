@@ -383,6 +383,20 @@ fn a_peer_cannot_propose_in_the_name_of_another() {
     assert!(world.node(1).state().alive(victim).is_some());
 }
 
+/// Its list may have only followers in it, who cannot propose anything.
+#[test]
+fn who_joins_and_finds_followers_only_is_told_where_the_leader_is() {
+    let mut world = World::of(3);
+    world.arrives(4, &[2, 3]);
+
+    world.run_until(2_000, |world| !world.dialled.is_empty());
+    assert_eq!(world.dialled[0], (4, "127.0.0.1:5701".parse().unwrap()));
+    assert!(world.node(4).life().is_none());
+    world.link(4, 1);
+
+    world.run_until(2_000, |world| world.node(4).service() == Service::Serve);
+}
+
 #[test]
 fn a_member_leaves_in_good_order() {
     let mut world = World::of(3);
@@ -455,6 +469,7 @@ struct World {
     left: BTreeSet<u64>,
     answers: Vec<(u64, Answer)>,
     take_overs: Vec<(u64, MemberId)>,
+    dialled: Vec<(u64, SocketAddr)>,
     membership: (BTreeSet<MemberId>, BTreeSet<MemberId>),
     lose_proposals: usize,
     sessions: u64,
@@ -488,6 +503,7 @@ impl World {
             left: Default::default(),
             answers: Vec::new(),
             take_overs: Vec::new(),
+            dialled: Vec::new(),
             membership: ([MemberId(1)].into(), Default::default()),
             lose_proposals: 0,
             sessions: 0,
@@ -549,6 +565,7 @@ impl World {
             }
             Output::LifeOver { .. } => drop(self.over.insert(id)),
             Output::Left => drop(self.left.insert(id)),
+            Output::Dial(address) => self.dialled.push((id, address)),
             Output::Event(_) | Output::Service(_) | Output::TransferLeadership { .. } => {}
         }
     }
@@ -616,6 +633,19 @@ impl World {
         electors.into_iter().for_each(|id| self.raft(id));
     }
 
+    /// A node that nobody knew yet, linked with these.
+    fn arrives(&mut self, id: u64, linked: &[u64]) {
+        self.nodes.insert(id, Node::new(self.now, settings(id)));
+        linked.iter().for_each(|other| self.link(id, *other));
+    }
+
+    fn link(&mut self, a: u64, b: u64) {
+        for (one, other) in [(a, b), (b, a)] {
+            let peer = self.peer(other);
+            self.handle(one, Input::LinkUp(peer));
+        }
+    }
+
     fn reborn(&mut self, id: u64) {
         let node = self.nodes.remove(&id).unwrap();
         let boot = BootId(node.settings.boot.0 + 1000);
@@ -644,7 +674,7 @@ fn settings(id: u64) -> NodeSettings {
         member: MemberId(id),
         boot: BootId(100 + id),
         name: format!("node{id}"),
-        peer_address: "127.0.0.1:5701".parse().unwrap(),
+        peer_address: format!("127.0.0.{id}:5701").parse().unwrap(),
         client_addresses: vec!["127.0.0.1:5222".parse().unwrap()],
         role: Role::Server,
         versions: VersionRange { min: 1, max: 1 },

@@ -99,6 +99,10 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) cluster_id: String,
     /// Addresses at which members may be found besides those that the state knows.
     pub(crate) seeds: BTreeSet<SocketAddr>,
+    /// Where the leader is, as somebody said whom this node found before it.
+    pub(crate) led_from: Option<SocketAddr>,
+    /// Those who call this node, and where they are: who is called back need not have been found.
+    pub(crate) callers: BTreeMap<MemberId, SocketAddr>,
     /// The process of each life that goes on.
     pub(crate) lives: BTreeMap<Life, Peer>,
     /// The process that each member's control link last led to.
@@ -179,6 +183,7 @@ impl<C: Clock> Control<C> {
         self.mesh.send_replace(mesh);
         self.node = self.node.reborn(self.clock.now(), boot);
         self.linked.clear();
+        self.callers.clear();
         self.dial();
         Ok((self, links))
     }
@@ -254,6 +259,16 @@ impl<C: Clock> Control<C> {
                 tracing::warn!(%address, %refusal, "a node that does not belong here");
                 None
             }
+            LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Accepted => {
+                self.callers.insert(up.peer.member, up.address);
+                self.dial();
+                None
+            }
+            LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Accepted, .. } => {
+                self.callers.remove(&peer.member);
+                self.dial();
+                None
+            }
             LinkEvent::Up(_) | LinkEvent::Closed { .. } | LinkEvent::Refused { member: None, .. } => None,
         }
     }
@@ -297,6 +312,10 @@ impl<C: Clock> Control<C> {
     fn carry_out(&mut self, output: Output) -> Option<Turn> {
         match output {
             Output::Event(_) => {}
+            Output::Dial(address) => {
+                self.led_from = Some(address);
+                self.dial();
+            }
             Output::Propose(commands) => {
                 if let Some(Err(error)) = self.consensus.get().map(|consensus| consensus.propose(commands)) {
                     tracing::debug!(%error, "not proposed");
@@ -385,7 +404,8 @@ impl<C: Clock> Control<C> {
 
     fn dial(&self) {
         let members = self.node.state().members().map(|member| member.peer_address);
-        self.mesh.borrow().set_peers(self.seeds.iter().copied().chain(members).collect());
+        let told = self.led_from.into_iter().chain(self.callers.values().copied());
+        self.mesh.borrow().set_peers(self.seeds.iter().copied().chain(members).chain(told).collect());
     }
 }
 

@@ -208,6 +208,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         name: config.node.name.clone(),
         cluster_id,
         seeds: search.candidates(),
+        led_from: None,
+        callers: BTreeMap::new(),
         lives: BTreeMap::new(),
         linked: BTreeMap::new(),
         shown: LogIndex(0),

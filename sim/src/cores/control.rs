@@ -291,6 +291,8 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         match output {
             Output::Event(_) => {}
+            // Here everybody dials everybody anyway.
+            Output::Dial(_) => {}
             Output::Propose(commands) => {
                 if process.random.random_bool(drops) {
                     return;

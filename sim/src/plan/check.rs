@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, Plan, Target};
+use super::{Fault, Level, Lists, Plan, Target};
 
 /// More nodes than anybody runs.
 const NODES_MAX: usize = 9;
@@ -30,6 +30,10 @@ impl Plan {
         };
         unless((1..=NODES_MAX).contains(&self.nodes), format!("{} nodes: from 1 to {NODES_MAX} can be", self.nodes));
         unless(self.users.len() <= USERS_MAX, format!("{} users: {USERS_MAX} at most can be", self.users.len()));
+        unless(
+            self.level == Level::Nodes || self.lists == Lists::All,
+            "lists tell of nodes; at the level of cores everybody knows everybody".to_owned(),
+        );
         let count = self.episodes.len();
         unless(count <= EPISODES_MAX, format!("{count} episodes: {EPISODES_MAX} at most can be"));
         let (least, most) = self.latency;

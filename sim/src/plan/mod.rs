@@ -43,6 +43,9 @@ pub struct Plan {
     pub level: Level,
     /// How many nodes.
     pub nodes: usize,
+    /// Whom each node is told of.
+    #[serde(default, skip_serializing_if = "Lists::are_whole")]
+    pub lists: Lists,
     /// How long a packet takes at least and at most.
     #[serde(rename = "latency_ms", with = "milliseconds::pair")]
     pub latency: (Duration, Duration),
@@ -79,6 +82,31 @@ pub enum Level {
     Nodes,
 }
 
+/// Whom each node is told of before it starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lists {
+    /// Of all.
+    #[default]
+    All,
+    /// Of the one before it; the first of nobody.
+    OneBefore,
+}
+
+impl Lists {
+    fn are_whole(&self) -> bool {
+        *self == Lists::All
+    }
+
+    /// Whether a node is told of another one, by their numbers from 0.
+    pub fn tell(self, node: usize, of: usize) -> bool {
+        match self {
+            Lists::All => true,
+            Lists::OneBefore => of == node || of + 1 == node,
+        }
+    }
+}
+
 /// One user, whose name is `u` and his number, from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +136,7 @@ impl Plan {
             seed: Seed(seed),
             level: Level::Nodes,
             nodes: 3,
+            lists: Lists::All,
             latency: (Duration::from_millis(1), Duration::from_millis(5)),
             snapshot_entries: 10_000,
             heals_at: BEGINS,

@@ -126,6 +126,7 @@ fn build<'a>(
     let surroundings = Surroundings {
         seed: plan.seed,
         addresses: addresses.to_vec(),
+        lists: plan.lists,
         accounts: StallingAccounts::new(parts::accounts(users.iter().map(String::as_str)), store.clone()),
         switchboard: switchboard.clone(),
         snapshot_entries: plan.snapshot_entries,

@@ -29,6 +29,7 @@ use crate::parts::{
     self, CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock, StallingAccounts, Switchboard,
     WallClock,
 };
+use crate::plan::Lists;
 use crate::seeds::Seed;
 
 /// How often a node is asked how it sees the cluster.
@@ -39,6 +40,7 @@ const LOOKS_EVERY: Duration = Duration::from_millis(20);
 pub(super) struct Surroundings {
     pub(super) seed: Seed,
     pub(super) addresses: Vec<IpAddr>,
+    pub(super) lists: Lists,
     pub(super) accounts: StallingAccounts,
     pub(super) switchboard: Switchboard,
     pub(super) snapshot_entries: u64,
@@ -116,7 +118,8 @@ impl Ground {
         let addresses = &self.surroundings.addresses;
         let here = |port| SocketAddr::new(addresses[self.number], port);
         let anywhere = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-        let peers = addresses.iter().map(|address| SocketAddr::new(*address, PEER_PORT));
+        let known = (0..addresses.len()).filter(|of| self.surroundings.lists.tell(self.number, *of));
+        let peers = known.map(|number| SocketAddr::new(addresses[number], PEER_PORT));
         Config {
             domain: DomainPart::new(DOMAIN).expect("the domain is one").into_owned(),
             node: NodeSettings {
