@@ -56,6 +56,8 @@ class Node:
         self.process = None
         self.host = "127.0.0.1"
         self.runs_in = []  # words before the command of the process, such as `ip netns exec …`
+        self.machine = None  # with a network of its own, if it has one
+        self.arguments = ["--config", self.config]
 
     @property
     def certificate(self):
@@ -65,19 +67,21 @@ class Node:
     def socket(self):
         return self.data / "admin.sock"
 
-    def write_config(self, cluster_settings="", tls="required", client_settings="", join=None):
+    def write_config(self, cluster_settings="", tls="required", client_settings="", join=None, role=None):
         members = "".join(f"<member>127.0.0.1:{node.peer_port}</member>" for node in self.cluster.nodes.values())
+        clients = f'''<clients>
+    <listener address="{self.host}:{self.client_port}" tls="{tls}"/>
+    {client_settings}
+  </clients>'''
         self.config.write_text(
             f"""<?xml version="1.0"?>
 <cresset>
   <domain>{DOMAIN}</domain>
   <node name="{self.name}" data="{self.data}"/>
   <accounts><sqlite path="{self.cluster.accounts}"/></accounts>
-  <clients>
-    <listener address="{self.host}:{self.client_port}" tls="{tls}"/>
-    {client_settings}
-  </clients>
+  {clients if role != "witness" else ""}
   <cluster>
+    {f"<role>{role}</role>" if role else ""}
     <listen address="{self.host}:{self.peer_port}"/>
     <join>{join or f"<tcp-ip>{members}</tcp-ip>"}</join>
     {cluster_settings}
@@ -90,12 +94,22 @@ class Node:
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.runs_in, self.cluster.program, "node", "--config", self.config],
+                [*self.runs_in, self.cluster.program, "node", *map(str, self.arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "RUST_BACKTRACE": "1"},
             )
+
+    def moves_to(self, machine):
+        """Runs on a machine of its own, where every port is free."""
+        self.machine, self.host, self.runs_in = machine, machine.address, machine.runs_in
+        self.client_port, self.peer_port = 5222, 5701
+
+    def connect(self, port=None, timeout=10):
+        """A connection of a client."""
+        with self.machine.inside() if self.machine else contextlib.nullcontext():
+            return socket.create_connection((self.host, port or self.client_port), timeout=timeout)
 
     @property
     def is_running(self):

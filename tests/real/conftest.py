@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from cluster import Cluster, free_ports
+from network import Network, missing
 from raw import logged_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,17 @@ def new_cluster(program, tmp_path):
         cluster.stop()
     panics = [line for cluster in clusters for line in cluster.panics()]
     assert not panics, panics
+
+
+@pytest.fixture
+def network():
+    """Machines with networks of their own. They go when the processes on them have gone."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    network = Network()
+    yield network
+    network.remove()
 
 
 @pytest_asyncio.fixture

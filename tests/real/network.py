@@ -2,6 +2,7 @@
 choice. Only root can make them."""
 
 import contextlib
+import ctypes
 import itertools
 import os
 import shutil
@@ -21,6 +22,13 @@ def missing():
     # Containers often have root and are not allowed to.
     made = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)
     return None if made.returncode == 0 else "this system does not let root make network namespaces"
+
+
+def enter(namespace):
+    """This thread goes into a network namespace."""
+    clone_newnet = 0x40000000
+    if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), clone_newnet) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def ip(*words, **options):
@@ -61,6 +69,16 @@ class Machine:
 
     def run(self, *words, **options):
         return subprocess.run([*self.runs_in, *map(str, words)], check=True, capture_output=True, text=True, **options)
+
+    @contextlib.contextmanager
+    def inside(self):
+        """Sockets that this thread makes meanwhile are on this machine, and stay there."""
+        with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{self.namespace}") as there:
+            enter(there)
+            try:
+                yield
+            finally:
+                enter(here)
 
     def remove(self):
         with contextlib.suppress(subprocess.CalledProcessError):

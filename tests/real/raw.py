@@ -25,7 +25,7 @@ class Raw:
     """One connection and everything that was read from it."""
 
     def __init__(self, node, port=None, timeout=10):
-        self.socket = socket.create_connection(("127.0.0.1", port or node.client_port), timeout=timeout)
+        self.socket = node.connect(port, timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.text = b""
@@ -143,6 +143,10 @@ def conditions(text):
     """The stream errors in what was read."""
     found = re.findall(r"<stream:error[^>]*>\s*<([a-z-]+)", text)
     return found
+
+
+def logged_in_with_tls(node, user="romeo", resource=None):
+    return Raw(node).open().start_tls(node).open().authenticate(user).bind(resource).available()
 
 
 def logged_in(node, user="romeo", resource=None, port=None):

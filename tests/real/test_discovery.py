@@ -10,7 +10,7 @@ import boto3
 import pytest
 from cluster import until
 from moto.server import ThreadedMotoServer
-from network import Network, NameServer, missing
+from network import NameServer
 
 MULTICAST = "<multicast enabled='true'><multicast-time-to-live>1</multicast-time-to-live></multicast>"
 # As Hazelcast 5 begins its own: not ours, whatever it means.
@@ -24,25 +24,13 @@ speaker.sendto(bytes.fromhex(sys.argv[2]), ("224.2.2.3", 54327))
 
 
 @pytest.fixture
-def network():
-    reason = missing()
-    if reason:
-        pytest.skip(reason)
-    network = Network()
-    yield network
-    network.remove()
-
-
-@pytest.fixture
 def cluster(network, new_cluster):
     """Three nodes, each on a machine of its own, that join in the way of `join`."""
 
     def make(join, **settings):
         cluster = new_cluster()
         for node in cluster.nodes.values():
-            machine = network.machine(node.name)
-            node.machine, node.host, node.runs_in = machine, machine.address, machine.runs_in
-            node.client_port, node.peer_port = 5222, 5701
+            node.moves_to(network.machine(node.name))
             node.write_config(join=join, **settings)
         return cluster
 
@@ -117,7 +105,7 @@ async def test_without_loopback_nodes_of_one_machine_do_not_hear_each_other(clus
     trio = cluster(MULTICAST.replace("enabled='true'", "enabled='true' loopback-mode-enabled='false'"))
     here, there = trio["a"], trio["c"]
     neighbour = trio["b"]
-    neighbour.machine, neighbour.host, neighbour.runs_in = here.machine, here.host, here.runs_in
+    neighbour.moves_to(here.machine)
     neighbour.client_port, neighbour.peer_port = 5223, 5702
     neighbour.write_config(join=MULTICAST.replace("enabled='true'", "enabled='true' loopback-mode-enabled='false'"))
 
