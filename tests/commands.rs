@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cresset_net::admin::{ClusterStatus, MemberState, MemberStatus, Server};
+use cresset_net::admin::{ClusterStatus, MemberState, MemberStatus, Response, Server};
 
 #[test]
 fn a_good_configuration_is_printed_in_full_and_exits_with_0() {
@@ -299,9 +299,9 @@ fn status_of(members: u16, reachable: u16) -> (Output, Output) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let server = runtime.block_on(Server::open(&socket)).expect("a socket");
     let status = status(members, reachable);
-    runtime.spawn(server.serve(Arc::new(move || {
-        let status = status.clone();
-        Box::pin(async move { status })
+    runtime.spawn(server.serve(Arc::new(move |_| {
+        let status = Box::new(status.clone());
+        Box::pin(async move { Response::Status { status } })
     })));
     let table = cresset(&["cluster", "status", "--socket", path(&socket)]);
     let json = cresset(&["cluster", "status", "--json", "--socket", path(&socket)]);

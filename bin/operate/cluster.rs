@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cresset_net::admin::{ClusterStatus, MemberStatus, ask_status};
+use cresset_net::admin::{ClusterStatus, MemberStatus, Request, ask_events, ask_status, order};
 
 use crate::exit::Failure;
 use crate::{configuration, terminal};
@@ -18,6 +18,28 @@ pub(crate) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Show who joined, left, led and became senior since the node joined
+    Events {
+        #[command(flatten)]
+        node: WhichNode,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have another member lead
+    TransferLeader {
+        /// The name of the member
+        to: String,
+        #[command(flatten)]
+        node: WhichNode,
+    },
+    /// Say that a member that is gone does not come back, so that its vote is not waited for
+    Remove {
+        /// The name of the member
+        name: String,
+        #[command(flatten)]
+        node: WhichNode,
     },
 }
 
@@ -48,18 +70,39 @@ impl WhichNode {
 ///
 /// If no node answers, or if the cluster serves nobody there.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     match command {
         Command::Status { node, json } => {
-            let socket = node.socket()?;
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-            let status = runtime.block_on(ask_status(&socket)).map_err(Failure::failed)?;
+            let status = runtime.block_on(ask_status(&node.socket()?)).map_err(Failure::failed)?;
             if json {
                 terminal::say(&serde_json::to_string_pretty(&status).map_err(Failure::failed)?);
             } else {
                 terminal::say(&table(&status));
             }
             if status.serving && status.can_lose.is_some() { Ok(()) } else { Err(Failure::NotServing) }
+        }
+        Command::Events { node, json } => {
+            let events = runtime.block_on(ask_events(&node.socket()?)).map_err(Failure::failed)?;
+            if json {
+                terminal::say(&serde_json::to_string_pretty(&events).map_err(Failure::failed)?);
+            } else {
+                events
+                    .iter()
+                    .for_each(|event| terminal::say(&format!("{}  {} {}", event.at, event.member, event.what)));
+            }
+            Ok(())
+        }
+        Command::TransferLeader { to, node } => {
+            let request = Request::TransferLeader { to: to.clone() };
+            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
+            terminal::say(&format!("{to} leads"));
+            Ok(())
+        }
+        Command::Remove { name, node } => {
+            let request = Request::Remove { name: name.clone() };
+            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
+            terminal::say(&format!("{name} is not counted any more"));
+            Ok(())
         }
     }
 }

@@ -164,3 +164,14 @@ async def test_two_nodes_and_a_witness_survive_the_loss_of_either(two_and_a_witn
     trio["w"].kill()
     await go_on(trio, ["a", "b"])
     talk(trio["a"], trio["b"])
+
+
+async def test_nodes_that_are_told_of_one_other_each_form_one_cluster(new_cluster):
+    """The last ones find nobody but followers, who have never heard of them."""
+    cluster = new_cluster(names=tuple("abcde"))
+    known = None
+    for node in cluster.nodes.values():
+        node.write_config(join=f"<tcp-ip>{f'<member>127.0.0.1:{known.peer_port}</member>' if known else ''}</tcp-ip>")
+        known = node
+
+    await start_at_once(cluster)

@@ -27,6 +27,8 @@ pub enum Command {
     },
     /// Binds and changes of presence of one member.
     Batch(Batch),
+    /// The operator says that a member whose life is over does not come back: it is not counted as a voter any more.
+    Forget(Life),
 }
 
 /// A process begins a life of a member; an earlier life of the same member ends in the same step, as does the life of

@@ -33,6 +33,9 @@ pub enum Rejection {
     /// The life that it speaks of is over, or was never begun.
     #[error("that life of the member is over")]
     LifeEnded,
+    /// The life that it speaks of goes on.
+    #[error("that life of the member goes on")]
+    LifeGoesOn,
     /// The member has not applied its own join yet.
     #[error("the member does not serve yet")]
     NotActive,

@@ -9,6 +9,7 @@
 //! The invariant: a full JID has at most one route, and a route belongs to a life that goes on. This room knows no XML,
 //! no sessions and no Raft; who proposes what and when is decided in [`crate::node`].
 
+mod chronicle;
 mod command;
 mod event;
 mod member;
@@ -19,6 +20,7 @@ mod state;
 mod voters;
 
 pub use crate::ids::Life;
+pub use chronicle::{Chronicle, Happening, What};
 pub use command::{Batch, Command, ConflictPolicy, ExpelReason, Join, Operation, Role, VersionRange};
 pub use event::{Applied, Event, OperationOutcome, Outcome, Rejection, Removal};
 pub use member::{Member, MemberState};

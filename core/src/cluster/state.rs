@@ -55,6 +55,7 @@ impl ClusterState {
             Command::Leave(life) => self.end(index, *life, None, &mut events),
             Command::Expel { life, reason } => self.end(index, *life, Some(*reason), &mut events),
             Command::Batch(batch) => self.batch(index, batch, &mut events),
+            Command::Forget(life) => self.forget(*life, &mut events),
         };
         if self.senior() != senior {
             events.push(Event::SeniorChanged(self.senior()));
@@ -190,6 +191,21 @@ impl ClusterState {
         member.state = MemberState::Gone { at: index, expelled };
         self.choose_voters(None, events);
         Outcome::Done
+    }
+
+    /// Whoever is forgotten leaves the quorum smaller by its vote, unless another member takes it over.
+    fn forget(&mut self, life: Life, events: &mut Vec<Event>) -> Outcome {
+        match self.members.get(&life.member).filter(|member| member.life() == life) {
+            None => Outcome::AlreadyDone,
+            Some(member) if member.is_alive() => Outcome::Rejected(Rejection::LifeGoesOn),
+            Some(_) => {
+                sometimes!("a_member_is_forgotten");
+                self.voters.remove(&life.member);
+                events.push(Event::VotersChanged);
+                self.choose_voters(None, events);
+                Outcome::Done
+            }
+        }
     }
 
     /// Decides anew who votes, and forgets who is neither alive nor counted.

@@ -35,6 +35,24 @@ fn a_bind_committed_twice_is_one_route() {
     assert_eq!(cluster.state.sessions(), 1);
 }
 
+/// A voter that is gone for good takes a part of the quorum with it until it is forgotten.
+#[test]
+fn a_member_that_is_gone_is_forgotten_with_its_vote_and_one_that_lives_is_not() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    let life = cluster.state.member(MemberId(3)).unwrap().life();
+    let forget = Command::Forget(life);
+    assert_eq!(cluster.apply(&forget).outcome, Outcome::Rejected(Rejection::LifeGoesOn));
+    cluster.expel(3);
+    assert!(cluster.state.voters().contains(&MemberId(3)));
+
+    let applied = cluster.apply(&forget);
+
+    assert_eq!((applied.outcome, applied.events), (Outcome::Done, vec![Event::VotersChanged]));
+    assert_eq!(cluster.state.voters(), &BTreeSet::from([MemberId(1), MemberId(2)]));
+    assert!(cluster.state.member(MemberId(3)).is_none());
+    assert_eq!(cluster.apply(&forget).outcome, Outcome::AlreadyDone);
+}
+
 #[test]
 fn a_join_committed_twice_begins_one_life() {
     let mut cluster = Cluster::of(&["a"]);

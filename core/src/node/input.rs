@@ -6,7 +6,7 @@ use crate::cluster::{ClusterState, Command, RoutePresence};
 use crate::ids::{BootId, LogIndex, MemberId, RouteId, SessionId, Term};
 use crate::jid::FullJid;
 use crate::liveness::{LogEnd, VoterSets};
-use crate::node::ControlMessage;
+use crate::node::{ControlMessage, Order, OrderId};
 
 /// A fact.
 #[derive(Debug)]
@@ -36,6 +36,13 @@ pub enum Input {
     Over,
     /// A session of this node asks for something.
     Request(Request),
+    /// An operator asks for something.
+    Order {
+        /// Comes back with the answer.
+        id: OrderId,
+        /// What.
+        order: Order,
+    },
     /// The node is asked to leave the cluster in good order.
     Leave,
     /// It is later than [`Node::poll_timeout`](crate::node::Node::poll_timeout) said.

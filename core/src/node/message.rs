@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Command;
 use crate::ids::{BootId, Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::LogEnd;
+use crate::node::Wish;
 
 /// Bytes of the largest control message: a batch of [`BATCH_OPERATIONS_MAX`](crate::limits::BATCH_OPERATIONS_MAX) binds
 /// whose JIDs are of ordinary length. The batcher stays below it.
@@ -75,6 +76,8 @@ pub enum ControlMessage {
         /// Where other members reach the leader.
         address: SocketAddr,
     },
+    /// An operator wants this, who spoke to me: do it, if you lead.
+    Wanted(Wish),
 }
 
 /// The answer to a beat.

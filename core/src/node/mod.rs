@@ -27,6 +27,7 @@ mod input;
 mod known;
 mod leading;
 mod message;
+mod orders;
 mod output;
 mod peers;
 mod requests;
@@ -38,11 +39,13 @@ use std::time::Duration;
 
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
+pub use orders::{Order, OrderId, Refusal, Wish};
 pub use output::{Answer, Output, Service};
 
 use self::batches::Batches;
 use self::known::Known;
 use self::leading::Leading;
+use self::orders::Orders;
 use self::succession::Succession;
 use crate::cluster::{ClusterState, Role, VersionRange};
 use crate::config::Timing;
@@ -99,6 +102,7 @@ pub struct Node {
     succession: Succession,
     batches: Batches,
     known: Known,
+    orders: Orders,
     leading: Option<Leading>,
     /// When this life began, and whom it hears became its business.
     began: Uptime,
@@ -157,6 +161,7 @@ impl Node {
             succession: Succession::default(),
             batches: Batches::default(),
             known: Known::default(),
+            orders: Orders::default(),
             leading: None,
             began: now,
             next_beat: now,
@@ -229,7 +234,8 @@ impl Node {
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
         let leading =
             self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, &self.silence, self.settings.member));
-        [Some(self.next_beat), lease_end, close, again, leading, self.succession.timeout()].into_iter().flatten().min()
+        let (succession, orders) = (self.succession.timeout(), self.orders.timeout());
+        [Some(self.next_beat), lease_end, close, again, leading, succession, orders].into_iter().flatten().min()
     }
 
     /// Takes a fact.
@@ -251,6 +257,7 @@ impl Node {
                 self.told_of_the_end();
             }
             Input::Request(request) => self.request(request),
+            Input::Order { id, order } => self.order(now, id, &order),
             Input::Leave => self.leave(),
             Input::Timeout => {}
         }
@@ -260,13 +267,29 @@ impl Node {
         self.propose(now);
         self.serve_or_not(now);
         self.answer_what_is_known(now);
+        self.carry_out_orders(now);
     }
 
     /// What was asked too late is refused; everything else concerns nobody any more.
     fn handle_after_the_end(&mut self, input: Input) {
-        if let Input::Request(request) = input {
-            let refused = Batches::refuse(request);
-            self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
+        match input {
+            Input::Request(request) => {
+                let refused = Batches::refuse(request);
+                self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
+            }
+            Input::Order { id, .. } => {
+                self.output.push_back(Output::Ordered { id, outcome: Err(Refusal::NoQuorum) });
+            }
+            Input::Committed(_)
+            | Input::Installed(_)
+            | Input::Raft(_)
+            | Input::Control { .. }
+            | Input::LinkUp(_)
+            | Input::LinkClosed(_)
+            | Input::PortRefused(_)
+            | Input::Over
+            | Input::Leave
+            | Input::Timeout => {}
         }
     }
 }

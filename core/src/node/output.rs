@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::cluster::{ClusterState, Command, Event, Member, Removal, Route};
 use crate::ids::{Life, MemberId, RouteId, SessionId};
-use crate::node::{BindRefusal, ControlMessage};
+use crate::node::{BindRefusal, ControlMessage, OrderId, Refusal};
 
 /// An order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,13 @@ pub enum Output {
         session: SessionId,
         /// With what.
         answer: Answer,
+    },
+    /// Answers an operator.
+    Ordered {
+        /// To which order.
+        id: OrderId,
+        /// Whether it was carried out.
+        outcome: Result<(), Refusal>,
     },
     /// How clients are treated from now on.
     Service(Service),

@@ -143,6 +143,7 @@ impl Node {
             }
             ControlMessage::TakenBack { member, boot } => self.evidence.taken_back(from.member, member, boot),
             ControlMessage::Propose { commands } => self.proposed_by(from.member, commands),
+            ControlMessage::Wanted(wish) => self.wanted(wish),
             ControlMessage::LedFrom { address } => {
                 if self.stage == Stage::Joining {
                     self.output.push_back(Output::Dial(address));

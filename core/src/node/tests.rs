@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod orders;
+
 use std::collections::BTreeSet;
 
 use super::*;
@@ -470,6 +472,8 @@ struct World {
     answers: Vec<(u64, Answer)>,
     take_overs: Vec<(u64, MemberId)>,
     dialled: Vec<(u64, SocketAddr)>,
+    transfers: Vec<(u64, MemberId)>,
+    ordered: Vec<Result<(), Refusal>>,
     membership: (BTreeSet<MemberId>, BTreeSet<MemberId>),
     lose_proposals: usize,
     sessions: u64,
@@ -504,6 +508,8 @@ impl World {
             answers: Vec::new(),
             take_overs: Vec::new(),
             dialled: Vec::new(),
+            transfers: Vec::new(),
+            ordered: Vec::new(),
             membership: ([MemberId(1)].into(), Default::default()),
             lose_proposals: 0,
             sessions: 0,
@@ -566,7 +572,9 @@ impl World {
             Output::LifeOver { .. } => drop(self.over.insert(id)),
             Output::Left => drop(self.left.insert(id)),
             Output::Dial(address) => self.dialled.push((id, address)),
-            Output::Event(_) | Output::Service(_) | Output::TransferLeadership { .. } => {}
+            Output::TransferLeadership { to } => self.transfers.push((id, to)),
+            Output::Ordered { outcome, .. } => self.ordered.push(outcome),
+            Output::Event(_) | Output::Service(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{ClusterStatus, EXCHANGE_TIME_MAX, RESPONSE_BYTES_MAX, Request, Response};
+use super::{ClusterEvent, ClusterStatus, EXCHANGE_TIME_MAX, RESPONSE_BYTES_MAX, Request, Response};
 
 /// Why there is no answer. Each is a sentence for the operator.
 #[derive(Debug, Error)]
@@ -25,7 +25,7 @@ pub enum AskError {
     #[error("the node at '{}' answered something that is not understood ({reason}): is it of another version?",
             path.display())]
     NotUnderstood { path: PathBuf, reason: String },
-    #[error("the node refused the request: {reason}")]
+    #[error("refused: {reason}")]
     Refused { reason: String },
     #[error("the control socket '{}' failed: {error}", path.display())]
     Failed { path: PathBuf, error: std::io::Error },
@@ -40,7 +40,44 @@ pub async fn ask_status(socket: &Path) -> Result<ClusterStatus, AskError> {
     match ask(socket, &Request::Status).await? {
         Response::Status { status } => Ok(*status),
         Response::Refused { reason } => Err(AskError::Refused { reason }),
+        other @ (Response::Events { .. } | Response::Done) => Err(another_answer(socket, &other)),
     }
+}
+
+/// Asks what happened to the members, the oldest first.
+///
+/// # Errors
+///
+/// If there is no node, no permission, or no answer that can be understood.
+pub async fn ask_events(socket: &Path) -> Result<Vec<ClusterEvent>, AskError> {
+    match ask(socket, &Request::Events).await? {
+        Response::Events { events } => Ok(events),
+        Response::Refused { reason } => Err(AskError::Refused { reason }),
+        other @ (Response::Status { .. } | Response::Done) => Err(another_answer(socket, &other)),
+    }
+}
+
+/// Asks for something to be done, and waits until it is.
+///
+/// # Errors
+///
+/// If there is no node or no permission, or if it is refused.
+pub async fn order(socket: &Path, request: &Request) -> Result<(), AskError> {
+    match ask(socket, request).await? {
+        Response::Done => Ok(()),
+        Response::Refused { reason } => Err(AskError::Refused { reason }),
+        other @ (Response::Status { .. } | Response::Events { .. }) => Err(another_answer(socket, &other)),
+    }
+}
+
+fn another_answer(socket: &Path, answer: &Response) -> AskError {
+    let kind = match answer {
+        Response::Status { .. } => "a status",
+        Response::Events { .. } => "events",
+        Response::Done => "that it is done",
+        Response::Refused { .. } => "a refusal",
+    };
+    AskError::NotUnderstood { path: socket.to_owned(), reason: format!("it is {kind}") }
 }
 
 /// Sends one request and waits for the answer.

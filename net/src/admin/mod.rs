@@ -15,8 +15,8 @@ mod status;
 
 use serde::{Deserialize, Serialize};
 
-pub use client::{AskError, ask, ask_status};
-pub use server::{AdminError, Server, StatusSource};
+pub use client::{AskError, ask, ask_events, ask_status, order};
+pub use server::{AdminError, Answers, Server};
 pub use status::{ClusterStatus, MemberState, MemberStatus};
 
 /// What may be asked.
@@ -25,6 +25,18 @@ pub use status::{ClusterStatus, MemberState, MemberStatus};
 pub enum Request {
     /// How the cluster is, as this node sees it.
     Status,
+    /// What happened to the members since this node joined.
+    Events,
+    /// That another member leads.
+    TransferLeader {
+        /// The name of the member.
+        to: String,
+    },
+    /// That a member that is gone is not waited for any more.
+    Remove {
+        /// The name of the member.
+        name: String,
+    },
 }
 
 /// What is answered.
@@ -36,17 +48,35 @@ pub enum Response {
         /// How the cluster is.
         status: Box<ClusterStatus>,
     },
-    /// The request was not understood.
+    /// To [`Request::Events`].
+    Events {
+        /// The oldest first.
+        events: Vec<ClusterEvent>,
+    },
+    /// What was asked for is so.
+    Done,
+    /// The request was not understood, or what was asked for cannot be.
     Refused {
         /// One sentence.
         reason: String,
     },
 }
 
+/// Something that happened to a member.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClusterEvent {
+    /// When, in UTC, by the clock of the node that answers.
+    pub at: String,
+    /// The name of the member.
+    pub member: String,
+    /// What happened to it, in words that follow the name.
+    pub what: String,
+}
+
 /// Bytes of a request. Beyond it the request is refused.
 const REQUEST_BYTES_MAX: u64 = 4096;
 
-/// Bytes of an answer: 128 members of less than 1 KiB each, and room. Beyond it the client gives up.
+/// Bytes of an answer: 128 members of less than 1 KiB each, or 500 events of less than 512 bytes, and room. Beyond it the client gives up.
 const RESPONSE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How long one connection may take. Beyond it the server closes it, and the client gives up.

@@ -12,10 +12,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::{ClusterStatus, EXCHANGE_TIME_MAX, REQUEST_BYTES_MAX, Request, Response};
+use super::{EXCHANGE_TIME_MAX, REQUEST_BYTES_MAX, Request, Response};
 
-/// Where the answer to [`Request::Status`] comes from.
-pub type StatusSource = Arc<dyn Fn() -> BoxFuture<'static, ClusterStatus> + Send + Sync>;
+/// Where answers come from. Each has to be there before the exchange has taken too long.
+pub type Answers = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// The user that may ask for everything.
 const ROOT: u32 = 0;
@@ -59,10 +59,10 @@ impl Server {
     }
 
     /// Answers until it is dropped.
-    pub async fn serve(self, status: StatusSource) {
+    pub async fn serve(self, answers: Answers) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => self.attend(stream, &status).await,
+                Ok((stream, _)) => self.attend(stream, &answers).await,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept on the control socket");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -72,14 +72,14 @@ impl Server {
     }
 
     /// One request, one answer. Whoever is slow is cut off, so that the next one gets its turn.
-    async fn attend(&self, stream: UnixStream, status: &StatusSource) {
+    async fn attend(&self, stream: UnixStream, answers: &Answers) {
         // Between bind and chmod the socket may have been open to others: who asks is what counts.
         let allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == self.owner || peer.uid() == ROOT);
         if !allowed {
             tracing::warn!("another user tried to use the control socket");
             return;
         }
-        match timeout(EXCHANGE_TIME_MAX, exchange(stream, status)).await {
+        match timeout(EXCHANGE_TIME_MAX, exchange(stream, answers)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a request on the control socket was cut short"),
             Err(_) => tracing::debug!("a request on the control socket took too long"),
@@ -94,7 +94,7 @@ impl Drop for Server {
     }
 }
 
-async fn exchange(stream: UnixStream, status: &StatusSource) -> std::io::Result<()> {
+async fn exchange(stream: UnixStream, answers: &Answers) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
     BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line).await?;
@@ -102,7 +102,7 @@ async fn exchange(stream: UnixStream, status: &StatusSource) -> std::io::Result<
         return Ok(());
     }
     let response = match serde_json::from_slice(&line) {
-        Ok(Request::Status) => Response::Status { status: Box::new(status().await) },
+        Ok(request) => answers(request).await,
         Err(error) => Response::Refused { reason: format!("not a request: {error}") },
     };
     let mut answer = serde_json::to_vec(&response).map_err(std::io::Error::other)?;

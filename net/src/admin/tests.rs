@@ -21,6 +21,17 @@ async fn the_status_is_answered_as_the_node_gives_it() {
 }
 
 #[tokio::test]
+async fn an_order_is_done_or_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, _server) = started(folder.path()).await;
+
+    assert!(order(&socket, &Request::Remove { name: "c".to_owned() }).await.is_ok());
+    let refused = order(&socket, &Request::TransferLeader { to: "w".to_owned() }).await.expect_err("it is refused");
+    assert_eq!(refused.to_string(), "refused: 'w' has no vote");
+    assert_eq!(ask_events(&socket).await.expect("an answer"), vec![]);
+}
+
+#[tokio::test]
 async fn the_socket_is_for_its_owner_only_and_goes_with_the_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let (socket, mut server) = started(folder.path()).await;
@@ -93,8 +104,17 @@ async fn started(folder: &Path) -> (PathBuf, JoinSet<()>) {
     let socket = folder.join("admin.sock");
     let server = Server::open(&socket).await.expect("a socket");
     let mut tasks = JoinSet::new();
-    tasks.spawn(server.serve(Arc::new(|| Box::pin(async { status() }))));
+    tasks.spawn(server.serve(Arc::new(|request| Box::pin(async { answer(request) }))));
     (socket, tasks)
+}
+
+fn answer(request: Request) -> Response {
+    match request {
+        Request::Status => Response::Status { status: Box::new(status()) },
+        Request::Events => Response::Events { events: Vec::new() },
+        Request::TransferLeader { to } => Response::Refused { reason: format!("'{to}' has no vote") },
+        Request::Remove { .. } => Response::Done,
+    }
 }
 
 fn status() -> ClusterStatus {

@@ -21,9 +21,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{ClusterState, Event};
+use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
-use cresset_core::node::{CONTROL_BYTES_MAX, ControlMessage, Input, Node, Output, Peer, RaftStatus, Request, Service};
+use cresset_core::node::{
+    CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
+};
 use cresset_core::wire;
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
@@ -59,6 +61,10 @@ pub(crate) enum Question {
     Status(oneshot::Sender<ClusterStatus>),
     /// Where clients of this node may go.
     SomewhereElse(oneshot::Sender<Option<SocketAddr>>),
+    /// What happened to the members, the oldest first.
+    Events(oneshot::Sender<Vec<Happening>>),
+    /// An operator wants something.
+    Order(Order, oneshot::Sender<Result<(), Refusal>>),
     /// Leave the cluster in good order.
     Leave,
 }
@@ -107,6 +113,12 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) lives: BTreeMap<Life, Peer>,
     /// The process that each member's control link last led to.
     pub(crate) linked: BTreeMap<MemberId, BootId>,
+    /// What happened to the members.
+    pub(crate) chronicle: Chronicle,
+    /// Who waits for the outcome of an order.
+    pub(crate) ordered: BTreeMap<OrderId, oneshot::Sender<Result<(), Refusal>>>,
+    /// How many orders there were.
+    pub(crate) orders: u64,
     /// How far the read view is announced to be.
     pub(crate) shown: LogIndex,
 }
@@ -224,6 +236,16 @@ impl<C: Clock> Control<C> {
                 answer(reply, self.node.somewhere_else());
                 None
             }
+            Question::Events(reply) => {
+                answer(reply, self.chronicle.happenings().cloned().collect());
+                None
+            }
+            Question::Order(order, reply) => {
+                self.orders += 1;
+                let id = OrderId(self.orders);
+                self.ordered.insert(id, reply);
+                self.handle(Input::Order { id, order })
+            }
             Question::Leave => self.handle(Input::Leave),
         }
     }
@@ -296,6 +318,7 @@ impl<C: Clock> Control<C> {
             turn = turn.or(self.carry_out(output));
         }
         self.show();
+        self.chronicle.led_by(self.clock.wall(), self.node.raft().leader);
         turn
     }
 
@@ -330,6 +353,11 @@ impl<C: Clock> Control<C> {
             Output::Answer { session, answer } => {
                 witness::tell(|| Fact::Answered { session, answer: answer.clone() });
                 self.router.answer(session, answer);
+            }
+            Output::Ordered { id, outcome } => {
+                if let Some(reply) = self.ordered.remove(&id) {
+                    answer(reply, outcome);
+                }
             }
             Output::Service(service) => self.serve(service),
             Output::TakeOver { dead, target } => {
@@ -379,6 +407,7 @@ impl<C: Clock> Control<C> {
     fn happened(&mut self, event: &Event) {
         witness::tell(|| Fact::Changed { event: event.clone(), applied: self.node.state().applied() });
         self.router.handle_event(event);
+        self.chronicle.happened(self.clock.wall(), event, self.node.state(), self.node.life());
         match event {
             Event::Joined(life) => {
                 let Some(member) = self.node.state().alive(*life) else { return };

@@ -22,12 +22,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::cluster::{Role, RouteView, STATE_VERSION, VersionRange};
+use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, STATE_VERSION, VersionRange};
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
-use cresset_core::node::{Node, NodeSettings, RaftStatus};
+use cresset_core::node::{Node, NodeSettings, Order, RaftStatus};
 use cresset_core::session::SessionSettings;
 use futures_util::FutureExt;
 use rand::RngExt;
@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::accounts::Accounts;
-use crate::admin::{self, ClusterStatus, StatusSource};
+use crate::admin::{self, Answers, ClusterEvent, ClusterStatus, Request, Response};
 use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
@@ -209,6 +209,9 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         cluster_id,
         seeds: search.candidates(),
         led_from: None,
+        chronicle: Chronicle::default(),
+        ordered: BTreeMap::new(),
+        orders: 0,
         callers: BTreeMap::new(),
         lives: BTreeMap::new(),
         linked: BTreeMap::new(),
@@ -276,7 +279,7 @@ impl Running {
         }
         if let Some(path) = admin_socket {
             let server = admin::Server::open(&path).await?;
-            self.operation.push(runtime::spawn(server.serve(status_source(self.questions.clone()))));
+            self.operation.push(runtime::spawn(server.serve(answers(self.questions.clone()))));
         }
         Ok(())
     }
@@ -456,11 +459,39 @@ async fn forward(mut from: watch::Receiver<RaftStatus>, to: watch::Sender<RaftSt
     }
 }
 
-fn status_source(questions: mpsc::Sender<Question>) -> StatusSource {
-    Arc::new(move || {
+/// What the operator is answered.
+fn answers(questions: mpsc::Sender<Question>) -> Answers {
+    Arc::new(move |request| {
         let questions = questions.clone();
-        async move { ask(&questions, Question::Status).await.unwrap_or_default() }.boxed()
+        async move {
+            answer(&questions, request).await.unwrap_or_else(|| Response::Refused { reason: "it stops".to_owned() })
+        }
+        .boxed()
     })
+}
+
+async fn answer(questions: &mpsc::Sender<Question>, request: Request) -> Option<Response> {
+    let order = match request {
+        Request::Status => {
+            let status = Box::new(ask(questions, Question::Status).await?);
+            return Some(Response::Status { status });
+        }
+        Request::Events => {
+            let events = ask(questions, Question::Events).await?.into_iter().map(event).collect();
+            return Some(Response::Events { events });
+        }
+        Request::TransferLeader { to } => Order::TransferLeader { to },
+        Request::Remove { name } => Order::Remove { name },
+    };
+    Some(match ask(questions, |reply| Question::Order(order, reply)).await? {
+        Ok(()) => Response::Done,
+        Err(refusal) => Response::Refused { reason: refusal.to_string() },
+    })
+}
+
+fn event(happening: Happening) -> ClusterEvent {
+    let Happening { at, member, what } = happening;
+    ClusterEvent { at: at.to_xmpp(), member, what: what.to_string() }
 }
 
 async fn ask<T>(

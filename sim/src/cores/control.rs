@@ -293,6 +293,8 @@ impl World {
             Output::Event(_) => {}
             // Here everybody dials everybody anyway.
             Output::Dial(_) => {}
+            // And has no operators.
+            Output::Ordered { .. } => {}
             Output::Propose(commands) => {
                 if process.random.random_bool(drops) {
                     return;

@@ -1,0 +1,233 @@
+//! What an operator asks of the cluster: judged where it is asked, carried out by the leader, seen in the agreed state.
+//!
+//! ```text
+//! operator ──Order──▶ judge ──▶ wish ──Wanted──▶ leader ──Propose, TransferLeadership──▶ log, Raft
+//!     ▲                │                                                                   │
+//!     └───Ordered──────┴───── refusal, or: the state shows what was wanted ◀───────────────┘
+//! ```
+//!
+//! The node that was asked says the wish again until it sees it fulfilled, so a leader that is lost on the way does not
+//! matter; a wish that is said twice changes nothing the second time. What would lose the quorum is refused before
+//! anything is said.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
+use crate::cluster::{Command, Member, MemberState};
+use crate::ids::{Life, MemberId};
+use crate::sometimes;
+use crate::time::Uptime;
+
+/// How long an order may take. An election and an agreement take less, and operators wait for the answer.
+const ORDER_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// Orders under way at one node. Beyond it they are refused: operators are few.
+const ORDERS_MAX: usize = 16;
+
+/// Tells the orders of one process apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct OrderId(pub u64);
+
+/// What an operator asks for, in his words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// The member of this name is to lead.
+    TransferLeader {
+        /// Its name.
+        to: String,
+    },
+    /// The member of this name, which is gone, does not come back.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The same in the words of the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Wish {
+    /// This member leads.
+    Leads(MemberId),
+    /// This life of a member is not remembered.
+    Forgotten(Life),
+}
+
+/// Why an order was not carried out. A sentence for the operator.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing can be agreed on at the node that was asked.
+    #[error(
+        "this node has no quorum: nothing can be changed until it has; 'cresset cluster status' says who is missing"
+    )]
+    NoQuorum,
+    /// There is no such member.
+    #[error("no member is called '{name}': the members are {}", members.join(", "))]
+    Unknown {
+        /// Who was named.
+        name: String,
+        /// Who could have been.
+        members: Vec<String>,
+    },
+    /// Who does not take part cannot lead.
+    #[error("'{name}' is {}: it cannot lead", if *gone { "gone" } else { "still joining" })]
+    NotActive {
+        /// Who.
+        name: String,
+        /// Whether its life is over, or has not quite begun.
+        gone: bool,
+    },
+    /// Only voters can lead.
+    #[error("'{name}' has no vote: it cannot lead")]
+    NoVote {
+        /// Who.
+        name: String,
+    },
+    /// A leader that is not heard would be no leader.
+    #[error("this node does not reach '{name}': it is not made to lead")]
+    NotReached {
+        /// Who.
+        name: String,
+    },
+    /// Who is up is a member, whatever is said of it.
+    #[error("'{name}' is up: stop it first, it would only join again")]
+    StillUp {
+        /// Who.
+        name: String,
+    },
+    /// The operators of this node want too much at once.
+    #[error("{ORDERS_MAX} orders are under way at this node already: try again when they are done")]
+    TooMany,
+    /// It may take effect yet.
+    #[error("not seen to be done within {} s; it may still be: see 'cresset cluster status'", ORDER_TIME_MAX.as_secs())]
+    NotSeen,
+}
+
+/// The orders of this node's operators that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Orders(Vec<UnderWay>);
+
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    id: OrderId,
+    wish: Wish,
+    until: Uptime,
+    again: Uptime,
+}
+
+impl Orders {
+    pub(super) fn timeout(&self) -> Option<Uptime> {
+        self.0.iter().map(|order| order.again.min(order.until)).min()
+    }
+
+    /// Gives up what is under way.
+    pub(super) fn refuse_all(&mut self) -> impl Iterator<Item = OrderId> + use<> {
+        std::mem::take(&mut self.0).into_iter().map(|order| order.id)
+    }
+}
+
+impl Node {
+    /// An operator asks for something: it is refused at once, or under way.
+    pub(super) fn order(&mut self, now: Uptime, id: OrderId, order: &Order) {
+        match self.judge(now, order) {
+            Ok(wish) => self.orders.0.push(UnderWay { id, wish, until: now + ORDER_TIME_MAX, again: now }),
+            Err(refusal) => {
+                sometimes!("an_order_is_refused");
+                self.output.push_back(Output::Ordered { id, outcome: Err(refusal) });
+            }
+        }
+    }
+
+    fn judge(&self, now: Uptime, order: &Order) -> Result<Wish, Refusal> {
+        // A lease is the proof that a quorum counts this node in.
+        if !self.lease.is_held(now) {
+            return Err(Refusal::NoQuorum);
+        }
+        if self.orders.0.len() >= ORDERS_MAX {
+            return Err(Refusal::TooMany);
+        }
+        match order {
+            Order::TransferLeader { to } => self.may_lead(self.named(to)?).map(|member| Wish::Leads(member.id)),
+            Order::Remove { name } => match self.named(name)? {
+                member if member.is_alive() => Err(Refusal::StillUp { name: name.clone() }),
+                member => Ok(Wish::Forgotten(member.life())),
+            },
+        }
+    }
+
+    /// The member of that name, one that is up before one that is gone.
+    fn named(&self, name: &str) -> Result<&Member, Refusal> {
+        let namesakes = self.state.members().filter(|member| member.name == name);
+        namesakes.max_by_key(|member| (member.is_alive(), member.incarnation)).ok_or_else(|| Refusal::Unknown {
+            name: name.to_owned(),
+            members: self.state.members().map(|member| member.name.clone()).collect(),
+        })
+    }
+
+    fn may_lead<'a>(&self, member: &'a Member) -> Result<&'a Member, Refusal> {
+        let name = member.name.clone();
+        let votes = self.raft.voter_sets.iter().all(|set| set.contains(&member.id));
+        match member.state {
+            MemberState::Gone { .. } => Err(Refusal::NotActive { name, gone: true }),
+            MemberState::Joining => Err(Refusal::NotActive { name, gone: false }),
+            MemberState::Active if !votes => Err(Refusal::NoVote { name }),
+            MemberState::Active if member.id != self.settings.member && !self.reaches(member) => {
+                Err(Refusal::NotReached { name })
+            }
+            MemberState::Active => Ok(member),
+        }
+    }
+
+    /// Answers what is fulfilled or has taken too long, and says again what is not.
+    pub(super) fn carry_out_orders(&mut self, now: Uptime) {
+        let mut orders = std::mem::take(&mut self.orders.0);
+        orders.retain_mut(|order| {
+            let outcome = if self.is_fulfilled(order.wish) {
+                Ok(())
+            } else if now >= order.until {
+                Err(Refusal::NotSeen)
+            } else {
+                if now >= order.again {
+                    order.again = now + PROPOSE_AGAIN_AFTER;
+                    self.wish(order.wish);
+                }
+                return true;
+            };
+            self.output.push_back(Output::Ordered { id: order.id, outcome });
+            false
+        });
+        self.orders.0 = orders;
+    }
+
+    fn is_fulfilled(&self, wish: Wish) -> bool {
+        match wish {
+            Wish::Leads(member) => self.raft.leader == Some(member),
+            Wish::Forgotten(life) => self.state.member(life.member).is_none_or(|member| member.life() != life),
+        }
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        match self.leader() {
+            Some(leader) if leader == self.settings.member => self.wanted(wish),
+            Some(leader) => self.send(leader, ControlMessage::Wanted(wish)),
+            None => {}
+        }
+    }
+
+    /// Does what an operator wants, here or at another node, if this node leads and it still makes sense.
+    pub(super) fn wanted(&mut self, wish: Wish) {
+        if self.leading.is_none() || self.is_fulfilled(wish) {
+            return;
+        }
+        match wish {
+            Wish::Leads(to) => {
+                if self.state.member(to).is_some_and(|member| self.may_lead(member).is_ok()) {
+                    sometimes!("leadership_is_handed_over_by_order");
+                    self.output.push_back(Output::TransferLeadership { to });
+                }
+            }
+            Wish::Forgotten(life) => self.output.push_back(Output::Propose(vec![Command::Forget(life)])),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+"""What operators tell a running cluster to do, and what they are told when it cannot be done."""
+
+import asyncio
+import json
+
+from client import Client
+from cluster import until
+
+
+def command(cluster, node, *words):
+    """`cresset cluster …` at a node."""
+    return cluster.cli("cluster", *words, "--socket", node.socket)
+
+
+def refused(run):
+    """The one sentence with which a command was refused."""
+    assert run.returncode == 1 and not run.stdout, (run.returncode, run.stdout, run.stderr)
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+    return run.stderr
+
+
+def members(node):
+    return {member["name"]: member for member in node.status()["members"]}
+
+
+async def without(cluster, name, survivors):
+    """A node is killed, and the others know that it is gone."""
+    cluster[name].kill()
+    await until(
+        f"{name} is gone",
+        lambda: all(members(node)[name]["state"] == "gone" and node.status()["serving"] for node in survivors),
+        10,
+    )
+
+
+async def test_leadership_is_handed_to_whom_the_operator_names_and_nobody_is_thrown_off(trio):
+    leader, (target, other) = trio.leader(), trio.followers()
+    romeo = await Client("romeo", acknowledge=True).log_in(leader)
+    juliet = await Client("juliet").log_in(target)
+
+    done = await asyncio.to_thread(command, trio, other, "transfer-leader", target.name)
+
+    assert (done.returncode, done.stdout) == (0, f"{target.name} leads\n"), done.stderr
+    assert trio.leader() is target
+    romeo.say(juliet.boundjid, "still here")
+    await juliet.hears("still here")
+    assert not romeo.ended.is_set() and not juliet.ended.is_set()
+    # And to the one that leads already.
+    assert command(trio, target, "transfer-leader", target.name).returncode == 0
+
+
+async def test_a_member_that_is_gone_is_removed_and_joins_again_when_it_comes_back(trio):
+    victim, (survivor, other) = trio.followers()[0], (trio.leader(), trio.followers()[1])
+    up = refused(command(trio, survivor, "remove", victim.name))
+    assert f"'{victim.name}' is up: stop it first" in up
+    await without(trio, victim.name, [survivor, other])
+    assert survivor.status()["advice"] == "you cannot lose a member: 1 of 3 voters away"
+
+    done = command(trio, other, "remove", victim.name)
+
+    assert (done.returncode, done.stdout) == (0, f"{victim.name} is not counted any more\n"), done.stderr
+    await until("it is not listed", lambda: victim.name not in members(survivor), 5)
+    await until("two vote", lambda: survivor.status()["advice"] == "you cannot lose a member: add a witness", 5)
+    assert "no member is called" in refused(command(trio, other, "remove", victim.name))
+    victim.start()
+    await trio.formed()
+    assert survivor.status()["can_lose"] == 1
+
+
+async def test_a_wrong_name_a_dead_node_and_a_lost_quorum_are_said_in_a_sentence_and_change_nothing(trio):
+    leader, (one, other) = trio.leader(), trio.followers()
+    before = leader.status()
+
+    for words in (("transfer-leader", "nobody"), ("remove", "nobody"), ("transfer-leader", ""), ("remove", "A")):
+        assert "no member is called" in refused(command(trio, one, *words))
+    one.kill()
+    for words in (("transfer-leader", other.name), ("remove", one.name), ("events",), ("status",)):
+        assert "no node runs here" in refused(command(trio, one, *words))
+    await until("it is gone", lambda: members(leader)[one.name]["state"] == "gone", 10)
+    assert f"'{one.name}' is gone: it cannot lead" in refused(command(trio, leader, "transfer-leader", one.name))
+    assert (leader.status()["leader"], leader.status()["term"]) == (before["leader"], before["term"])
+
+    other.kill()
+    await until("nobody is served", lambda: not leader.status()["serving"], 10)
+    for words in (("transfer-leader", leader.name), ("remove", one.name)):
+        assert "this node has no quorum" in refused(command(trio, leader, *words))
+    assert set(members(leader)) == {leader.name, one.name, other.name}
+
+
+async def test_events_tell_who_came_and_went_and_leads(trio):
+    victim, survivor = trio.followers()[0], trio.leader()
+    await without(trio, victim.name, [survivor])
+    victim.start()
+    await trio.formed()
+
+    run = command(trio, survivor, "events", "--json")
+    events = [(event["member"], event["what"]) for event in json.loads(run.stdout)]
+
+    name = victim.name
+    assert (survivor.name, "leads") in events
+    told = [what for member, what in events if member == name]
+    assert told[-3:] == ["was expelled: it crashed", "joined", "takes part"], events
+    shown = command(trio, survivor, "events").stdout.splitlines()
+    assert len(shown) == len(events) and shown[-1].endswith(f"  {name} takes part"), shown
+    # A node knows nothing of the time before it joined.
+    assert json.loads(command(trio, victim, "events", "--json").stdout)[0]["what"] in ("joined", "became senior")
+    assert json.loads(command(trio, victim, "events", "--json").stdout)[0]["member"] == name
