@@ -116,8 +116,8 @@ async fn serve(config: &Config, stop_on_stdin_eof: bool) -> Result<(), Failure> 
 async fn begin(config: &Config) -> Result<Running, Failure> {
     let mistaken = |error: &dyn std::fmt::Display| Failure::Configuration(format!("cresset: {error}"));
     let certificate = read_certificate(config)?;
-    let accounts = Opened::open(&config.accounts).await.map_err(|error| match error {
-        // It may be there the next time.
+    let accounts = Opened::open_when_there(&config.accounts).await.map_err(|error| match error {
+        // Nothing that the configuration says.
         OpenError::Postgres(postgres::OpenError::Failed { .. }) => Failure::failed(error),
         OpenError::Postgres(_) | OpenError::Sqlite(_) => mistaken(&error),
     })?;
@@ -128,6 +128,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
         transport: TokioTransport,
         disk: Arc::new(disk),
         clock: SystemClock::start(),
+        machine: accounts.machine().map_err(Failure::failed)?,
         accounts: accounts.into_shared(),
         link_protection: match &config.cluster.secret_file {
             Some(file) => LinkProtection::Secret(read_secret(file)?),

@@ -78,7 +78,7 @@ class Node:
 <cresset>
   <domain>{DOMAIN}</domain>
   <node name="{self.name}" data="{self.data}"/>
-  <accounts><sqlite path="{self.cluster.accounts}"/></accounts>
+  <accounts>{self.cluster.database(self.name)}</accounts>
   {clients if role != "witness" else ""}
   <cluster>
     {f"<role>{role}</role>" if role else ""}
@@ -153,13 +153,14 @@ class Node:
 
 
 class Cluster:
-    """Some nodes that share one account store."""
+    """Some nodes that share one account store: an SQLite file, or what `database` says for the name of a node."""
 
-    def __init__(self, program, directory, names=("a", "b", "c"), **settings):
+    def __init__(self, program, directory, names=("a", "b", "c"), database=None, **settings):
         self.program = str(program)
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.accounts = self.directory / "accounts.sqlite"
+        self.database = database or (lambda _: f'<sqlite path="{self.accounts}"/>')
         ports = free_ports(2 * len(names))
         self.nodes = {
             name: Node(self, name, ports[2 * at], ports[2 * at + 1]) for at, name in enumerate(names)

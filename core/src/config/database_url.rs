@@ -35,6 +35,11 @@ impl DatabaseUrl {
         Ok(DatabaseUrl(text.to_owned()))
     }
 
+    /// Whether there is a password in it.
+    pub(super) fn has_password(&self) -> bool {
+        without_password(&self.0) != self.0
+    }
+
     /// All of it, for the driver alone.
     pub fn expose(&self) -> &str {
         &self.0
@@ -88,7 +93,8 @@ mod tests {
             "postgresql:///cresset?host=/run/postgresql",
             "postgresql://%2Frun%2Fpostgresql/cresset",
         ] {
-            assert_eq!(DatabaseUrl::new(text).map(|url| url.expose().to_owned()), Ok(text.to_owned()));
+            let url = DatabaseUrl::new(text).expect("a URL");
+            assert_eq!((url.expose(), url.has_password()), (text, text.contains("p%40ss")));
         }
     }
 
@@ -115,7 +121,10 @@ mod tests {
             "postgresql://u:hid den@h",
         ] {
             let shown = match DatabaseUrl::new(text) {
-                Ok(url) => format!("{url} {url:?}"),
+                Ok(url) => {
+                    assert!(url.has_password(), "{url}");
+                    format!("{url} {url:?}")
+                }
                 Err(NoDatabaseUrl(shown)) => shown,
             };
             assert!(!shown.contains("hid") && !shown.contains("den"), "{shown}");

@@ -1,12 +1,23 @@
 //! The account store that a configuration names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cresset_core::config;
+use tokio::time::sleep;
 
 use super::Accounts;
 use super::postgres::{self, PostgresAccounts};
 use super::sqlite::{self, SqliteAccounts};
+
+/// Drawn at random when the machine boots (random(4)).
+const KERNEL: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The pause between two attempts to open a database that is away.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How many of them pass between two lines in the log, the first is told at once.
+const ATTEMPTS_PER_COMPLAINT: u64 = 30;
 
 /// Why an account store could not be opened; meant for the operator.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -43,6 +54,46 @@ impl Opened {
         }
     }
 
+    /// The same, but a database that is away is waited for, which is said at once and every half minute.
+    ///
+    /// # Errors
+    ///
+    /// If the store is there and cannot be used.
+    pub async fn open_when_there(place: &config::Accounts) -> Result<Opened, OpenError> {
+        let mut attempts = 0;
+        loop {
+            match Opened::open(place).await {
+                Err(OpenError::Postgres(postgres::OpenError::Away { reason })) => {
+                    if attempts % ATTEMPTS_PER_COMPLAINT == 0 {
+                        tracing::warn!(reason, "the account database is away; the node starts when it is there");
+                    }
+                    attempts += 1;
+                    sleep(TRY_AGAIN_AFTER).await;
+                }
+                result => {
+                    if attempts > 0 && result.is_ok() {
+                        tracing::info!(attempts, "the account database is there");
+                    }
+                    return result;
+                }
+            }
+        }
+    }
+
+    /// The machine on which all that share the store have to run: an SQLite file is shared by way of this machine's
+    /// memory. Empty if they may run anywhere. It is the running kernel that counts, so containers of one machine share
+    /// it, and no two machines do.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not tell.
+    pub fn machine(&self) -> std::io::Result<String> {
+        match self {
+            Opened::Sqlite(_) => Ok(std::fs::read_to_string(KERNEL)?.trim().to_owned()),
+            Opened::Postgres(_) => Ok(String::new()),
+        }
+    }
+
     /// The store as its users see it.
     pub fn accounts(&self) -> &dyn Accounts {
         match self {
@@ -76,5 +127,24 @@ fn postgres_settings(place: &config::PostgresSettings) -> postgres::Settings {
         connect_time_max: place.connect_time_max,
         wait_time_max: place.wait_time_max,
         answer_time_max: place.answer_time_max,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_shares_a_file_runs_on_one_machine() {
+        let directory = TempDir::new().expect("a directory");
+        let place = config::Accounts::Sqlite { path: directory.path().join("accounts.sqlite") };
+        let (one, other) = (Opened::open(&place).await.expect("opened"), Opened::open(&place).await.expect("opened"));
+
+        let machine = one.machine().expect("the system tells");
+
+        assert_eq!(other.machine().expect("the system tells"), machine);
+        assert_eq!(machine.len(), 36, "{machine}");
     }
 }

@@ -154,7 +154,10 @@ impl From<io::Error> for LinkFault {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum HelloRefusal {
     /// The other node belongs to another cluster.
-    #[error("wrong cluster: ours is {ours:?}, theirs is {theirs:?}")]
+    #[error(
+        "the account databases differ: ours is that of the cluster {ours}, theirs is that of the cluster {theirs}; all \
+         members of a cluster share one"
+    )]
     WrongCluster {
         /// This node's.
         ours: String,
@@ -184,8 +187,11 @@ pub enum HelloRefusal {
     /// The accepting node has as many links as it may have.
     #[error("too many links")]
     TooManyLinks,
-    /// The handshake cannot be read: the join secrets differ.
-    #[error("the join secrets differ")]
+    /// The handshake cannot be read: the join secrets differ. Unless they are in files, they come from the databases.
+    #[error(
+        "the join secrets differ, so the two have different account databases or secret files; all members of a \
+         cluster share one account database"
+    )]
     WrongSecret,
     /// One side encrypts and the other does not.
     #[error("one side encrypts and the other does not")]
@@ -196,6 +202,12 @@ pub enum HelloRefusal {
     /// The other end does not speak the protocol of the links at all.
     #[error("not a peer")]
     NotAPeer,
+    /// Both keep their accounts in a file that serves one machine, and run on two.
+    #[error(
+        "the two run on different machines and keep their accounts in one SQLite file, which cannot work: a cluster on \
+         several machines keeps them in PostgreSQL, <accounts><postgresql url=\"…\"/></accounts>"
+    )]
+    OtherMachine,
     /// A hello that cannot be read.
     #[error("malformed hello")]
     Malformed,

@@ -48,13 +48,13 @@ impl Hello {
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
-        let Identity { cluster, member, boot, name, address, versions } = &self.identity;
+        let Identity { cluster, member, boot, name, address, versions, machine } = &self.identity;
         bytes.extend_from_slice(&versions.min.to_le_bytes());
         bytes.extend_from_slice(&versions.max.to_le_bytes());
         bytes.push(self.lane.number());
         bytes.extend_from_slice(&member.0.to_le_bytes());
         bytes.extend_from_slice(&boot.0.to_le_bytes());
-        for text in [cluster, name, &address.to_string()] {
+        for text in [cluster, name, &address.to_string(), machine] {
             let length = u8::try_from(text.len()).expect("the texts of an identity are bounded when a mesh starts");
             bytes.push(length);
             bytes.extend_from_slice(text.as_bytes());
@@ -70,18 +70,19 @@ impl Hello {
         let cluster = text(bytes)?.to_owned();
         let name = text(bytes)?.to_owned();
         let address: SocketAddr = text(bytes)?.parse().ok()?;
+        let machine = text(bytes)?.to_owned();
         if versions.min > versions.max {
             return None;
         }
-        let identity = Identity { cluster, member, boot, name, address, versions };
+        let identity = Identity { cluster, member, boot, name, address, versions, machine };
         Some(Hello { identity, lane: Lane::of_number(lane)? })
     }
 }
 
 impl Greeting {
-    /// As bytes, fewer than 1024.
+    /// As bytes, fewer than 1152.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + 3 * TEXT_BYTES_MAX);
+        let mut bytes = Vec::with_capacity(64 + 4 * TEXT_BYTES_MAX);
         match self {
             Greeting::Hello(hello) => {
                 bytes.push(HELLO);
@@ -125,6 +126,7 @@ pub(super) fn reason_number(refusal: &HelloRefusal) -> u8 {
         HelloRefusal::Malformed => 10,
         HelloRefusal::Unfinished => 11,
         HelloRefusal::NotAPeer | HelloRefusal::BrokenOff(_) => 12,
+        HelloRefusal::OtherMachine => 13,
         HelloRefusal::Unknown(number) => *number,
     }
 }
@@ -141,6 +143,7 @@ pub(super) fn refusal_of_number(number: u8, ours: &Hello, theirs: &Hello) -> Hel
         5 => HelloRefusal::NotCurrent,
         6 => HelloRefusal::TooManyLinks,
         10 => HelloRefusal::Malformed,
+        13 => HelloRefusal::OtherMachine,
         number => HelloRefusal::Unknown(number),
     }
 }
@@ -151,6 +154,9 @@ fn refusal_of(ours: &Identity, theirs: &Identity) -> Option<HelloRefusal> {
     }
     if ours.boot == theirs.boot {
         return Some(HelloRefusal::SelfConnection);
+    }
+    if !ours.machine.is_empty() && !theirs.machine.is_empty() && ours.machine != theirs.machine {
+        return Some(HelloRefusal::OtherMachine);
     }
     let (our, their) = (ours.versions, theirs.versions);
     let common = our.min.max(their.min) <= our.max.min(their.max);
@@ -182,6 +188,7 @@ mod tests {
             name: "node-3".into(),
             address: ([10, 0, 0, 3], 5701).into(),
             versions: VersionRange { min: 1, max: 4 },
+            machine: "m1".into(),
         };
         Hello { identity, lane: Lane::Raft }
     }
@@ -219,11 +226,27 @@ mod tests {
         let mut other = later.clone();
         other.identity.cluster = "other.example".into();
 
-        for (theirs, number) in [(&later, 2), (&other, 1), (&ours, 3)] {
+        let mut far = later.clone();
+        far.identity.machine = "m2".into();
+
+        for (theirs, number) in [(&later, 2), (&other, 1), (&ours, 3), (&far, 13)] {
             let refused = ours.judge(theirs).expect_err("they do not fit");
             assert_eq!(reason_number(&refused), number);
             assert_eq!(refusal_of_number(number, &ours, theirs), refused);
             assert_eq!(theirs.judge(&ours).map_err(|refusal| reason_number(&refusal)), Err(number));
+        }
+    }
+
+    #[test]
+    fn a_store_that_several_machines_share_does_not_ask_for_one_machine() {
+        let mut ours = hello();
+        ours.identity.machine = String::new();
+        let mut theirs = hello();
+        theirs.identity.boot = BootId(1);
+
+        for machine in ["", "m1"] {
+            theirs.identity.machine = machine.into();
+            assert_eq!(ours.judge(&theirs), Ok(()));
         }
     }
 

@@ -26,9 +26,12 @@ pub struct Identity {
     pub address: SocketAddr,
     /// The protocol versions that it understands.
     pub versions: VersionRange,
+    /// The machine that it must share with the others, because its account store serves one only; empty if several
+    /// may share the store. At most [`TEXT_BYTES_MAX`] bytes.
+    pub machine: String,
 }
 
-/// Bytes of a cluster id or a name in a hello. A longer one cannot be said.
+/// Bytes of a cluster id, a name or a machine in a hello. A longer one cannot be said.
 pub const TEXT_BYTES_MAX: usize = 255;
 
 /// What keeps strangers off the links.

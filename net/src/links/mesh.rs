@@ -72,7 +72,7 @@ impl<D: DataService> Mesh<D> {
         security: LinkSecurity,
         services: Services<D>,
     ) -> io::Result<(Mesh<D>, mpsc::Receiver<LinkEvent>)> {
-        if identity.cluster.len().max(identity.name.len()) > TEXT_BYTES_MAX {
+        if identity.cluster.len().max(identity.name.len()).max(identity.machine.len()) > TEXT_BYTES_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "a cluster id or member name of more than 255 bytes",

@@ -75,6 +75,9 @@ pub struct Parts<T, C> {
     pub clock: C,
     /// The account store that all members share.
     pub accounts: Arc<dyn Accounts>,
+    /// The machine on which all members must run, as [`Opened::machine`](crate::accounts::Opened::machine) says it;
+    /// empty if the account store serves several.
+    pub machine: String,
     /// Whether links are encrypted. A simulated network may do without.
     pub link_protection: LinkProtection,
     /// What clients need that is not in the configuration.
@@ -156,7 +159,8 @@ pub struct Failure(pub String);
 ///
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
-    let Parts { transport, disk, clock, accounts, link_protection, reception, admin_socket, snapshot_entries } = parts;
+    let Parts { transport, disk, clock, accounts, machine, link_protection, reception, admin_socket, snapshot_entries } =
+        parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let followed = match &admin_socket {
@@ -177,6 +181,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         name: config.node.name.clone(),
         address: config.cluster.advertise,
         versions: VERSIONS,
+        machine,
     };
     let maker = |listen, address| {
         let identity = Identity { address, ..identity.clone() };

@@ -159,6 +159,7 @@ impl Ground {
             disk: Arc::new(self.disk.reopened()),
             clock: SkewedClock::start(self.drift, self.wall.clone()),
             accounts: Arc::new(accounts.clone()),
+            machine: String::new(),
             link_protection: LinkProtection::PlaintextForSimulation,
             reception: Reception { certificate: None, derive: Arc::new(DeriveHere), randomness: runtime::generator },
             admin_socket: None,

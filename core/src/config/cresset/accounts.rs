@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::database_url::{DatabaseUrl, NoDatabaseUrl};
-use crate::config::discovery::Discovery;
+use crate::config::discovery::{Discovery, HostPattern};
 use crate::config::document::Element;
 use crate::config::model::{Accounts, ClusterSettings, PostgresSettings};
 use crate::config::problem::Fault;
@@ -64,6 +64,7 @@ pub(super) fn read(
         (None, Some(postgres)) => read_postgres(reading, postgres).map(Accounts::Postgres),
         (Some(sqlite), None) => {
             reading.allow(sqlite, &Shape { attributes: &["path"], children: &[], text: Text::Refused });
+            warn_about_machines(reading, sqlite, cluster);
             Some(Accounts::Sqlite { path: reading.required_path(sqlite, "path")? })
         }
         (None, None) => {
@@ -72,6 +73,24 @@ pub(super) fn read(
             reading.problem(element.place, fault);
             None
         }
+    }
+}
+
+/// A member with an address that this machine does not have may run on another one, where SQLite would not serve it. It
+/// may also be here, behind a network of its own, so this is no reason to refuse; when they meet they know.
+fn warn_about_machines(reading: &mut Reading<'_>, sqlite: &Element, cluster: &ClusterSettings) {
+    let Discovery::TcpIp(list) = &cluster.discovery else { return };
+    let here = reading.surroundings.addresses();
+    let far = list.members.iter().chain(&list.required_member).find_map(|member| match &member.host {
+        HostPattern::Address(address) if !address.is_loopback() && !here.contains(address) => Some(*address),
+        HostPattern::Address(_) | HostPattern::Name(_) | HostPattern::Range { .. } => None,
+    });
+    if let Some(address) = far {
+        let message = format!(
+            "{address} is no address of this machine, and an SQLite file serves members on one machine: a cluster on \
+             several keeps its accounts in PostgreSQL, <accounts><postgresql url=\"…\"/></accounts>"
+        );
+        reading.warn(Some(sqlite.place), message);
     }
 }
 
@@ -88,6 +107,15 @@ fn read_postgres(reading: &mut Reading<'_>, element: &Element) -> Option<Postgre
         }
         None => None,
     };
+    let attribute = element.attributes.iter().find(|attribute| attribute.name == "url");
+    let is_in_the_file = attribute.is_some_and(|attribute| attribute.note.is_none());
+    if is_in_the_file
+        && reading.files.everybody_may_read(element.place)
+        && url.as_ref().is_some_and(DatabaseUrl::has_password)
+    {
+        let file = reading.files.path(element.place).display().to_string();
+        reading.problem(element.place, Fault::EverybodyMayRead { what: "the password of the database", file });
+    }
     let is_given = element.attributes.iter().any(|attribute| attribute.name == "certificates");
     let certificates = if is_given { reading.required_path(element, "certificates") } else { None };
     let connections_max = reading.attribute(element, "pool", &CONNECTIONS).unwrap_or(CONNECTIONS_MAX);

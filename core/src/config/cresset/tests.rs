@@ -1,9 +1,11 @@
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use super::clients::CLIENT_ADDRESS;
 use super::*;
-use crate::config::{Accounts, ListenerTls, Problems, Timing, read};
+use crate::config::files::Nowhere;
+use crate::config::{Accounts, Content, ListenerTls, Main, Problems, Surroundings, Timing, Variable, load, read};
 
 const SMALLEST: &str = "<cresset><domain>example.org</domain><node name='a' data='data'/></cresset>";
 
@@ -119,6 +121,37 @@ fn a_shared_database_is_read_with_its_times() {
     assert_eq!((full.wait_time_max, full.answer_time_max), (Duration::from_secs(2), Duration::from_secs(3)));
 }
 
+/// G22. A variable brings the password from elsewhere, whoever may read the file.
+#[test]
+fn a_file_that_everybody_may_read_holds_no_password_of_a_database() {
+    struct Environment;
+    impl Surroundings for Environment {
+        fn file(&self, path: &Path) -> Result<Content, String> {
+            Nowhere.file(path)
+        }
+        fn variable(&self, name: &str) -> Option<Variable> {
+            (name == "PASSWORD").then(|| Variable { value: "hidden".to_owned(), given_by: "the environment" })
+        }
+        fn addresses(&self) -> Vec<IpAddr> {
+            Vec::new()
+        }
+        fn address_of(&self, host: &str) -> Option<IpAddr> {
+            Nowhere.address_of(host)
+        }
+    }
+    let open = |user: &str| {
+        let accounts = format!("<accounts><postgresql url='postgresql://{user}@db/cresset'/></accounts>");
+        let content = Content { bytes: with_section(&accounts).into_bytes(), everybody_may_read: true };
+        load(&Main::File("cresset.xml".into(), content), None, &Environment).map_err(|problems| problems.to_string())
+    };
+
+    let refused = open("cresset:hidden").expect_err("everybody may read it");
+
+    assert!(refused.contains("the password of the database would be readable by everybody"), "{refused}");
+    assert!(refused.contains("chmod o-r 'cresset.xml'") && !refused.contains("hidden"), "{refused}");
+    assert!(open("cresset").is_ok() && open("cresset:${PASSWORD}").is_ok());
+}
+
 #[test]
 fn mistakes_in_the_accounts_are_understood_and_no_password_is_shown() {
     let postgres = |inside: &str, expected: &str| {
@@ -213,7 +246,12 @@ fn what_may_not_be_meant_is_warned_about() {
     assert_eq!(warnings(open), ["1:75: with tls=\"disabled\" passwords may cross the network in the clear"]);
     let far = "<accounts><sqlite path='x'/></accounts>\
                <cluster><join><tcp-ip><member>10.0.0.2:5701</member></tcp-ip></join></cluster>";
-    assert!(warnings(far)[0].contains("cannot reach this node at 127.0.0.1:5701"));
+    assert!(warnings(far)[1].contains("cannot reach this node at 127.0.0.1:5701"));
+    assert!(
+        warnings(far)[0].contains("10.0.0.2 is no address of this machine, and an SQLite file serves members on one")
+    );
+    let near = far.replace("10.0.0.2", "127.0.0.1");
+    assert!(warnings(&near).is_empty(), "{:?}", warnings(&near));
     assert!(warnings("<cluster><expel-after milliseconds='9000'/></cluster>")[0].contains("longer than the 5 s"));
     assert!(warnings("").is_empty());
 }

@@ -66,6 +66,18 @@ pub(super) fn of_pool(error: &PoolError) -> StoreError {
     }
 }
 
+/// Whether a connection that we did not get may be there later without anybody putting something right.
+pub(super) fn may_pass(error: &PoolError) -> bool {
+    let PoolError::Backend(error) = error else { return matches!(error, PoolError::Timeout(_)) };
+    if let Some(code) = error.code() {
+        // Connections, resources, an operator's intervention, which starting up is (PostgreSQL's manual, appendix A).
+        return matches!(&code.code()[..2], "08" | "53" | "57");
+    }
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    // A certificate that does not hold is told as an error of the system's, too.
+    error.is_closed() || cause.is_some_and(|cause| cause.kind() != std::io::ErrorKind::InvalidData)
+}
+
 fn of_database(error: &tokio_postgres::Error) -> StoreError {
     let told = told(error);
     if let Some(code) = error.code() {

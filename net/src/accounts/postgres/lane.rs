@@ -21,6 +21,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::OpenError;
 use super::failure::{self, Failure};
 use super::settings::Settings;
 use crate::accounts::{StoreError, StoreFuture};
@@ -52,6 +53,22 @@ impl Lane {
             .build()
             .expect("a pool with time-outs has a runtime");
         Lane { pool, answer_time_max: settings.answer_time_max }
+    }
+
+    /// Connects, to see whether the database is there and lets us in.
+    pub(super) async fn knock(&self) -> Result<(), OpenError> {
+        match self.pool.get().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let reason = match failure::of_pool(&error) {
+                    StoreError::Unavailable(reason) => reason,
+                    other @ (StoreError::Busy | StoreError::Unreadable(_) | StoreError::TooMuch(_)) => {
+                        other.to_string()
+                    }
+                };
+                Err(if failure::may_pass(&error) { OpenError::Away { reason } } else { OpenError::Failed { reason } })
+            }
+        }
     }
 
     /// Closes the connections that nobody uses, and each of the others when its work is done.

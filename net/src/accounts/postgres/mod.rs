@@ -77,7 +77,13 @@ pub enum OpenError {
         /// What has to change.
         reason: String,
     },
-    /// It cannot be reached, read or written.
+    /// It cannot be reached at the moment, and may be there a little later.
+    #[error("the account database is away: {reason}")]
+    Away {
+        /// What the system or the database says.
+        reason: String,
+    },
+    /// It does not let us in, or cannot be read or written.
     #[error("cannot open the account database: {reason}")]
     Failed {
         /// What the database or the system says.
@@ -101,6 +107,7 @@ impl PostgresAccounts {
         let config = settings::for_driver(settings)?;
         let tls = settings::tls(&config, settings.roots.as_deref())?;
         let lane = Lane::new(config, tls, settings);
+        lane.knock().await?;
         schema::migrate(&lane, &schema::MIGRATIONS).await?;
         Ok(PostgresAccounts { lane })
     }

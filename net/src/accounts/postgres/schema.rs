@@ -140,10 +140,10 @@ pub(super) async fn migrate(lane: &Lane, migrations: &'static [&'static str]) ->
         Ok(Found::Foreign) => Err(OpenError::Foreign),
         Ok(Found::Newer(found)) => Err(OpenError::Newer { found, known }),
         Ok(Found::Unfit(reason)) => Err(OpenError::Unfit { reason }),
-        Err(StoreError::Unavailable(reason) | StoreError::Unreadable(reason)) => Err(OpenError::Failed { reason }),
-        Err(error @ (StoreError::Busy | StoreError::TooMuch(_))) => {
-            Err(OpenError::Failed { reason: error.to_string() })
-        }
+        // We have been let in a moment ago.
+        Err(StoreError::Unavailable(reason)) => Err(OpenError::Away { reason }),
+        Err(StoreError::Unreadable(reason)) => Err(OpenError::Failed { reason }),
+        Err(error @ (StoreError::Busy | StoreError::TooMuch(_))) => Err(OpenError::Away { reason: error.to_string() }),
     }
 }
 

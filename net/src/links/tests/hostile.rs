@@ -53,6 +53,17 @@ fn a_node_of_another_cluster_is_refused_and_both_name_both() {
     });
 }
 
+/// A file that two machines see is damaged by both.
+#[test]
+fn nodes_on_two_machines_with_one_sqlite_file_are_refused_and_both_say_what_to_do() {
+    block_on_one_thread(async {
+        let refusals = both_refuse(|identity, _| identity.machine = "another".into()).await;
+
+        assert_eq!(refusals, (HelloRefusal::OtherMachine, HelloRefusal::OtherMachine));
+        assert!(refusals.0.to_string().contains("keeps them in PostgreSQL"));
+    });
+}
+
 #[test]
 fn versions_without_overlap_are_refused_and_both_name_both() {
     block_on_one_thread(async {

@@ -202,6 +202,7 @@ fn identity(member: u64) -> Identity {
         name: format!("node-{member}"),
         address: ([127, 0, 0, 1], 0).into(),
         versions: VersionRange { min: 1, max: 1 },
+        machine: "here".into(),
     }
 }
 

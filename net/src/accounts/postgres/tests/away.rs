@@ -7,14 +7,22 @@ use tokio::time::Instant;
 use super::*;
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_told_when_a_node_starts() {
+async fn a_server_that_is_not_there_may_come_and_one_that_does_not_let_us_in_will_not() {
     let test = async {
-        let mut settings = Server::shared().database();
-        settings.url = "postgresql://cresset@%2Fnowhere/db".to_owned();
+        let there = Server::shared().database();
+        let refused = async |url: &str| {
+            let settings = Settings { url: url.to_owned(), ..there.clone() };
+            PostgresAccounts::open(&settings).await.err().expect("not opened")
+        };
 
-        let refused = PostgresAccounts::open(&settings).await.err().expect("not there");
-
-        assert!(matches!(&refused, OpenError::Failed { reason } if reason.contains("No such file")), "{refused}");
+        let silent = refused("postgresql://cresset@%2Fnowhere/db").await;
+        assert!(matches!(&silent, OpenError::Away { reason } if reason.contains("No such file")), "{silent}");
+        let closed = refused("postgresql://cresset@127.0.0.1:1/db").await;
+        assert!(matches!(&closed, OpenError::Away { reason } if reason.contains("refused")), "{closed}");
+        let database = refused(&format!("{}x", there.url)).await;
+        assert!(matches!(&database, OpenError::Failed { reason } if reason.contains("does not exist")), "{database}");
+        let role = refused(&there.url.replace("//cresset@", "//nobody@")).await;
+        assert!(matches!(&role, OpenError::Failed { reason } if reason.contains("nobody")), "{role}");
     };
     scope(0, test).await;
 }

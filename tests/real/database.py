@@ -1,0 +1,72 @@
+"""A PostgreSQL server of the tests' own, which they can stop and start again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+# What Debian calls nobody and nogroup: PostgreSQL refuses to run as root.
+NOBODY = 65534
+START_SECONDS_MAX = 60
+
+
+def programs():
+    """The folder of the newest PostgreSQL of the machine, or nothing."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(found, key=lambda path: int(path.parent.name), default=None)
+
+
+class PostgreSQL:
+    """One server in a directory below /tmp, whose parents everybody may enter."""
+
+    def __init__(self):
+        self.programs = programs()
+        self.directory = Path(tempfile.mkdtemp(prefix="cresset-database-"))
+        self.log = self.directory / "log"
+        self.process = None
+        self.identity = {}
+        if os.geteuid() == 0:
+            os.chown(self.directory, NOBODY, NOBODY)
+            self.identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        self._run("initdb", "-D", "data", "-U", "cresset", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.start()
+        self._run("createdb", "-h", self.directory, "-U", "cresset", "cresset")
+
+    @property
+    def element(self):
+        """What a configuration says about it."""
+        host = "".join(f"%{byte:02X}" for byte in bytes(self.directory))
+        return f'<postgresql url="postgresql://cresset@{host}/cresset"/>'
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.programs / "postgres", "-D", "data", "-k", self.directory, "-c", "listen_addresses="],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **self.identity,
+            )
+        end = time.monotonic() + START_SECONDS_MAX
+        while subprocess.run([self.programs / "pg_isready", "-q", "-h", self.directory], check=False).returncode != 0:
+            assert self.process.poll() is None and time.monotonic() < end, self.log.read_text(errors="replace")
+            time.sleep(0.05)
+
+    def stop(self):
+        """At once, with all its connections, as if the machine had lost its power."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait(30)
+
+    def remove(self):
+        if self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.directory)
+
+    def _run(self, program, *words):
+        subprocess.run(
+            [self.programs / program, *words], cwd=self.directory, check=True, stdout=subprocess.DEVNULL, **self.identity
+        )
