@@ -200,7 +200,7 @@ fn a_property_that_cannot_be_given_to_one_node_is_said_to_have_no_effect() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("hazelcast.xml");
     fs::write(&file, "<hazelcast/>").expect("a file");
-    let given = ["hazelcast.startup.retry.count=3", "hazelcast.max.execution.seconds=0", "clustering.enabled=true"];
+    let given = ["hazelcast.startup.retry.count=3", "hazelcast.startup.retry.seconds=0", "clustering.enabled=true"];
 
     let [count, time, switch] = given;
     let output = cresset(&["config", "check", "-D", count, "-D", time, "-D", switch, "-D", "home=x", path(&file)]);
