@@ -139,12 +139,9 @@ mod tests {
 
     #[test]
     fn what_happens_after_this_process_joined_is_told_in_order() {
-        let mut world = World::default();
-        world.apply(join(1, "a"));
-        world.apply(join(2, "b"));
-        let (a, b) = (world.life(1), world.life(2));
-        // The log is applied again from the beginning.
-        world = World { mine: Some(b), ..World::default() };
+        let life = |member, index| Life { member: MemberId(member), incarnation: Incarnation(index) };
+        let (a, b) = (life(1, 1), life(2, 3));
+        let mut world = World { mine: Some(b), ..World::default() };
 
         world.apply(join(1, "a"));
         world.apply(Command::Activate(a));
@@ -193,10 +190,6 @@ mod tests {
             for event in self.state.apply(index, &command).events {
                 self.chronicle.happened(UnixMillis(index.0), &event, &self.state, self.mine);
             }
-        }
-
-        fn life(&self, member: u64) -> Life {
-            self.state.member(MemberId(member)).unwrap().life()
         }
 
         fn told(&self) -> Vec<String> {
