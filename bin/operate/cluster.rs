@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use cresset_net::admin::{ClusterStatus, MemberStatus, Request, ask_events, ask_status, order};
 
+use super::drain;
 use crate::exit::Failure;
 use crate::{configuration, terminal};
 
@@ -31,6 +32,20 @@ pub(crate) enum Command {
     TransferLeader {
         /// The name of the member
         to: String,
+        #[command(flatten)]
+        node: WhichNode,
+    },
+    /// Send the clients of a member to the others, a few at a time, so that it can be stopped
+    Drain {
+        /// The name of the member
+        name: String,
+        #[command(flatten)]
+        node: WhichNode,
+    },
+    /// Let a member have clients again
+    Undrain {
+        /// The name of the member
+        name: String,
         #[command(flatten)]
         node: WhichNode,
     },
@@ -96,6 +111,13 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             let request = Request::TransferLeader { to: to.clone() };
             runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
             terminal::say(&format!("{to} leads"));
+            Ok(())
+        }
+        Command::Drain { name, node } => runtime.block_on(drain::drain(&node.socket()?, &name)),
+        Command::Undrain { name, node } => {
+            let request = Request::Undrain { name: name.clone() };
+            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
+            terminal::say(&format!("{name} may have clients"));
             Ok(())
         }
         Command::Remove { name, node } => {

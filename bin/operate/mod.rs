@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod config;
+mod drain;
 pub(crate) mod property;
 mod store;
 pub(crate) mod user;

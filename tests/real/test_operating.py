@@ -1,10 +1,13 @@
 """What operators tell a running cluster to do, and what they are told when it cannot be done."""
 
 import asyncio
+import contextlib
 import json
+import time
 
-from client import Client
+from client import Client, come_back
 from cluster import until
+from conftest import PAIRS
 
 
 def command(cluster, node, *words):
@@ -71,20 +74,71 @@ async def test_a_wrong_name_a_dead_node_and_a_lost_quorum_are_said_in_a_sentence
     leader, (one, other) = trio.leader(), trio.followers()
     before = leader.status()
 
-    for words in (("transfer-leader", "nobody"), ("remove", "nobody"), ("transfer-leader", ""), ("remove", "A")):
+    for words in (("transfer-leader", "nobody"), ("remove", "nobody"), ("transfer-leader", ""), ("remove", "A"), ("drain", "nobody"), ("undrain", "nobody")):
         assert "no member is called" in refused(command(trio, one, *words))
     one.kill()
-    for words in (("transfer-leader", other.name), ("remove", one.name), ("events",), ("status",)):
+    for words in (("transfer-leader", other.name), ("remove", one.name), ("drain", one.name), ("events",), ("status",)):
         assert "no node runs here" in refused(command(trio, one, *words))
     await until("it is gone", lambda: members(leader)[one.name]["state"] == "gone", 10)
-    assert f"'{one.name}' is gone: it cannot lead" in refused(command(trio, leader, "transfer-leader", one.name))
+    assert f"'{one.name}' is gone\n" in refused(command(trio, leader, "transfer-leader", one.name))
     assert (leader.status()["leader"], leader.status()["term"]) == (before["leader"], before["term"])
 
     other.kill()
     await until("nobody is served", lambda: not leader.status()["serving"], 10)
-    for words in (("transfer-leader", leader.name), ("remove", one.name)):
+    for words in (("transfer-leader", leader.name), ("remove", one.name), ("drain", leader.name)):
         assert "this node has no quorum" in refused(command(trio, leader, *words))
     assert set(members(leader)) == {leader.name, one.name, other.name}
+
+
+async def test_a_drained_leader_sends_its_clients_elsewhere_and_those_of_others_notice_nothing(trio):
+    drained, (one, other) = trio.leader(), trio.followers()
+    romeo = await Client("romeo", acknowledge=True).log_in(one)
+    moving = [Client(f"sender{n}") for n in range(PAIRS)]
+    await asyncio.gather(*(client.log_in(drained, 30) for client in moving))
+
+    begin = time.monotonic()
+    done = await asyncio.to_thread(command, trio, other, "drain", drained.name)
+    print(f"{PAIRS} clients and the lead left within {time.monotonic() - begin:.2f} s")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{drained.name} has no clients and does not lead: it can be stopped\n"
+    await until("all are told", lambda: all(client.stream_errors == ["see-other-host"] for client in moving), 5)
+    assert trio.leader() is not drained
+    assert members(one)[drained.name]["state"] == "draining"
+    # Who comes anyway is sent on as well, while he logs in or just after.
+    late = Client("sender0")
+    with contextlib.suppress(AssertionError):
+        await late.log_in(drained)
+    await until("he is told", lambda: late.stream_errors == ["see-other-host"], 5)
+    back, _ = await come_back("sender0", [other])
+    romeo.say(back.boundjid, "there you are")
+    await back.hears("there you are")
+    assert not romeo.ended.is_set()
+    assert "is drained: it does not lead" in refused(command(trio, one, "transfer-leader", drained.name))
+
+    done = command(trio, one, "undrain", drained.name)
+
+    assert (done.returncode, done.stdout) == (0, f"{drained.name} may have clients\n"), done.stderr
+    juliet = await Client("juliet").log_in(drained)
+    # Four times as long as until the next clients would be sent away.
+    end, said = time.monotonic() + 1, 0
+    while time.monotonic() < end:
+        romeo.say(juliet.boundjid, f"stay {said}")
+        await juliet.hears(f"stay {said}")
+        said += 1
+    assert not juliet.stream_errors and not romeo.stream_errors
+
+
+async def test_the_last_server_that_takes_clients_is_not_drained(trio):
+    leader, (one, other) = trio.leader(), trio.followers()
+    for node in (one, other):
+        assert command(trio, leader, "drain", node.name).returncode == 0
+
+    sentence = refused(command(trio, leader, "drain", leader.name))
+
+    assert f"no other server is up that takes the clients of '{leader.name}'" in sentence
+    romeo = await Client("romeo").log_in(leader)
+    await romeo.ping()
 
 
 async def test_events_tell_who_came_and_went_and_leads(trio):

@@ -29,6 +29,10 @@ pub enum Command {
     Batch(Batch),
     /// The operator says that a member whose life is over does not come back: it is not counted as a voter any more.
     Forget(Life),
+    /// The operator says that this member is to have no clients.
+    Drain(Life),
+    /// The operator says that this member may have clients again.
+    Undrain(Life),
 }
 
 /// A process begins a life of a member; an earlier life of the same member ends in the same step, as does the life of

@@ -46,6 +46,8 @@ pub enum MemberState {
         /// Why, if the others ended it; absent if it left by itself.
         expelled: Option<ExpelReason>,
     },
+    /// As if active, but its clients are sent to the others.
+    Draining,
 }
 
 impl Member {
@@ -72,13 +74,21 @@ impl Member {
     /// Whether its life goes on, serving or not yet.
     pub fn is_alive(&self) -> bool {
         match self.state {
-            MemberState::Joining | MemberState::Active => true,
+            MemberState::Joining | MemberState::Active | MemberState::Draining => true,
             MemberState::Gone { .. } => false,
         }
     }
 
-    /// Whether it serves.
+    /// Whether it serves, drained or not.
     pub fn is_active(&self) -> bool {
-        self.state == MemberState::Active
+        match self.state {
+            MemberState::Active | MemberState::Draining => true,
+            MemberState::Joining | MemberState::Gone { .. } => false,
+        }
+    }
+
+    /// Whether its clients are sent to the others.
+    pub fn is_draining(&self) -> bool {
+        self.state == MemberState::Draining
     }
 }

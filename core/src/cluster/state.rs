@@ -56,6 +56,8 @@ impl ClusterState {
             Command::Expel { life, reason } => self.end(index, *life, Some(*reason), &mut events),
             Command::Batch(batch) => self.batch(index, batch, &mut events),
             Command::Forget(life) => self.forget(*life, &mut events),
+            Command::Drain(life) => self.turn(*life, MemberState::Draining),
+            Command::Undrain(life) => self.turn(*life, MemberState::Active),
         };
         if self.senior() != senior {
             events.push(Event::SeniorChanged(self.senior()));
@@ -165,7 +167,7 @@ impl ClusterState {
         };
         match member.state {
             MemberState::Gone { .. } => return Outcome::Rejected(Rejection::LifeEnded),
-            MemberState::Active => return Outcome::AlreadyDone,
+            MemberState::Active | MemberState::Draining => return Outcome::AlreadyDone,
             MemberState::Joining => member.state = MemberState::Active,
         }
         events.push(Event::Activated(life));
@@ -208,6 +210,20 @@ impl ClusterState {
         }
     }
 
+    /// A member that serves is drained, or is not any more.
+    fn turn(&mut self, life: Life, wanted: MemberState) -> Outcome {
+        match self.members.get_mut(&life.member).filter(|member| member.life() == life) {
+            Some(member) if member.state == wanted => Outcome::AlreadyDone,
+            Some(member) if member.is_active() => {
+                sometimes!(member.is_draining(), "a_drain_is_taken_back");
+                member.state = wanted;
+                Outcome::Done
+            }
+            Some(member) if member.is_alive() => Outcome::Rejected(Rejection::NotActive),
+            Some(_) | None => Outcome::Rejected(Rejection::LifeEnded),
+        }
+    }
+
     /// Decides anew who votes, and forgets who is neither alive nor counted.
     fn choose_voters(&mut self, activated: Option<MemberId>, events: &mut Vec<Event>) {
         let chosen = voters::choose(&self.voters, &self.members, activated);
@@ -231,7 +247,7 @@ impl ClusterState {
             MemberState::Gone { .. } if planted!(EndedLifeAccepted) => {}
             MemberState::Gone { .. } => return Outcome::Rejected(Rejection::LifeEnded),
             MemberState::Joining => return Outcome::Rejected(Rejection::NotActive),
-            MemberState::Active => {}
+            MemberState::Active | MemberState::Draining => {}
         }
         if batch.sequence <= member.last_batch && !planted!(BatchAppliedTwice) {
             sometimes!("a_batch_is_committed_twice");

@@ -53,6 +53,27 @@ fn a_member_that_is_gone_is_forgotten_with_its_vote_and_one_that_lives_is_not() 
     assert_eq!(cluster.apply(&forget).outcome, Outcome::AlreadyDone);
 }
 
+/// A drained member holds sessions, and is waited for, as long as it has any.
+#[test]
+fn a_member_that_is_drained_serves_until_its_life_ends() {
+    let mut cluster = Cluster::of(&["a", "b"]);
+    let life = cluster.state.member(MemberId(2)).unwrap().life();
+    cluster.run(2, vec![bind("romeo@example.org/garden", 1)]);
+
+    assert_eq!(cluster.apply(&Command::Drain(life)).outcome, Outcome::Done);
+    assert_eq!(cluster.apply(&Command::Drain(life)).outcome, Outcome::AlreadyDone);
+    let member = cluster.state.member(MemberId(2)).unwrap();
+    assert!(member.is_draining() && member.is_active() && cluster.state.sessions_of(MemberId(2)) == 1);
+    let digest = cluster.state.digest();
+    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).unwrap();
+    assert_eq!((copy.digest(), copy.member(MemberId(2)).unwrap().is_draining()), (digest, true));
+
+    assert_eq!(cluster.apply(&Command::Undrain(life)).outcome, Outcome::Done);
+    assert!(!cluster.state.member(MemberId(2)).unwrap().is_draining());
+    cluster.expel(2);
+    assert_eq!(cluster.apply(&Command::Drain(life)).outcome, Outcome::Rejected(Rejection::LifeEnded));
+}
+
 #[test]
 fn a_join_committed_twice_begins_one_life() {
     let mut cluster = Cluster::of(&["a"]);

@@ -61,6 +61,7 @@ pub(super) fn digest(applied: LogIndex, members: &BTreeMap<MemberId, Member>, vo
             MemberState::Joining => 0,
             MemberState::Active => 1,
             MemberState::Gone { at, .. } => 2 + at.0,
+            MemberState::Draining => u64::MAX,
         };
         for number in [member.id.0, member.incarnation.0, member.boot.0, member.last_batch.0, state] {
             hash.update(number.to_be_bytes());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{ControlMessage, Entry, Node, Output, Refusal, Service, Stage};
-use crate::cluster::{ClusterState, Command, Event, Member, MemberState, Role};
+use crate::cluster::{ClusterState, Command, Event, MemberState};
 use crate::ids::{Incarnation, Life, LogIndex, MemberId};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -111,13 +111,8 @@ impl Node {
     /// Where clients of this node may go: the youngest other member that serves and is linked, so that not all go to
     /// the senior.
     pub fn somewhere_else(&self) -> Option<SocketAddr> {
-        let serves = |member: &&Member| {
-            member.is_active()
-                && member.id != self.settings.member
-                && member.role == Role::Server
-                && self.reaches(member)
-        };
-        self.state.members().filter(serves).max_by_key(|member| member.incarnation)?.client_addresses.first().copied()
+        let youngest = self.others_that_take_clients().max_by_key(|member| member.incarnation)?;
+        youngest.client_addresses.first().copied()
     }
 
     pub(super) fn installed(&mut self, now: Uptime, state: ClusterState) {
@@ -127,9 +122,14 @@ impl Node {
                 let life = member.life();
                 match (member.state, self.stage) {
                     (MemberState::Gone { expelled, .. }, _) => self.end_of_this_life(expelled.is_none()),
-                    (MemberState::Active, Stage::Joining | Stage::Joined(_)) => self.stage = Stage::Active(life),
+                    (MemberState::Active | MemberState::Draining, Stage::Joining | Stage::Joined(_)) => {
+                        self.stage = Stage::Active(life);
+                    }
                     (MemberState::Joining, Stage::Joining) => self.stage = Stage::Joined(life),
-                    (MemberState::Active, Stage::Active(_) | Stage::Leaving(_) | Stage::Over)
+                    (
+                        MemberState::Active | MemberState::Draining,
+                        Stage::Active(_) | Stage::Leaving(_) | Stage::Over,
+                    )
                     | (MemberState::Joining, Stage::Joined(_) | Stage::Active(_) | Stage::Leaving(_) | Stage::Over) => {
                     }
                 }

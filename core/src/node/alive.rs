@@ -180,7 +180,7 @@ impl Node {
             Command::Join(join) => join.member == from,
             Command::Activate(life) | Command::Leave(life) => life.member == from,
             Command::Batch(batch) => batch.life.member == from,
-            Command::Expel { .. } | Command::Forget(_) => false,
+            Command::Expel { .. } | Command::Forget(_) | Command::Drain(_) | Command::Undrain(_) => false,
         });
         let commands: Vec<_> = own.collect();
         if !commands.is_empty() {

@@ -23,6 +23,7 @@
 mod agreed;
 mod alive;
 mod batches;
+mod drain;
 mod input;
 mod known;
 mod leading;
@@ -43,6 +44,7 @@ pub use orders::{Order, OrderId, Refusal, Wish};
 pub use output::{Answer, Output, Service};
 
 use self::batches::Batches;
+use self::drain::Drain;
 use self::known::Known;
 use self::leading::Leading;
 use self::orders::Orders;
@@ -103,6 +105,7 @@ pub struct Node {
     batches: Batches,
     known: Known,
     orders: Orders,
+    drain: Drain,
     leading: Option<Leading>,
     /// When this life began, and whom it hears became its business.
     began: Uptime,
@@ -162,6 +165,7 @@ impl Node {
             batches: Batches::default(),
             known: Known::default(),
             orders: Orders::default(),
+            drain: Drain::default(),
             leading: None,
             began: now,
             next_beat: now,
@@ -234,8 +238,8 @@ impl Node {
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
         let leading =
             self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, &self.silence, self.settings.member));
-        let (succession, orders) = (self.succession.timeout(), self.orders.timeout());
-        [Some(self.next_beat), lease_end, close, again, leading, succession, orders].into_iter().flatten().min()
+        let (succession, orders, drain) = (self.succession.timeout(), self.orders.timeout(), self.drain_timeout());
+        [Some(self.next_beat), lease_end, close, again, leading, succession, orders, drain].into_iter().flatten().min()
     }
 
     /// Takes a fact.
@@ -268,6 +272,7 @@ impl Node {
         self.serve_or_not(now);
         self.answer_what_is_known(now);
         self.carry_out_orders(now);
+        self.drain(now);
     }
 
     /// What was asked too late is refused; everything else concerns nobody any more.

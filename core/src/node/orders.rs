@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
-use crate::cluster::{Command, Member, MemberState};
+use crate::cluster::{Command, Member, MemberState, Role};
 use crate::ids::{Life, MemberId};
 use crate::sometimes;
 use crate::time::Uptime;
@@ -43,6 +43,16 @@ pub enum Order {
         /// Its name.
         name: String,
     },
+    /// The member of this name is to have no clients.
+    Drain {
+        /// Its name.
+        name: String,
+    },
+    /// The member of this name may have clients again.
+    Undrain {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The same in the words of the cluster.
@@ -52,6 +62,10 @@ pub enum Wish {
     Leads(MemberId),
     /// This life of a member is not remembered.
     Forgotten(Life),
+    /// The clients of this life are sent to others.
+    Drained(Life),
+    /// This life has clients as any other.
+    NotDrained(Life),
 }
 
 /// Why an order was not carried out. A sentence for the operator.
@@ -70,13 +84,25 @@ pub enum Refusal {
         /// Who could have been.
         members: Vec<String>,
     },
-    /// Who does not take part cannot lead.
-    #[error("'{name}' is {}: it cannot lead", if *gone { "gone" } else { "still joining" })]
+    /// Who does not take part cannot do what members do.
+    #[error("'{name}' is {}", if *gone { "gone" } else { "still joining" })]
     NotActive {
         /// Who.
         name: String,
         /// Whether its life is over, or has not quite begun.
         gone: bool,
+    },
+    /// A drained member is about to be stopped.
+    #[error("'{name}' is drained: it does not lead until it is undrained")]
+    Drained {
+        /// Who.
+        name: String,
+    },
+    /// Somebody has to serve.
+    #[error("no other server is up that takes the clients of '{name}'")]
+    NowhereToGo {
+        /// Who.
+        name: String,
     },
     /// Only voters can lead.
     #[error("'{name}' has no vote: it cannot lead")]
@@ -153,6 +179,8 @@ impl Node {
                 member if member.is_alive() => Err(Refusal::StillUp { name: name.clone() }),
                 member => Ok(Wish::Forgotten(member.life())),
             },
+            Order::Drain { name } => self.may_be_drained(self.named(name)?).map(|member| Wish::Drained(member.life())),
+            Order::Undrain { name } => active(self.named(name)?).map(|member| Wish::NotDrained(member.life())),
         }
     }
 
@@ -166,17 +194,29 @@ impl Node {
     }
 
     fn may_lead<'a>(&self, member: &'a Member) -> Result<&'a Member, Refusal> {
-        let name = member.name.clone();
-        let votes = self.raft.voter_sets.iter().all(|set| set.contains(&member.id));
-        match member.state {
-            MemberState::Gone { .. } => Err(Refusal::NotActive { name, gone: true }),
-            MemberState::Joining => Err(Refusal::NotActive { name, gone: false }),
-            MemberState::Active if !votes => Err(Refusal::NoVote { name }),
-            MemberState::Active if member.id != self.settings.member && !self.reaches(member) => {
-                Err(Refusal::NotReached { name })
-            }
-            MemberState::Active => Ok(member),
+        let name = active(member)?.name.clone();
+        if !self.raft.voter_sets.iter().all(|set| set.contains(&member.id)) {
+            Err(Refusal::NoVote { name })
+        } else if member.is_draining() {
+            Err(Refusal::Drained { name })
+        } else if member.id != self.settings.member && !self.reaches(member) {
+            Err(Refusal::NotReached { name })
+        } else {
+            Ok(member)
         }
+    }
+
+    /// Clients need somebody to go to, unless the member has none anyway.
+    fn may_be_drained<'a>(&self, member: &'a Member) -> Result<&'a Member, Refusal> {
+        let is_other_server = |other: &&Member| {
+            other.id != member.id && other.is_active() && other.role == Role::Server && !other.is_draining()
+        };
+        let is_there = |other: &Member| other.id == self.settings.member || self.reaches(other);
+        let is_needed = active(member)?.role == Role::Server;
+        if is_needed && !self.state.members().filter(is_other_server).any(is_there) {
+            return Err(Refusal::NowhereToGo { name: member.name.clone() });
+        }
+        Ok(member)
     }
 
     /// Answers what is fulfilled or has taken too long, and says again what is not.
@@ -204,6 +244,8 @@ impl Node {
         match wish {
             Wish::Leads(member) => self.raft.leader == Some(member),
             Wish::Forgotten(life) => self.state.member(life.member).is_none_or(|member| member.life() != life),
+            Wish::Drained(life) => self.state.alive(life).is_some_and(Member::is_draining),
+            Wish::NotDrained(life) => self.state.alive(life).is_some_and(|member| !member.is_draining()),
         }
     }
 
@@ -228,6 +270,18 @@ impl Node {
                 }
             }
             Wish::Forgotten(life) => self.output.push_back(Output::Propose(vec![Command::Forget(life)])),
+            Wish::Drained(life) => self.output.push_back(Output::Propose(vec![Command::Drain(life)])),
+            Wish::NotDrained(life) => self.output.push_back(Output::Propose(vec![Command::Undrain(life)])),
         }
+    }
+}
+
+/// The member, if it takes part.
+fn active(member: &Member) -> Result<&Member, Refusal> {
+    let name = || member.name.clone();
+    match member.state {
+        MemberState::Gone { .. } => Err(Refusal::NotActive { name: name(), gone: true }),
+        MemberState::Joining => Err(Refusal::NotActive { name: name(), gone: false }),
+        MemberState::Active | MemberState::Draining => Ok(member),
     }
 }

@@ -60,6 +60,13 @@ pub enum Output {
         /// To whom.
         to: MemberId,
     },
+    /// Sends some clients away, not those that were sent away a moment ago.
+    SendAway {
+        /// How many.
+        sessions: usize,
+        /// Where they may go.
+        see_other_host: SocketAddr,
+    },
     /// This life is over although the process lives: its clients are sent away, its links cut, another life begins.
     LifeOver {
         /// Where its clients may go.

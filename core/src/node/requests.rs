@@ -41,11 +41,15 @@ impl Node {
         }
     }
 
-    /// Who should lead after this node: of the voters that are linked, the one that has applied most.
+    /// Who should lead after this node: of the voters that are linked, the one that has applied most, and one that is
+    /// drained only if all are.
     pub(super) fn heir(&self) -> Option<MemberId> {
         let linked = |member: &&Member| member.id != self.settings.member && self.reaches(member);
         let voters = self.state.members().filter(|member| self.state.voters().contains(&member.id));
-        voters.filter(linked).max_by_key(|member| (self.known.applied_by(member.id), member.id)).map(|member| member.id)
+        voters
+            .filter(linked)
+            .max_by_key(|member| (!member.is_draining(), self.known.applied_by(member.id), member.id))
+            .map(|member| member.id)
     }
 
     pub(super) fn wants_to_propose(&self) -> bool {

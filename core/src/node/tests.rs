@@ -474,6 +474,7 @@ struct World {
     dialled: Vec<(u64, SocketAddr)>,
     transfers: Vec<(u64, MemberId)>,
     ordered: Vec<Result<(), Refusal>>,
+    sent_away: Vec<(u64, usize, SocketAddr)>,
     membership: (BTreeSet<MemberId>, BTreeSet<MemberId>),
     lose_proposals: usize,
     sessions: u64,
@@ -510,6 +511,7 @@ impl World {
             dialled: Vec::new(),
             transfers: Vec::new(),
             ordered: Vec::new(),
+            sent_away: Vec::new(),
             membership: ([MemberId(1)].into(), Default::default()),
             lose_proposals: 0,
             sessions: 0,
@@ -573,6 +575,7 @@ impl World {
             Output::Left => drop(self.left.insert(id)),
             Output::Dial(address) => self.dialled.push((id, address)),
             Output::TransferLeadership { to } => self.transfers.push((id, to)),
+            Output::SendAway { sessions, see_other_host } => self.sent_away.push((id, sessions, see_other_host)),
             Output::Ordered { outcome, .. } => self.ordered.push(outcome),
             Output::Event(_) | Output::Service(_) => {}
         }
@@ -683,7 +686,7 @@ fn settings(id: u64) -> NodeSettings {
         boot: BootId(100 + id),
         name: format!("node{id}"),
         peer_address: format!("127.0.0.{id}:5701").parse().unwrap(),
-        client_addresses: vec!["127.0.0.1:5222".parse().unwrap()],
+        client_addresses: vec![format!("127.0.1.{id}:5222").parse().unwrap()],
         role: Role::Server,
         versions: VersionRange { min: 1, max: 1 },
         timing: Timing::default(),

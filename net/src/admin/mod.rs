@@ -37,6 +37,16 @@ pub enum Request {
         /// The name of the member.
         name: String,
     },
+    /// That the clients of a member are sent to others. Done as soon as that is agreed.
+    Drain {
+        /// The name of the member.
+        name: String,
+    },
+    /// That a member may have clients again.
+    Undrain {
+        /// The name of the member.
+        name: String,
+    },
 }
 
 /// What is answered.

@@ -73,7 +73,7 @@ pub enum MemberState {
     Joining,
     /// It takes part.
     Active,
-    /// It gives its sessions away and is about to leave.
+    /// It takes part, and its clients are sent to others.
     Draining,
     /// It left, or was expelled.
     Gone,

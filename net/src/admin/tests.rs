@@ -113,7 +113,7 @@ fn answer(request: Request) -> Response {
         Request::Status => Response::Status { status: Box::new(status()) },
         Request::Events => Response::Events { events: Vec::new() },
         Request::TransferLeader { to } => Response::Refused { reason: format!("'{to}' has no vote") },
-        Request::Remove { .. } => Response::Done,
+        Request::Remove { .. } | Request::Drain { .. } | Request::Undrain { .. } => Response::Done,
     }
 }
 

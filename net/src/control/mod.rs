@@ -372,6 +372,9 @@ impl<C: Clock> Control<C> {
                 tracing::info!(%to, "handing leadership over");
                 self.with_consensus(|consensus| consensus.transfer_leadership(to));
             }
+            Output::SendAway { sessions, see_other_host } => {
+                self.router.send_some_away(sessions, &see_other_host.to_string());
+            }
             Output::LifeOver { see_other_host } => {
                 tracing::warn!(
                     "the others have ended this life of the member: its clients are sent away, it joins anew"

@@ -45,6 +45,7 @@ fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> Membe
         state: match member.state {
             State::Joining => MemberState::Joining,
             State::Active => MemberState::Active,
+            State::Draining => MemberState::Draining,
             State::Gone { .. } => MemberState::Gone,
         },
         voter: votes(node, member.id),

@@ -78,6 +78,8 @@ pub struct Router {
     last_session: AtomicU64,
     /// Counts the names that this process gave.
     last_name: AtomicU64,
+    /// The session that was last sent away by [`Router::send_some_away`].
+    sent_away: AtomicU64,
     /// Counts the lives of this member in this process.
     generation: AtomicU64,
     resumable: Mutex<BTreeMap<ResumptionId, Resumable>>,
@@ -136,6 +138,7 @@ impl Router {
             by_route: papaya::HashMap::default(),
             last_session: AtomicU64::new(0),
             last_name: AtomicU64::new(0),
+            sent_away: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             resumable: Mutex::default(),
             mesh: RwLock::default(),
@@ -246,6 +249,23 @@ impl Router {
         *lock(&self.other_host) = other_host.map(Arc::from);
         for session in self.sessions_in_order() {
             session.tell(self.service_event(Service::Close));
+        }
+    }
+
+    /// Sends some clients away, one after the other, and begins again with the first after the last. Whoever does not
+    /// go at once does not keep the others.
+    pub fn send_some_away(&self, sessions: usize, other_host: &str) {
+        let all = self.sessions_in_order();
+        let last = SessionId(self.sent_away.load(Ordering::Relaxed));
+        let next = all.partition_point(|session| session.id <= last);
+        let next = if next == all.len() { 0 } else { next };
+        let other_host: Arc<str> = other_host.into();
+        for session in all[next..].iter().take(sessions) {
+            self.sent_away.store(session.id.0, Ordering::Relaxed);
+            session.tell(ToSession::Close {
+                condition: StreamErrorCondition::SeeOtherHost,
+                other_host: Some(other_host.clone()),
+            });
         }
     }
 

@@ -487,6 +487,8 @@ async fn answer(questions: &mpsc::Sender<Question>, request: Request) -> Option<
         }
         Request::TransferLeader { to } => Order::TransferLeader { to },
         Request::Remove { name } => Order::Remove { name },
+        Request::Drain { name } => Order::Drain { name },
+        Request::Undrain { name } => Order::Undrain { name },
     };
     Some(match ask(questions, |reply| Question::Order(order, reply)).await? {
         Ok(()) => Response::Done,

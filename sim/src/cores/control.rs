@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Command, Event, MemberState};
+use cresset_core::cluster::{ClusterState, Command, Event};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
@@ -294,7 +294,7 @@ impl World {
             // Here everybody dials everybody anyway.
             Output::Dial(_) => {}
             // And has no operators.
-            Output::Ordered { .. } => {}
+            Output::Ordered { .. } | Output::SendAway { .. } => {}
             Output::Propose(commands) => {
                 if process.random.random_bool(drops) {
                     return;
@@ -513,7 +513,7 @@ impl World {
         let node = &process.node;
         let state = node.state();
         let own = node.life();
-        let members = state.members().filter(|member| member.state == MemberState::Active);
+        let members = state.members().filter(|member| member.is_active());
         let seen = members.filter(|member| own == Some(member.life()) || node.reaches(member));
         let leader = node.raft().leader;
         let sessions = state.sessions() as u64;

@@ -29,7 +29,7 @@ fn nobody_who_could_not_lead_is_told_to() {
     assert_eq!(
         world.refusals(),
         [
-            "'node2' is gone: it cannot lead",
+            "'node2' is gone",
             "'node6' has no vote: it cannot lead",
             "no member is called 'node7': the members are node1, node2, node3, node4, node5, node6",
             "no member is called '': the members are node1, node2, node3, node4, node5, node6",
@@ -92,6 +92,69 @@ fn an_order_that_is_not_seen_to_be_done_is_answered_in_time() {
 
     assert_eq!(world.ordered, vec![Err(Refusal::NotSeen)]);
     assert!(world.transfers.len() > 1, "it is said again");
+}
+
+#[test]
+fn a_drained_member_sends_its_clients_away_a_few_at_a_time_to_the_others_in_turn() {
+    let mut world = World::of(3);
+    world.bind(2, "romeo@example.org/garden");
+    world.run(100);
+
+    world.order(1, drain("node2"));
+    world.run(1_000);
+
+    assert_eq!(world.ordered, vec![Ok(())]);
+    let sent: Vec<_> = world.sent_away.iter().map(|(id, sessions, _)| (*id, *sessions)).collect();
+    assert_eq!(sent, vec![(2, 25); sent.len()]);
+    assert!((3..=5).contains(&sent.len()), "{sent:?}");
+    let hosts: BTreeSet<_> = world.sent_away.iter().map(|(_, _, host)| host.to_string()).collect();
+    assert_eq!(hosts, BTreeSet::from(["127.0.1.1:5222".to_owned(), "127.0.1.3:5222".to_owned()]));
+    assert_eq!(world.node(2).service(), Service::Serve);
+
+    world.order(3, Order::Undrain { name: "node2".to_owned() });
+    world.run(100);
+    let before = world.sent_away.len();
+    world.run(1_000);
+    assert_eq!((world.ordered.len(), world.sent_away.len()), (2, before));
+}
+
+#[test]
+fn a_drained_leader_hands_over_and_is_not_told_to_lead() {
+    let mut world = World::of(3);
+
+    world.order(2, drain("node1"));
+    world.run(100);
+
+    assert!(matches!(world.transfers[..], [(1, MemberId(2 | 3)), ..]));
+    world.elect(3);
+    world.order(2, transfer_to("node1"));
+    assert_eq!(world.refusals(), ["'node1' is drained: it does not lead until it is undrained"]);
+    world.transfers.clear();
+    world.run(1_000);
+    assert_eq!(world.transfers, vec![]);
+}
+
+#[test]
+fn the_last_server_that_takes_clients_is_not_drained() {
+    let mut world = World::with(3, |settings| {
+        if settings.member == MemberId(3) {
+            settings.role = Role::Witness;
+        }
+    });
+    world.order(1, drain("node1"));
+    world.run(100);
+    assert_eq!(world.ordered, vec![Ok(())]);
+
+    world.order(3, drain("node2"));
+    world.order(3, drain("node3"));
+    world.run(100);
+
+    assert_eq!(world.refusals(), ["no other server is up that takes the clients of 'node2'"]);
+    assert_eq!(world.ordered.last(), Some(&Ok(())));
+}
+
+fn drain(name: &str) -> Order {
+    Order::Drain { name: name.to_owned() }
 }
 
 fn transfer_to(name: &str) -> Order {

@@ -1,0 +1,63 @@
+//! A member that is drained sends its clients to the others, a few at a time, and does not lead.
+//!
+//! The agreed state says who is drained, so every node knows where not to send clients, and a drained member that is
+//! cut off and comes back goes on with it. It takes part in everything else: it votes, applies and routes. Its next life is
+//! drained no more.
+
+use std::time::Duration;
+
+use super::{Node, Output, Service, Stage};
+use crate::cluster::{Member, Role};
+use crate::sometimes;
+use crate::time::Uptime;
+
+/// How often some clients are sent away.
+const DRAIN_EVERY: Duration = Duration::from_millis(250);
+
+/// How many clients are sent away at a time. A hundred a second: each of them logs in at another node at once, which
+/// derives a key for it and agrees with all others on its route, and has its own clients to serve as well.
+const DRAIN_SESSIONS: usize = 25;
+
+/// How far the drain of this node is.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    again: Uptime,
+    rounds: usize,
+}
+
+impl Node {
+    /// Sends some clients away and leadership with them, if it is time.
+    pub(super) fn drain(&mut self, now: Uptime) {
+        if now < self.drain.again || !self.is_draining() {
+            return;
+        }
+        self.drain.again = now + DRAIN_EVERY;
+        self.drain.rounds += 1;
+        let others: Vec<_> = self.others_that_take_clients().collect();
+        let host = others.get(self.drain.rounds % others.len().max(1));
+        if let Some(host) = host.and_then(|member| member.client_addresses.first().copied()) {
+            sometimes!("a_drained_node_sends_clients_away");
+            self.output.push_back(Output::SendAway { sessions: DRAIN_SESSIONS, see_other_host: host });
+        }
+        let heir = self.heir().filter(|to| self.state.member(*to).is_some_and(|member| !member.is_draining()));
+        if let Some(to) = heir.filter(|_| self.leading.is_some()) {
+            sometimes!("a_drained_leader_hands_over");
+            self.output.push_back(Output::TransferLeadership { to });
+        }
+    }
+
+    pub(super) fn drain_timeout(&self) -> Option<Uptime> {
+        self.is_draining().then_some(self.drain.again)
+    }
+
+    fn is_draining(&self) -> bool {
+        let Stage::Active(life) = self.stage else { return false };
+        self.service == Service::Serve && self.state.alive(life).is_some_and(Member::is_draining)
+    }
+
+    /// Members whom clients of this one may be sent to.
+    pub(super) fn others_that_take_clients(&self) -> impl Iterator<Item = &Member> {
+        self.others_that_serve()
+            .filter(|member| member.role == Role::Server && !member.is_draining() && self.reaches(member))
+    }
+}
