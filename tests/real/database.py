@@ -1,5 +1,6 @@
 """A PostgreSQL server of the tests' own, which they can stop and start again."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -35,11 +36,10 @@ class PostgreSQL:
         self.start()
         self._run("createdb", "-h", self.directory, "-U", "cresset", "cresset")
 
-    @property
-    def element(self):
+    def element(self, attributes=""):
         """What a configuration says about it."""
         host = "".join(f"%{byte:02X}" for byte in bytes(self.directory))
-        return f'<postgresql url="postgresql://cresset@{host}/cresset"/>'
+        return f'<postgresql url="postgresql://cresset@{host}/cresset" {attributes}/>'
 
     def start(self):
         with self.log.open("ab") as log:
@@ -61,8 +61,25 @@ class PostgreSQL:
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(30)
 
+    def freeze(self):
+        """It answers nobody any more, and nobody is told so."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number):
+        """To the server before its children, so that it starts no more of them."""
+        self.process.send_signal(number)
+        pid = self.process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            # A connection may end at this moment.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), number)
+
     def remove(self):
         if self.process.poll() is None:
+            self.thaw()
             self.stop()
         shutil.rmtree(self.directory)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+import network
 from client import Client
 from cluster import until
 from database import PostgreSQL, programs
@@ -34,7 +35,7 @@ async def refusal(name, node):
 
 @needs_postgresql
 async def test_sessions_go_on_while_the_database_is_away_and_log_ins_do_when_it_is_back(new_cluster, database):
-    cluster = new_cluster(database=lambda _: database.element)
+    cluster = new_cluster(database=lambda _: database.element())
     cluster.import_users(["romeo", "juliet", "nurse"])
     await cluster.start()
     romeo = await Client("romeo", acknowledge=True).log_in(cluster["a"])
@@ -67,8 +68,34 @@ async def test_sessions_go_on_while_the_database_is_away_and_log_ins_do_when_it_
 
 
 @needs_postgresql
+async def test_a_database_that_hangs_holds_up_nobody_who_is_logged_in(new_cluster, database):
+    """Nothing is closed or refused: only time tells that it is not there."""
+    short = 'connect-milliseconds="500" wait-milliseconds="500" answer-milliseconds="500"'
+    cluster = new_cluster(database=lambda _: database.element(short))
+    cluster.import_users(["romeo", "juliet", "nurse"])
+    await cluster.start()
+    romeo = await Client("romeo", acknowledge=True).log_in(cluster["a"])
+    juliet = await Client("juliet").log_in(cluster["b"])
+
+    database.freeze()
+
+    romeo.say("nurse@example.org", "who is away cannot be stored for")
+    refused = await refusal("nurse", cluster["c"])
+    assert refused and set(refused) == {"temporary-auth-failure"}, refused
+    romeo.say(juliet.boundjid, "meanwhile")
+    await juliet.hears("meanwhile")
+    await until("the message for who is away comes back", lambda: romeo.errors, 30)
+
+    database.thaw()
+
+    nurse = await Client("nurse").log_in(cluster["c"])
+    nurse.say(romeo.boundjid, "it is back")
+    await romeo.hears("it is back")
+
+
+@needs_postgresql
 async def test_a_node_that_starts_while_the_database_is_away_waits_for_it_and_says_so(new_cluster, database):
-    cluster = new_cluster(names=("a",), database=lambda _: database.element)
+    cluster = new_cluster(names=("a",), database=lambda _: database.element())
     cluster.import_users(["romeo"])
     database.stop()
     node = cluster["a"]
@@ -97,6 +124,29 @@ async def test_nodes_with_two_databases_form_no_cluster_and_both_say_why(new_clu
     assert all(node.is_running for node in nodes)
     status = await until("a answers its operator", cluster["a"].status_later, 10)
     assert [member["name"] for member in status["members"]] in ([], ["a"]), status
+
+
+@pytest.mark.skipif(network.missing() is not None, reason=f"a machine cannot be made to look like two: {network.missing()}")
+async def test_an_sqlite_file_on_two_machines_forms_no_cluster_and_both_say_what_to_do(new_cluster, tmp_path):
+    cluster = new_cluster(names=("a", "b"))
+    cluster.import_users(["romeo"])
+    other_kernel = tmp_path / "boot_id"
+    other_kernel.write_text("00000000-0000-4000-8000-000000000000\n")
+    see_it = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+    near, far = cluster["a"], cluster["b"]
+    far.runs_in = ["unshare", "--mount", "sh", "-c", see_it, str(other_kernel)]
+    await cluster.start(["a"])
+    romeo = await Client("romeo").log_in(near)
+
+    far.start()
+
+    why = "the two run on different machines and keep their accounts in one SQLite file"
+    await until("both say why they do not meet", lambda: all(why in n.log_text() for n in (near, far)), 20)
+    assert all("PostgreSQL" in line for n in (near, far) for line in n.log_text().splitlines() if why in line)
+    status = await until("b answers its operator", far.status_later, 10)
+    assert not status["serving"], status
+    assert [member["name"] for member in near.status()["members"]] == ["a"]
+    await romeo.ping()
 
 
 async def test_all_nodes_follow_a_property_without_a_restart(trio):

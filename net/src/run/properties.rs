@@ -81,15 +81,22 @@ fn tell_changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Stri
 
 /// Says so if the node does not serve after as many attempts as it is to make in silence. It goes on all the same.
 pub(super) async fn tell_if_alone(questions: mpsc::Sender<Question>, agreed: Agreed) {
+    if is_alone(&questions, &agreed).await {
+        let attempts = agreed.start_retries + 1;
+        tracing::warn!(attempts, "the node has not found its cluster and serves nobody; it goes on looking for it");
+    }
+}
+
+/// Whether the node does not serve at the end of any of its attempts.
+async fn is_alone(questions: &mpsc::Sender<Question>, agreed: &Agreed) -> bool {
     for _ in 0..=agreed.start_retries {
         sleep(agreed.start_retry_after).await;
-        match ask(&questions, Question::Status).await {
+        match ask(questions, Question::Status).await {
             Some(status) if !status.serving => {}
-            Some(_) | None => return,
+            Some(_) | None => return false,
         }
     }
-    let attempts = agreed.start_retries + 1;
-    tracing::warn!(attempts, "the node has not found its cluster and serves nobody; it goes on looking for it");
+    true
 }
 
 #[cfg(test)]
@@ -99,6 +106,35 @@ mod tests {
     use super::*;
     use crate::accounts::PropertyWrite;
     use crate::accounts::memory::MemoryAccounts;
+    use crate::admin::ClusterStatus;
+
+    /// Whether a node is alone that serves from the status of this number on, and how often it was asked.
+    async fn alone_until(serves_from: u32) -> (bool, u32) {
+        let agreed = Agreed { start_retries: 2, start_retry_after: Duration::from_secs(10), ..Agreed::default() };
+        let (questions, mut asked) = mpsc::channel(1);
+        let answer = async {
+            let mut count = 0;
+            while let Some(question) = asked.recv().await {
+                let Question::Status(reply) = question else { panic!("another question") };
+                count += 1;
+                let status = ClusterStatus { serving: count >= serves_from, ..ClusterStatus::default() };
+                reply.send(status).expect("it waits for the answer");
+            }
+            count
+        };
+        let decide = async {
+            let questions = questions;
+            is_alone(&questions, &agreed).await
+        };
+        tokio::join!(decide, answer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_serves_after_none_of_its_attempts_is_alone() {
+        assert_eq!(alone_until(1).await, (false, 1));
+        assert_eq!(alone_until(3).await, (false, 3));
+        assert_eq!(alone_until(4).await, (true, 3));
+    }
 
     #[tokio::test]
     async fn what_is_read_is_what_is_set() {
