@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::DomainPart;
-use cresset_core::routing::{Home, Parcel};
+use cresset_core::routing::{Home, Parcel, Turn};
 use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::session::{Bound, CredentialsAnswer, Order, Session, SessionSettings, TlsPolicy};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
@@ -85,7 +85,7 @@ fn stanzas(criterion: &mut Criterion) {
         payload: Bytes::from_static(b"<body>But soft, what light through yonder window breaks?</body>"),
         ..Stanza::new(Kind::Message(MessageType::Chat))
     };
-    let parcel = Parcel { stanza, route: ROUTE, home: Home::Here };
+    let parcel = Parcel { stanza, route: ROUTE, home: Home::Here { turn: Turn(0) } };
     group.bench_function("a message for the client", |bencher| {
         bencher.iter_batched(
             || parcel.clone(),

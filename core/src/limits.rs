@@ -120,3 +120,6 @@ pub const OUTBOX_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Recipients for whom one sender remembers by which route it last reached them. Beyond it the oldest is forgotten;
 /// should that recipient's session end at the same moment, what follows may overtake what was under way to it.
 pub const PATHS_MAX: usize = 64;
+
+/// As [`PATHS_MAX`], for what stood in one row of what came back.
+pub const ROW_PATHS_MAX: usize = 1024;

@@ -129,6 +129,8 @@ bugs! {
         TakenCountsAsSettled,
         /// After a change of routes a message may overtake those on the old path.
         PathForgotten,
+        /// What came back is decided again as it came, whatever was said first.
+        TurnIgnored,
         /// Watchers are told twice that a dead session is unavailable.
         UnavailableTwice,
         /// Watchers are not told that a dead session is unavailable.

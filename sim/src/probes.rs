@@ -155,6 +155,8 @@ pub const PROBES: &[Probe] = &[
     probe("core/session", "too_much_waits_for_a_client", RARE, RARE),
     probe("net/clients", "a_client_that_takes_nothing_is_given_up", RARE, RARE),
     probe("net/clients", "a_replaced_session_had_something_to_write", RARE, RARE),
+    probe("net/clients", "a_session_ends_before_what_it_said_is_decided", RARE, RARE),
+    probe("net/clients", "a_session_gives_back_before_its_route_is_gone", RARE, RARE),
     probe("net/clients", "a_session_is_resumed_while_it_still_has_a_connection", RARE, from(100, LEADER_AND_FOLLOWER)),
     probe("net/clients", "presence_of_an_ended_life_is_dropped", RARE, RARE),
     probe("net/consensus", "a_damaged_record_is_found", RARE, RARE),

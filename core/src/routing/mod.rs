@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`decide()`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
-//! [`Paths`] sees to it that a stanza does not overtake an earlier one by another way.
+//! [`Paths`] and [`Row`] see to it that a stanza does not overtake an earlier one by another way.
 
 mod arrivals;
 mod decide;
@@ -16,6 +16,7 @@ mod inbox;
 mod outbox;
 mod parcel;
 mod paths;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -26,3 +27,4 @@ pub use inbox::{Inbox, Orphan, Received};
 pub use outbox::{Outbox, OutboxOrder, Redecide};
 pub use parcel::{Home, Parcel};
 pub use paths::{EndedPath, Paths};
+pub use row::{Row, Turn};

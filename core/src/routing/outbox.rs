@@ -27,6 +27,7 @@ use crate::ids::{BootId, LogIndex, RouteId, Sequence};
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX};
 use crate::routing::arrivals::StanzaName;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
+use crate::routing::row::Turn;
 use crate::stanza::Stanza;
 use crate::wire;
 use crate::{planted, sometimes};
@@ -83,6 +84,8 @@ pub struct Redecide<Origin> {
     pub confirm: bool,
     /// By which name somebody may have it.
     pub name: Option<StanzaName>,
+    /// Its place among what comes back.
+    pub turn: Turn,
 }
 
 #[derive(Debug)]
@@ -91,6 +94,7 @@ struct Kept<Origin> {
     route: RouteId,
     origin: Option<Origin>,
     attempts: u8,
+    turn: Turn,
     returned: bool,
 }
 
@@ -135,18 +139,19 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         stanza: Stanza,
         attempts: u8,
         name: Option<StanzaName>,
+        turn: Turn,
     ) {
         let number = self.next_number();
         // `last` counts it all the same: a number is never used twice.
         if self.link == Link::Gone {
             sometimes!("a_stanza_is_sent_to_a_life_that_is_over");
             self.taken = self.last;
-            let redecide = Redecide { number, stanza, attempts, origin, confirm: false, name };
+            let redecide = Redecide { number, stanza, attempts, origin, confirm: false, name, turn };
             self.orders.push_back(OutboxOrder::Redecide(redecide));
             return;
         }
         let frame = encode(&DataFrame::Parcel { number, route, stanza, name });
-        self.keep(number, Kept { frame, route, origin, attempts, returned: false });
+        self.keep(number, Kept { frame, route, origin, attempts, turn, returned: false });
     }
 
     /// Tells the session that holds a route of the peer to claim stored messages.
@@ -156,7 +161,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         }
         let number = self.next_number();
         let frame = encode(&DataFrame::Nudge { number, route });
-        self.keep(number, Kept { frame, route, origin: None, attempts: 0, returned: false });
+        self.keep(number, Kept { frame, route, origin: None, attempts: 0, turn: Turn::default(), returned: false });
     }
 
     /// Answers `Passed` when nothing that was sent on this route before is under way any more.
@@ -389,11 +394,11 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
                 if confirm {
                     self.in_decision.insert(number);
                 }
-                let Kept { origin, attempts, .. } = kept;
+                let Kept { origin, attempts, turn, .. } = kept;
                 // What was returned is not with a session there; else the peer may have it by its number.
                 let by_number = StanzaName { home: self.home, owner: self.owner, number };
                 let name = name.or_else(|| (!confirm).then_some(by_number));
-                let redecide = Redecide { number, stanza, attempts, origin, confirm, name };
+                let redecide = Redecide { number, stanza, attempts, origin, confirm, name, turn };
                 self.orders.push_back(OutboxOrder::Redecide(redecide));
             }
             // Whoever claims the route's account next finds the messages.

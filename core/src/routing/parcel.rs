@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Incarnation, MemberId, RouteId, Sequence};
 use crate::routing::arrivals::StanzaName;
+use crate::routing::row::Turn;
 use crate::stanza::Stanza;
 
 /// A stanza for the session that holds one route.
@@ -21,9 +22,17 @@ pub struct Parcel {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Home {
     /// This node: sender and recipient are connected to the same one, or the server itself made the stanza.
-    Here,
+    Here {
+        /// Its place if it comes back.
+        turn: Turn,
+    },
     /// This node, and somebody else may have it by that name: another session, or another node.
-    Named(StanzaName),
+    Named {
+        /// Which.
+        name: StanzaName,
+        /// Its place if it comes back.
+        turn: Turn,
+    },
     /// The member to which the sender is connected; `number` counts on its lane to this node.
     Member {
         /// The sender's node.

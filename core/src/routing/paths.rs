@@ -5,7 +5,7 @@
 //! sender asks here for the ended routes on which earlier ones went, and waits until nothing is under way on them
 //! ([`Outbox::pass`](crate::routing::Outbox::pass), or the queue of a session of this node).
 //!
-//! At most [`PATHS_MAX`] routes are remembered, the latest.
+//! At most [`PATHS_MAX`] routes are remembered, the latest; in a row [`ROW_PATHS_MAX`].
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,17 +14,17 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::cluster::Route;
-use crate::ids::{Life, MemberId, RouteId};
+use crate::ids::{Life, RouteId};
 use crate::jid::BareJid;
-use crate::limits::PATHS_MAX;
+use crate::limits::{PATHS_MAX, ROW_PATHS_MAX};
 use crate::{planted, sometimes};
 
 /// Remembers routes by recipient.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Paths {
     taken: VecDeque<Path>,
+    max: usize,
     own: Option<RouteId>,
-    returned_by: Option<MemberId>,
 }
 
 /// A route on which something may be under way.
@@ -43,11 +43,17 @@ struct Path {
     ended: EndedPath,
 }
 
+/// The paths of one sender.
+impl Default for Paths {
+    fn default() -> Self {
+        Paths { taken: VecDeque::new(), max: PATHS_MAX, own: None }
+    }
+}
+
 impl Paths {
-    /// The paths of whoever decides again about what comes back from this member. What it sends there comes back to it as
-    /// well, behind what it has to do: it would wait for itself.
-    pub fn of_returned_by(member: MemberId) -> Paths {
-        Paths { returned_by: Some(member), ..Paths::default() }
+    /// The paths of what stood in one [`Row`](crate::routing::Row), of many senders to many recipients.
+    pub fn of_row() -> Paths {
+        Paths { max: ROW_PATHS_MAX, ..Paths::default() }
     }
 
     /// The sender holds this route itself. It does not wait for what it sent to itself, because what is under way on
@@ -74,24 +80,42 @@ impl Paths {
         ended
     }
 
+    /// All routes of this account that stanzas took, for whoever decides in this sender's place from now on.
+    #[must_use]
+    pub fn hand_over(&mut self, account: &BareJid) -> Vec<EndedPath> {
+        let account = hash(account);
+        let ways = self.taken.iter().filter(|path| path.account == account).map(|path| path.ended).collect();
+        self.taken.retain(|path| path.account != account);
+        ways
+    }
+
+    /// Stanzas of somebody else went to this account by these routes.
+    pub fn take_over(&mut self, account: &BareJid, ways: &[EndedPath]) {
+        let account = hash(account);
+        ways.iter().for_each(|way| self.remember(account, *way));
+    }
+
     /// A stanza goes to this account by this route.
     pub fn take(&mut self, account: &BareJid, route: &Route) {
-        if self.own == Some(route.id) || self.returned_by == Some(route.member) {
+        if self.own == Some(route.id) {
             return;
         }
-        let account = hash(account);
-        let is_known = |path: &Path| path.ended.route == route.id && path.account == account;
+        let life = Life { member: route.member, incarnation: route.incarnation };
+        self.remember(hash(account), EndedPath { life, route: route.id });
+    }
+
+    fn remember(&mut self, account: u64, ended: EndedPath) {
+        let is_known = |path: &Path| path.ended.route == ended.route && path.account == account;
         // A conversation goes on with whom it went last, so the search is mostly one step.
         if self.taken.back().is_some_and(is_known) {
             return;
         }
         if let Some(at) = self.taken.iter().position(is_known) {
             self.taken.remove(at);
-        } else if self.taken.len() == PATHS_MAX {
+        } else if self.taken.len() == self.max {
             self.taken.pop_front();
         }
-        let life = Life { member: route.member, incarnation: route.incarnation };
-        self.taken.push_back(Path { account, ended: EndedPath { life, route: route.id } });
+        self.taken.push_back(Path { account, ended });
     }
 }
 
@@ -107,7 +131,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::cluster::RoutePresence;
-    use crate::ids::{Incarnation, LogIndex, SessionId};
+    use crate::ids::{Incarnation, LogIndex, MemberId, SessionId};
 
     #[test]
     fn a_route_that_lives_holds_nobody_up() {
@@ -130,22 +154,26 @@ mod tests {
     }
 
     #[test]
+    fn who_decides_in_a_senders_place_knows_his_ways() {
+        let (juliet, nurse) = (account("juliet"), account("nurse"));
+        let (mut sender, mut row) = (Paths::default(), Paths::of_row());
+        sender.take(&juliet, &route("juliet", 1));
+        sender.take(&nurse, &route("nurse", 2));
+
+        row.take_over(&juliet, &sender.hand_over(&juliet));
+
+        assert!(sender.ended(&juliet, None).is_empty());
+        assert_eq!(sender.ended(&nurse, None).len(), 1);
+        assert_eq!(row.ended(&juliet, None)[0].route.index, LogIndex(1));
+    }
+
+    #[test]
     fn nobody_waits_for_himself() {
         let juliet = account("juliet");
         let own = route("juliet", 1);
         let mut paths = Paths::default();
         paths.set_own(own.id);
         paths.take(&juliet, &own);
-
-        assert!(paths.ended(&juliet, None).is_empty());
-    }
-
-    /// Found by the simulator: it waited until the longest wait was over, eight seconds for each message.
-    #[test]
-    fn who_decides_about_what_comes_back_does_not_wait_for_what_comes_back_to_him() {
-        let juliet = account("juliet");
-        let mut paths = Paths::of_returned_by(MemberId(1));
-        paths.take(&juliet, &route("juliet", 1));
 
         assert!(paths.ended(&juliet, None).is_empty());
     }

@@ -169,7 +169,7 @@ fn a_stanza_that_was_decided_about_again_keeps_its_first_name() {
     let mut name = None;
     for home in [HOME, BootId(11), BootId(12)] {
         let mut outbox: Outbox<u64, &str> = Outbox::new(home, OWNER);
-        outbox.send(None, ROUTE, Stanza::new(Kind::Message(MessageType::Chat)), 0, name);
+        outbox.send(None, ROUTE, Stanza::new(Kind::Message(MessageType::Chat)), 0, name, Turn(0));
         outbox.peer_gone();
         let Some(OutboxOrder::Redecide(redecide)) = outbox.poll_order() else { panic!("it is decided again") };
         name = redecide.name;
@@ -320,7 +320,7 @@ impl Pair {
     fn send(&mut self, number: u64, route: RouteId) {
         let mut stanza = Stanza::new(Kind::Message(MessageType::Chat));
         stanza.id = Some(number.to_string());
-        self.outbox.send(Some(number), route, stanza, 0, None);
+        self.outbox.send(Some(number), route, stanza, 0, None, Turn(number));
     }
 
     fn connect(&mut self) {

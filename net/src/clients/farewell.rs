@@ -1,15 +1,17 @@
 //! What a session leaves behind: its route, and what its client did not get.
 //!
-//! What was not delivered goes back only after the agreed state shows no route to this session any more, because
-//! otherwise it would be sent here again. The mailbox stays open until then and is closed when it is found empty, so
-//! nothing falls between.
+//! What was not delivered goes back only after the agreed state does not show that it should come to this session,
+//! because otherwise it would be sent here again: mostly when the route is gone, and what was for any available resource
+//! as soon as this one is not, because what is said after that is stored. The mailbox stays open until the route is gone
+//! and is closed when it is found empty, so nothing falls between.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 
 use cresset_core::ids::RouteId;
 use cresset_core::node::{Answer, Request};
-use cresset_core::routing::Paths;
+use cresset_core::sometimes;
+use futures_util::future::{Either, select};
 
 use super::connection::{Connection, Holding};
 use crate::router::ToSession;
@@ -22,7 +24,7 @@ impl Connection {
         if let Some(id) = self.resumption.take() {
             router.may_not_be_resumed(&id);
         }
-        self.work.finish(&router).await;
+        self.work.end(&router).await;
         self.finish_settling().await;
         self.finish_errands().await;
         let route = self.release_route().await;
@@ -41,7 +43,7 @@ impl Connection {
                 Holding::Nothing => return None,
                 Holding::Ended(route) => return Some(*route),
                 // The bind is under way and cannot be called back.
-                Holding::Asked(_) => self.wait_for_events().await,
+                Holding::Asked(_) => self.wait_for_events(None).await,
                 Holding::Route(route) => {
                     let route = *route;
                     // Without a control plane the node is stopping, and with it goes the route.
@@ -49,18 +51,32 @@ impl Connection {
                         return Some(route);
                     }
                     while matches!(self.holding, Holding::Route(_)) {
-                        self.wait_for_events().await;
+                        self.wait_for_events(Some(route)).await;
                     }
                 }
             }
         }
     }
 
-    async fn wait_for_events(&mut self) {
-        // Stanzas stay where they are until the route is gone.
-        let handle = self.handle.clone();
-        let (events, _) = poll_fn(|cx| handle.poll_take(cx, 0)).await;
-        self.note_events(events);
+    async fn wait_for_events(&mut self, route: Option<RouteId>) {
+        let (router, handle) = (self.settings.router.clone(), self.handle.clone());
+        let mut moves = std::pin::pin!(router.view_moves());
+        moves.as_mut().enable();
+        if let Some(route) = route {
+            for parcel in std::mem::take(&mut self.returned) {
+                if router.comes_to(route, &parcel.stanza) {
+                    self.returned.push(parcel);
+                } else {
+                    sometimes!("a_session_gives_back_before_its_route_is_gone");
+                    router.take_back(&self.handle, parcel).await;
+                }
+            }
+        }
+        let taken = std::pin::pin!(poll_fn(|cx| handle.poll_take(cx, usize::MAX)));
+        if let Either::Left(((events, parcels), _)) = select(taken, moves).await {
+            self.returned.extend(parcels);
+            self.note_events(events);
+        }
     }
 
     fn note_events(&mut self, events: VecDeque<ToSession>) {
@@ -90,10 +106,9 @@ impl Connection {
     /// Lets everything that was not delivered be decided again, in order, and then whoever waits for that go past.
     async fn give_everything_back(&mut self) {
         let mut parcels = std::mem::take(&mut self.returned);
-        let mut paths = Paths::default();
         loop {
             for parcel in parcels {
-                self.settings.router.take_back(&self.handle, &mut paths, parcel).await;
+                self.settings.router.take_back(&self.handle, parcel).await;
             }
             for pass in std::mem::take(&mut self.passes) {
                 // Nobody waits any more if the other end is gone.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cresset_core::cluster::{ConflictPolicy, RouteView};
 use cresset_core::jid::Jid;
 use cresset_core::node::Request;
-use cresset_core::routing::{Home, Paths, interested};
+use cresset_core::routing::{Home, interested};
 use cresset_core::session::Order;
 use cresset_core::stanza::Stanza;
 
@@ -47,11 +47,6 @@ impl Connection {
                     }
                 }
                 Order::Route { number, stanza } => {
-                    if number.is_none() && self.session.is_over() && self.work.is_idle() {
-                        // Its last words overtake nothing that matters, and sessions that end together must not wait
-                        // for each other.
-                        *self.work.paths() = Paths::default();
-                    }
                     let session = || self.handle.clone();
                     let ticket = number.map(|number| Ticket::Session { session: session(), number });
                     self.say(Saying::Stanza(Outgoing::new(stanza, ticket)));
@@ -126,7 +121,7 @@ impl Connection {
 
     pub(super) fn settle(&mut self, home: Home) {
         match home {
-            Home::Here | Home::Named(_) => {}
+            Home::Here { .. } | Home::Named { .. } => {}
             Home::Offline { key } => self.arrived.push(key),
             Home::Member { .. } => {
                 if let Err(home) = self.settings.router.try_settle(&self.handle, home) {

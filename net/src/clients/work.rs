@@ -3,15 +3,16 @@
 //! Mostly nothing has to be waited for and nothing is kept here. When something has to (a full lane, the store, what is
 //! under way on an ended route), everything behind it waits, and the client is not read from meanwhile.
 //!
-//! What has waited until the life of the node was over is said in the next one, but for presence: everybody has been told
-//! by then that the sessions of that life are gone, and who held them may be elsewhere.
+//! Once the session ends nothing of it waits for a route or a row: what would have to goes into its row. So does what has
+//! waited until the life of the node was over. It is said in the next one, but for presence: everybody has been told by
+//! then that the sessions of that life are gone, and who held them may be elsewhere.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use cresset_core::node::Request;
-use cresset_core::routing::{Paths, may_go_elsewhere};
+use cresset_core::routing::{EndedPath, Paths, may_go_elsewhere};
 use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -31,13 +32,31 @@ pub(super) struct Work {
     generation: u64,
     paths: Paths,
     waiting: VecDeque<Saying>,
-    busy: Option<BoxFuture<'static, Option<Box<Outgoing>>>>,
+    busy: Option<Busy>,
+    is_ending: bool,
+    /// Something it said stands in a row, and what it says after that must not overtake it.
+    is_behind: bool,
+}
+
+/// What is waited for.
+enum Busy {
+    /// The rest of what was begun.
+    Rest(BoxFuture<'static, ()>),
+    /// Something after which this is routed again, and the ended ways on which something is under way until then.
+    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<EndedPath>),
 }
 
 impl Work {
     /// Of a session that has said nothing yet.
     pub(super) fn of(session: &SessionHandle) -> Work {
-        Work { generation: session.generation, paths: Paths::default(), waiting: VecDeque::new(), busy: None }
+        Work {
+            generation: session.generation,
+            paths: Paths::default(),
+            waiting: VecDeque::new(),
+            busy: None,
+            is_ending: false,
+            is_behind: false,
+        }
     }
 
     /// Whether nothing waits.
@@ -60,24 +79,32 @@ impl Work {
 
     /// Goes on with what waits; ready each time when there was something to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, router: &Arc<Router>) -> Poll<()> {
-        let Some(busy) = &mut self.busy else { return Poll::Pending };
-        let again = std::task::ready!(busy.poll_unpin(cx));
-        self.go_on(router, again);
+        let Some(Busy::Rest(wait) | Busy::Again(wait, ..)) = &mut self.busy else { return Poll::Pending };
+        std::task::ready!(wait.poll_unpin(cx));
+        self.go_on(router);
         Poll::Ready(())
     }
 
-    /// Waits until nothing waits.
-    pub(super) async fn finish(&mut self, router: &Arc<Router>) {
+    /// The session ends: waits until nothing waits here.
+    pub(super) async fn end(&mut self, router: &Arc<Router>) {
+        self.is_ending = true;
         while let Some(busy) = self.busy.take() {
-            let again = busy.await;
-            self.go_on(router, again);
+            match busy {
+                Busy::Rest(rest) => rest.await,
+                Busy::Again(_, outgoing, ways) => self.say_later(router, *outgoing, ways),
+            }
+            self.go_on(router);
         }
     }
 
-    fn go_on(&mut self, router: &Arc<Router>, again: Option<Box<Outgoing>>) {
-        self.busy = None;
-        if let Some(outgoing) = again {
-            self.begin(router, Saying::Stanza(*outgoing));
+    fn go_on(&mut self, router: &Arc<Router>) {
+        match self.busy.take() {
+            // The wait was given up.
+            Some(Busy::Again(_, outgoing, ways)) if !self.is_of_this_life(router) => {
+                self.say_later(router, *outgoing, ways);
+            }
+            Some(Busy::Again(_, outgoing, _)) => self.begin(router, Saying::Stanza(*outgoing)),
+            Some(Busy::Rest(_)) | None => {}
         }
         while self.busy.is_none()
             && let Some(saying) = self.waiting.pop_front()
@@ -91,38 +118,43 @@ impl Work {
 
     fn begin(&mut self, router: &Arc<Router>, saying: Saying) {
         self.busy = match saying {
-            Saying::Stanza(outgoing) if self.comes_too_late(router, &outgoing) => {
-                sometimes!("presence_of_an_ended_life_is_dropped");
-                outgoing.ticket.into_iter().for_each(Ticket::done);
+            Saying::Stanza(outgoing) if self.is_behind || !self.is_of_this_life(router) => {
+                self.say_later(router, outgoing, Vec::new());
                 None
             }
             Saying::Stanza(outgoing) => match router.route(&mut self.paths, outgoing) {
                 Routed::Done => None,
-                Routed::Finish(rest) => Some(Box::pin(async move {
-                    rest.await;
+                Routed::Finish(rest) => Some(Busy::Rest(rest)),
+                Routed::Again(_, outgoing, ways) if self.is_ending => {
+                    self.say_later(router, *outgoing, ways);
                     None
-                })),
-                Routed::Again(wait, outgoing) => Some(Box::pin(async move {
-                    wait.await;
-                    Some(outgoing)
-                })),
+                }
+                Routed::Again(wait, outgoing, ways) => Some(Busy::Again(wait, outgoing, ways)),
             },
             Saying::Request(request) => match router.control().try_send(request) {
                 // Without a control plane the node is stopping.
                 Ok(()) | Err(TrySendError::Closed(_)) => None,
                 Err(TrySendError::Full(request)) => {
                     let control = router.control().clone();
-                    Some(Box::pin(async move {
+                    Some(Busy::Rest(Box::pin(async move {
                         drop(control.send(request).await);
-                        None
-                    }))
+                    })))
                 }
             },
         };
     }
 
-    fn comes_too_late(&self, router: &Router, outgoing: &Outgoing) -> bool {
-        let is_of_this_life = self.generation == router.generation() || planted!(FarewellOfTheExpelled);
-        !is_of_this_life && !may_go_elsewhere(&outgoing.stanza)
+    fn say_later(&mut self, router: &Router, outgoing: Outgoing, ways: Vec<EndedPath>) {
+        self.is_behind = true;
+        if !self.is_of_this_life(router) && !may_go_elsewhere(&outgoing.stanza) {
+            sometimes!("presence_of_an_ended_life_is_dropped");
+            return outgoing.ticket.into_iter().for_each(Ticket::done);
+        }
+        sometimes!("a_session_ends_before_what_it_said_is_decided");
+        router.say_later(outgoing, &mut self.paths, ways, self.generation);
+    }
+
+    fn is_of_this_life(&self, router: &Router) -> bool {
+        self.generation == router.generation() || planted!(FarewellOfTheExpelled)
     }
 }

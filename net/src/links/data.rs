@@ -2,7 +2,7 @@
 
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::node::Peer;
-use cresset_core::routing::{Parcel, Redecide, StanzaName};
+use cresset_core::routing::{Parcel, Redecide, StanzaName, Turn};
 use cresset_core::stanza::Stanza;
 
 /// The sessions, as the data lanes see them. Every call returns at once: a lane serves all sessions and waits for none.
@@ -62,6 +62,8 @@ pub enum ToLane<Origin, Pass> {
         attempts: u8,
         /// By which name somebody may have it already.
         name: Option<StanzaName>,
+        /// Its place if it comes back.
+        turn: Turn,
     },
     /// Tells the session that holds a route to claim stored messages.
     Nudge {

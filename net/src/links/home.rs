@@ -184,8 +184,8 @@ impl<D: DataService> Home<D> {
 
     fn take(&mut self, request: Queued<D>) {
         match request {
-            ToLane::Parcel { origin, route, stanza, attempts, name } => {
-                self.outbox.send(origin, route, stanza, attempts, name);
+            ToLane::Parcel { origin, route, stanza, attempts, name, turn } => {
+                self.outbox.send(origin, route, stanza, attempts, name, turn);
             }
             ToLane::Nudge { route } => self.outbox.nudge(route),
             ToLane::Pass { route, pass } => self.outbox.pass(route, pass),

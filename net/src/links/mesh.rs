@@ -250,8 +250,8 @@ impl<D: DataService> Mesh<D> {
                     self.shared.data.inherit(missed.parcel, None);
                 }
             }
-            Home::Here | Home::Offline { .. } => self.shared.data.inherit(parcel, None),
-            Home::Named(name) => self.shared.data.inherit(parcel, Some(name)),
+            Home::Here { .. } | Home::Offline { .. } => self.shared.data.inherit(parcel, None),
+            Home::Named { name, .. } => self.shared.data.inherit(parcel, Some(name)),
         }
     }
 

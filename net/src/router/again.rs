@@ -1,150 +1,241 @@
-//! What came back from another member is decided again, in order for each account.
+//! What has to be decided again, and who waits for it: rows by account, one task for each row.
 //!
-//! When a member dies, much comes back at once, and most of it has to be stored. So there are several tasks for each
-//! member, and an account belongs to one of them: the store is asked many things at a time, and of one account still one
-//! after the other. Who waits until nothing is under way on an ended route is let past behind what came back, in all of
-//! them.
+//! When a member dies, much comes back at once, and most of it has to be stored. So there are several rows, and an
+//! account belongs to one of them: the store is asked many things at a time, and of one account still one after the
+//! other. The order within a row is that of [`Row`], whose documentation has the rules.
 //!
 //! While the node does not serve, nothing is decided: by an old view a message would be stored for somebody who has
 //! logged in elsewhere, and whom nobody would tell.
-//!
-//! The queues are bounded by what the outboxes hold.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
-use cresset_core::ids::MemberId;
-use cresset_core::routing::{Paths, Redecide, StanzaName, may_go_elsewhere, recipient};
+use cresset_core::cluster::RouteView;
+use cresset_core::ids::{Life, RouteId};
+use cresset_core::jid::BareJid;
+use cresset_core::routing::{EndedPath, Paths, Redecide, Row, Turn, may_go_elsewhere, recipient};
 use cresset_core::stanza::Stanza;
 use cresset_core::{planted, sometimes};
+use futures_util::future::{BoxFuture, select};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::route::Outgoing;
+use super::mailbox::ToSession;
+use super::route::{Outgoing, Routed};
 use super::ticket::Ticket;
 use super::{Router, lock};
-use crate::links::Peer;
+use crate::links::{Peer, ToLane};
 
-/// Tasks for one member: as many as a store that gathers its writes can make use of.
-const TASKS: u64 = 32;
+/// Rows of one node: as many as a store that gathers its writes can make use of.
+const ROWS: u64 = 32;
 
-/// The queue of one of the tasks of one member.
-pub(super) type Queue = mpsc::UnboundedSender<Again>;
+/// The entrance of one row.
+pub(super) type Entrance = mpsc::UnboundedSender<(Turn, Again)>;
 
-/// What such a task does, in this order.
+/// Who stands in a row.
 #[derive(Debug)]
 pub(super) enum Again {
-    /// Decides about a stanza that was not delivered.
-    Decide(Peer, Box<Redecide<Ticket>>),
-    /// Decides about a parcel whose home has died.
-    Inherit(Box<Outgoing>),
-    /// Lets somebody past who waits for all tasks of the member.
-    Pass(Arc<PassOfAll>),
+    /// A stanza that was handed on and was not delivered.
+    Returned(Box<Outgoing>),
+    /// A stanza of a session that does not wait itself.
+    Said(Box<Said>),
+    /// A sender who is let past when nothing that is earlier is under way to the account.
+    Sender(BareJid, oneshot::Sender<()>),
 }
 
+/// What a session said that ends, or whose life of the node has.
 #[derive(Debug)]
-pub(super) struct PassOfAll {
-    left: AtomicUsize,
-    pass: Mutex<Option<oneshot::Sender<()>>>,
+pub(super) struct Said {
+    outgoing: Outgoing,
+    /// By which ways earlier ones of it went that the row does not know yet.
+    ways: Vec<EndedPath>,
+    /// The life of the node in which it was said.
+    generation: u64,
 }
 
-impl PassOfAll {
-    fn let_past(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(pass) = lock(&self.pass).take()
-        {
-            // Nobody waits any more if the other end is gone.
-            let _ = pass.send(());
-        }
-    }
-}
+/// Somebody who waits until nothing is under way on a route of another member.
+pub type Pass = oneshot::Sender<()>;
 
 impl Router {
+    /// The place of a stanza about which this node decides for the first time.
+    pub(super) fn next_turn(&self) -> Turn {
+        Turn(self.last_turn.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// How much that came back is being decided again: nothing while the node does not serve.
+    pub fn undecided(&self) -> usize {
+        if *self.serves.borrow() { self.undecided.load(Ordering::Acquire) } else { 0 }
+    }
+
     pub(super) fn decide_again(&self, peer: Peer, redecide: Redecide<Ticket>) {
-        let task = self.task_of(&redecide.stanza);
-        self.push_again(peer.member, task, Again::Decide(peer, Box::new(redecide)));
+        let Redecide { number, stanza, attempts, origin, confirm, name, turn } = redecide;
+        let router = || self.myself.upgrade().expect("somebody calls it");
+        let confirm = confirm.then(|| Ticket::Confirm { router: router(), peer, number });
+        let ticket = Ticket::both(origin, confirm);
+        self.push_returned(Outgoing { stanza, ticket, attempts, name, turn: Some(turn) });
     }
 
-    pub(super) fn inherit_from(&self, member: MemberId, stanza: Stanza, name: Option<StanzaName>) {
-        let task = self.task_of(&stanza);
-        let outgoing = Outgoing { name, ..Outgoing::accepted(stanza) };
-        self.push_again(member, task, Again::Inherit(Box::new(outgoing)));
+    /// What is left of a parcel is decided here.
+    pub(super) fn push_returned(&self, mut outgoing: Outgoing) {
+        let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
+        self.push(self.row_of(&outgoing.stanza), turn, Again::Returned(Box::new(outgoing)));
     }
 
-    /// Lets somebody past when all that came back from the member until now is decided.
-    pub(super) fn let_past(&self, member: MemberId, pass: oneshot::Sender<()>) {
-        let queues = lock(&self.agains);
-        let of = |member| queues.range((member, 0)..=(member, TASKS)).map(|(_, queue)| queue.clone());
-        // In the row of this node waits what came back while it did not serve.
-        let own = (member != self.member).then(|| of(self.member)).into_iter().flatten();
-        let queues: Vec<_> = of(member).chain(own).collect();
-        // One more than there are queues, for this call itself.
-        let pass = Arc::new(PassOfAll { left: AtomicUsize::new(queues.len() + 1), pass: Mutex::new(Some(pass)) });
-        for queue in queues {
-            if queue.send(Again::Pass(pass.clone())).is_err() {
-                pass.let_past();
+    /// A session of that life of the node has said this and does not wait until it is decided. What it said before went
+    /// by its paths, and by these ways of which it knew no more.
+    pub(crate) fn say_later(&self, outgoing: Outgoing, paths: &mut Paths, mut ways: Vec<EndedPath>, generation: u64) {
+        if let Some(account) = recipient(&self.domain, &outgoing.stanza) {
+            ways.extend(paths.hand_over(&account));
+        }
+        self.push_said(Said { outgoing, ways, generation });
+    }
+
+    fn push_said(&self, mut said: Said) {
+        let turn = *said.outgoing.turn.get_or_insert_with(|| self.next_turn());
+        self.push(self.row_of(&said.outgoing.stanza), turn, Again::Said(Box::new(said)));
+    }
+
+    /// Waits until nothing is under way on these ended routes and all that is earlier than that turn is decided; or until
+    /// the life of the node is over, after which a sender does not wait himself any more.
+    pub(super) fn wait_for_turn(
+        self: &Arc<Self>,
+        ended: Vec<EndedPath>,
+        account: BareJid,
+        turn: Turn,
+    ) -> BoxFuture<'static, ()> {
+        let router = self.clone();
+        Box::pin(async move {
+            let mut lives = router.generation.subscribe();
+            let past = Box::pin(async {
+                router.clear(ended).await;
+                let (sender, past) = oneshot::channel();
+                router.push(row_of(Some(&account)), turn, Again::Sender(account, sender));
+                // A row that is gone lets everybody past.
+                let _ = past.await;
+            });
+            drop(select(past, Box::pin(lives.changed())).await);
+        })
+    }
+
+    /// Waits until nothing is under way on any of these routes: what comes back from them stands in its row then.
+    pub(super) async fn clear(self: &Arc<Self>, ended: Vec<EndedPath>) {
+        for EndedPath { life, route } in ended {
+            let (pass, passed) = oneshot::channel();
+            if life.member == self.member {
+                let Some(session) = self.by_route.pin().get(&route).cloned() else { continue };
+                if !session.tell(ToSession::Pass(pass)) {
+                    continue;
+                }
+            } else {
+                self.ask_lane(life, route, pass).await;
             }
+            // Whoever was asked and is gone has nothing any more.
+            let _ = passed.await;
         }
-        pass.let_past();
     }
 
-    fn push_again(&self, member: MemberId, task: u64, again: Again) {
-        // What has to wait until the node serves waits in one row for each account, whoever gave it back.
-        let member = if *self.serves.borrow() { member } else { self.member };
-        let mut queues = lock(&self.agains);
-        let queue = queues.entry((member, task)).or_insert_with(|| {
-            let (queue, waiting) = mpsc::unbounded_channel();
-            crate::runtime::spawn(run(self.myself.clone(), member, waiting, self.serves.subscribe()));
-            queue
+    async fn ask_lane(&self, life: Life, route: RouteId, pass: Pass) {
+        let ended = lock(&self.ended).get(&life.member).filter(|ended| ended.0 == life.incarnation).cloned();
+        let Some(lane) = ended.map(|ended| ended.1).or_else(|| self.mesh()?.lane(life.member)) else { return };
+        if lane.send(ToLane::Pass { route, pass }).await.is_err() {
+            tracing::debug!(%route, "everything has come back from a lane that is closed");
+        }
+    }
+
+    fn push(&self, row: u64, turn: Turn, again: Again) {
+        let mut rows = lock(&self.rows);
+        let entrance = rows.entry(row).or_insert_with(|| {
+            let (entrance, arriving) = mpsc::unbounded_channel();
+            crate::runtime::spawn(run(self.myself.clone(), arriving, self.serves.subscribe()));
+            entrance
         });
-        if queue.send(again).is_err() {
-            tracing::debug!(%member, "nothing is decided any more: the node stops");
+        self.undecided.fetch_add(1, Ordering::AcqRel);
+        if entrance.send((turn, again)).is_err() {
+            tracing::debug!("nothing is decided any more: the node stops");
         }
     }
 
-    /// SipHash with fixed keys: the same in every run.
-    fn task_of(&self, stanza: &Stanza) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        recipient(&self.domain, stanza).hash(&mut hasher);
-        hasher.finish() % TASKS
+    fn row_of(&self, stanza: &Stanza) -> u64 {
+        row_of(recipient(&self.domain, stanza).as_ref())
     }
+}
+
+/// SipHash with fixed keys: the same in every run.
+fn row_of(account: Option<&BareJid>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    account.hash(&mut hasher);
+    hasher.finish() % ROWS
 }
 
 async fn run(
     router: Weak<Router>,
-    member: MemberId,
-    mut waiting: mpsc::UnboundedReceiver<Again>,
+    mut arriving: mpsc::UnboundedReceiver<(Turn, Again)>,
     mut serves: watch::Receiver<bool>,
 ) {
-    let mut paths = Paths::of_returned_by(member);
-    while let Some(again) = waiting.recv().await {
+    let (mut row, mut paths) = (Row::default(), Paths::of_row());
+    loop {
+        if row.is_empty() {
+            let Some((turn, again)) = arriving.recv().await else { return };
+            row.push(turn, again);
+        }
         sometimes!(!*serves.borrow(), "what_came_back_waits_until_the_node_serves");
         if !planted!(DecidedByAnOldView) && serves.wait_for(|serves| *serves).await.is_err() {
             return;
         }
-        let Some(router) = router.upgrade() else { return };
-        if member == router.member {
-            // Whoever waits for an ended path waits for this row: it must not wait itself.
-            paths = Paths::of_returned_by(member);
+        while let Ok((turn, again)) = arriving.try_recv() {
+            row.push(turn, again);
         }
-        match again {
-            Again::Pass(pass) => pass.let_past(),
-            Again::Inherit(orphan) if !may_go_elsewhere(&orphan.stanza) => {}
-            Again::Inherit(orphan) => {
-                sometimes!("a_parcel_of_a_dead_home_is_inherited");
-                router.route_to_end(&mut paths, *orphan).await;
-            }
-            Again::Decide(peer, redecide) => decide(&router, &mut paths, peer, *redecide).await,
+        let Some((turn, again)) = row.pop() else { continue };
+        let Some(router) = router.upgrade() else { return };
+        if let Some(again) = decide(&router, &mut paths, again).await {
+            row.push(turn, again);
         }
     }
 }
 
-async fn decide(router: &Arc<Router>, paths: &mut Paths, peer: Peer, redecide: Redecide<Ticket>) {
-    let Redecide { number, stanza, attempts, origin, confirm, name } = redecide;
-    let confirm = confirm.then(|| Ticket::Confirm { router: router.clone(), peer, number });
-    let ticket = Ticket::both(origin, confirm);
-    if !may_go_elsewhere(&stanza) {
-        return ticket.into_iter().for_each(Ticket::done);
+/// Decides, or waits for what may be earlier and gives back who has to wait for his turn again.
+async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option<Again> {
+    let (outgoing, said_in) = match again {
+        Again::Sender(account, sender) => {
+            let routes = router.view.routes_of(&account);
+            let ended = paths.ended(&account, routes.as_deref());
+            if !ended.is_empty() {
+                router.clear(ended.to_vec()).await;
+                return Some(Again::Sender(account, sender));
+            }
+            router.undecided.fetch_sub(1, Ordering::AcqRel);
+            // Nobody waits any more if the other end is gone.
+            let _ = sender.send(());
+            return None;
+        }
+        Again::Returned(outgoing) => (*outgoing, None),
+        Again::Said(said) => {
+            if let Some(account) = recipient(&router.domain, &said.outgoing.stanza) {
+                paths.take_over(&account, &said.ways);
+            }
+            (said.outgoing, Some(said.generation))
+        }
+    };
+    let is_owed = may_go_elsewhere(&outgoing.stanza) || said_in == Some(router.generation());
+    let routed = if is_owed {
+        router.route_in_row(paths, outgoing)
+    } else {
+        outgoing.ticket.into_iter().for_each(Ticket::done);
+        Routed::Done
+    };
+    match routed {
+        Routed::Done => {}
+        Routed::Finish(rest) => rest.await,
+        // The row's own paths brought it here.
+        Routed::Again(wait, outgoing, _) => {
+            wait.await;
+            // Its error goes to somebody else, by another row.
+            match said_in {
+                Some(generation) => router.push_said(Said { outgoing: *outgoing, ways: Vec::new(), generation }),
+                None => router.push_returned(*outgoing),
+            }
+        }
     }
-    router.route_to_end(paths, Outgoing { stanza, ticket, attempts, name }).await;
+    router.undecided.fetch_sub(1, Ordering::AcqRel);
+    None
 }

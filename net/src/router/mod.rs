@@ -47,9 +47,9 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::links::{DataLane, Mesh};
 
+pub use again::Pass;
 pub use gate::Gate;
 pub use mailbox::{SessionHandle, ToSession};
-pub use receive::Pass;
 pub(crate) use route::{Outgoing, Routed};
 pub(crate) use sessions::Resumable;
 pub use ticket::Ticket;
@@ -81,13 +81,16 @@ pub struct Router {
     /// The session that was last sent away by [`Router::send_some_away`].
     sent_away: AtomicU64,
     /// Counts the lives of this member in this process.
-    generation: AtomicU64,
+    generation: watch::Sender<u64>,
     resumable: Mutex<BTreeMap<ResumptionId, Resumable>>,
     /// Written once for each life of this node.
     mesh: RwLock<Option<Mesh<Router>>>,
     /// The lane to the life of each member that ended last: what was under way on it may still be on its way back.
     ended: Mutex<BTreeMap<MemberId, (Incarnation, DataLane<Router>)>>,
-    agains: Mutex<BTreeMap<(MemberId, u64), again::Queue>>,
+    rows: Mutex<BTreeMap<u64, again::Entrance>>,
+    /// How many stand in the rows.
+    undecided: AtomicUsize,
+    last_turn: AtomicU64,
     /// Whether the view is one to decide by: while the node does not serve it may be old.
     serves: watch::Sender<bool>,
     myself: Weak<Router>,
@@ -139,11 +142,13 @@ impl Router {
             last_session: AtomicU64::new(0),
             last_name: AtomicU64::new(0),
             sent_away: AtomicU64::new(0),
-            generation: AtomicU64::new(0),
+            generation: watch::Sender::new(0),
             resumable: Mutex::default(),
             mesh: RwLock::default(),
             ended: Mutex::default(),
-            agains: Mutex::default(),
+            rows: Mutex::default(),
+            undecided: AtomicUsize::new(0),
+            last_turn: AtomicU64::new(0),
             serves: watch::Sender::new(false),
             myself: myself.clone(),
             early: Mutex::default(),
@@ -277,7 +282,7 @@ impl Router {
     /// This life of the node is over: its clients are sent away. What other members had handed to it they decide again;
     /// what it had for its own clients goes where they are next.
     pub fn life_over(&self, other_host: Option<&str>) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.generation.send_modify(|generation| *generation += 1);
         self.connect(None);
         self.set_service(Service::Close, other_host);
     }

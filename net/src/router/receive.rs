@@ -3,27 +3,18 @@
 use std::sync::Arc;
 
 use cresset_core::cluster::RouteView;
-use cresset_core::ids::{MemberId, RouteId};
+use cresset_core::ids::RouteId;
 use cresset_core::jid::BareJid;
-use cresset_core::node::Service;
-use cresset_core::routing::{Home, Parcel, Paths, Redecide, StanzaName, claimant, may_go_elsewhere};
+use cresset_core::routing::{Home, Parcel, Redecide, StanzaName, claimant, may_go_elsewhere};
 use cresset_core::sometimes;
-use cresset_core::stanza::Stanza;
 use futures_util::FutureExt;
-use tokio::sync::oneshot;
 
+use super::again::Pass;
 use super::mailbox::{SessionHandle, ToSession};
 use super::route::Outgoing;
 use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::{DataService, Missed, Peer, ToLane};
-
-/// Who waits until nothing is under way on a route of that member.
-#[derive(Debug)]
-pub struct Pass {
-    pub(super) member: MemberId,
-    pub(super) passed: oneshot::Sender<()>,
-}
 
 impl DataService for Router {
     type Origin = Ticket;
@@ -57,11 +48,11 @@ impl DataService for Router {
     }
 
     fn inherit(&self, parcel: Parcel, name: Option<StanzaName>) {
-        let member = match parcel.home {
-            Home::Member { member, .. } => member,
-            Home::Here | Home::Named(_) | Home::Offline { .. } => self.member,
+        let turn = match parcel.home {
+            Home::Here { turn } | Home::Named { turn, .. } => Some(turn),
+            Home::Member { .. } | Home::Offline { .. } => None,
         };
-        self.inherit_from(member, parcel.stanza, name);
+        self.push_returned(Outgoing { name, turn, ..Outgoing::accepted(parcel.stanza) });
     }
 
     fn handled(&self, ticket: Ticket) {
@@ -73,7 +64,8 @@ impl DataService for Router {
     }
 
     fn passed(&self, pass: Pass) {
-        self.let_past(pass.member, pass.passed);
+        // What came back before this stands in its row by now. Nobody waits any more if the other end is gone.
+        let _ = pass.send(());
     }
 }
 
@@ -110,17 +102,17 @@ impl Router {
         }
     }
 
-    /// A session is over, its route is not in the view any more, and it was not done with this.
-    pub(crate) async fn take_back(self: &Arc<Self>, session: &SessionHandle, paths: &mut Paths, parcel: Parcel) {
+    /// A session is over, the view does not show that this should come to it, and it was not done with it.
+    pub(crate) async fn take_back(&self, session: &SessionHandle, parcel: Parcel) {
         match parcel.home {
-            Home::Here | Home::Named(_) if !may_go_elsewhere(&parcel.stanza) => {}
-            Home::Named(name) => {
+            Home::Here { .. } | Home::Named { .. } if !may_go_elsewhere(&parcel.stanza) => {}
+            Home::Named { name, .. } => {
                 if let Some(mesh) = self.mesh() {
                     mesh.came_back(name, parcel.route);
                 }
-                self.take_back_own(paths, parcel.stanza, Some(name)).await;
+                self.inherit(parcel, Some(name));
             }
-            Home::Here => self.take_back_own(paths, parcel.stanza, None).await,
+            Home::Here { .. } => self.inherit(parcel, None),
             // Still stored: whoever claims next gets it.
             Home::Offline { .. } => {}
             Home::Member { .. } if session.generation != self.generation() => {}
@@ -128,15 +120,6 @@ impl Router {
                 Some(mesh) => mesh.give_back(parcel, self.view.applied()).await,
                 None => self.inherit(parcel, None),
             },
-        }
-    }
-
-    async fn take_back_own(self: &Arc<Self>, paths: &mut Paths, stanza: Stanza, name: Option<StanzaName>) {
-        if self.gate.service() == Service::Serve {
-            let again = Outgoing { name, ..Outgoing::accepted(stanza) };
-            self.route_to_end(paths, again).await;
-        } else {
-            self.inherit_from(self.member, stanza, name);
         }
     }
 

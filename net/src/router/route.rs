@@ -5,30 +5,24 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cresset_core::cluster::{Route, RouteView};
-use cresset_core::ids::{Life, RouteId, Sequence};
+use cresset_core::ids::{RouteId, Sequence};
 use cresset_core::jid::BareJid;
 use cresset_core::limits::REROUTES_MAX;
 use cresset_core::routing::{
-    ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, StanzaName, decide, may_go_elsewhere, recipient,
+    ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, StanzaName, Turn, decide, may_go_elsewhere, recipient,
 };
 use cresset_core::stanza::{ErrorCondition, Stanza};
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
+use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::mailbox::ToSession;
-use super::receive::Pass;
+use super::Router;
+use super::again::Pass;
 use super::ticket::Ticket;
-use super::{Router, lock};
 use crate::accounts::Stored;
 use crate::links::ToLane;
-
-/// How long a sender waits for what is under way on a route that has ended. Its holder answers within milliseconds, or
-/// is expelled within five seconds if it is silent. Two sessions of this node that end at once might wait for each
-/// other: then the order gives way.
-const PASS_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// How long to wait for the view to show what a closed mailbox says: that the route is gone. Mostly it does already.
 const MOVE_TIME_MAX: Duration = Duration::from_millis(100);
@@ -42,12 +36,14 @@ pub(crate) struct Outgoing {
     pub(crate) attempts: u8,
     /// By which name somebody may have it already.
     pub(crate) name: Option<StanzaName>,
+    /// Its place among what comes back; none before it is decided about for the first time.
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Outgoing {
     /// A stanza of a client, and who waits to hear of it.
     pub(crate) fn new(stanza: Stanza, ticket: Option<Ticket>) -> Self {
-        Outgoing { stanza, ticket, attempts: 0, name: None }
+        Outgoing { stanza, ticket, attempts: 0, name: None, turn: None }
     }
 
     /// A stanza about which nobody waits to hear.
@@ -56,12 +52,20 @@ impl Outgoing {
     }
 }
 
+/// Whose stanza it is that has to wait for an ended route.
+#[derive(Clone, Copy)]
+enum Who {
+    Sender,
+    Row,
+}
+
 /// What became of a stanza.
 pub(crate) enum Routed {
     /// It is on its way; the ticket will be told.
     Done,
-    /// Not yet: after this it is to be routed again, and nothing else of the same sender before it.
-    Again(BoxFuture<'static, ()>, Box<Outgoing>),
+    /// Not yet: after this it is to be routed again, and nothing else of the same sender before it, because something of
+    /// his may be under way on these routes.
+    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<EndedPath>),
     /// It will be when this is done, which nothing else of the same sender may overtake.
     Finish(BoxFuture<'static, ()>),
 }
@@ -69,19 +73,30 @@ pub(crate) enum Routed {
 impl Router {
     /// Routes a stanza of one sender by what the view shows. The sender's paths remember where its stanzas went.
     pub(crate) fn route(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing) -> Routed {
+        self.route_for(Who::Sender, paths, outgoing)
+    }
+
+    /// Routes what stands in a row, whose paths are those of all that stood in it.
+    pub(super) fn route_in_row(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing) -> Routed {
+        self.route_for(Who::Row, paths, outgoing)
+    }
+
+    fn route_for(self: &Arc<Self>, who: Who, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
+        let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
         let account = recipient(&self.domain, &outgoing.stanza);
         let routes = account.as_ref().and_then(|account| self.view.routes_of(account));
         if let Some(account) = &account {
             let ended = paths.ended(account, routes.as_deref());
             if !ended.is_empty() {
                 sometimes!("a_sender_waits_for_an_ended_path");
-                return Routed::Again(self.pass(ended.to_vec()), Box::new(outgoing));
+                let wait = self.wait(who, ended.to_vec(), account.clone(), turn);
+                return Routed::Again(wait, Box::new(outgoing), ended.to_vec());
             }
         }
         match (decide(routes.as_deref(), &self.domain, &outgoing.stanza), account) {
-            (Decision::Deliver(chosen), Some(account)) => self.deliver(paths, &account, &chosen, outgoing),
+            (Decision::Deliver(chosen), Some(account)) => self.deliver(who, paths, &account, &chosen, outgoing),
             (Decision::Store, Some(account)) => Routed::Finish(self.store(account, outgoing)),
-            (Decision::Bounce(condition), _) => self.bounce(paths, outgoing, condition),
+            (Decision::Bounce(condition), _) => self.bounce(who, paths, outgoing, condition),
             // Nothing is delivered to, or stored for, what is no account.
             (Decision::Drop | Decision::Deliver(_) | Decision::Store, _) => {
                 outgoing.ticket.into_iter().for_each(Ticket::done);
@@ -96,7 +111,7 @@ impl Router {
             match self.route(paths, outgoing) {
                 Routed::Done => return,
                 Routed::Finish(rest) => return rest.await,
-                Routed::Again(wait, again) => {
+                Routed::Again(wait, again, _) => {
                     wait.await;
                     outgoing = *again;
                 }
@@ -104,8 +119,34 @@ impl Router {
         }
     }
 
+    /// Whether the view shows that this is for the session with that route.
+    pub(crate) fn comes_to(&self, route: RouteId, stanza: &Stanza) -> bool {
+        let Some(account) = recipient(&self.domain, stanza) else { return false };
+        let routes = self.view.routes_of(&account);
+        match decide(routes.as_deref(), &self.domain, stanza) {
+            Decision::Deliver(chosen) => chosen.iter().any(|chosen| chosen.id == route),
+            Decision::Store | Decision::Bounce(_) | Decision::Drop => false,
+        }
+    }
+
+    /// Until the view moves on.
+    pub(crate) fn view_moves(&self) -> Notified<'_> {
+        self.moved.notified()
+    }
+
+    fn wait(self: &Arc<Self>, who: Who, ended: Vec<EndedPath>, account: BareJid, turn: Turn) -> BoxFuture<'static, ()> {
+        match who {
+            Who::Sender => self.wait_for_turn(ended, account, turn),
+            Who::Row => {
+                let router = self.clone();
+                Box::pin(async move { router.clear(ended).await })
+            }
+        }
+    }
+
     fn deliver(
         self: &Arc<Self>,
+        who: Who,
         paths: &mut Paths,
         account: &BareJid,
         chosen: &ChosenRoutes,
@@ -113,7 +154,7 @@ impl Router {
     ) -> Routed {
         if outgoing.attempts > REROUTES_MAX {
             sometimes!("a_stanza_comes_back_too_often");
-            return self.bounce(paths, outgoing, ErrorCondition::RecipientUnavailable);
+            return self.bounce(who, paths, outgoing, ErrorCondition::RecipientUnavailable);
         }
         for route in chosen {
             paths.take(account, route);
@@ -122,7 +163,7 @@ impl Router {
             return match self.put(route, outgoing) {
                 Put::Done => Routed::Done,
                 Put::Waiting(rest) => Routed::Finish(rest),
-                Put::Missed(missed) => Routed::Again(self.wait_for_view(), missed),
+                Put::Missed(missed) => Routed::Again(self.wait_for_view(), missed, Vec::new()),
             };
         }
         self.put_copies(chosen, outgoing)
@@ -130,13 +171,13 @@ impl Router {
 
     /// Hands a copy to each. Only if no session was there to take one it is decided again.
     fn put_copies(self: &Arc<Self>, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
-        let Outgoing { stanza, ticket, attempts, name } = outgoing;
+        let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
         // A copy that comes back is for whoever is there then and has not got it.
         let name = name.or_else(|| may_go_elsewhere(&stanza).then(|| self.next_name()).flatten());
         let tickets = Ticket::split(ticket, chosen.len());
         let (mut missed, mut waiting) = (Vec::new(), Vec::new());
         for (route, ticket) in chosen.iter().zip(tickets) {
-            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts, name }) {
+            match self.put(route, Outgoing { stanza: stanza.clone(), ticket, attempts, name, turn }) {
                 Put::Done => {}
                 Put::Waiting(rest) => waiting.push(rest),
                 Put::Missed(copy) => missed.push(copy),
@@ -145,7 +186,7 @@ impl Router {
         let retried = if missed.len() == chosen.len() { missed.pop() } else { None };
         missed.into_iter().filter_map(|missed| missed.ticket).for_each(Ticket::done);
         match retried {
-            Some(retried) => Routed::Again(self.wait_for_view(), retried),
+            Some(retried) => Routed::Again(self.wait_for_view(), retried, Vec::new()),
             None if waiting.is_empty() => Routed::Done,
             None => Routed::Finish(Box::pin(async move {
                 for rest in waiting {
@@ -168,14 +209,15 @@ impl Router {
             return self.put_on_lane(route, outgoing);
         }
         let Some(session) = self.session(route.session) else { return Put::missed(outgoing) };
-        let Outgoing { stanza, ticket, attempts, name } = outgoing;
+        let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
+        let place = turn.unwrap_or_default();
         let home = match name.zip(self.mesh()) {
             Some((name, mesh)) if !mesh.takes(name, route.id) => {
                 ticket.into_iter().for_each(Ticket::done);
                 return Put::Done;
             }
-            Some((name, _)) => Home::Named(name),
-            None => Home::Here,
+            Some((name, _)) => Home::Named { name, turn: place },
+            None => Home::Here { turn: place },
         };
         match session.deliver(Parcel { stanza, route: route.id, home }) {
             Ok(()) => {
@@ -186,15 +228,16 @@ impl Router {
                 if let Some((name, mesh)) = name.zip(self.mesh()) {
                     mesh.came_back(name, route.id);
                 }
-                Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts, name })
+                Put::missed(Outgoing { stanza: parcel.stanza, ticket, attempts, name, turn })
             }
         }
     }
 
     fn put_on_lane(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
         let Some(lane) = self.lane(route) else { return Put::missed(outgoing) };
-        let Outgoing { stanza, ticket, attempts, name } = outgoing;
-        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, name };
+        let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
+        let turn = turn.unwrap_or_default();
+        let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, name, turn };
         match lane.try_send(request) {
             Ok(()) => Put::Done,
             Err(TrySendError::Closed(request)) => parcel_of(request).map_or(Put::Done, Put::missed),
@@ -206,7 +249,7 @@ impl Router {
                     {
                         outgoing.attempts += 1;
                         router.wait_for_view().await;
-                        router.route_to_end(&mut Paths::default(), outgoing).await;
+                        router.push_returned(outgoing);
                     }
                 }))
             }
@@ -214,10 +257,10 @@ impl Router {
     }
 
     /// Sends an error to the sender, who is to have it before the stanza counts as handled.
-    fn bounce(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing, condition: ErrorCondition) -> Routed {
+    fn bounce(self: &Arc<Self>, who: Who, paths: &mut Paths, outgoing: Outgoing, condition: ErrorCondition) -> Routed {
         match outgoing.stanza.bounce(condition, None) {
             // The error of an error is nothing, so this ends.
-            Some(error) => self.route(paths, Outgoing::new(error, outgoing.ticket)),
+            Some(error) => self.route_for(who, paths, Outgoing::new(error, outgoing.ticket)),
             None => {
                 outgoing.ticket.into_iter().for_each(Ticket::done);
                 Routed::Done
@@ -266,44 +309,6 @@ impl Router {
             drop(timeout(MOVE_TIME_MAX, router.moved.notified()).await);
         })
     }
-
-    fn pass(self: &Arc<Self>, ended: Vec<EndedPath>) -> BoxFuture<'static, ()> {
-        let router = self.clone();
-        Box::pin(async move {
-            for EndedPath { life, route } in ended {
-                let (pass, passed) = oneshot::channel();
-                if life.member == router.member {
-                    let Some(session) = router.by_route.pin().get(&route).cloned() else { continue };
-                    if !session.tell(ToSession::Pass(pass)) {
-                        continue;
-                    }
-                } else {
-                    router.pass_lane(life, route, pass).await;
-                }
-                if timeout(PASS_TIME_MAX, passed).await.is_err() {
-                    tracing::warn!(%route, "what was under way on an ended route did not come back in time");
-                }
-            }
-        })
-    }
-}
-
-impl Router {
-    /// Asks the lane to that life to let somebody past. If the lane has nothing more to come back, what came back goes
-    /// first.
-    async fn pass_lane(&self, life: Life, route: RouteId, pass: oneshot::Sender<()>) {
-        let ended = lock(&self.ended).get(&life.member).filter(|ended| ended.0 == life.incarnation).cloned();
-        let lane = ended.map(|ended| ended.1).or_else(|| self.mesh()?.lane(life.member));
-        let pass = Pass { member: life.member, passed: pass };
-        let pass = match lane {
-            Some(lane) => match lane.send(ToLane::Pass { route, pass }).await {
-                Err(ToLane::Pass { pass, .. }) => pass,
-                Ok(()) | Err(ToLane::Parcel { .. } | ToLane::Nudge { .. }) => return,
-            },
-            None => pass,
-        };
-        self.let_past(life.member, pass.passed);
-    }
 }
 
 /// What became of one copy of a stanza.
@@ -323,8 +328,8 @@ impl Put {
 
 fn parcel_of(request: ToLane<Ticket, Pass>) -> Option<Outgoing> {
     match request {
-        ToLane::Parcel { origin, stanza, attempts, name, .. } => {
-            Some(Outgoing { stanza, ticket: origin, attempts, name })
+        ToLane::Parcel { origin, stanza, attempts, name, turn, .. } => {
+            Some(Outgoing { stanza, ticket: origin, attempts, name, turn: Some(turn) })
         }
         ToLane::Nudge { .. } | ToLane::Pass { .. } => None,
     }

@@ -47,7 +47,7 @@ impl Router {
 
     /// Counts the lives of this member in this process.
     pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        *self.generation.borrow()
     }
 
     pub(crate) fn may_be_resumed(&self, id: ResumptionId, account: BareJid, session: Arc<SessionHandle>) {

@@ -101,10 +101,10 @@ async fn what_a_session_gives_back_to_another_member_is_not_overtaken() {
         two.happens(6, &removed);
         one.happens(6, &removed);
         let ends = async {
-            two.router.take_back(&session, &mut Paths::default(), first).await;
+            two.router.take_back(&session, first).await;
             while let Some((_, parcels)) = session.take_or_close() {
                 for parcel in parcels {
-                    two.router.take_back(&session, &mut Paths::default(), parcel).await;
+                    two.router.take_back(&session, parcel).await;
                 }
             }
             two.router.leave(&session, Some(RouteId { index: LogIndex(5), position: 0 }));
@@ -134,7 +134,7 @@ async fn what_a_dead_member_had_handed_over_is_still_delivered_or_stored() {
         two.mesh.ban(one.peer());
         let (_, route) = two.route_of(&session, 5);
         two.happens(7, &Event::RouteRemoved { route, reason: Removal::Unbound });
-        two.router.take_back(&session, &mut Paths::default(), parcel).await;
+        two.router.take_back(&session, parcel).await;
 
         assert_eq!(two.stored(1).await, ["m1"]);
     })
@@ -154,7 +154,7 @@ async fn what_came_back_is_not_decided_about_before_the_node_serves() {
         two.happens(7, &Event::RouteRemoved { route, reason: Removal::Unbound });
 
         two.router.set_service(Service::Pause, None);
-        two.router.take_back(&session, &mut Paths::default(), parcel).await;
+        two.router.take_back(&session, parcel).await;
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

@@ -119,7 +119,7 @@ impl Doors {
         self.stop.send_replace(true);
         self.router.send_away(other_host);
         let gone = async {
-            while self.router.session_count() > 0 {
+            while self.router.session_count() + self.router.undecided() > 0 {
                 sleep(FAREWELL_PAUSE).await;
             }
         };

@@ -391,7 +391,7 @@ impl World {
     /// A process that was asked to stop leaves when its last session is gone.
     pub(super) fn leave_if_empty(&mut self, host: usize) {
         let Some(process) = &self.hosts[host].process else { return };
-        if process.is_leaving && process.router.sessions.is_empty() {
+        if process.is_leaving && process.router.sessions.is_empty() && process.router.has_decided() {
             self.leave_cluster(host);
         }
     }

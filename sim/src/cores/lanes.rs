@@ -7,16 +7,16 @@ use bytes::Bytes;
 use cresset_core::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::{ControlMessage, Peer};
 use cresset_core::routing::{
-    DataAnswer, DataFrame, Home, Inbox, Orphan, Outbox, OutboxOrder, Parcel, Received, StanzaName,
+    DataAnswer, DataFrame, Home, Inbox, Orphan, Outbox, OutboxOrder, Parcel, Received, StanzaName, Turn,
 };
 use cresset_core::stanza::Stanza;
 use cresset_core::wire;
 use rand::RngExt;
 
+use super::courier::{PassId, Ticket};
 use super::host::Process;
 use super::mesh::Fault;
 use super::network::{ConnectionId, Side, Wire};
-use super::router::{PassId, Ticket};
 use super::{Part, World};
 
 /// What the links tell the control task.
@@ -41,26 +41,31 @@ pub(super) struct LaneKey {
 /// The same, from the other side.
 pub(super) type InboxKey = LaneKey;
 
-/// Who waits until nothing is under way on a route of that member.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Pass {
-    pub(super) member: MemberId,
-    pub(super) id: PassId,
-}
-
 /// What a session asks of a lane.
 #[derive(Debug)]
 pub(super) enum ToLane {
-    Parcel { origin: Option<Ticket>, route: RouteId, stanza: Stanza, attempts: u8, name: Option<StanzaName> },
-    Nudge { route: RouteId },
-    Pass { route: RouteId, pass: Pass },
+    Parcel {
+        origin: Option<Ticket>,
+        route: RouteId,
+        stanza: Stanza,
+        attempts: u8,
+        name: Option<StanzaName>,
+        turn: Turn,
+    },
+    Nudge {
+        route: RouteId,
+    },
+    Pass {
+        route: RouteId,
+        pass: PassId,
+    },
 }
 
 /// The sending side.
 #[derive(Debug)]
 pub(super) struct Lane {
     peer: Peer,
-    outbox: Outbox<Ticket, Pass>,
+    outbox: Outbox<Ticket, PassId>,
     connection: Option<ConnectionId>,
     queue: VecDeque<ToLane>,
     confirmed: VecDeque<Sequence>,
@@ -252,8 +257,8 @@ impl World {
         }
         for request in lane.queue.drain(..) {
             match request {
-                ToLane::Parcel { origin, route, stanza, attempts, name } => {
-                    lane.outbox.send(origin, route, stanza, attempts, name);
+                ToLane::Parcel { origin, route, stanza, attempts, name, turn } => {
+                    lane.outbox.send(origin, route, stanza, attempts, name, turn);
                 }
                 ToLane::Nudge { route } => lane.outbox.nudge(route),
                 ToLane::Pass { route, pass } => lane.outbox.pass(route, pass),
@@ -286,7 +291,7 @@ impl World {
                 }
                 OutboxOrder::Handled(ticket) => self.ticket_done(host, ticket),
                 OutboxOrder::Redecide(again) => self.decide_again(host, peer, again),
-                OutboxOrder::Passed(pass) => self.let_past(host, pass),
+                OutboxOrder::Passed(pass) => self.passed(host, pass),
             }
         }
     }

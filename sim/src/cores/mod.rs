@@ -27,6 +27,7 @@
 )]
 
 mod control;
+mod courier;
 mod faults;
 mod host;
 mod lanes;
@@ -60,13 +61,13 @@ use crate::report::{Report, Violation};
 use crate::trace::{self, Trace};
 use crate::world::{DOMAIN, panics};
 
+use courier::CourierId;
 use host::{Birth, Host, Process};
 use lanes::LaneKey;
 use mesh::Mesh;
 use network::{Connection, ConnectionId, Dial, Lane, Packet, Paths, Place, Side, Wire};
 use queue::{Moment, Queue};
 use raft::{Raft, RaftSettings};
-use router::CourierId;
 use session::FromClient;
 use user::{Persona, ToClient, User};
 

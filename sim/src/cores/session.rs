@@ -13,13 +13,13 @@ use cresset_core::ids::{RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid, Jid};
 use cresset_core::limits::INITIAL_PRESENCE_TIME_MAX;
 use cresset_core::node::{Answer, Request, Service};
-use cresset_core::routing::{Home, Parcel, Paths};
+use cresset_core::routing::{Home, Parcel};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::Uptime;
 use cresset_net::accounts::{Accounts, Claimant};
 use futures_util::FutureExt;
 
-use super::router::{Courier, CourierId, Job, Outgoing, PassId, Ticket};
+use super::courier::{Courier, Job, Outgoing, PassId, Ticket};
 use super::user::ToClient;
 use super::{Part, World};
 use crate::history::{DirectoryFact, Event};
@@ -216,7 +216,7 @@ impl World {
         process.router.sessions.get_mut(&id)?.holding = Holding::Asked;
         self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: text });
         let request = Request::Bind { session: id, jid, conflict: ConflictPolicy::Replace };
-        self.give(host, CourierId::Session(id), Job::Request(request));
+        self.give(host, id, Job::Request(request));
         Some(id)
     }
 
@@ -413,7 +413,7 @@ impl World {
                 session.awaits_presence_until = None;
                 let presence = RoutePresence { priority: Some(0), interested: false };
                 let request = Request::Announce { session: id, route, presence, revision: 1 };
-                self.give(host, CourierId::Session(id), Job::Request(request));
+                self.give(host, id, Job::Request(request));
             }
             FromClient::Message { to, id: message } => {
                 session.received += 1;
@@ -428,7 +428,7 @@ impl World {
                 let ticket = Some(Ticket::Session { session: id, number });
                 self.look_up(host, &stanza);
                 let outgoing = Outgoing::new(stanza, ticket);
-                self.give(host, CourierId::Session(id), Job::Stanza(outgoing));
+                self.give(host, id, Job::Stanza(outgoing));
             }
             FromClient::Handled(count) => self.client_handled(host, id, count),
             FromClient::Ping => {
@@ -465,7 +465,7 @@ impl World {
             session.acknowledged += 1;
             let name = session.account.node().expect("only an account binds").to_owned();
             match parcel.home {
-                Home::Here | Home::Named(_) => {}
+                Home::Here { .. } | Home::Named { .. } => {}
                 Home::Offline { key } => {
                     let forgotten = self.accounts.forget(name, vec![key], parcel.route).now_or_never();
                     forgotten.expect("it answers at once").expect("it is there");
@@ -480,11 +480,11 @@ impl World {
 
     /// What a session does when it is over, in its order.
     fn farewell(&mut self, host: usize, id: SessionId) {
+        if !self.end_courier(host, id) {
+            return;
+        }
         loop {
             let Some(session) = self.session(host, id) else { return };
-            if !session.courier.is_idle() {
-                return;
-            }
             if !session.is_released {
                 if !self.release(host, id) {
                     return;
@@ -494,7 +494,7 @@ impl World {
             if !session.returned.is_empty() {
                 let returned = std::mem::take(&mut session.returned);
                 for parcel in returned {
-                    self.give(host, CourierId::Session(id), Job::TakeBack(parcel));
+                    self.take_back(host, id, parcel);
                 }
                 continue;
             }
@@ -517,7 +517,6 @@ impl World {
         match session.holding {
             Holding::Nothing | Holding::Ended(_) => {
                 session.is_released = true;
-                session.courier.paths = Paths::default();
                 true
             }
             // The bind is under way and cannot be called back.

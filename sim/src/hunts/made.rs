@@ -156,6 +156,13 @@ pub(super) fn farewells_that_wait(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan.with(stops_at, milliseconds(7500), Fault::Pause { node: Target::Leader }))
 }
 
+/// Two members do not hear each other for so long that what their users say to each other would have to wait.
+pub(super) fn bridge_that_lasts(seed: u64, random: &mut StdRng) -> Plan {
+    let at = BEGINS + milliseconds(random.random_range(500..2000));
+    let bridge = Fault::Bridge { node: Target::Node(random.random_range(0..3)) };
+    whole(Plan::calm(seed).with_users(6, milliseconds(300)).with(at, milliseconds(12_000), bridge))
+}
+
 /// A node dies whose sessions are watched from the others.
 pub(super) fn death_that_is_watched(seed: u64, random: &mut StdRng) -> Plan {
     let at = BEGINS + milliseconds(random.random_range(500..3000));

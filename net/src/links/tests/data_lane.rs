@@ -1,7 +1,7 @@
 //! Parcels between two nodes: none is lost, none arrives twice, order is kept, whatever the connections do.
 
 use cresset_core::ids::{RouteId, Sequence};
-use cresset_core::routing::Home;
+use cresset_core::routing::{Home, Turn};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 
 use super::*;
@@ -14,7 +14,14 @@ fn stanza(number: u64) -> Stanza {
 }
 
 fn parcel(number: u64) -> ToLane<u64, u64> {
-    ToLane::Parcel { origin: Some(number), route: ROUTE, stanza: stanza(number), attempts: 0, name: None }
+    ToLane::Parcel {
+        origin: Some(number),
+        route: ROUTE,
+        stanza: stanza(number),
+        attempts: 0,
+        name: None,
+        turn: Turn(0),
+    }
 }
 
 async fn linked() -> (Node, Node) {
@@ -86,7 +93,14 @@ fn a_parcel_for_a_session_that_is_not_there_is_decided_again_when_this_node_know
     block_on_one_thread(async {
         let (mut one, _two) = linked().await;
         let lane = one.mesh.lane(MemberId(2)).unwrap();
-        let missed = ToLane::Parcel { origin: Some(1), route: MISSED, stanza: stanza(1), attempts: 0, name: None };
+        let missed = ToLane::Parcel {
+            origin: Some(1),
+            route: MISSED,
+            stanza: stanza(1),
+            attempts: 0,
+            name: None,
+            turn: Turn(0),
+        };
         lane.send(missed).await.unwrap();
         assert_eq!(one.told().await, Told::Handled(1));
 
