@@ -171,6 +171,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/consensus", "several_writes_share_a_sync", RARE, from(30, OUTSIDE)),
     probe("net/consensus", "the_end_of_a_log_is_cut_off", RARE, from(100, FOLLOWER)),
     probe("net/consensus", "the_log_waits_for_room", RARE, from(100, LEADER_AND_FOLLOWER)),
+    probe("net/control", "a_founder_that_does_not_found_is_replaced", RARE, RARE),
     probe("net/control", "a_process_begins_another_life", RARE, from(100, LEADER_AND_FOLLOWER)),
     probe("net/links", "a_member_cannot_be_reached", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_connection_sees_the_end_of_the_lease_first", RARE, from(100, LEADER_AND_FOLLOWER)),

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import socket
 import time
 
 import pytest
@@ -175,3 +176,25 @@ async def test_nodes_that_are_told_of_one_other_each_form_one_cluster(new_cluste
         known = node
 
     await start_at_once(cluster)
+
+
+async def test_a_first_node_that_cannot_start_does_not_keep_the_others_from_founding(new_cluster):
+    """It has written that it founds the cluster, and then fails at its own port."""
+    cluster = new_cluster()
+    first = cluster["a"]
+    with socket.socket() as taken:
+        taken.bind((first.host, first.client_port))
+        taken.listen()
+        first.start()
+        await until("it ends", lambda: not first.is_running, 10)
+    assert first.process.returncode == 2 and "cannot listen on" in first.log_text()
+
+    begin = time.monotonic()
+    await cluster.start(["b", "c"])
+    print(f"formed without the first after {time.monotonic() - begin:.2f} s")
+    founded_by = [node.name for node in cluster.nodes.values() if "this node founds the cluster" in node.log_text()]
+    first.start()
+    await cluster.formed()
+
+    assert len(founded_by) == 1 and first.name not in founded_by
+    assert len({node.status()["cluster_id"] for node in cluster.nodes.values()}) == 1

@@ -47,6 +47,7 @@ macro_rules! contract_tests {
             a_removed_account_leaves_nothing_to_its_successor,
             the_first_founder_founds_for_all,
             a_cluster_without_identity_is_not_formed,
+            a_founder_is_replaced_until_the_cluster_is_formed_and_by_one_member_only,
             a_member_id_is_never_given_out_again,
             a_property_is_set_changed_and_removed_and_every_change_is_remembered,
             changes_of_one_property_at_once_follow_each_other,
@@ -340,23 +341,45 @@ pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dy
 
 /// Two nodes that start together and cannot see each other must not found two clusters.
 pub(crate) async fn the_first_founder_founds_for_all(store: &dyn Accounts) {
-    let candidate = |seed| Founding::draw(&mut StdRng::seed_from_u64(seed), MemberId(seed));
-
     let first = store.identity(candidate(1)).await.expect("available");
     let second = store.identity(candidate(2)).await.expect("available");
     assert_eq!(first, candidate(1).into_identity());
     assert_eq!(second, first);
 
-    store.set_formed().await.expect("available");
+    assert_eq!(store.form(MemberId(1)).await, Ok(true));
     let third = store.identity(candidate(3)).await.expect("available");
     assert!(third.formed);
     assert_eq!((third.cluster_id, third.founder), (first.cluster_id, MemberId(1)));
 }
 
 pub(crate) async fn a_cluster_without_identity_is_not_formed(store: &dyn Accounts) {
-    let refused = store.set_formed().await;
-
+    let refused = store.form(MemberId(1)).await;
     assert!(matches!(refused, Err(StoreError::Unreadable(_))), "{refused:?}");
+
+    let refused = store.replace_founder(MemberId(1), MemberId(2)).await;
+    assert!(matches!(refused, Err(StoreError::Unreadable(_))), "{refused:?}");
+}
+
+fn candidate(seed: u64) -> Founding {
+    Founding::draw(&mut StdRng::seed_from_u64(seed), MemberId(seed))
+}
+
+/// Two founders would be two clusters.
+pub(crate) async fn a_founder_is_replaced_until_the_cluster_is_formed_and_by_one_member_only(store: &dyn Accounts) {
+    store.identity(candidate(1)).await.expect("available");
+
+    let replaced = store.replace_founder(MemberId(1), MemberId(2)).await.expect("available");
+    assert_eq!((replaced.founder, replaced.formed), (MemberId(2), false));
+    let late = store.replace_founder(MemberId(1), MemberId(3)).await.expect("available");
+    assert_eq!(late, replaced);
+    assert_eq!(store.form(MemberId(1)).await, Ok(false));
+    assert!(!store.identity(candidate(3)).await.expect("available").formed);
+
+    assert_eq!(store.form(MemberId(2)).await, Ok(true));
+    assert_eq!(store.form(MemberId(2)).await, Ok(true), "it may have been noted, and the answer lost");
+    let formed = store.replace_founder(MemberId(2), MemberId(3)).await.expect("available");
+    assert_eq!((formed.founder, formed.formed), (MemberId(2), true));
+    assert_eq!(store.form(MemberId(3)).await, Ok(false));
 }
 
 pub(crate) async fn a_member_id_is_never_given_out_again(store: &dyn Accounts) {

@@ -282,13 +282,21 @@ impl Accounts for MemoryAccounts {
         self.with(move |tables| Ok(tables.identity.get_or_insert_with(|| candidate.into_identity()).clone()))
     }
 
-    fn set_formed(&self) -> StoreFuture<'_, ()> {
-        self.with(move |tables| match &mut tables.identity {
-            Some(identity) => {
-                identity.formed = true;
-                Ok(())
+    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool> {
+        self.with(move |tables| {
+            let identity = tables.identity.as_mut().ok_or_else(no_identity)?;
+            identity.formed |= identity.founder == founder;
+            Ok(identity.founder == founder)
+        })
+    }
+
+    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
+        self.with(move |tables| {
+            let identity = tables.identity.as_mut().ok_or_else(no_identity)?;
+            if identity.founder == from && !identity.formed {
+                identity.founder = to;
             }
-            None => Err(StoreError::Unreadable("there is no identity".to_owned())),
+            Ok(identity.clone())
         })
     }
 
@@ -325,6 +333,10 @@ impl Accounts for MemoryAccounts {
             Ok(changes.take(max).cloned().collect())
         })
     }
+}
+
+fn no_identity() -> StoreError {
+    StoreError::Unreadable("there is no identity".to_owned())
 }
 
 #[cfg(test)]

@@ -159,8 +159,12 @@ pub trait Accounts: Send + Sync + 'static {
     /// The cluster's identity. The first caller ever writes it from `candidate`; everybody gets the same answer.
     fn identity(&self, candidate: Founding) -> StoreFuture<'_, Identity>;
 
-    /// Notes that the founder has formed the cluster: from now on everybody else joins, and nobody founds.
-    fn set_formed(&self) -> StoreFuture<'_, ()>;
+    /// Notes that the cluster is formed by this founder, if it is to be: from now on everybody else joins, and nobody
+    /// founds. Answers whether it is this founder who forms it, or did.
+    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool>;
+
+    /// Has `to` found the cluster and not `from`, if `from` was to and has not. Answers the identity as it is then.
+    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity>;
 
     /// A member id that was never given out before, greater than all of them. `name` is kept for people.
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId>;

@@ -7,13 +7,19 @@
 //!   the same name and cluster, or the node does not start        founder and not formed: bootstraps Raft
 //! ```
 //!
-//! The node that wrote the identity row founds the cluster, and notes in the row when it has. Until then nobody else can
-//! have joined, so if the founder crashes in between it founds again; afterwards nobody founds. A directory is bound to
+//! The node that wrote the identity row is to found the cluster, and notes in the row when it does: from then on nobody
+//! else does. If it crashes in between it goes on where it was, which a file in its directory says; and if it does not
+//! found for a while, because it cannot start or its machine is gone, another one puts itself in its place, which the
+//! row lets only one of them do. So two nodes never found two clusters, and one that is missing keeps nobody. A directory is bound to
 //! one member for good: a copied one has the wrong name, an emptied one gets a new id, because what was lost with the
 //! disk may have been a vote.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use cresset_core::ids::MemberId;
+use cresset_core::sometimes;
 use cresset_core::wire::{self, WireError};
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -24,6 +30,13 @@ use crate::disk::{Disk, DiskError};
 /// The file that binds a data directory to its member.
 const FILE: &str = "member";
 const FILE_BYTES_MAX: usize = 4096;
+
+/// The file that says that this member founds its cluster and may not be done.
+const FOUNDING_FILE: &str = "founding";
+
+/// How long whoever is to found may take before another node does. A start takes less than a second; if it takes longer
+/// nothing is lost but the turn.
+pub(crate) const FOUNDER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Who this node is.
 #[derive(Clone, Debug)]
@@ -110,8 +123,51 @@ pub(crate) async fn establish(
             disk.write(FILE, Bytes::from(wire::encode(&binding))).await?;
         }
     }
-    let is_founder = identity.founder == member && !identity.formed;
+    let is_named = identity.founder == member;
+    let is_founder = is_named && (!identity.formed || is_founding(disk).await?);
     Ok(Standing { member, identity, is_founder })
+}
+
+async fn is_founding(disk: &dyn Disk) -> Result<bool, DiskError> {
+    match disk.read(FOUNDING_FILE, 0, 1).await {
+        Ok(_) => Ok(true),
+        Err(DiskError::Missing { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A node that founds its cluster, or waits for another one to.
+pub(crate) struct Founder {
+    pub(crate) member: MemberId,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) accounts: Arc<dyn Accounts>,
+}
+
+impl Founder {
+    /// Claims that the cluster is founded by this node: whether it is to bootstrap Raft, and to say so by
+    /// [`done`](Self::done) when it has.
+    pub(crate) async fn claim(&self) -> Result<bool, FoundingError> {
+        self.disk.write(FOUNDING_FILE, Bytes::from_static(b"1")).await?;
+        let is_claimed = self.accounts.form(self.member).await?;
+        if !is_claimed {
+            self.done().await?;
+        }
+        Ok(is_claimed)
+    }
+
+    /// Raft is bootstrapped.
+    pub(crate) async fn done(&self) -> Result<(), FoundingError> {
+        Ok(self.disk.remove(FOUNDING_FILE).await?)
+    }
+
+    /// Takes the place of a founder that has not founded: the identity as it is then, and whether this node is to found
+    /// by it.
+    pub(crate) async fn take_over(&self, from: MemberId) -> Result<(Identity, bool), FoundingError> {
+        let identity = self.accounts.replace_founder(from, self.member).await?;
+        let is_mine = identity.founder == self.member && !identity.formed;
+        sometimes!(is_mine, "a_founder_that_does_not_found_is_replaced");
+        Ok((identity, is_mine))
+    }
 }
 
 async fn read(disk: &dyn Disk) -> Result<Option<Binding>, FoundingError> {
@@ -160,8 +216,32 @@ mod tests {
         let again = start(&disk, &accounts, "a").await.expect("it starts");
         assert!(again.is_founder && again.member == first.member);
 
-        accounts.set_formed().await.expect("the store answers");
+        let founder = founder(&disk, &accounts, again.member);
+        assert!(founder.claim().await.expect("it can"));
+        assert!(start(&disk, &accounts, "a").await.expect("it starts").is_founder, "it may not have bootstrapped");
+        founder.done().await.expect("it can");
         assert!(!start(&disk, &accounts, "a").await.expect("it starts").is_founder);
+    }
+
+    /// A machine that breaks on its first start must not keep all others from having a cluster, nor make a second one.
+    #[tokio::test]
+    async fn a_founder_that_does_not_found_is_replaced_and_founds_nothing_when_it_comes_back() {
+        let (disk_a, disk_b, accounts) = (MemoryDisk::new(), MemoryDisk::new(), MemoryAccounts::default());
+        let a = start(&disk_a, &accounts, "a").await.expect("it starts").member;
+        let b = start(&disk_b, &accounts, "b").await.expect("it starts").member;
+
+        let (identity, is_mine) = founder(&disk_b, &accounts, b).take_over(a).await.expect("it can");
+
+        assert!(is_mine && identity.founder == b);
+        assert!(!founder(&disk_a, &accounts, a).claim().await.expect("it can"));
+        assert!(founder(&disk_b, &accounts, b).claim().await.expect("it can"));
+        assert!(!start(&disk_a, &accounts, "a").await.expect("it starts").is_founder);
+        let (_, is_mine) = founder(&disk_a, &accounts, a).take_over(b).await.expect("it can");
+        assert!(!is_mine, "the cluster is formed");
+    }
+
+    fn founder(disk: &MemoryDisk, accounts: &MemoryAccounts, member: MemberId) -> Founder {
+        Founder { member, disk: Arc::new(disk.clone()), accounts: Arc::new(accounts.clone()) }
     }
 
     /// With its disk it has lost its vote, so it must not vote as the member that it was.

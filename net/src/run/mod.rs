@@ -12,6 +12,7 @@
 //! half there. The simulation builds a node by the same function from other parts.
 
 mod doors;
+mod found;
 mod properties;
 mod raft_lane;
 
@@ -39,7 +40,7 @@ use crate::admin::{self, Answers, ClusterEvent, ClusterStatus, Request, Response
 use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
-use crate::control::founding::{self, FoundingError};
+use crate::control::founding::{self, Founder, FoundingError, Standing};
 use crate::control::{Control, End, Inlets, MeshMaker, PresentMesh, Question};
 use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
@@ -230,6 +231,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         ..ConsensusSettings::new(standing.member, config.cluster.timing.clone())
     };
     let calls = Arc::new(Calls(mesh.clone()));
+    let founder = Founder { member: standing.member, disk: disk.clone(), accounts: accounts.clone() };
     let started = Consensus::start(settings, disk, calls, to_control).await;
     let consensus = match started {
         Ok(consensus) => consensus,
@@ -239,10 +241,6 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
             return Err(error.into());
         }
     };
-    if standing.is_founder {
-        consensus.bootstrap().await?;
-        accounts.set_formed().await.map_err(FoundingError::Store)?;
-    }
     raft.fill(&consensus);
     runtime::spawn(forward(consensus.watch_status(), raft_status));
 
@@ -256,7 +254,13 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         control,
         operation: Vec::new(),
     };
-    match running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await {
+    let opened = running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await;
+    // Whoever cannot open its doors does not found: the others would wait for it.
+    let founded = match opened {
+        Ok(()) => running.found(standing, founder).await,
+        Err(error) => Err(error),
+    };
+    match founded {
         Ok(()) => {
             running.follow(followed, accounts);
             Ok(running)
@@ -295,6 +299,16 @@ impl Running {
         let alone = properties::tell_if_alone(self.questions.clone(), followed.agreed.clone());
         self.operation.push(runtime::spawn(alone));
         self.operation.push(runtime::spawn(followed.follow(accounts, self.router.clone())));
+    }
+
+    /// Founds the cluster, or sees to it that somebody does.
+    async fn found(&mut self, standing: Standing, founder: Founder) -> Result<(), StartError> {
+        let Standing { identity, is_founder, .. } = standing;
+        if (!is_founder || !found::found(&founder, &self.consensus).await?) && !identity.formed {
+            let waits = found::found_if_nobody_does(founder, self.consensus.clone(), identity.founder);
+            self.operation.push(runtime::spawn(waits));
+        }
+        Ok(())
     }
 
     /// Which member this node is.

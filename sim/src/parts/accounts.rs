@@ -85,7 +85,8 @@ behind_the_gate! {
     forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
     offline_count(account: NodePart) -> usize;
     identity(candidate: Founding) -> Identity;
-    set_formed() -> ();
+    form(founder: MemberId) -> bool;
+    replace_founder(from: MemberId, to: MemberId) -> Identity;
     allocate_member(name: String) -> MemberId;
     properties() -> BTreeMap<String, String>;
     set_property(write: PropertyWrite) -> Option<String>;

@@ -13,10 +13,31 @@ pub(super) async fn found_or_find(transaction: &Transaction<'_>, candidate: &Fou
     const WRITE: &str = "INSERT INTO cresset.identity
          (only_row, cluster_id, join_secret, fake_salt_secret, founder, formed)
          VALUES (TRUE, $1, $2, $3, $4, FALSE) ON CONFLICT (only_row) DO NOTHING";
-    const FIND: &str = "SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM cresset.identity";
     let (cluster_id, join_secret) = (&candidate.cluster_id.0[..], &candidate.join_secret.0[..]);
     let (fake_salt_secret, founder) = (&candidate.fake_salt_secret.0[..], candidate.founder.0.cast_signed());
     written(transaction, WRITE, &[&cluster_id, &join_secret, &fake_salt_secret, &founder]).await?;
+    find(transaction).await
+}
+
+pub(super) async fn form(transaction: &Transaction<'_>, founder: MemberId) -> Result<bool, Failure> {
+    const FORM: &str = "UPDATE cresset.identity SET formed = TRUE WHERE founder = $1";
+    written(transaction, FORM, &[&founder.0.cast_signed()]).await?;
+    Ok(find(transaction).await?.founder == founder)
+}
+
+/// Of those who come at the same time the second waits for the first, and then finds that there is another founder.
+pub(super) async fn replace_founder(
+    transaction: &Transaction<'_>,
+    from: MemberId,
+    to: MemberId,
+) -> Result<Identity, Failure> {
+    const REPLACE: &str = "UPDATE cresset.identity SET founder = $2 WHERE founder = $1 AND NOT formed";
+    written(transaction, REPLACE, &[&from.0.cast_signed(), &to.0.cast_signed()]).await?;
+    find(transaction).await
+}
+
+async fn find(transaction: &Transaction<'_>) -> Result<Identity, Failure> {
+    const FIND: &str = "SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM cresset.identity";
     let found = rows(transaction, FIND, &[]).await?;
     let row = found.first().ok_or_else(no_identity)?;
     Ok(Identity {
@@ -26,13 +47,6 @@ pub(super) async fn found_or_find(transaction: &Transaction<'_>, candidate: &Fou
         founder: MemberId(row.try_get::<_, i64>(3)?.cast_unsigned()),
         formed: row.try_get(4)?,
     })
-}
-
-pub(super) async fn set_formed(transaction: &Transaction<'_>) -> Result<(), Failure> {
-    match written(transaction, "UPDATE cresset.identity SET formed = TRUE", &[]).await? {
-        0 => Err(no_identity().into()),
-        _ => Ok(()),
-    }
 }
 
 /// The row that counts is locked until the id is written down, so ids grow in the order of their commits and none is

@@ -232,8 +232,13 @@ impl Accounts for PostgresAccounts {
         self.lane.write(candidate, |transaction, candidate| identity::found_or_find(transaction, candidate).boxed())
     }
 
-    fn set_formed(&self) -> StoreFuture<'_, ()> {
-        self.lane.write((), |transaction, ()| identity::set_formed(transaction).boxed())
+    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool> {
+        self.lane.write(founder, |transaction, founder| identity::form(transaction, *founder).boxed())
+    }
+
+    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
+        self.lane
+            .write((from, to), |transaction, (from, to)| identity::replace_founder(transaction, *from, *to).boxed())
     }
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {

@@ -1,7 +1,7 @@
 //! The tables `identity` and `members`.
 
 use cresset_core::ids::MemberId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, StoreError};
 
@@ -18,9 +18,27 @@ pub(super) fn found_or_find(connection: &Connection, candidate: &Founding) -> Re
             candidate.fake_salt_secret.0,
             candidate.founder.0.cast_signed()
         ])?;
+    find(connection)
+}
+
+pub(super) fn form(connection: &Connection, founder: MemberId) -> Result<bool, StoreError> {
+    connection
+        .prepare_cached("UPDATE identity SET formed = TRUE WHERE founder = ?1")?
+        .execute([founder.0.cast_signed()])?;
+    Ok(find(connection)?.founder == founder)
+}
+
+pub(super) fn replace_founder(connection: &Connection, from: MemberId, to: MemberId) -> Result<Identity, StoreError> {
+    connection
+        .prepare_cached("UPDATE identity SET founder = ?2 WHERE founder = ?1 AND NOT formed")?
+        .execute([from.0.cast_signed(), to.0.cast_signed()])?;
+    find(connection)
+}
+
+fn find(connection: &Connection) -> Result<Identity, StoreError> {
     let mut find =
         connection.prepare_cached("SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM identity")?;
-    Ok(find.query_row([], |row| {
+    let found = find.query_row([], |row| {
         Ok(Identity {
             cluster_id: ClusterId(row.get(0)?),
             join_secret: JoinSecret(row.get(1)?),
@@ -28,14 +46,8 @@ pub(super) fn found_or_find(connection: &Connection, candidate: &Founding) -> Re
             founder: MemberId(row.get::<_, i64>(3)?.cast_unsigned()),
             formed: row.get(4)?,
         })
-    })?)
-}
-
-pub(super) fn set_formed(connection: &Connection) -> Result<(), StoreError> {
-    match connection.prepare_cached("UPDATE identity SET formed = TRUE")?.execute([])? {
-        0 => Err(StoreError::Unreadable("there is no identity".to_owned())),
-        _ => Ok(()),
-    }
+    });
+    found.optional()?.ok_or_else(|| StoreError::Unreadable("there is no identity".to_owned()))
 }
 
 /// `AUTOINCREMENT` never gives an id out again, not even that of a row which was removed.

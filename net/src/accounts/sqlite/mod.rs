@@ -178,8 +178,12 @@ impl Accounts for SqliteAccounts {
         self.threads.write(move |connection| identity::found_or_find(connection, &candidate))
     }
 
-    fn set_formed(&self) -> StoreFuture<'_, ()> {
-        self.threads.write(identity::set_formed)
+    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool> {
+        self.threads.write(move |connection| identity::form(connection, founder))
+    }
+
+    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
+        self.threads.write(move |connection| identity::replace_founder(connection, from, to))
     }
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {

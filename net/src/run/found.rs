@@ -1,0 +1,42 @@
+//! Founding the cluster, once the node is whole: by whom it is meant to, or by another node if that one does not.
+
+use cresset_core::ids::MemberId;
+use tokio::time::sleep;
+
+use super::StartError;
+use crate::consensus::Consensus;
+use crate::control::founding::{FOUNDER_TIME_MAX, Founder};
+
+/// Founds the cluster, unless another node has taken the place of this one: whether it did.
+pub(super) async fn found(founder: &Founder, consensus: &Consensus) -> Result<bool, StartError> {
+    if !founder.claim().await? {
+        return Ok(false);
+    }
+    consensus.bootstrap().await?;
+    founder.done().await?;
+    Ok(true)
+}
+
+/// Waits until the cluster is formed, and founds it if whoever is to does not.
+pub(super) async fn found_if_nobody_does(founder: Founder, consensus: Consensus, mut meant: MemberId) {
+    loop {
+        sleep(FOUNDER_TIME_MAX).await;
+        let founded = match founder.take_over(meant).await {
+            Ok((identity, _)) if identity.formed => return,
+            Ok((_, true)) => {
+                tracing::warn!(instead_of = %meant, "this node founds the cluster: whoever was to has not");
+                found(&founder, &consensus).await
+            }
+            Ok((identity, false)) => {
+                meant = identity.founder;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        };
+        match founded {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "nobody has founded the cluster, and this node cannot now"),
+        }
+    }
+}
