@@ -133,7 +133,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::LeaseForTheExpelled, in_swarms_of_cores(2000)),
     (Bug::ExpelledTooEarly, in_swarms_of_cores(200)),
     (Bug::FormerLeaderForgotten, among_cores(4000, SILENCE, &[Bait::Together, Bait::Leaving])),
-    (Bug::SeparationIgnored, made(10, made::bridge_that_lasts)),
+    (Bug::SeparationIgnored, made(20, made::bridge_that_lasts)),
     (Bug::TakenForDeadServesOn, hunt(20, &[Kind::FalseCrash], &[Bait::Leaving])),
     (Bug::OneWitnessIsEnough, hunt(60, &[Kind::FalseCrash, Kind::Reset], &[Bait::Five])),
     (Bug::BindAnsweredEarly, hunt(10, &[Kind::Storm, Kind::Rival, Kind::Loss], &[Bait::Leaving])),
