@@ -179,7 +179,6 @@ pub const PROBES: &[Probe] = &[
     probe("net/router", "a_message_is_stored", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_parcel_comes_before_its_route", RARE, from(400, FOLLOWER)),
     probe("net/router", "a_parcel_misses_its_session", RARE, from(1000, LEADER_AND_FOLLOWER)),
-    probe("net/router", "a_parcel_of_a_dead_home_is_inherited", RARE, from(1000, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_sender_waits_for_an_ended_path", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_stanza_comes_back_too_often", RARE, RARE),
     probe("net/router", "sessions_are_told_who_is_gone", RARE, from(30, LEADER_AND_FOLLOWER)),
