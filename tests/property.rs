@@ -39,7 +39,7 @@ fn what_is_no_property_or_no_value_is_one_sentence_and_changes_nothing() {
         (&["set", "offline.messages-maxx", "5"][..], "did you mean 'offline.messages-max'?"),
         (&["set", "offline.messages-max", "-1"], "expected a whole number, from 0 to 100000"),
         (&["set", "offline.messages-max", "many"], "'many' found for the property 'offline.messages-max'"),
-        (&["set", "clustering.enabled", "true"], "has no meaning here"),
+        (&["set", "hazelcast.config.jmx.enabled", "true"], "has no meaning here"),
         (&["set", "cluster.config.file", "x"], "with -D on the command line of a node"),
         (&["get", "colour"], "there is no property 'colour'"),
         (&["remove", "colour"], "there is no property 'colour'"),

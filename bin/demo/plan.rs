@@ -136,6 +136,7 @@ fn config(
             role: ServerRole::Server,
             timing: Timing::default(),
             crash_evidence: true,
+            enabled: true,
         },
     })
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use cresset_net::admin::{ClusterStatus, MemberStatus, Request, ask_events, ask_status, order};
 
-use super::drain;
+use super::store::WhichStore;
+use super::{drain, property};
 use crate::exit::Failure;
 use crate::{configuration, terminal};
 
@@ -27,6 +28,16 @@ pub(crate) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Switch clustering on for all nodes: they join without sending their clients away
+    Enable {
+        #[command(flatten)]
+        store: WhichStore,
+    },
+    /// Switch clustering off for all nodes: each serves its own clients alone
+    Disable {
+        #[command(flatten)]
+        store: WhichStore,
     },
     /// Have another member lead
     TransferLeader {
@@ -87,6 +98,8 @@ impl WhichNode {
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
     match command {
+        Command::Enable { store } => property::switch(store, true),
+        Command::Disable { store } => property::switch(store, false),
         Command::Status { node, json } => {
             let status = runtime.block_on(ask_status(&node.socket()?)).map_err(Failure::failed)?;
             if json {
@@ -94,7 +107,11 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             } else {
                 terminal::say(&table(&status));
             }
-            if status.serving && status.can_lose.is_some() { Ok(()) } else { Err(Failure::NotServing) }
+            if status.serving && (status.alone || status.can_lose.is_some()) {
+                Ok(())
+            } else {
+                Err(Failure::NotServing)
+            }
         }
         Command::Events { node, json } => {
             let events = runtime.block_on(ask_events(&node.socket()?)).map_err(Failure::failed)?;
@@ -150,8 +167,11 @@ fn table(status: &ClusterStatus) -> String {
     lines.push(format!("cluster {}, seen by {}", status.cluster_id, status.node));
     lines.push(format!("leader {leader} (term {}), senior {senior}, index {}", status.term, status.applied_index));
     lines.push(format!("{} sessions", status.sessions));
-    if !status.serving {
-        lines.push(format!("{} holds no lease and serves nobody at the moment", status.node));
+    match (status.serving, status.alone) {
+        (true, false) => {}
+        (true, true) => lines.push(format!("{} serves alone: these are its own sessions", status.node)),
+        (false, false) => lines.push(format!("{} holds no lease and serves nobody at the moment", status.node)),
+        (false, true) => lines.push(format!("{} is about to serve alone", status.node)),
     }
     lines.push(status.advice.clone());
     lines.join("\n")
@@ -221,6 +241,8 @@ mod tests {
         let status = ClusterStatus {
             cluster_id: "c".to_owned(),
             node: "node-1".to_owned(),
+            clustering: true,
+            alone: false,
             serving: true,
             leader: Some("node-1".to_owned()),
             senior: Some("node-1".to_owned()),

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use cresset_core::config::properties::{PROPERTIES, Property, Setting, TakesEffect, named};
+use cresset_core::config::properties::{ENABLED, PROPERTIES, Property, Setting, TakesEffect, named};
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::{PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
 
@@ -149,6 +149,28 @@ fn change(store: &Store, property: &Property, new: Option<String>) -> Result<(),
     Ok(())
 }
 
+/// Sets the switch that all nodes follow: whether they are one cluster.
+///
+/// # Errors
+///
+/// If the account store cannot be used.
+pub(super) fn switch(store: WhichStore, is_on: bool) -> Result<(), Failure> {
+    let word = |is_on: bool| if is_on { "on" } else { "off" };
+    store.with(Missing::Create, |store| {
+        let value = Some(is_on.to_string());
+        let write = PropertyWrite { name: ENABLED.to_owned(), value, by: who(), at: wall() };
+        let old = store.ask(store.accounts().set_property(write))?;
+        // Where nobody has said so, it is on.
+        let was_on = old.is_none_or(|old| old != false.to_string());
+        terminal::say(&if was_on == is_on {
+            format!("clustering is {} already", word(is_on))
+        } else {
+            format!("clustering is {}, was {}; all nodes follow within 5 s", word(is_on), word(was_on))
+        });
+        Ok(())
+    })
+}
+
 fn history(store: &Store, property: Option<&Property>) -> Result<(), Failure> {
     let name = property.map(|property| property.name.to_owned());
     let changes = store.ask(store.accounts().property_changes(name, PROPERTY_CHANGES_MAX))?;
@@ -209,7 +231,9 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_in_the_database_is_refused() {
-        for name in ["cluster.config.file", "hazelcast.config.xml.filename", "clustering.enabled", "colour", ""] {
+        for name in
+            ["cluster.config.file", "hazelcast.config.xml.filename", "hazelcast.config.jmx.enabled", "colour", ""]
+        {
             assert_eq!(shared(name).map_err(|failure| failure.code()), Err(2), "{name}");
         }
         assert_eq!(

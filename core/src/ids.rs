@@ -50,10 +50,29 @@ number! {
     Sequence
 }
 
+/// Bits that count the entries of one log.
+const LOG_BITS: u32 = 40;
+
+/// Bits that tell the logs of nodes by themselves apart. What is above them says that it is such a log; the last bit stays
+/// free, because databases keep numbers with a sign.
+const ALONE_BITS: u32 = 22;
+
 impl LogIndex {
     /// The position after this one.
     pub fn next(self) -> LogIndex {
         LogIndex(self.0 + 1)
+    }
+
+    /// The position before the first entry of a node that is by itself, whose positions are none of the cluster's, nor, but
+    /// for chance, of another node's or of another time's.
+    pub fn of_nobody_else(boot: BootId) -> LogIndex {
+        let which = boot.0 % (1 << ALONE_BITS);
+        LogIndex((1 << (LOG_BITS + ALONE_BITS)) | (which << LOG_BITS))
+    }
+
+    /// Whether both are positions of one log: only then is the greater one later.
+    pub fn is_in_the_log_of(self, other: LogIndex) -> bool {
+        self.0 >> LOG_BITS == other.0 >> LOG_BITS
     }
 }
 

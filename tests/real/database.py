@@ -1,11 +1,13 @@
-"""A PostgreSQL server of the tests' own, which they can stop and start again."""
+"""A PostgreSQL server of the tests' own, which they can stop and start again, and ways to it that they can close."""
 
 import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -36,9 +38,9 @@ class PostgreSQL:
         self.start()
         self._run("createdb", "-h", self.directory, "-U", "cresset", "cresset")
 
-    def element(self, attributes=""):
-        """What a configuration says about it."""
-        host = "".join(f"%{byte:02X}" for byte in bytes(self.directory))
+    def element(self, attributes="", directory=None):
+        """What a configuration says about it, or about a way to it."""
+        host = "".join(f"%{byte:02X}" for byte in bytes(directory or self.directory))
         return f'<postgresql url="postgresql://cresset@{host}/cresset" {attributes}/>'
 
     def start(self):
@@ -87,3 +89,49 @@ class PostgreSQL:
         subprocess.run(
             [self.programs / program, *words], cwd=self.directory, check=True, stdout=subprocess.DEVNULL, **self.identity
         )
+
+
+class Way:
+    """A way of one node to the server: a socket in a directory of its own, through which everything passes."""
+
+    NAME = ".s.PGSQL.5432"
+
+    def __init__(self, server, directory):
+        self.server = server
+        self.directory = Path(directory)
+        self.directory.mkdir()
+        self.listener = None
+        self.open()
+
+    def open(self):
+        self.connections = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.directory / self.NAME))
+        self.listener.listen()
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def close(self):
+        """Nobody gets through any more."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        (self.directory / self.NAME).unlink()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(str(self.server.directory / self.NAME))
+                self.connections += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass(one, other):
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_RDWR)

@@ -123,7 +123,7 @@ impl Writer<'_> {
     }
 
     fn cluster(&mut self, depth: usize, cluster: &ClusterSettings) {
-        self.open(depth, "<cluster>");
+        self.line(depth, format_args!("<cluster enabled=\"{}\">", cluster.enabled), &[("", "cluster@enabled")]);
         let depth = depth + 1;
         let name = escape(&cluster.name);
         self.line(depth, format_args!("<cluster-name>{name}</cluster-name>"), &[("", self.name_key())]);

@@ -144,6 +144,8 @@ pub struct ClusterSettings {
     /// Whether closed sockets and refused connections count as evidence that a member's process is dead. To be switched
     /// off where a firewall answers with resets.
     pub crash_evidence: bool,
+    /// Whether clustering is on where operators have never said so: what the database knows goes first.
+    pub enabled: bool,
 }
 
 impl ClusterSettings {

@@ -122,6 +122,7 @@ impl Node {
                 let life = member.life();
                 match (member.state, self.stage) {
                     (MemberState::Gone { expelled, .. }, _) => self.end_of_this_life(expelled.is_none()),
+                    (_, Stage::Aside) => {}
                     (MemberState::Active | MemberState::Draining, Stage::Joining | Stage::Joined(_)) => {
                         self.stage = Stage::Active(life);
                     }
@@ -134,7 +135,7 @@ impl Node {
                     }
                 }
             }
-            None if self.stage != Stage::Joining => self.end_of_this_life(false),
+            None if !matches!(self.stage, Stage::Aside | Stage::Joining) => self.end_of_this_life(false),
             None => {}
         }
         sometimes!("a_snapshot_is_installed");

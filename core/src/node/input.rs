@@ -43,6 +43,8 @@ pub enum Input {
         /// What.
         order: Order,
     },
+    /// The node that stands [aside](crate::node::Node::aside) is asked to join.
+    Enter,
     /// The node is asked to leave the cluster in good order.
     Leave,
     /// It is later than [`Node::poll_timeout`](crate::node::Node::poll_timeout) said.

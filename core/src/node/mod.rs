@@ -22,6 +22,7 @@
 
 mod agreed;
 mod alive;
+mod alone;
 mod batches;
 mod drain;
 mod input;
@@ -38,6 +39,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use alone::Alone;
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use orders::{Order, OrderId, Refusal, Wish};
@@ -117,6 +119,8 @@ pub struct Node {
 /// How far this life has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
+    /// It is to have no life until it is told to enter: it takes part in Raft, and in nothing else.
+    Aside,
     /// The join is proposed and not seen in the log yet.
     Joining,
     /// The join is in the log, the activation is proposed.
@@ -189,6 +193,14 @@ impl Node {
         }
     }
 
+    /// The same machine for a process that is to have no life until [`Input::Enter`]. It has Raft's part in the agreement,
+    /// leads if it is elected, and answers those who live.
+    #[must_use]
+    pub fn aside(mut self) -> Node {
+        self.stage = Stage::Aside;
+        self
+    }
+
     /// The agreed state as far as this node has applied it.
     pub fn state(&self) -> &ClusterState {
         &self.state
@@ -198,7 +210,7 @@ impl Node {
     pub fn life(&self) -> Option<Life> {
         match self.stage {
             Stage::Joined(life) | Stage::Active(life) | Stage::Leaving(life) => Some(life),
-            Stage::Joining | Stage::Over => None,
+            Stage::Aside | Stage::Joining | Stage::Over => None,
         }
     }
 
@@ -262,6 +274,7 @@ impl Node {
             }
             Input::Request(request) => self.request(request),
             Input::Order { id, order } => self.order(now, id, &order),
+            Input::Enter => self.enter(now),
             Input::Leave => self.leave(),
             Input::Timeout => {}
         }
@@ -293,6 +306,7 @@ impl Node {
             | Input::LinkClosed(_)
             | Input::PortRefused(_)
             | Input::Over
+            | Input::Enter
             | Input::Leave
             | Input::Timeout => {}
         }

@@ -76,6 +76,9 @@ pub enum Refusal {
         "this node has no quorum: nothing can be changed until it has; 'cresset cluster status' says who is missing"
     )]
     NoQuorum,
+    /// The node that was asked is in no cluster.
+    #[error("clustering is off: nothing can be changed among the members until 'cresset cluster enable'")]
+    Off,
     /// There is no such member.
     #[error("no member is called '{name}': the members are {}", members.join(", "))]
     Unknown {

@@ -17,9 +17,17 @@ impl Node {
                 Request::Bind { .. } => Batches::refuse(request),
                 Request::Announce { .. } | Request::Unbind { .. } => self.batches.request(request),
             },
-            Stage::Joining | Stage::Joined(_) | Stage::Over => Batches::refuse(request),
+            Stage::Aside | Stage::Joining | Stage::Joined(_) | Stage::Over => Batches::refuse(request),
         };
         self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
+    }
+
+    pub(super) fn enter(&mut self, now: Uptime) {
+        if self.stage == Stage::Aside {
+            sometimes!("a_node_that_stood_aside_joins");
+            self.stage = Stage::Joining;
+            self.propose_again = now;
+        }
     }
 
     pub(super) fn leave(&mut self) {
@@ -33,7 +41,7 @@ impl Node {
                     self.output.extend(self.heir().map(|to| Output::TransferLeadership { to }));
                 }
             }
-            Stage::Joining => {
+            Stage::Aside | Stage::Joining => {
                 self.stage = Stage::Over;
                 self.output.push_back(Output::Left);
             }
@@ -56,7 +64,7 @@ impl Node {
         match self.stage {
             Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) => true,
             Stage::Active(_) => self.batches.is_in_flight(),
-            Stage::Over => false,
+            Stage::Aside | Stage::Over => false,
         }
     }
 
@@ -76,7 +84,7 @@ impl Node {
                 commands.push(Command::Leave(life));
             }
             Stage::Active(life) => commands.extend(self.batches.next(life, again).map(Command::Batch)),
-            Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) | Stage::Over => {}
+            Stage::Aside | Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) | Stage::Over => {}
         }
         if commands.is_empty() {
             return;

@@ -46,5 +46,7 @@ pub enum Home {
     Offline {
         /// The key of the stored message.
         key: i64,
+        /// The holding that has claimed it, which may have been followed by another one of the same session.
+        claimant: RouteId,
     },
 }

@@ -28,6 +28,8 @@ pub(super) enum Next {
         /// The request.
         iq: Stanza,
     },
+    /// Broadcasts the presence that the client has.
+    BroadcastAgain,
 }
 
 /// An announcement to order.
@@ -72,6 +74,17 @@ impl Announcer {
         if revision == self.revision {
             self.in_flight = false;
         }
+        self.order()
+    }
+
+    /// The session holds its JID by another route, of whose presence nothing is known: wants routing to know what it is to
+    /// know, and then what waited, and `next`, to be done.
+    pub(super) fn begin_again(&mut self, next: Option<Next>) -> Option<Announcement> {
+        let awaited = self.revision + 1;
+        self.waiting.iter_mut().for_each(|(revision, _)| *revision = awaited);
+        self.waiting.extend(next.map(|next| (awaited, next)));
+        self.ordered = RoutePresence::default();
+        self.in_flight = false;
         self.order()
     }
 
@@ -157,6 +170,23 @@ mod tests {
         assert_eq!((announcer.due(), announcer.due()), (Some(next(1)), None));
         announcer.announced(2);
         assert_eq!((announcer.due(), announcer.due()), (Some(next(2)), Some(next(3))));
+    }
+
+    /// The answer to what was announced of the route before it does not come any more, or means nothing.
+    #[test]
+    fn on_another_route_everything_is_announced_again_before_what_waited_is_done() {
+        let mut announcer = Announcer::default();
+        announcer.want(presence(1), next(1));
+        announcer.want(presence(2), next(2));
+
+        let again = announcer.begin_again(Some(Next::BroadcastAgain));
+
+        assert_eq!(again, Some(Announcement { presence: presence(2), revision: 2 }));
+        assert_eq!((announcer.announced(1), announcer.due()), (None, None));
+        announcer.announced(2);
+        let due = [announcer.due(), announcer.due(), announcer.due(), announcer.due()];
+        assert_eq!(due, [Some(next(1)), Some(next(2)), Some(Next::BroadcastAgain), None]);
+        assert_eq!(Announcer::default().begin_again(None), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Stanzas on their way to the client.
 
-use crate::routing::Parcel;
+use crate::routing::{Home, Parcel};
 use crate::session::delivery::Delivery;
-use crate::session::state::Claim;
+use crate::session::state::{BoundState, Claim};
 use crate::session::{Order, Session, Stage, StreamErrorCondition, Transport};
 use crate::stanza::{Kind, PresenceType, Stanza};
 use crate::{planted, sometimes};
@@ -10,10 +10,16 @@ use crate::{planted, sometimes};
 impl Session {
     /// A parcel for the client. What is not for this session, or comes when it is over, goes back.
     pub(super) fn take_parcel(&mut self, parcel: Parcel) {
-        let Some(bound) = self.bound.as_mut().filter(|bound| bound.route == parcel.route) else {
+        let holds =
+            |bound: &&mut Box<BoundState>| bound.route == parcel.route || bound.former_route == Some(parcel.route);
+        let Some(bound) = self.bound.as_mut().filter(holds) else {
             self.give_back(parcel);
             return;
         };
+        if bound.route != parcel.route && matches!(parcel.home, Home::Member { .. }) {
+            // Its home was told that the holding has ended, and has decided about it again.
+            return;
+        }
         if parcel.stanza.kind == Kind::Presence(PresenceType::Probe) {
             self.answer_probe(&parcel.stanza);
             self.output.order(Order::Settle(parcel.home));

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
-use crate::routing::Home;
+use crate::routing::{Home, Turn};
 use crate::stanza::Stanza;
 
 /// Bytes for which a stanza counts besides its content: its addresses, and what it takes to keep it.
@@ -130,6 +130,21 @@ impl Deliveries {
         taken
     }
 
+    /// The node answers by itself from here on for what other members had handed to it and is written: gives their homes.
+    pub(super) fn adopt_written(&mut self) -> Vec<Home> {
+        let theirs = self.unsettled.iter_mut().filter(|delivery| is_of_a_member(delivery));
+        theirs.filter_map(|delivery| delivery.home.replace(Home::Here { turn: Turn::default() })).collect()
+    }
+
+    /// Forgets what waits and other members answer for.
+    pub(super) fn leave_to_members(&mut self) {
+        self.waiting.retain(|delivery| {
+            let stays = !is_of_a_member(delivery);
+            self.bytes -= if stays { 0 } else { delivery.weight() };
+            stays
+        });
+    }
+
     /// What was written and not settled, the oldest first.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = &Delivery> {
         self.unsettled.iter()
@@ -178,9 +193,14 @@ impl Deliveries {
     }
 }
 
+fn is_of_a_member(delivery: &Delivery) -> bool {
+    matches!(delivery.home, Some(Home::Member { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{Incarnation, MemberId, RouteId, Sequence};
     use crate::stanza::{Kind, MessageType};
 
     #[test]
@@ -250,8 +270,31 @@ mod tests {
         assert_eq!(deliveries.bytes, 0);
     }
 
+    #[test]
+    fn what_is_written_is_adopted_and_what_waits_is_left_to_its_member() {
+        let theirs = |number| {
+            let (member, incarnation) = (MemberId(2), Incarnation(9));
+            let home = Home::Member { member, incarnation, number: Sequence(number) };
+            Delivery { home: Some(home), ..delivery(0) }
+        };
+        let mut deliveries = Deliveries::default();
+        deliveries.begin();
+        deliveries.written(theirs(1));
+        deliveries.wait(theirs(2));
+        deliveries.wait(delivery(3));
+
+        assert_eq!(deliveries.adopt_written(), [theirs(1).home.expect("a member's")]);
+        deliveries.leave_to_members();
+
+        assert_eq!(deliveries.adopt_written(), []);
+        assert_eq!(deliveries.acknowledge(1), Ok(vec![Home::Here { turn: Turn::default() }]));
+        assert_eq!(deliveries.next_waiting(), Some(delivery(3)));
+        assert!(!deliveries.has_waiting());
+        assert_eq!(deliveries.bytes, 0);
+    }
+
     fn home(key: i64) -> Home {
-        Home::Offline { key }
+        Home::Offline { key, claimant: RouteId::default() }
     }
 
     fn delivery(key: i64) -> Delivery {

@@ -28,6 +28,7 @@ mod delivery;
 mod error;
 mod facts;
 mod login;
+mod moving;
 mod names;
 mod offline;
 mod order;
@@ -56,7 +57,7 @@ pub use order::{Order, ResumptionId};
 pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal, Subscription};
 pub use settings::{SessionSettings, TlsPolicy};
 
-use crate::ids::Sequence;
+use crate::ids::{RouteId, Sequence};
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_STANZAS_MAX};
 use crate::routing::Parcel;
@@ -319,6 +320,17 @@ impl Session {
         self.deliver_waiting();
         self.answer_count_requests(now);
         self.read(now);
+    }
+
+    /// The node is about to leave those with whom it has agreed on who holds what, and the session is to hold its JID
+    /// by another route soon: nothing more is read or delivered, and what was delivered is this node's own business.
+    pub fn handle_hold(&mut self, _now: Uptime) {
+        self.hold();
+    }
+
+    /// The session, which was [paused](Session::handle_pause), holds its JID by another route. To be unpaused.
+    pub fn handle_moved(&mut self, _now: Uptime, route: RouteId) {
+        self.continue_moved(route);
     }
 
     /// Routes ended with their member: the client is told of those whose presence it has seen.

@@ -39,6 +39,11 @@ impl Session {
         let too_early = match bound.claim {
             Claim::Asked => false,
             Claim::AskedTooEarly => true,
+            Claim::AskedBefore => {
+                bound.claim = Claim::Planned;
+                self.claim_if_planned();
+                return;
+            }
             Claim::Idle | Claim::Planned => return,
         };
         if self.paused {
@@ -47,10 +52,11 @@ impl Session {
         }
         // What cannot be claimed is kept: it is claimed when the accounts are there again and say so.
         let messages = answer.unwrap_or_default();
+        let claimant = bound.route;
         bound.claim = if messages.is_empty() && !too_early { Claim::Idle } else { Claim::Planned };
         for OfflineMessage { key, message, at } in messages {
             let stanza = message.with_delay(self.settings.domain.as_str(), at);
-            self.deliver(Delivery { stanza, home: Some(Home::Offline { key }) });
+            self.deliver(Delivery { stanza, home: Some(Home::Offline { key, claimant }) });
         }
         self.claim_if_planned();
         self.deliver_waiting();
@@ -65,7 +71,7 @@ impl Session {
                 self.claim_if_planned();
             }
             Claim::Asked => bound.claim = Claim::AskedTooEarly,
-            Claim::Idle | Claim::Planned | Claim::AskedTooEarly => {}
+            Claim::Idle | Claim::Planned | Claim::AskedTooEarly | Claim::AskedBefore => {}
         }
     }
 }

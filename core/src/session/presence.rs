@@ -80,6 +80,7 @@ impl Session {
             match next {
                 Next::Broadcast { number, presence } => self.broadcast(number, presence),
                 Next::LoadRoster { number, iq } => self.load_roster(number, iq),
+                Next::BroadcastAgain => self.broadcast_again(),
             }
         }
         self.claim_if_planned();
@@ -110,6 +111,18 @@ impl Session {
         if is_initial {
             self.output.order(Order::Route { number: None, stanza: probe });
         }
+    }
+
+    /// The account's other resources have been told that this one was gone, or were not there.
+    fn broadcast_again(&mut self) {
+        let Some(presence) = self.bound.as_ref().and_then(|bound| bound.presence.clone()) else { return };
+        let probe = Stanza {
+            from: presence.from.clone(),
+            to: presence.to.clone(),
+            ..Stanza::new(Kind::Presence(PresenceType::Probe))
+        };
+        self.output.order(Order::Route { number: None, stanza: presence });
+        self.output.order(Order::Route { number: None, stanza: probe });
     }
 
     /// Presence for somebody in particular (RFC 6121 section 4.6).

@@ -22,6 +22,8 @@ pub(super) struct BoundState {
     pub(super) account: BareJid,
     /// The holding.
     pub(super) route: RouteId,
+    /// The holding before it, if the session has moved from one to the other.
+    pub(super) former_route: Option<RouteId>,
     /// Stanzas of the client.
     pub(super) tally: Tally,
     /// Stanzas for the client.
@@ -71,6 +73,8 @@ pub(super) enum Claim {
     Asked,
     /// The answer is awaited, and something was stored meanwhile that it may not contain.
     AskedTooEarly,
+    /// An answer to a claim by the route before this one is awaited, which says nothing of what this one may claim.
+    AskedBefore,
 }
 
 impl BoundState {
@@ -79,6 +83,7 @@ impl BoundState {
             account: jid.to_bare(),
             jid,
             route,
+            former_route: None,
             tally: Tally::default(),
             deliveries: Deliveries::default(),
             management: None,

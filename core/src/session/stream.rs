@@ -185,7 +185,7 @@ impl Session {
                 }
             }
             for OfflineMessage { key, message, .. } in self.offline_answer.take().into_iter().flatten().flatten() {
-                let home = Home::Offline { key };
+                let home = Home::Offline { key, claimant: route };
                 self.output.order(Order::Return(Box::new(Parcel { stanza: message, route, home })));
             }
             for stanza in bound.farewells() {

@@ -42,6 +42,7 @@ macro_rules! contract_tests {
             a_full_offline_store_takes_no_further_message,
             a_message_is_kept_once_by_each_name,
             a_message_belongs_to_one_live_route,
+            a_claim_of_a_route_of_another_log_is_not_respected,
             a_claim_of_a_route_that_the_view_cannot_know_is_respected,
             only_the_claimant_forgets_a_message,
             a_removed_account_leaves_nothing_to_its_successor,
@@ -309,6 +310,20 @@ pub(crate) async fn a_claim_of_a_route_that_the_view_cannot_know_is_respected(st
 
     assert_eq!(store.claim(name("juliet"), claimant(7)).await.map(|claimed| claimed.len()), Ok(0));
     assert_eq!(store.claim(name("juliet"), claimant(8)).await.map(|claimed| claimed.len()), Ok(1));
+}
+
+/// Whether a route of another log is alive cannot be known: its node is by itself, or in a cluster that this one is not in.
+pub(crate) async fn a_claim_of_a_route_of_another_log_is_not_respected(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    keep(store, "hello").await;
+    let alone = RouteId { index: LogIndex::of_nobody_else(BootId(7)).next(), position: 0 };
+    let other = RouteId { index: LogIndex::of_nobody_else(BootId(9)).next(), position: 0 };
+    let claimant = |route: RouteId| Claimant { route, live: vec![route], as_of: route.index };
+
+    for route in [route(8), alone, other, alone, route(9)] {
+        let claimed = store.claim(name("juliet"), claimant(route)).await;
+        assert_eq!(claimed.map(|claimed| claimed.len()), Ok(1), "{route}");
+    }
 }
 
 /// The route that lost its claim may still say that it delivered: the message is the new claimant's by then.

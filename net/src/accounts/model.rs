@@ -111,9 +111,12 @@ pub struct Claimant {
 }
 
 impl Claimant {
-    /// Whether a message that `holder` has claimed is this claimant's for the taking.
+    /// Whether a message that `holder` has claimed is this claimant's for the taking. A holder of another log belongs to a
+    /// node that is by itself, or to a cluster that this node is not in: whether it lives cannot be known, and a message
+    /// that comes twice is better than one that never comes.
     pub fn may_take_from(&self, holder: RouteId) -> bool {
-        holder != self.route && holder.index <= self.as_of && !self.live.contains(&holder)
+        let is_unknown_yet = holder.index.is_in_the_log_of(self.route.index) && holder.index > self.as_of;
+        holder != self.route && !is_unknown_yet && !self.live.contains(&holder)
     }
 }
 

@@ -12,7 +12,11 @@ pub struct ClusterStatus {
     pub cluster_id: String,
     /// The name of the node that answers.
     pub node: String,
-    /// Whether the node that answers holds a lease, so that it serves.
+    /// Whether clustering is on, as the node that answers last read it.
+    pub clustering: bool,
+    /// Whether the node that answers serves its own clients by itself, whatever the cluster does.
+    pub alone: bool,
+    /// Whether the node that answers serves: in the cluster it needs a lease for that.
     pub serving: bool,
     /// The name of the leader, if this node knows one.
     pub leader: Option<String>,
@@ -22,7 +26,7 @@ pub struct ClusterStatus {
     pub term: u64,
     /// The last entry that this node has applied.
     pub applied_index: u64,
-    /// Sessions in the whole cluster.
+    /// Sessions in the whole cluster; of this node if it is by itself.
     pub sessions: u64,
     /// Members, the senior first.
     pub members: Vec<MemberStatus>,

@@ -137,6 +137,8 @@ fn status() -> ClusterStatus {
     let status = ClusterStatus {
         cluster_id: "c".to_owned(),
         node: "a".to_owned(),
+        clustering: true,
+        alone: false,
         serving: true,
         leader: Some("a".to_owned()),
         senior: Some("a".to_owned()),

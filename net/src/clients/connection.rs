@@ -26,7 +26,7 @@ use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
 use super::admission::Admitted;
@@ -56,8 +56,10 @@ pub(super) struct Connection {
     /// Parcels that are done with and whose homes could not be told at once.
     pub(super) unsettled: VecDeque<Home>,
     settling: Option<BoxFuture<'static, ()>>,
-    /// Stored messages that have arrived.
-    pub(super) arrived: Vec<i64>,
+    /// Stored messages that have arrived, and the route that had claimed each.
+    pub(super) arrived: Vec<(RouteId, i64)>,
+    /// Who waits until what the session holds is settled.
+    pub(super) held: Option<mpsc::Sender<()>>,
     pub(super) holding: Holding,
     pub(super) returned: Vec<Parcel>,
     pub(super) passes: Vec<oneshot::Sender<()>>,
@@ -84,6 +86,10 @@ pub(super) enum Holding {
     /// A bind was asked for and not answered.
     Asked(FullJid),
     Route(RouteId),
+    /// The life of the node in which it had a route is over, and it has to ask for one in the next.
+    Moves(FullJid),
+    /// It has asked for one.
+    AskedAgain(FullJid),
     /// Its route has ended.
     Ended(RouteId),
 }
@@ -114,6 +120,7 @@ impl Connection {
             unsettled: VecDeque::new(),
             settling: None,
             arrived: Vec::new(),
+            held: None,
             holding: Holding::Nothing,
             returned: Vec::new(),
             passes: Vec::new(),
@@ -130,6 +137,7 @@ impl Connection {
             if let ControlFlow::Break(stop) = self.obey() {
                 break stop;
             }
+            self.held = None;
             poll_fn(|cx| self.poll(cx)).await;
         };
         match stop {
@@ -204,6 +212,9 @@ impl Connection {
         if self.session.poll_timeout().is_some_and(|timeout| timeout <= now) {
             self.session.handle_timeout(now);
         }
+        if self.settings.router.gate().service() == Service::Serve {
+            self.ask_again();
+        }
         Poll::Ready(())
     }
 
@@ -231,7 +242,7 @@ impl Connection {
             ToSession::RoutesGone(gone) => self.session.handle_routes_gone(now, &gone),
             // It was heeded before any stanza.
             ToSession::Nudge => {}
-            ToSession::Service(Service::Serve) => self.session.handle_unpause(now),
+            ToSession::Service(Service::Serve) => self.handle_serve(now),
             ToSession::Service(Service::Pause | Service::Close) => self.session.handle_pause(now),
             ToSession::RouteEnded { route, reason } => self.handle_route_ended(now, route, reason),
             ToSession::Close { condition, other_host } => {
@@ -241,12 +252,18 @@ impl Connection {
             ToSession::Overflow => self.session.handle_close(now, StreamErrorCondition::ResourceConstraint, None),
             ToSession::Attach(attach) => self.take_over(now, *attach),
             ToSession::Pass(pass) => self.passes.push(pass),
+            ToSession::Hold(guard) => {
+                self.session.handle_hold(now);
+                self.held = Some(guard);
+            }
+            ToSession::Moves { ended } => self.handle_moves(now, ended),
         }
     }
 
     fn handle_answer(&mut self, now: Uptime, answer: Answer) {
         match answer {
             Answer::Announced { revision } => self.session.handle_announced(now, revision),
+            Answer::Bound { route } if matches!(self.holding, Holding::AskedAgain(_)) => self.handle_moved(now, route),
             Answer::Bound { route } => {
                 // If the route has ended meanwhile there is nothing to be told but that.
                 if let Holding::Asked(jid) = &self.holding {
@@ -255,6 +272,9 @@ impl Connection {
                     self.work.paths().set_own(route);
                     self.session.handle_bound(now, Ok(Bound { jid, route }));
                 }
+            }
+            Answer::Refused(refusal) if matches!(self.holding, Holding::AskedAgain(_)) => {
+                self.handle_refused_again(now, refusal);
             }
             Answer::Refused(refusal) => {
                 self.holding = Holding::Nothing;
@@ -342,12 +362,11 @@ impl Connection {
     }
 
     fn forget_arrived(&mut self) -> Option<Errand> {
-        let (Holding::Route(route) | Holding::Ended(route)) = self.holding else { return None };
+        let route = self.arrived.first()?.0;
         let account = self.session.account()?.clone();
-        if self.arrived.is_empty() {
-            return None;
-        }
-        Some(Errand::Forget { account, keys: std::mem::take(&mut self.arrived), route })
+        let same_route = |(claimant, _): &mut (RouteId, i64)| *claimant == route;
+        let keys = self.arrived.extract_if(.., same_route).map(|(_, key)| key).collect();
+        Some(Errand::Forget { account, keys, route })
     }
 
     fn poll_settling(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -384,7 +403,9 @@ impl Connection {
         if let Some(errand) = self.errand.take() {
             errand.await;
         }
-        for errand in std::mem::take(&mut self.errands).into_iter().chain(self.forget_arrived()) {
+        let mut errands: Vec<Errand> = std::mem::take(&mut self.errands).into();
+        errands.extend(std::iter::from_fn(|| self.forget_arrived()));
+        for errand in errands {
             match errand {
                 Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings).await),
                 Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } => {}
@@ -417,7 +438,8 @@ impl Connection {
     }
 
     fn may_write(&self, now: Uptime) -> bool {
-        self.settings.router.gate().may_serve(now) && !self.handle.is_revoked()
+        let gate = self.settings.router.gate();
+        gate.may_serve(now) && gate.is_of(self.handle.generation()) && !self.handle.is_revoked()
     }
 
     /// Whether there is something to do that the lease does not allow, although nobody has paused the node: it may be
@@ -425,6 +447,9 @@ impl Connection {
     fn is_blocked(&self, now: Uptime) -> bool {
         let gate = self.settings.router.gate();
         let wants = !self.outbound.is_written() || self.session.wants_bytes();
+        if matches!(self.holding, Holding::Moves(_)) {
+            return gate.service() == Service::Serve;
+        }
         wants && gate.service() == Service::Serve && !gate.may_serve(now) && !self.handle.is_revoked()
     }
 

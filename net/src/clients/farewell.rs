@@ -40,10 +40,10 @@ impl Connection {
     async fn release_route(&mut self) -> Option<RouteId> {
         loop {
             match &self.holding {
-                Holding::Nothing => return None,
+                Holding::Nothing | Holding::Moves(_) => return None,
                 Holding::Ended(route) => return Some(*route),
                 // The bind is under way and cannot be called back.
-                Holding::Asked(_) => self.wait_for_events(None).await,
+                Holding::Asked(_) | Holding::AskedAgain(_) => self.wait_for_events(None).await,
                 Holding::Route(route) => {
                     let route = *route;
                     // Without a control plane the node is stopping, and with it goes the route.
@@ -84,12 +84,20 @@ impl Connection {
             match event {
                 ToSession::RouteEnded { route, .. } => self.holding = Holding::Ended(route),
                 ToSession::Answer(Answer::Bound { route }) => {
-                    if let Holding::Asked(_) = self.holding {
+                    if let Holding::Asked(_) | Holding::AskedAgain(_) = self.holding {
                         self.holding = Holding::Route(route);
                     }
                 }
                 ToSession::Answer(Answer::Refused(_)) => self.holding = Holding::Nothing,
                 ToSession::Pass(pass) => self.passes.push(pass),
+                ToSession::Moves { ended } => {
+                    let ended = match self.holding {
+                        Holding::Route(route) => Some(route),
+                        Holding::Asked(_) | Holding::AskedAgain(_) => ended,
+                        Holding::Nothing | Holding::Moves(_) | Holding::Ended(_) => None,
+                    };
+                    self.holding = ended.map_or(std::mem::replace(&mut self.holding, Holding::Nothing), Holding::Ended);
+                }
                 // A transport that comes too late is dropped, and its client begins anew.
                 ToSession::Attach(_)
                 | ToSession::Answer(Answer::Announced { .. })
@@ -98,6 +106,7 @@ impl Connection {
                 | ToSession::Nudge
                 | ToSession::Service(_)
                 | ToSession::Close { .. }
+                | ToSession::Hold(_)
                 | ToSession::Overflow => {}
             }
         }

@@ -20,6 +20,7 @@ mod derive;
 mod errands;
 mod farewell;
 mod listener;
+mod moving;
 mod outbound;
 mod perform;
 #[cfg(test)]

@@ -122,7 +122,7 @@ impl Connection {
     pub(super) fn settle(&mut self, home: Home) {
         match home {
             Home::Here { .. } | Home::Named { .. } => {}
-            Home::Offline { key } => self.arrived.push(key),
+            Home::Offline { key, claimant } => self.arrived.push((claimant, key)),
             Home::Member { .. } => {
                 if let Err(home) = self.settings.router.try_settle(&self.handle, home) {
                     self.unsettled.push_back(home);

@@ -50,7 +50,7 @@ impl Work {
     /// Of a session that has said nothing yet.
     pub(super) fn of(session: &SessionHandle) -> Work {
         Work {
-            generation: session.generation,
+            generation: session.generation(),
             paths: Paths::default(),
             waiting: VecDeque::new(),
             busy: None,
@@ -62,6 +62,11 @@ impl Work {
     /// Whether nothing waits.
     pub(super) fn is_idle(&self) -> bool {
         self.busy.is_none()
+    }
+
+    /// The session goes on in that life of the node.
+    pub(super) fn goes_on_in(&mut self, generation: u64) {
+        self.generation = generation;
     }
 
     pub(super) fn paths(&mut self) -> &mut Paths {

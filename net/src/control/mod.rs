@@ -13,6 +13,7 @@
 
 pub(crate) mod founding;
 mod status;
+mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -42,6 +43,8 @@ use crate::router::Router;
 use crate::runtime;
 use crate::witness::{self, Fact};
 
+pub(crate) use switch::{Clustering, Switch};
+
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
 
@@ -65,7 +68,9 @@ pub(crate) enum Question {
     Events(oneshot::Sender<Vec<Happening>>),
     /// An operator wants something.
     Order(Order, oneshot::Sender<Result<(), Refusal>>),
-    /// Leave the cluster in good order.
+    /// Whether the node is to be in the cluster or by itself, as operators have said for all.
+    Switch(Clustering),
+    /// Leave the cluster in good order, because the node is about to stop.
     Leave,
 }
 
@@ -94,7 +99,9 @@ pub(crate) type PresentMesh = watch::Sender<Mesh<Router>>;
 
 /// The control plane with the means that it commands.
 pub(crate) struct Control<C: Clock> {
+    /// The part in the cluster, which stands aside while the node is by itself.
     pub(crate) node: Node,
+    pub(crate) switch: Switch,
     pub(crate) clock: C,
     /// Filled once Raft has started, for which the log must be taken already.
     pub(crate) consensus: Arc<OnceLock<Consensus>>,
@@ -127,6 +134,9 @@ impl<C: Clock> Control<C> {
     /// Runs until the node has left or cannot go on.
     pub(crate) async fn run(mut self, mut inlets: Inlets) -> End {
         self.dial();
+        if self.switch.clustering == Clustering::Off {
+            self.begin_alone();
+        }
         loop {
             match self.turn(&mut inlets).await {
                 None => {}
@@ -144,11 +154,12 @@ impl<C: Clock> Control<C> {
 
     async fn turn(&mut self, inlets: &mut Inlets) -> Option<Turn> {
         let gone = |what: &str| Some(Turn::End(End::Abandoned(format!("{what} has ended"))));
-        let pause = self.node.poll_timeout().map(|due| due.since(self.clock.now()));
+        let due = [self.node.poll_timeout(), self.switch.timeout()].into_iter().flatten().min();
+        let pause = due.map(|due| due.since(self.clock.now()));
         let mut requests = Vec::new();
         tokio::select! {
             biased;
-            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => self.handle(Input::Timeout),
+            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => self.time_passes(),
             event = inlets.links.recv() => match event {
                 Some(event) => self.link_event(event),
                 None => gone("the mesh of links"),
@@ -165,13 +176,14 @@ impl<C: Clock> Control<C> {
                 None => gone("the log"),
             },
             Some(question) = inlets.questions.recv() => self.question(question),
+            () = self.switch.are_held() => self.leave_cluster(),
             () = inlets.search.changed() => {
                 self.seeds = inlets.search.candidates();
                 self.dial();
                 None
             }
             _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => {
-                let turns = requests.into_iter().map(|request| self.handle(Input::Request(request)));
+                let turns = requests.into_iter().map(|request| self.request(request));
                 turns.fold(None, Option::or)
             }
         }
@@ -191,9 +203,13 @@ impl<C: Clock> Control<C> {
             mesh.set_current(peer, member.incarnation);
             self.lives.insert(member.life(), peer);
         }
-        self.router.connect(Some(mesh.clone()));
         self.mesh.send_replace(mesh);
         self.node = self.node.reborn(self.clock.now(), boot);
+        if !self.switch.is_alone() {
+            self.router.connect(Some(self.mesh.borrow().clone()));
+        } else if self.switch.clustering == Clustering::Off {
+            self.node = self.node.aside();
+        }
         self.linked.clear();
         self.callers.clear();
         self.dial();
@@ -229,15 +245,19 @@ impl<C: Clock> Control<C> {
         match question {
             Question::Status(reply) => {
                 let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id);
-                answer(reply, status);
+                answer(reply, self.switch.in_status(status));
                 None
             }
             Question::SomewhereElse(reply) => {
-                answer(reply, self.node.somewhere_else());
+                answer(reply, self.node.somewhere_else().filter(|_| !self.switch.is_alone()));
                 None
             }
             Question::Events(reply) => {
                 answer(reply, self.chronicle.happenings().cloned().collect());
+                None
+            }
+            Question::Order(_, reply) if self.switch.clustering == Clustering::Off => {
+                answer(reply, Err(Refusal::Off));
                 None
             }
             Question::Order(order, reply) => {
@@ -246,7 +266,11 @@ impl<C: Clock> Control<C> {
                 self.ordered.insert(id, reply);
                 self.handle(Input::Order { id, order })
             }
-            Question::Leave => self.handle(Input::Leave),
+            Question::Switch(clustering) => self.switched(clustering),
+            Question::Leave => {
+                self.switch.stops = true;
+                self.handle(Input::Leave)
+            }
         }
     }
 
@@ -300,13 +324,27 @@ impl<C: Clock> Control<C> {
         self.handle(Input::Control { from, message, voted })
     }
 
+    fn time_passes(&mut self) -> Option<Turn> {
+        let turn = self.handle(Input::Timeout);
+        turn.or_else(|| self.switch_time_passes())
+    }
+
+    /// A session asks whoever the router follows.
+    fn request(&mut self, request: Request) -> Option<Turn> {
+        if self.switch.is_alone() {
+            self.handle_alone(Input::Request(request));
+            return None;
+        }
+        witness::tell(|| Fact::Asked(request.clone()));
+        self.handle(Input::Request(request))
+    }
+
     /// Hands a fact to the node and carries out what it orders.
     fn handle(&mut self, input: Input) -> Option<Turn> {
-        if let Input::Request(request) = &input {
-            witness::tell(|| Fact::Asked(request.clone()));
-        }
         self.node.handle(self.clock.now(), input);
-        self.router.set_lease(self.node.lease_until());
+        if !self.switch.is_alone() {
+            self.router.set_lease(self.node.lease_until());
+        }
         witness::tell(|| Fact::Lease { until: self.node.lease_until(), now: self.clock.now() });
         let mut turn = None;
         while let Some(output) = self.node.poll_output() {
@@ -324,6 +362,9 @@ impl<C: Clock> Control<C> {
 
     /// Announces that the read view shows everything that was applied.
     fn show(&mut self) {
+        if self.switch.is_alone() {
+            return;
+        }
         let applied = self.node.state().applied();
         if applied > self.shown {
             self.shown = applied;
@@ -350,6 +391,22 @@ impl<C: Clock> Control<C> {
                     tracing::debug!(member = %to, %error, "a control message was not sent");
                 }
             }
+            // The router follows the node that is by itself.
+            Output::Answer { .. } | Output::SendAway { .. } if self.switch.is_alone() => {}
+            Output::Service(service) if self.switch.is_alone() => {
+                if service == Service::Serve {
+                    self.end_alone(Service::Serve);
+                }
+            }
+            Output::LifeOver { .. } if self.switch.is_alone() => return Some(Turn::NextLife),
+            // Its sessions wait, for whatever it is that comes next.
+            Output::Service(Service::Pause | Service::Close) if self.switch.is_leaving() => {
+                self.router.set_service(Service::Pause, None);
+            }
+            // Raft goes on here, and with it the lead.
+            Output::TransferLeadership { .. } if self.switch.is_leaving() && !self.switch.stops => {}
+            // It was about to leave in any case.
+            Output::LifeOver { .. } if self.switch.is_leaving() => return Some(self.depart()),
             Output::Answer { session, answer } => {
                 witness::tell(|| Fact::Answered { session, answer: answer.clone() });
                 self.router.answer(session, answer);
@@ -383,7 +440,8 @@ impl<C: Clock> Control<C> {
                 self.router.life_over(see_other_host.map(|host| host.to_string()).as_deref());
                 return Some(Turn::NextLife);
             }
-            Output::Left => return Some(Turn::End(End::Left)),
+            Output::Left if self.switch.stops => return Some(Turn::End(End::Left)),
+            Output::Left => return Some(self.depart()),
         }
         None
     }
@@ -409,7 +467,9 @@ impl<C: Clock> Control<C> {
 
     fn happened(&mut self, event: &Event) {
         witness::tell(|| Fact::Changed { event: event.clone(), applied: self.node.state().applied() });
-        self.router.handle_event(event);
+        if !self.switch.is_alone() {
+            self.router.handle_event(event);
+        }
         self.chronicle.happened(self.clock.wall(), event, self.node.state(), self.node.life());
         match event {
             Event::Joined(life) => {

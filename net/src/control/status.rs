@@ -18,6 +18,8 @@ pub(super) fn status(now: Uptime, node: &Node, name: &str, cluster_id: &str) -> 
     let status = ClusterStatus {
         cluster_id: cluster_id.to_owned(),
         node: name.to_owned(),
+        clustering: true,
+        alone: false,
         serving: node.service() == Service::Serve,
         leader: node.raft().leader.and_then(name_of),
         senior: state.senior().and_then(name_of),

@@ -106,6 +106,7 @@ fn settings(discovery: Discovery) -> ClusterSettings {
         role: ServerRole::Server,
         timing: Timing::default(),
         crash_evidence: true,
+        enabled: true,
     }
 }
 

@@ -20,11 +20,13 @@ pub struct Gate {
     service: AtomicU8,
     /// In microseconds of uptime; the last one for ever.
     lease_until: AtomicU64,
+    /// Which life of the node is served.
+    generation: AtomicU64,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Gate { service: AtomicU8::new(CLOSE), lease_until: AtomicU64::new(0) }
+        Gate { service: AtomicU8::new(CLOSE), lease_until: AtomicU64::new(0), generation: AtomicU64::new(0) }
     }
 }
 
@@ -35,6 +37,11 @@ impl Gate {
         let is_ordered = self.service() == Service::Serve;
         sometimes!(is_ordered && !is_held, "a_connection_sees_the_end_of_the_lease_first");
         is_ordered && (is_held || planted!(LeaseIgnored) || planted!(GateIgnoresTheClock))
+    }
+
+    /// Whether that is for the sessions of this life of the node: those of an earlier one have to go on in it first.
+    pub fn is_of(&self, generation: u64) -> bool {
+        self.generation.load(Ordering::Acquire) == generation
     }
 
     /// What the control plane last ordered.
@@ -53,6 +60,10 @@ impl Gate {
             Service::Close => CLOSE,
         };
         self.service.store(number, Ordering::Release);
+    }
+
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Release);
     }
 
     pub(super) fn set_lease(&self, until: Option<Uptime>) {

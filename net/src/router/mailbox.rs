@@ -11,7 +11,7 @@
 //! asked for, and one for each change of the cluster.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -22,7 +22,7 @@ use cresset_core::node::{Answer, Service};
 use cresset_core::routing::Parcel;
 use cresset_core::session::{RoutesGone, StreamErrorCondition};
 use cresset_core::{planted, sometimes};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clients::Attach;
 use crate::witness::{self, Fact};
@@ -61,6 +61,14 @@ pub enum ToSession {
     Overflow,
     /// A client resumes this session on another transport.
     Attach(Box<Attach>),
+    /// The route is about to end with the node's life, and the session is to go on: it holds what it has. The other end
+    /// waits until the guard is dropped.
+    Hold(mpsc::Sender<()>),
+    /// The life of the node in which the session had its route is over, and the session goes on in the next one.
+    Moves {
+        /// The route that it had, if the bind was agreed on.
+        ended: Option<RouteId>,
+    },
     /// Answer when everything that came before was acknowledged or routed again.
     Pass(oneshot::Sender<()>),
 }
@@ -70,8 +78,7 @@ pub enum ToSession {
 pub struct SessionHandle {
     /// Its id.
     pub id: SessionId,
-    /// The life of the node in which it began; what it holds of an earlier one belongs to others.
-    pub generation: u64,
+    generation: AtomicU64,
     revoked: AtomicBool,
     inner: Mutex<Inner>,
 }
@@ -88,7 +95,18 @@ struct Inner {
 
 impl SessionHandle {
     pub(super) fn new(id: SessionId, generation: u64) -> Self {
+        let generation = AtomicU64::new(generation);
         SessionHandle { id, generation, revoked: AtomicBool::new(false), inner: Mutex::default() }
+    }
+
+    /// The life of the node in which the session began or has gone on; what it holds of an earlier one belongs to others.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The session goes on in that life of the node.
+    pub(crate) fn goes_on_in(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Release);
     }
 
     /// Leaves an event; answers whether the session is still there to take it.

@@ -19,6 +19,7 @@
 mod again;
 mod gate;
 mod mailbox;
+mod moving;
 mod receive;
 mod route;
 mod sessions;
@@ -29,7 +30,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use cresset_core::cluster::{Event, Removal, Route};
@@ -96,6 +97,8 @@ pub struct Router {
     myself: Weak<Router>,
     /// Parcels for routes that this node has not applied yet. Bounded by the outboxes of the others.
     early: Mutex<VecDeque<Parcel>>,
+    /// Whether the sessions are to go on when this life of the node is over.
+    is_leaving: AtomicBool,
     /// Routes that went with the member that is being expelled.
     gone: Mutex<BTreeSet<FullJid>>,
     /// How many messages wait for one account; beyond it they are bounced.
@@ -152,6 +155,7 @@ impl Router {
             serves: watch::Sender::new(false),
             myself: myself.clone(),
             early: Mutex::default(),
+            is_leaving: AtomicBool::new(false),
             gone: Mutex::default(),
             offline_messages_max: AtomicUsize::new(OFFLINE_MESSAGES_MAX),
         });
@@ -282,7 +286,7 @@ impl Router {
     /// This life of the node is over: its clients are sent away. What other members had handed to it they decide again;
     /// what it had for its own clients goes where they are next.
     pub fn life_over(&self, other_host: Option<&str>) {
-        self.generation.send_modify(|generation| *generation += 1);
+        self.next_generation();
         self.connect(None);
         self.set_service(Service::Close, other_host);
     }
@@ -312,6 +316,10 @@ impl Router {
     }
 
     fn route_removed(&self, route: &Arc<Route>, reason: Removal) {
+        if route.member == self.member && reason == Removal::MemberEnded && self.is_leaving() {
+            // Its session goes on with it until it is told to move.
+            return;
+        }
         self.view.remove(route);
         if route.member != self.member {
             if reason == Removal::MemberEnded {

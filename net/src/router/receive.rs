@@ -95,7 +95,7 @@ impl Router {
     /// Tells the home that a session is done with its parcel.
     pub(crate) async fn settle(&self, session: &SessionHandle, home: Home) {
         // The homes of what an earlier life of this node held have decided about it.
-        if session.generation == self.generation()
+        if session.generation() == self.generation()
             && let Some(mesh) = self.mesh()
         {
             mesh.settle(home).await;
@@ -115,7 +115,7 @@ impl Router {
             Home::Here { .. } => self.inherit(parcel, None),
             // Still stored: whoever claims next gets it.
             Home::Offline { .. } => {}
-            Home::Member { .. } if session.generation != self.generation() => {}
+            Home::Member { .. } if session.generation() != self.generation() => {}
             Home::Member { .. } => match self.mesh() {
                 Some(mesh) => mesh.give_back(parcel, self.view.applied()).await,
                 None => self.inherit(parcel, None),

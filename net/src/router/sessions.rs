@@ -7,7 +7,7 @@ use cresset_core::ids::{RouteId, SessionId};
 use cresset_core::jid::BareJid;
 use cresset_core::session::ResumptionId;
 
-use super::mailbox::SessionHandle;
+use super::mailbox::{SessionHandle, ToSession};
 use super::{Router, lock};
 
 /// A session that may be resumed.
@@ -25,6 +25,9 @@ impl Router {
         self.sessions.pin().insert(id, session.clone());
         // After it can be found: so a change that happens meanwhile is told at least once.
         session.tell(self.service_event(self.gate.service()));
+        if session.generation() != self.generation() {
+            session.tell(ToSession::Moves { ended: None });
+        }
         session
     }
 

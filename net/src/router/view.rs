@@ -31,6 +31,16 @@ impl View {
         self.applied.fetch_max(index.0, Ordering::AcqRel);
     }
 
+    /// Shows nothing of another log any more, and of the next one everything up to there.
+    pub(super) fn begin_again(&self, index: LogIndex) {
+        self.routes.pin().clear();
+        self.applied.store(index.0, Ordering::Release);
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Route>> {
+        self.routes.pin().values().flat_map(|routes| routes.iter().cloned()).collect()
+    }
+
     /// Puts a route in, or in the place of the one with its id.
     pub(super) fn put(&self, route: &Arc<Route>) {
         let account = route.jid.to_bare();

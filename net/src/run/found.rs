@@ -1,10 +1,12 @@
 //! Founding the cluster, once the node is whole: by whom it is meant to, or by another node if that one does not.
 
 use cresset_core::ids::MemberId;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::StartError;
 use crate::consensus::Consensus;
+use crate::control::Clustering;
 use crate::control::founding::{FOUNDER_TIME_MAX, Founder};
 
 /// Founds the cluster, unless another node has taken the place of this one: whether it did.
@@ -15,6 +17,26 @@ pub(super) async fn found(founder: &Founder, consensus: &Consensus) -> Result<bo
     consensus.bootstrap().await?;
     founder.done().await?;
     Ok(true)
+}
+
+/// Waits until clustering is on, and founds the cluster then, or sees to it that somebody does.
+pub(super) async fn found_when_it_is_on(
+    founder: Founder,
+    consensus: Consensus,
+    meant: MemberId,
+    mut switch: watch::Receiver<Clustering>,
+) {
+    if switch.wait_for(|clustering| *clustering == Clustering::On).await.is_err() {
+        return;
+    }
+    if founder.member == meant {
+        match found(&founder, &consensus).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "this node cannot found the cluster now"),
+        }
+    }
+    found_if_nobody_does(founder, consensus, meant).await;
 }
 
 /// Waits until the cluster is formed, and founds it if whoever is to does not.

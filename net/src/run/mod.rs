@@ -41,7 +41,7 @@ use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
 use crate::control::founding::{self, Founder, FoundingError, Standing};
-use crate::control::{Control, End, Inlets, MeshMaker, PresentMesh, Question};
+use crate::control::{Clustering, Control, End, Inlets, MeshMaker, PresentMesh, Question, Switch};
 use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
 use crate::links::{Identity, JoinSecret, LinkEvent, LinkSecurity, Mesh, Services};
@@ -165,10 +165,15 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let followed = match &admin_socket {
-        Some(_) => Some(Followed::read(&*accounts).await.map_err(FoundingError::Store)?),
+        Some(_) => {
+            let (enabled, name) = (config.cluster.enabled, &config.node.name);
+            let followed = Followed::read_first(&*accounts, enabled, name, clock.wall()).await;
+            Some(followed.map_err(FoundingError::Store)?)
+        }
         None => None,
     };
-    wait_as_agreed(followed.as_ref()).await;
+    let clustering = followed.as_ref().map_or(Clustering::On, Followed::clustering);
+    wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
     let boot = BootId(runtime::generator().random());
 
     let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
@@ -204,8 +209,11 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (questions, asked) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (raft_status, raft_statuses) = watch::channel(RaftStatus::default());
+    let node_settings = node_settings(config, standing.member, boot);
+    let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
-        node: Node::new(clock.now(), node_settings(config, standing.member, boot)),
+        node: if clustering == Clustering::Off { node.aside() } else { node },
+        switch: Switch::new(clustering, node_settings),
         clock: clock.clone(),
         consensus: raft.consensus.clone(),
         mesh: mesh.clone(),
@@ -244,6 +252,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     raft.fill(&consensus);
     runtime::spawn(forward(consensus.watch_status(), raft_status));
 
+    let switch = watch::Sender::new(clustering);
     let mut running = Running {
         member: standing.member,
         consensus,
@@ -257,12 +266,12 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let opened = running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await;
     // Whoever cannot open its doors does not found: the others would wait for it.
     let founded = match opened {
-        Ok(()) => running.found(standing, founder).await,
+        Ok(()) => running.found(standing, founder, &switch).await,
         Err(error) => Err(error),
     };
     match founded {
         Ok(()) => {
-            running.follow(followed, accounts);
+            running.follow(followed, accounts, switch);
             Ok(running)
         }
         Err(error) => {
@@ -294,16 +303,31 @@ impl Running {
     }
 
     /// Does from here on what operators set.
-    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>) {
+    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>, switch: watch::Sender<Clustering>) {
         let Some(followed) = followed else { return };
+        let told = properties::tell_the_switch(self.questions.clone(), switch.subscribe());
+        self.operation.push(runtime::spawn(told));
         let alone = properties::tell_if_alone(self.questions.clone(), followed.agreed.clone());
         self.operation.push(runtime::spawn(alone));
-        self.operation.push(runtime::spawn(followed.follow(accounts, self.router.clone())));
+        self.operation.push(runtime::spawn(followed.follow(accounts, self.router.clone(), switch)));
     }
 
-    /// Founds the cluster, or sees to it that somebody does.
-    async fn found(&mut self, standing: Standing, founder: Founder) -> Result<(), StartError> {
+    /// Founds the cluster, or sees to it that somebody does, once clustering is on.
+    async fn found(
+        &mut self,
+        standing: Standing,
+        founder: Founder,
+        switch: &watch::Sender<Clustering>,
+    ) -> Result<(), StartError> {
         let Standing { identity, is_founder, .. } = standing;
+        if *switch.borrow() == Clustering::Off {
+            if is_founder || !identity.formed {
+                let waits =
+                    found::found_when_it_is_on(founder, self.consensus.clone(), identity.founder, switch.subscribe());
+                self.operation.push(runtime::spawn(waits));
+            }
+            return Ok(());
+        }
         if (!is_founder || !found::found(&founder, &self.consensus).await?) && !identity.formed {
             let waits = found::found_if_nobody_does(founder, self.consensus.clone(), identity.founder);
             self.operation.push(runtime::spawn(waits));

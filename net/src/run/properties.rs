@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::config::properties::{Agreed, TakesEffect, named};
-use tokio::sync::mpsc;
+use cresset_core::config::properties::{Agreed, ENABLED, TakesEffect, named};
+use cresset_core::time::UnixMillis;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::ask;
-use crate::accounts::{Accounts, StoreError};
-use crate::control::Question;
+use crate::accounts::{Accounts, PropertyWrite, StoreError};
+use crate::control::{Clustering, Question};
 use crate::router::Router;
 
 /// How often a node looks: so often that a change is followed in five seconds also if the store is slow.
@@ -39,6 +40,37 @@ impl Followed {
         Ok(Followed::of(accounts.properties().await?))
     }
 
+    /// The same, after the switch was written down as a node's configuration has it, if nobody has ever said what it is to
+    /// be. `by` is that node.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer.
+    pub(super) async fn read_first(
+        accounts: &dyn Accounts,
+        enabled: bool,
+        by: &str,
+        at: UnixMillis,
+    ) -> Result<Followed, StoreError> {
+        let followed = Followed::read(accounts).await?;
+        if enabled
+            || followed.stored.contains_key(ENABLED)
+            || !accounts.property_changes(Some(ENABLED.to_owned()), 1).await?.is_empty()
+        {
+            return Ok(followed);
+        }
+        let by = format!("the configuration of {by}");
+        accounts
+            .set_property(PropertyWrite { name: ENABLED.to_owned(), value: Some("false".to_owned()), by, at })
+            .await?;
+        Followed::read(accounts).await
+    }
+
+    /// What operators have said of clustering.
+    pub(super) fn clustering(&self) -> Clustering {
+        if self.agreed.is_clustered { Clustering::On } else { Clustering::Off }
+    }
+
     /// Tells what counts for nothing.
     fn of(stored: BTreeMap<String, String>) -> Followed {
         let (agreed, problems) = Agreed::of(&stored);
@@ -49,7 +81,12 @@ impl Followed {
     }
 
     /// Looks again and again, and does what was set.
-    pub(super) async fn follow(mut self, accounts: Arc<dyn Accounts>, router: Arc<Router>) {
+    pub(super) async fn follow(
+        mut self,
+        accounts: Arc<dyn Accounts>,
+        router: Arc<Router>,
+        switch: watch::Sender<Clustering>,
+    ) {
         router.set_offline_messages_max(self.agreed.offline_messages_max);
         loop {
             sleep(LOOK_AGAIN_AFTER).await;
@@ -61,6 +98,7 @@ impl Followed {
             tell_changes(&self.stored, &stored);
             self = Followed::of(stored);
             router.set_offline_messages_max(self.agreed.offline_messages_max);
+            switch.send_replace(self.clustering());
         }
     }
 }
@@ -75,6 +113,16 @@ fn tell_changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Stri
             TakesEffect::AtTheNextStart => {
                 tracing::info!(property = name, value, "a property was changed; it takes effect at the next start");
             }
+        }
+    }
+}
+
+/// Tells the control plane what operators say of clustering, whenever they change it.
+pub(super) async fn tell_the_switch(questions: mpsc::Sender<Question>, mut switch: watch::Receiver<Clustering>) {
+    while switch.changed().await.is_ok() {
+        let clustering = *switch.borrow_and_update();
+        if questions.send(Question::Switch(clustering)).await.is_err() {
+            return;
         }
     }
 }
@@ -134,6 +182,24 @@ mod tests {
         assert_eq!(alone_until(1).await, (false, 1));
         assert_eq!(alone_until(3).await, (false, 3));
         assert_eq!(alone_until(4).await, (true, 3));
+    }
+
+    /// What an operator has said counts more than what a file says, also when he has taken it back.
+    #[tokio::test]
+    async fn a_configuration_switches_clustering_off_only_where_nobody_has_ever_said_a_word() {
+        let (accounts, by, at) = (MemoryAccounts::new(), "a", UnixMillis(1));
+        let first = Followed::read_first(&accounts, false, by, at).await.expect("available");
+        assert_eq!(first.clustering(), Clustering::Off);
+        let changes = accounts.property_changes(None, 9).await.expect("available");
+        assert_eq!(changes.iter().map(|change| change.by.as_str()).collect::<Vec<_>>(), ["the configuration of a"]);
+        let second = Followed::read_first(&accounts, true, by, at).await.expect("available");
+        assert_eq!(second.clustering(), Clustering::Off);
+
+        let write = PropertyWrite { name: ENABLED.to_owned(), value: None, by: "root".to_owned(), at };
+        accounts.set_property(write).await.expect("available");
+
+        let third = Followed::read_first(&accounts, false, by, at).await.expect("available");
+        assert_eq!(third.clustering(), Clustering::On);
     }
 
     #[tokio::test]

@@ -348,7 +348,8 @@ impl World {
         }
         session.claim = Claim::Idle;
         for message in found.into_iter().rev() {
-            let parcel = Parcel { stanza: message.message, route, home: Home::Offline { key: message.key } };
+            let parcel =
+                Parcel { stanza: message.message, route, home: Home::Offline { key: message.key, claimant: route } };
             // They were written before whatever waits.
             session.waiting.push_front(parcel);
         }
@@ -466,7 +467,7 @@ impl World {
             let name = session.account.node().expect("only an account binds").to_owned();
             match parcel.home {
                 Home::Here { .. } | Home::Named { .. } => {}
-                Home::Offline { key } => {
+                Home::Offline { key, .. } => {
                     let forgotten = self.accounts.forget(name, vec![key], parcel.route).now_or_never();
                     forgotten.expect("it answers at once").expect("it is there");
                 }

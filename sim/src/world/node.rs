@@ -147,6 +147,7 @@ impl Ground {
                 role: ServerRole::Server,
                 timing: Timing::default(),
                 crash_evidence: true,
+                enabled: true,
             },
         }
     }

@@ -30,7 +30,7 @@ const PERCENT: Kind<u32> = Kind {
 
 /// Our own words, and the one of Hazelcast's to which what is misspelled is most likely to belong.
 const SHAPE: Shape = Shape {
-    attributes: &[],
+    attributes: &["enabled"],
     children: &[
         "network",
         "cluster-name",
@@ -66,7 +66,11 @@ pub(in crate::config) fn read(reading: &mut Reading<'_>, element: &Element) -> C
         role: ServerRole::Server,
         timing: read_timing(reading, element),
         crash_evidence: true,
+        enabled: true,
     };
+    if let Some(enabled) = reading.attribute(element, "enabled", &SWITCH) {
+        settings.enabled = enabled;
+    }
     if let Some(secret) = own_child(reading, element, "secret") {
         reading.allow(secret, &Shape { attributes: &["file"], children: &[], text: Text::Refused });
         settings.secret_file = reading.required_path(secret, "file");

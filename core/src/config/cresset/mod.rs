@@ -77,6 +77,7 @@ fn by_itself() -> ClusterSettings {
         role: ServerRole::Server,
         timing: Timing::default(),
         crash_evidence: true,
+        enabled: true,
     }
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Setting, Value, named};
+use super::{ENABLED, Setting, Value, named};
 
 /// What all nodes follow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Agreed {
+    /// Whether the nodes are one cluster, or each serves its own clients.
+    pub is_clustered: bool,
     /// How long a node waits after its start before it looks for its cluster.
     pub start_delay: Duration,
     /// How often a node tries again to find its cluster before it says that it cannot.
@@ -36,6 +38,7 @@ impl Agreed {
             set.unwrap_or_else(|| property.default_value())
         };
         let agreed = Agreed {
+            is_clustered: switch(&value(ENABLED)),
             start_delay: seconds(&value("cluster.start.delay")),
             start_retries: count(&value("cluster.start.retries")),
             start_retry_after: seconds(&value("cluster.start.retry-after")),
@@ -56,6 +59,13 @@ fn seconds(value: &Value) -> Duration {
     match value {
         Value::Seconds(time) => *time,
         Value::Count(_) | Value::Switch(_) | Value::Text(_) => unreachable!("the table says that it is a time"),
+    }
+}
+
+fn switch(value: &Value) -> bool {
+    match value {
+        Value::Switch(is_on) => *is_on,
+        Value::Count(_) | Value::Seconds(_) | Value::Text(_) => unreachable!("the table says that it is a switch"),
     }
 }
 

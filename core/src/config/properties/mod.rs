@@ -55,6 +55,9 @@ pub enum Setting {
     CommandLine,
 }
 
+/// The switch: whether clustering is on.
+pub const ENABLED: &str = "cluster.enabled";
+
 /// All of them, in the order of their names.
 pub const PROPERTIES: &[Property] = &[
     Property {
@@ -74,6 +77,15 @@ pub const PROPERTIES: &[Property] = &[
         takes_effect: TakesEffect::AtTheNextStart,
         place: Setting::CommandLine,
         meaning: "a file of the original's to be used as with --hazelcast-config; empty: none",
+    },
+    Property {
+        name: ENABLED,
+        alias: Some("clustering.enabled"),
+        kind: Kind::Switch,
+        default: "true",
+        takes_effect: TakesEffect::AtOnce,
+        place: Setting::Shared,
+        meaning: "whether the nodes are one cluster, or each serves its own clients; see `cresset cluster enable`",
     },
     Property {
         name: "cluster.start.delay",
@@ -115,7 +127,6 @@ pub const PROPERTIES: &[Property] = &[
 
 /// Properties of the original without a meaning here, and why.
 pub const WITHOUT_MEANING: &[(&str, &str)] = &[
-    ("clustering.enabled", "clustering is switched by `cresset cluster enable` and `disable`, for all nodes at once"),
     ("hazelcast.cache.class.duration", "there are no Java classes"),
     ("hazelcast.config.jmx.enabled", "there is no Java; see `cresset cluster status --json`"),
     ("hazelcast.config.memcache.enabled", "there is no data grid to be asked"),

@@ -175,9 +175,9 @@ impl Run {
             assert!(!self.ended, "{order:?} after the end: {:?}", self.trace);
             match order {
                 Order::End => self.ended = true,
-                Order::Settle(crate::routing::Home::Offline { key }) => *self.fates.get_mut(&key).unwrap() += 1,
+                Order::Settle(crate::routing::Home::Offline { key, .. }) => *self.fates.get_mut(&key).unwrap() += 1,
                 Order::Return(parcel) => match parcel.home {
-                    crate::routing::Home::Offline { key } => *self.fates.get_mut(&key).unwrap() += 1,
+                    crate::routing::Home::Offline { key, .. } => *self.fates.get_mut(&key).unwrap() += 1,
                     home => panic!("{home:?} was never given"),
                 },
                 Order::Announce { revision, .. } => self.revision = revision,

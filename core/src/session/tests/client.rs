@@ -210,7 +210,7 @@ pub(super) fn stanza(xml: &str) -> Stanza {
 }
 
 pub(super) fn parcel(key: i64, xml: &str) -> Parcel {
-    Parcel { stanza: stanza(xml), route: ROUTE, home: Home::Offline { key } }
+    Parcel { stanza: stanza(xml), route: ROUTE, home: Home::Offline { key, claimant: ROUTE } }
 }
 
 pub(super) fn written(stanza: &Stanza) -> String {
@@ -224,9 +224,9 @@ pub(super) fn fates(orders: &[Order]) -> Vec<(&'static str, i64)> {
     orders
         .iter()
         .filter_map(|order| match order {
-            Order::Settle(Home::Offline { key }) => Some(("settled", *key)),
+            Order::Settle(Home::Offline { key, .. }) => Some(("settled", *key)),
             Order::Return(parcel) => match parcel.home {
-                Home::Offline { key } => Some(("returned", key)),
+                Home::Offline { key, .. } => Some(("returned", key)),
                 _ => None,
             },
             _ => None,

@@ -9,6 +9,7 @@ mod client;
 mod closing;
 mod login;
 mod messages;
+mod moving;
 mod offline;
 mod presence;
 mod resumption;

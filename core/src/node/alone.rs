@@ -1,0 +1,184 @@
+//! A node by itself: the machine of one member that agrees with nobody, because clustering is off.
+//!
+//! ```text
+//! sessions ──Request──▶ Node ──Propose──▶ committed at once ──▶ Node ──Answer, Event, Service──▶ sessions
+//! ```
+//!
+//! It is the [`Node`] of a cluster of one whose log is kept nowhere: what is agreed here, the sessions of this process,
+//! ends with the process. Its positions are of no other log ([`LogIndex::of_nobody_else`]), so that a holding in it is
+//! taken for none of the cluster's, and the other way round.
+//!
+//! It does not know of the cluster, of which the process may have another machine that stands aside.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::{Entry, Input, Node, NodeSettings, Output, RaftStatus};
+use crate::ids::{LogIndex, Term};
+use crate::time::Uptime;
+
+/// A node by itself.
+#[derive(Debug)]
+pub struct Alone {
+    node: Node,
+    last: LogIndex,
+    output: VecDeque<Output>,
+}
+
+impl Alone {
+    /// A node by itself, which serves within two heartbeats. The boot id tells its log from those of others.
+    pub fn new(now: Uptime, settings: NodeSettings) -> Alone {
+        let (member, last) = (settings.member, LogIndex::of_nobody_else(settings.boot));
+        let mut alone = Alone { node: Node::new(now, settings), last, output: VecDeque::new() };
+        let status = RaftStatus {
+            term: Term(1),
+            voted: Term(1),
+            leader: Some(member),
+            voter_sets: vec![BTreeSet::from([member])],
+            learners: BTreeSet::new(),
+            log_end: (Term(1), last),
+        };
+        alone.handle(now, Input::Raft(status));
+        alone
+    }
+
+    /// Takes a fact: a request, or that it is later.
+    pub fn handle(&mut self, now: Uptime, input: Input) {
+        self.node.handle(now, input);
+        loop {
+            let mut entries = Vec::new();
+            while let Some(output) = self.node.poll_output() {
+                match output {
+                    Output::Propose(commands) => entries.extend(commands.into_iter().map(|command| {
+                        self.last = self.last.next();
+                        Entry { index: self.last, command: Some(Arc::new(command)) }
+                    })),
+                    Output::Event(_) | Output::Answer { .. } | Output::Ordered { .. } | Output::Service(_) => {
+                        self.output.push_back(output);
+                    }
+                    // There is nobody else.
+                    Output::Send { .. }
+                    | Output::Dial(_)
+                    | Output::TakeOver { .. }
+                    | Output::Membership { .. }
+                    | Output::TransferLeadership { .. }
+                    | Output::SendAway { .. }
+                    | Output::LifeOver { .. }
+                    | Output::Left => {}
+                }
+            }
+            if entries.is_empty() {
+                return;
+            }
+            self.node.handle(now, Input::Committed(entries));
+        }
+    }
+
+    /// The next order, in the order of effects: an event, an answer, or how clients are treated.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.output.pop_front()
+    }
+
+    /// When to call with [`Input::Timeout`] unless something else happens before.
+    pub fn poll_timeout(&self) -> Option<Uptime> {
+        self.node.poll_timeout()
+    }
+
+    /// The machine, for whoever looks.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{ConflictPolicy, Role, VersionRange};
+    use crate::config::Timing;
+    use crate::ids::{BootId, MemberId, RouteId, SessionId};
+    use crate::jid::FullJid;
+    use crate::node::{Answer, Request, Service};
+
+    #[test]
+    fn a_node_by_itself_serves_within_two_heartbeats() {
+        let (mut alone, mut now) = (alone(), Uptime::ZERO);
+        let heartbeat = Timing::default().heartbeat;
+
+        let mut served = None;
+        while served.is_none() && now <= Uptime::ZERO + heartbeat * 2 {
+            alone.handle(now, Input::Timeout);
+            let serves = |output: &Output| *output == Output::Service(Service::Serve);
+            served = std::iter::from_fn(|| alone.poll_output()).any(|output| serves(&output)).then_some(now);
+            now = alone.poll_timeout().expect("it beats").max(now);
+        }
+
+        assert!(served.is_some());
+    }
+
+    #[test]
+    fn a_bind_is_answered_at_once_and_a_second_one_takes_the_jid_over() {
+        let mut alone = serving();
+
+        let first = bind(&mut alone, SessionId(1));
+        let second = bind(&mut alone, SessionId(2));
+
+        assert!(second > first);
+        assert_eq!(alone.node().state().holder(&jid()).map(|route| route.session), Some(SessionId(2)));
+    }
+
+    /// A claim of a stored message by a holding of one log would otherwise be taken for one of the other.
+    #[test]
+    fn its_holdings_are_of_no_other_log() {
+        let holding = bind(&mut serving(), SessionId(1)).index;
+
+        assert!(!holding.is_in_the_log_of(LogIndex(1)));
+        assert!(!holding.is_in_the_log_of(LogIndex::of_nobody_else(BootId(8))));
+        assert!(holding.is_in_the_log_of(LogIndex::of_nobody_else(BootId(7))));
+        assert!(i64::try_from(LogIndex::of_nobody_else(BootId(u64::MAX)).0).is_ok());
+    }
+
+    fn serving() -> Alone {
+        let mut alone = alone();
+        while alone.node().service() != Service::Serve {
+            let due = alone.poll_timeout().expect("it beats");
+            alone.handle(due, Input::Timeout);
+        }
+        while alone.poll_output().is_some() {}
+        alone
+    }
+
+    fn bind(alone: &mut Alone, session: SessionId) -> RouteId {
+        let now = alone.poll_timeout().expect("it beats");
+        let conflict = ConflictPolicy::Replace;
+        alone.handle(now, Input::Request(Request::Bind { session, jid: jid(), conflict }));
+        let mut bound = None;
+        while let Some(output) = alone.poll_output() {
+            if let Output::Answer { answer: Answer::Bound { route }, .. } = output {
+                bound = Some(route);
+            }
+        }
+        bound.expect("it is bound")
+    }
+
+    fn jid() -> FullJid {
+        "romeo@example.org/orchard".parse().expect("a JID")
+    }
+
+    fn alone() -> Alone {
+        let address = ([127, 0, 0, 1], 5701).into();
+        Alone::new(
+            Uptime::ZERO,
+            NodeSettings {
+                member: MemberId(3),
+                boot: BootId(7),
+                name: "a".to_owned(),
+                peer_address: address,
+                client_addresses: vec![address],
+                role: Role::Server,
+                versions: VersionRange { min: 1, max: 1 },
+                timing: Timing::default(),
+                crash_evidence: true,
+            },
+        )
+    }
+}

@@ -1,0 +1,112 @@
+//! A session whose node leaves a cluster or joins one.
+
+use super::client::{Client, ROUTE, stanza};
+use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::routing::{Home, Parcel, Turn};
+use crate::session::{OfflineMessage, Order};
+use crate::time::UnixMillis;
+
+const NEXT: RouteId = RouteId { index: LogIndex(900), position: 0 };
+
+fn of_a_member(number: u64, route: RouteId) -> Parcel {
+    let home = Home::Member { member: MemberId(2), incarnation: Incarnation(3), number: Sequence(number) };
+    Parcel { stanza: said(number), route, home }
+}
+
+fn said(number: u64) -> crate::stanza::Stanza {
+    stanza(&xml(number))
+}
+
+fn xml(number: u64) -> String {
+    format!("<message from='juliet@example.org/a' to='romeo@example.org/balcony'><body>{number}</body></message>")
+}
+
+fn moved(romeo: &mut Client) {
+    romeo.session.handle_moved(romeo.now, NEXT);
+    romeo.session.handle_unpause(romeo.now);
+}
+
+fn settles(romeo: &mut Client, expected: Home) -> bool {
+    romeo.orders().iter().any(|order| matches!(order, Order::Settle(home) if *home == expected))
+}
+
+/// Nobody else may decide about it again: the client has it.
+#[test]
+fn what_was_delivered_is_settled_with_other_members_before_the_route_ends() {
+    let mut romeo = Client::managed();
+    romeo.session.handle_parcel(romeo.now, of_a_member(1, ROUTE));
+    romeo.heard();
+
+    romeo.session.handle_hold(romeo.now);
+
+    let settled = |order: &Order| matches!(order, Order::Settle(Home::Member { number: Sequence(1), .. }));
+    assert!(romeo.orders().iter().any(settled));
+    moved(&mut romeo);
+    romeo.says("<a xmlns='urn:xmpp:sm:3' h='1'/>");
+    assert!(settles(&mut romeo, Home::Here { turn: Turn::default() }));
+}
+
+/// Their homes are told that the route has ended, and send them where the account is then.
+#[test]
+fn what_was_not_delivered_is_left_to_the_members_that_answer_for_it() {
+    let mut romeo = Client::available();
+    romeo.session.handle_hold(romeo.now);
+    romeo.session.handle_parcel(romeo.now, of_a_member(1, ROUTE));
+    romeo
+        .session
+        .handle_parcel(romeo.now, Parcel { home: Home::Here { turn: Turn::default() }, ..of_a_member(2, ROUTE) });
+    moved(&mut romeo);
+    romeo.announced();
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+    romeo.session.handle_parcel(romeo.now, of_a_member(3, ROUTE));
+    romeo.session.handle_parcel(romeo.now, of_a_member(4, NEXT));
+
+    romeo.hears(&(xml(2) + &xml(4)));
+}
+
+#[test]
+fn an_available_session_is_announced_broadcast_and_claims_again() {
+    let mut romeo = Client::available();
+    romeo.session.handle_hold(romeo.now);
+
+    moved(&mut romeo);
+
+    assert!(matches!(romeo.order(), Some(Order::Announce { presence, .. }) if presence.priority == Some(0)));
+    romeo.session.handle_announced(romeo.now, 2);
+    romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org'/>");
+    romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org' type='probe'/>");
+    assert!(matches!(romeo.order(), Some(Order::ClaimOffline)));
+}
+
+/// The former route has claimed them; the next one is given them as well.
+#[test]
+fn what_the_former_route_has_claimed_in_the_meantime_is_claimed_again() {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/>");
+    romeo.announced();
+    romeo.session.handle_hold(romeo.now);
+    moved(&mut romeo);
+    romeo.announced();
+    romeo.orders();
+    let waited = || Ok(vec![OfflineMessage { key: 1, message: said(1), at: UnixMillis(0) }]);
+
+    romeo.session.handle_offline(romeo.now, waited());
+    romeo.hears("");
+    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline)));
+    romeo.session.handle_offline(romeo.now, waited());
+
+    assert!(romeo.heard().contains("<body>1</body>"));
+    romeo.written();
+    assert!(settles(&mut romeo, Home::Offline { key: 1, claimant: NEXT }));
+}
+
+#[test]
+fn a_session_without_presence_moves_without_a_word() {
+    let mut romeo = Client::bound();
+    romeo.session.handle_hold(romeo.now);
+
+    moved(&mut romeo);
+
+    assert!(romeo.orders().is_empty());
+    romeo.hears("");
+}
