@@ -177,6 +177,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/control", "a_founder_that_does_not_found_is_replaced", RARE, RARE),
     probe("net/control", "a_node_leaves_without_agreement", RARE, RARE),
     probe("net/control", "a_process_begins_another_life", RARE, from(100, LEADER_AND_FOLLOWER)),
+    probe("net/control", "an_older_copy_of_a_directory_is_forgotten", RARE, RARE),
     probe("net/links", "a_member_cannot_be_reached", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_connection_sees_the_end_of_the_lease_first", RARE, from(100, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_mailbox_overflows", RARE, RARE),

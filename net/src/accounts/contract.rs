@@ -19,8 +19,8 @@ use rand::rngs::StdRng;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
-    Founding, NAME_KEPT_MS, NewAccount, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite, RosterWrite, StoreError,
-    Stored, Written,
+    Founding, NAME_KEPT_MS, NewAccount, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite, RosterWrite, Stamp,
+    StoreError, Stored, Written,
 };
 
 /// Makes one test of each claim of the contract. `$store` makes an empty store and whatever must live as long as it.
@@ -50,6 +50,7 @@ macro_rules! contract_tests {
             a_cluster_without_identity_is_not_formed,
             a_founder_is_replaced_until_the_cluster_is_formed_and_by_one_member_only,
             a_member_id_is_never_given_out_again,
+            a_stamp_is_replaced_by_who_knows_the_last_one,
             a_property_is_set_changed_and_removed_and_every_change_is_remembered,
             changes_of_one_property_at_once_follow_each_other,
             only_so_many_changes_of_properties_are_remembered,
@@ -401,6 +402,25 @@ pub(crate) async fn a_member_id_is_never_given_out_again(store: &dyn Accounts) {
     for expected in 1..4 {
         assert_eq!(store.allocate_member("same name".to_owned()).await, Ok(MemberId(expected)));
     }
+}
+
+/// Two processes with copies of one data directory: only one of them goes on.
+pub(crate) async fn a_stamp_is_replaced_by_who_knows_the_last_one(store: &dyn Accounts) {
+    let (member, other) = (MemberId(3), MemberId(u64::MAX));
+    let stamp = |number, process| Stamp { number, process };
+    assert_eq!(store.stamp(member).await, Ok(None));
+
+    let first = stamp(1, u64::MAX);
+    assert_eq!(store.replace_stamp(member, None, first).await, Ok(first));
+    assert_eq!(store.replace_stamp(member, None, stamp(1, 7)).await, Ok(first));
+    assert_eq!(store.replace_stamp(member, Some(stamp(1, 7)), stamp(2, 7)).await, Ok(first));
+    let second = stamp(u64::MAX, 0);
+    assert_eq!(store.replace_stamp(member, Some(first), second).await, Ok(second));
+    assert_eq!(store.replace_stamp(member, Some(first), second).await, Ok(second), "the answer may have been lost");
+
+    assert_eq!(store.stamp(member).await, Ok(Some(second)));
+    let restored = store.replace_stamp(other, Some(first), second).await;
+    assert_eq!(restored, Ok(second), "a store that was restored may not know the member any more");
 }
 
 pub(crate) async fn a_property_is_set_changed_and_removed_and_every_change_is_remembered(store: &dyn Accounts) {

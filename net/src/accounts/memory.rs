@@ -19,7 +19,7 @@ use cresset_core::time::UnixMillis;
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
     Founding, Identity, NAME_KEPT_MS, NewAccount, PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite,
-    RosterWrite, StoreError, StoreFuture, Stored, Written,
+    RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -36,6 +36,7 @@ struct Tables {
     names: BTreeMap<StanzaName, UnixMillis>,
     identity: Option<Identity>,
     members: u64,
+    stamps: BTreeMap<MemberId, Stamp>,
     properties: BTreeMap<String, String>,
     changes: VecDeque<PropertyChange>,
 }
@@ -304,6 +305,20 @@ impl Accounts for MemoryAccounts {
         self.with(move |tables| {
             tables.members += 1;
             Ok(MemberId(tables.members))
+        })
+    }
+
+    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>> {
+        self.with(move |tables| Ok(tables.stamps.get(&member).copied()))
+    }
+
+    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp> {
+        self.with(move |tables| {
+            let last = tables.stamps.entry(member).or_insert(to);
+            if Some(*last) == from {
+                *last = to;
+            }
+            Ok(*last)
         })
     }
 

@@ -41,7 +41,7 @@ pub use property::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, Propert
 
 pub use model::{
     Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, NewAccount,
-    RosterWrite, Stored, Written,
+    RosterWrite, Stamp, Stored, Written,
 };
 
 /// What every method answers.
@@ -168,6 +168,13 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// A member id that was never given out before, greater than all of them. `name` is kept for people.
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId>;
+
+    /// The last stamp of a member's data directory, if it has one.
+    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>>;
+
+    /// Puts `to` in the place of the stamp `from`, if that is the last one of this member; answers which is the last one
+    /// then.
+    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp>;
 
     /// The properties that are set, by name; at most [`PROPERTIES_MAX`].
     fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>>;

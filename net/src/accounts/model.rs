@@ -9,6 +9,7 @@ use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::session::RosterItem;
 use rand::Rng;
 use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
 
 /// What is kept of a password: SCRAM keys, at most one set for each hash.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -211,4 +212,14 @@ impl Founding {
             formed: false,
         }
     }
+}
+
+/// Which copy of a data directory is the one that its member uses: each process marks its directory again and again,
+/// and the store knows the last mark (see `control::stamp`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Grows by one with each mark.
+    pub number: u64,
+    /// The process that made it, as it drew for itself.
+    pub process: u64,
 }

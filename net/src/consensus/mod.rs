@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::apply::{StateMachine, ToControl};
 use self::log::{Health, LogError, LogStore};
-use self::rpc::{PeerCalls, Peers, Server};
+use self::rpc::{Acknowledged, PeerCalls, Peers, Server};
 use self::snapshots::SnapshotStore;
 use self::types::TypeConfig;
 use crate::disk::{Disk, DiskError};
@@ -45,6 +45,11 @@ use crate::runtime;
 
 pub use settings::{ConsensusSettings, SNAPSHOT_ENTRIES};
 pub use status::Ended;
+
+/// Whether a file of a data directory is Raft's: of its log, or a snapshot.
+pub(crate) fn keeps(file: &str) -> bool {
+    log::keeps(file) || snapshots::keeps(file)
+}
 
 /// Openraft with our types.
 pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
@@ -114,7 +119,8 @@ impl Consensus {
         log.keep_after(snapshots.older());
         let machine = StateMachine::new(control, snapshots, log.clone());
         let append_deadline = settings.append_deadline();
-        let peers = Peers { me: settings.member, calls, log: log.clone(), append_deadline };
+        let acknowledged = Acknowledged::default();
+        let peers = Peers { me: settings.member, calls, log: log.clone(), append_deadline, acknowledged };
         let raft = Raft::new(settings.member.0, config, peers, log.clone(), machine)
             .await
             .map_err(|error| StartError::Raft(error.to_string()))?;

@@ -59,7 +59,7 @@ impl SnapshotStore {
     /// If the disk fails.
     pub async fn open(disk: Arc<dyn Disk>) -> Result<SnapshotStore, DiskError> {
         let mut kept = Vec::new();
-        for file in disk.list().await?.iter().rev().filter(|file| file.name.starts_with("snapshot-")) {
+        for file in disk.list().await?.iter().rev().filter(|file| keeps(&file.name)) {
             match read_snapshot(&*disk, &file.name).await? {
                 Ok(StoredSnapshot { meta: SnapshotMeta { last_log_id: Some(end), .. }, .. }) => kept.insert(0, end),
                 Ok(_) => tracing::error!(file = file.name, "a snapshot of nothing is not used"),
@@ -130,7 +130,7 @@ impl SnapshotStore {
 
     async fn remove_others(&self, names: &[String]) -> Result<(), DiskError> {
         for file in self.disk.list().await? {
-            if file.name.starts_with("snapshot-") && !names.contains(&file.name) {
+            if keeps(&file.name) && !names.contains(&file.name) {
                 self.disk.remove(&file.name).await?;
             }
         }
@@ -140,6 +140,11 @@ impl SnapshotStore {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a file is a snapshot.
+pub(super) fn keeps(file: &str) -> bool {
+    file.starts_with("snapshot-")
 }
 
 /// Names sort as their ends do.

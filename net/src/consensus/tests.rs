@@ -13,6 +13,9 @@ use crate::disk::MemoryDisk;
 /// Entries between snapshots where a test wants none.
 const NEVER: u64 = 1_000_000;
 
+/// Several heartbeats.
+const LONG_ENOUGH: Duration = Duration::from_millis(1500);
+
 #[test]
 fn what_is_proposed_is_applied_by_all_in_the_same_order() {
     run(async {
@@ -50,6 +53,39 @@ fn a_dead_leader_is_followed_at_once() {
         second.propose(join(2, 22));
         third.kept.until(|state| state.members().count() == 2).await;
     });
+}
+
+/// H11, in the second in which nobody else notices: the log of a follower is behind what it acknowledged. What it
+/// says of its log counts for nothing, and must not end the leader.
+#[test]
+fn a_follower_that_lost_what_it_acknowledged_is_not_counted_and_ends_no_leader() {
+    run(async {
+        let network = Network::default();
+        let [first, second, third]: [Member; 3] = cluster(&network, NEVER).await;
+        let backup = copy_of(&third.disk).await;
+        first.propose(join(1, 11));
+        third.kept.until(|state| state.members().count() == 1).await;
+        third.crash().await;
+
+        let reverted = Member::start(&network, 3, backup, NEVER).await;
+        first.propose(join(2, 22));
+        second.kept.until(|state| state.members().count() == 2).await;
+        let grown = tokio::time::timeout(LONG_ENOUGH, first.consensus.ended()).await;
+
+        assert!(grown.is_err(), "the leader goes on");
+        first.propose(join(3, 33));
+        second.kept.until(|state| state.members().count() == 3).await;
+        assert_eq!(reverted.kept.look(|state| state.members().count()), 0);
+    });
+}
+
+async fn copy_of(disk: &MemoryDisk) -> MemoryDisk {
+    let copy = MemoryDisk::new();
+    for name in disk.names() {
+        let content = disk.content(&name).expect("it is there");
+        copy.write(&name, content.into()).await.expect("there is room");
+    }
+    copy
 }
 
 #[test]

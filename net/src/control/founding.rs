@@ -10,9 +10,11 @@
 //! The node that wrote the identity row is to found the cluster, and notes in the row when it does: from then on nobody
 //! else does. If it crashes in between it goes on where it was, which a file in its directory says; and if it does not
 //! found for a while, because it cannot start or its machine is gone, another one puts itself in its place, which the
-//! row lets only one of them do. So two nodes never found two clusters, and one that is missing keeps nobody. A directory is bound to
-//! one member for good: a copied one has the wrong name, an emptied one gets a new id, because what was lost with the
-//! disk may have been a vote.
+//! row lets only one of them do. So two nodes never found two clusters, and one that is missing keeps nobody.
+//!
+//! A directory is bound to one member for good: another node's has the wrong name, an emptied one gets a new id,
+//! because what was lost with the disk may have been a vote, and so does one that is older than what its member has
+//! promised (see [`stamp`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,22 +23,30 @@ use bytes::Bytes;
 use cresset_core::ids::MemberId;
 use cresset_core::sometimes;
 use cresset_core::wire::{self, WireError};
+use rand::RngExt;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
-use crate::accounts::{Accounts, Founding, Identity, StoreError};
+use super::stamp;
+use crate::accounts::{Accounts, Founding, Identity, Stamp, StoreError};
+use crate::consensus::log::FORGET_IT;
 use crate::disk::{Disk, DiskError};
 
 /// The file that binds a data directory to its member.
-const FILE: &str = "member";
+pub(crate) const FILE: &str = "member";
 const FILE_BYTES_MAX: usize = 4096;
 
 /// The file that says that this member founds its cluster and may not be done.
-const FOUNDING_FILE: &str = "founding";
+pub(super) const FOUNDING_FILE: &str = "founding";
 
 /// How long whoever is to found may take before another node does. A start takes less than a second; if it takes longer
 /// nothing is lost but the turn.
 pub(crate) const FOUNDER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long to wait for a store that is away before it is tried again, and how often that is told.
+const WAIT_FOR_THE_STORE: Duration = Duration::from_secs(1);
+const WAITS_PER_COMPLAINT: u32 = 30;
 
 /// Who this node is.
 #[derive(Clone, Debug)]
@@ -47,6 +57,8 @@ pub(crate) struct Standing {
     pub(crate) identity: Identity,
     /// Whether this node is to bootstrap Raft.
     pub(crate) is_founder: bool,
+    /// The last mark of its directory.
+    pub(crate) stamp: Stamp,
 }
 
 /// Why a node has no standing.
@@ -58,11 +70,23 @@ pub enum FoundingError {
     /// The account store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The file that binds the directory is not what was written.
+    /// A file that binds the directory is not what was written.
+    #[error("the data directory's file '{file}' is damaged ({reason}): {FORGET_IT}")]
+    Damaged {
+        /// Its name.
+        file: &'static str,
+        /// What is wrong.
+        reason: WireError,
+    },
+    /// What the member has promised is not there.
+    #[error("the data directory is this member's and its log is gone, with the votes that were in it: {FORGET_IT}")]
+    LogGone,
+    /// Two processes are one member.
     #[error(
-        "the data directory's file '{FILE}' is damaged ({0}): remove the directory, and the node joins as a new member"
+        "another process runs with a copy of this data directory, and a member is one process: give each node a name \
+         and a directory of its own"
     )]
-    Damaged(WireError),
+    InUse,
     /// The directory is another node's.
     #[error(
         "the data directory belongs to the node '{found}' and this node is called '{expected}': give each node a \
@@ -94,13 +118,32 @@ struct Binding {
     name: String,
 }
 
-/// Finds out who this node is, and makes it somebody if it is nobody yet.
+/// Finds out who this node is, and makes it somebody if it is nobody yet, or not any more. Waits while the store is
+/// away.
 pub(crate) async fn establish(
     disk: &dyn Disk,
     accounts: &dyn Accounts,
     name: &str,
     random: &mut StdRng,
 ) -> Result<Standing, FoundingError> {
+    let mut waits = Waits::default();
+    loop {
+        match attempt(disk, accounts, name, random).await {
+            Ok(Some(standing)) => return Ok(standing),
+            Ok(None) => {}
+            Err(FoundingError::Store(error)) => waits.wait(error).await?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Who this node is; nobody if its directory was an older copy.
+async fn attempt(
+    disk: &dyn Disk,
+    accounts: &dyn Accounts,
+    name: &str,
+    random: &mut StdRng,
+) -> Result<Option<Standing>, FoundingError> {
     let bound = read(disk).await?;
     if let Some(binding) = bound.as_ref().filter(|binding| binding.name != name) {
         return Err(FoundingError::OtherNode { found: binding.name.clone(), expected: name.to_owned() });
@@ -123,9 +166,34 @@ pub(crate) async fn establish(
             disk.write(FILE, Bytes::from(wire::encode(&binding))).await?;
         }
     }
+    let Some(stamp) = stamp::begin(disk, accounts, member, random.random()).await? else { return Ok(None) };
     let is_named = identity.founder == member;
     let is_founder = is_named && (!identity.formed || is_founding(disk).await?);
-    Ok(Standing { member, identity, is_founder })
+    Ok(Some(Standing { member, identity, is_founder, stamp }))
+}
+
+/// Who needs the store waits while it is away, as at the first look at it.
+#[derive(Default)]
+pub(crate) struct Waits(u32);
+
+impl Waits {
+    /// Waits a moment if that is what helps.
+    ///
+    /// # Errors
+    ///
+    /// The same, if waiting changes nothing.
+    pub(crate) async fn wait(&mut self, error: StoreError) -> Result<(), StoreError> {
+        match error {
+            StoreError::Unreadable(_) | StoreError::TooMuch(_) => return Err(error),
+            StoreError::Busy | StoreError::Unavailable(_) => {}
+        }
+        if self.0.is_multiple_of(WAITS_PER_COMPLAINT) {
+            tracing::warn!(%error, "the node goes on when the account store is there");
+        }
+        self.0 += 1;
+        sleep(WAIT_FOR_THE_STORE).await;
+        Ok(())
+    }
 }
 
 async fn is_founding(disk: &dyn Disk) -> Result<bool, DiskError> {
@@ -148,7 +216,13 @@ impl Founder {
     /// [`done`](Self::done) when it has.
     pub(crate) async fn claim(&self) -> Result<bool, FoundingError> {
         self.disk.write(FOUNDING_FILE, Bytes::from_static(b"1")).await?;
-        let is_claimed = self.accounts.form(self.member).await?;
+        let mut waits = Waits::default();
+        let is_claimed = loop {
+            match self.accounts.form(self.member).await {
+                Ok(is_claimed) => break is_claimed,
+                Err(error) => waits.wait(error).await?,
+            }
+        };
         if !is_claimed {
             self.done().await?;
         }
@@ -172,7 +246,10 @@ impl Founder {
 
 async fn read(disk: &dyn Disk) -> Result<Option<Binding>, FoundingError> {
     match disk.read(FILE, 0, FILE_BYTES_MAX as u64).await {
-        Ok(bytes) => Ok(Some(wire::decode(&bytes, FILE_BYTES_MAX).map_err(FoundingError::Damaged)?)),
+        Ok(bytes) => {
+            let damaged = |reason| FoundingError::Damaged { file: FILE, reason };
+            Ok(Some(wire::decode(&bytes, FILE_BYTES_MAX).map_err(damaged)?))
+        }
         Err(DiskError::Missing { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -284,6 +361,6 @@ mod tests {
         start(&disk, &accounts, "a").await.expect("it starts");
         disk.tamper(FILE, |bytes| bytes.truncate(5));
 
-        assert!(matches!(start(&disk, &accounts, "a").await, Err(FoundingError::Damaged(_))));
+        assert!(matches!(start(&disk, &accounts, "a").await, Err(FoundingError::Damaged { .. })));
     }
 }

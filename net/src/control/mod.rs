@@ -12,6 +12,7 @@
 //! It decides nothing: what to do is an output of the node, how it is done is a call.
 
 pub(crate) mod founding;
+pub(crate) mod stamp;
 mod status;
 mod switch;
 

@@ -5,7 +5,7 @@
 //! who writes; readers wait for their answer.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,14 @@ impl DirectoryDisk {
     ///
     /// # Errors
     ///
-    /// If the directory cannot be made or read.
+    /// If the directory cannot be made or read, or another process uses it.
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
+        let lock = File::open(path)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::Error::other("another process uses it"),
+            TryLockError::Error(error) => error,
+        })?;
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
@@ -47,7 +52,7 @@ impl DirectoryDisk {
             }
         }
         let (work, queue) = mpsc::channel::<Work>();
-        let mut directory = Directory { path: path.to_owned(), open: HashMap::new() };
+        let mut directory = Directory { path: path.to_owned(), open: HashMap::new(), _lock: lock };
         std::thread::Builder::new().name("cresset-disk".into()).spawn(move || {
             while let Ok(job) = queue.recv() {
                 job(&mut directory);
@@ -113,6 +118,8 @@ impl Disk for DirectoryDisk {
 struct Directory {
     path: PathBuf,
     open: HashMap<String, File>,
+    /// Held as long as the thread runs, so that no two processes write into one log.
+    _lock: File,
 }
 
 impl Directory {

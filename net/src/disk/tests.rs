@@ -61,6 +61,18 @@ async fn a_write_that_was_interrupted_leaves_no_trace() {
     assert_eq!(disk.list().await, Ok(vec![FileEntry { name: "vote".into(), bytes: 3 }]));
 }
 
+/// Two nodes that are given the same directory must not write into one log.
+#[tokio::test]
+async fn a_directory_is_used_by_one_process_at_a_time() {
+    let directory = tempfile::tempdir().expect("there is a temporary directory");
+    let disk = DirectoryDisk::open(directory.path()).expect("it can be opened");
+
+    let refused = DirectoryDisk::open(directory.path()).expect_err("it is in use");
+
+    assert_eq!(refused.to_string(), "another process uses it");
+    disk.write("vote", Bytes::new()).await.expect("the first one goes on");
+}
+
 #[tokio::test]
 async fn a_name_that_leaves_the_directory_is_refused() {
     let directory = tempfile::tempdir().expect("there is a temporary directory");

@@ -41,6 +41,7 @@ use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
 use crate::control::founding::{self, Founder, FoundingError, Standing};
+use crate::control::stamp::Stamper;
 use crate::control::{Clustering, Control, End, Inlets, MeshMaker, PresentMesh, Question, Switch};
 use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
@@ -53,6 +54,10 @@ use self::doors::Doors;
 pub use self::doors::{DoorsError, Reception};
 use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
+
+/// The file that makes a data directory a member's, for a simulation that looks at a disk from outside.
+#[cfg(cresset_simulated)]
+pub const BINDING: &str = founding::FILE;
 
 /// Entries of the log and questions that wait for the control task. Raft waits beyond it.
 const CONTROL_QUEUE_MAX: usize = 64;
@@ -144,6 +149,7 @@ pub struct Running {
     mesh: Arc<PresentMesh>,
     questions: mpsc::Sender<Question>,
     control: tokio::task::JoinHandle<End>,
+    stamper: tokio::task::JoinHandle<FoundingError>,
     /// What runs for the operator.
     operation: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -240,6 +246,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     };
     let calls = Arc::new(Calls(mesh.clone()));
     let founder = Founder { member: standing.member, disk: disk.clone(), accounts: accounts.clone() };
+    let (member, last) = (standing.member, standing.stamp);
+    let stamper = Stamper { member, disk: disk.clone(), accounts: accounts.clone(), last };
     let started = Consensus::start(settings, disk, calls, to_control).await;
     let consensus = match started {
         Ok(consensus) => consensus,
@@ -261,6 +269,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         mesh,
         questions,
         control,
+        stamper: runtime::spawn(stamper.run()),
         operation: Vec::new(),
     };
     let opened = running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await;
@@ -380,6 +389,10 @@ impl Running {
                 Ok(End::Abandoned(reason)) => Failure(reason),
                 Err(panic) => Failure(format!("the control task has panicked: {panic}")),
             },
+            ended = &mut self.stamper => match ended {
+                Ok(error) => Failure(error.to_string()),
+                Err(panic) => Failure(format!("the task that marks the directory has panicked: {panic}")),
+            },
             ended = self.consensus.ended() => match ended {
                 consensus::Ended::Shutdown => Failure("Raft has stopped".to_owned()),
                 consensus::Ended::Failed(reason) => Failure(format!("Raft cannot go on: {reason}")),
@@ -408,6 +421,7 @@ impl Running {
         for task in &self.operation {
             task.abort();
         }
+        self.stamper.abort();
         self.consensus.shutdown(HAND_OVER_TIME_MAX).await;
         self.control.abort();
         let mesh = self.mesh.borrow().clone();

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::ask;
 use crate::accounts::{Accounts, PropertyWrite, StoreError};
+use crate::control::founding::Waits;
 use crate::control::{Clustering, Question};
 use crate::router::Router;
 
@@ -41,12 +42,27 @@ impl Followed {
     }
 
     /// The same, after the switch was written down as a node's configuration has it, if nobody has ever said what it is to
-    /// be. `by` is that node.
+    /// be. `by` is that node. Waits while the store is away.
     ///
     /// # Errors
     ///
-    /// If the store does not answer.
+    /// If waiting for the store does not help.
     pub(super) async fn read_first(
+        accounts: &dyn Accounts,
+        enabled: bool,
+        by: &str,
+        at: UnixMillis,
+    ) -> Result<Followed, StoreError> {
+        let mut waits = Waits::default();
+        loop {
+            match Followed::try_first(accounts, enabled, by, at).await {
+                Ok(followed) => return Ok(followed),
+                Err(error) => waits.wait(error).await?,
+            }
+        }
+    }
+
+    async fn try_first(
         accounts: &dyn Accounts,
         enabled: bool,
         by: &str,

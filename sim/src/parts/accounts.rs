@@ -12,7 +12,7 @@ use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::accounts::{
     Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount, PropertyChange, PropertyWrite,
-    RosterWrite, StoreFuture, Stored, Written,
+    RosterWrite, Stamp, StoreFuture, Stored, Written,
 };
 use futures_util::FutureExt;
 
@@ -88,6 +88,8 @@ behind_the_gate! {
     form(founder: MemberId) -> bool;
     replace_founder(from: MemberId, to: MemberId) -> Identity;
     allocate_member(name: String) -> MemberId;
+    stamp(member: MemberId) -> Option<Stamp>;
+    replace_stamp(member: MemberId, from: Option<Stamp>, to: Stamp) -> Stamp;
     properties() -> BTreeMap<String, String>;
     set_property(write: PropertyWrite) -> Option<String>;
     property_changes(name: Option<String>, max: usize) -> Vec<PropertyChange>;

@@ -21,7 +21,7 @@ use cresset_net::run::{self, LinkProtection, Parts, Reception, Running};
 use cresset_net::runtime::{self, Standstill};
 use tokio::time::timeout;
 
-use super::DOMAIN;
+use super::{DOMAIN, panics};
 use crate::history::{ClusterView, Event, History};
 #[cfg(cresset_simulated)]
 use crate::parts::LookUps;
@@ -207,6 +207,9 @@ async fn watch(mut running: Running, ground: &Ground) -> Option<String> {
     loop {
         if let Ok(failure) = timeout(LOOKS_EVERY, running.failed()).await {
             return Some(failure.to_string());
+        }
+        if panics::has_panicked(&ground.name) {
+            return Some("a panic ends the process".to_owned());
         }
         if ground.is_told_to_stop.swap(false, Ordering::AcqRel) {
             running.stop().await;

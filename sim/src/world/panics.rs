@@ -1,21 +1,25 @@
 //! What a panic in a simulated node says: a violation with the name of the node, never the end of everything.
 //!
-//! A runtime in which a task panics says no more than that one did, so the words are noted where the panic begins.
+//! A runtime in which a task panics says no more than that one did, or nothing at all if nobody waits for the task; so the
+//! words are noted where the panic begins. The process of a real node ends there, and so does that of a simulated one.
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use crate::trace::host;
 
 thread_local! {
     static NOTED: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Hosts in which there was a panic that has not ended their process yet.
+    static PANICKED: RefCell<BTreeSet<Arc<str>>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 static HOOK: Once = Once::new();
 
-/// Runs something of which a panic is an answer: who panicked, with which words, and where.
+/// Runs something of which a panic in any of its tasks is an answer: who panicked first, with which words, and where.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(|| {
         let before = panic::take_hook();
@@ -25,12 +29,25 @@ pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
         }));
     });
     NOTED.take();
-    panic::catch_unwind(AssertUnwindSafe(run)).map_err(|panic| NOTED.take().unwrap_or_else(|| words_of(&*panic)))
+    PANICKED.take();
+    let ran = panic::catch_unwind(AssertUnwindSafe(run));
+    match (ran, NOTED.take()) {
+        (Ok(ran), None) => Ok(ran),
+        (Ok(_) | Err(_), Some(words)) => Err(words),
+        (Err(panic), None) => Err(words_of(&*panic)),
+    }
+}
+
+/// Whether there was a panic in the process of this host, of which it ends.
+pub(super) fn has_panicked(host: &str) -> bool {
+    PANICKED.with_borrow_mut(|hosts| hosts.remove(host))
 }
 
 /// Notes the first panic: those that follow come of it.
 fn note(info: &PanicHookInfo<'_>) {
-    let who = host::current().map_or_else(|| "the world".to_owned(), |host| host.to_string());
+    let host = host::current();
+    PANICKED.with_borrow_mut(|hosts| hosts.extend(host.clone()));
+    let who = host.map_or_else(|| "the world".to_owned(), |host| host.to_string());
     let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
     let text = format!("a panic in {who}: {}{place}", words_of(info.payload()));
     NOTED.with_borrow_mut(|noted| {
@@ -53,5 +70,12 @@ mod tests {
 
         assert!(told.starts_with("a panic in the world: it is 7 (") && told.contains("panics.rs"), "{told}");
         assert_eq!(caught(|| 7), Ok(7));
+    }
+
+    #[test]
+    fn a_panic_that_nobody_waits_for_is_told_all_the_same() {
+        let told = caught(|| panic::catch_unwind(|| panic!("unseen")).is_err()).expect_err("a task panicked");
+
+        assert!(told.contains("unseen"), "{told}");
     }
 }

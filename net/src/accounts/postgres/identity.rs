@@ -1,11 +1,11 @@
-//! The tables `identity`, `members` and `member_count`.
+//! The tables `identity`, `members`, `member_count` and `stamps`.
 
 use cresset_core::ids::MemberId;
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{GenericClient, Transaction};
 
 use super::failure::Failure;
 use super::lane::{rows, written};
-use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, StoreError};
+use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp, StoreError};
 
 /// Writes the candidate if there is no identity yet; answers the one that there is. Who comes second waits until the
 /// first has committed, and then sees that row.
@@ -58,6 +58,34 @@ pub(super) async fn allocate_member(transaction: &Transaction<'_>, name: &str) -
     let id: i64 = row.try_get(0)?;
     written(transaction, "INSERT INTO cresset.members (id, name) VALUES ($1, $2)", &[&id, &name]).await?;
     Ok(MemberId(id.cast_unsigned()))
+}
+
+pub(super) async fn stamp<C: GenericClient>(client: &C, member: MemberId) -> Result<Option<Stamp>, Failure> {
+    const FIND: &str = "SELECT number, process FROM cresset.stamps WHERE member = $1";
+    let found = rows(client, FIND, &[&member.0.cast_signed()]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
+    let (number, process): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Some(Stamp { number: number.cast_unsigned(), process: process.cast_unsigned() }))
+}
+
+/// Of two who come at the same time the second waits for the first, and then finds another stamp than it knows.
+pub(super) async fn replace_stamp(
+    transaction: &Transaction<'_>,
+    member: MemberId,
+    from: Option<Stamp>,
+    to: Stamp,
+) -> Result<Stamp, Failure> {
+    const FIRST: &str = "INSERT INTO cresset.stamps (member, number, process) VALUES ($1, $2, $3)
+         ON CONFLICT (member) DO NOTHING";
+    const NEXT: &str = "UPDATE cresset.stamps SET number = $2, process = $3
+         WHERE member = $1 AND number = $4 AND process = $5";
+    let [member_id, number, process] = [member.0, to.number, to.process].map(u64::cast_signed);
+    written(transaction, FIRST, &[&member_id, &number, &process]).await?;
+    if let Some(from) = from {
+        let (last, by) = (from.number.cast_signed(), from.process.cast_signed());
+        written(transaction, NEXT, &[&member_id, &number, &process, &last, &by]).await?;
+    }
+    Ok(stamp(transaction, member).await?.unwrap_or(to))
 }
 
 fn no_identity() -> StoreError {

@@ -42,7 +42,7 @@ use futures_util::FutureExt;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
-    PropertyChange, PropertyWrite, RosterWrite, StoreFuture, Stored, Written,
+    PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreFuture, Stored, Written,
 };
 use lane::Lane;
 
@@ -243,6 +243,16 @@ impl Accounts for PostgresAccounts {
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {
         self.lane.write(name, |transaction, name| identity::allocate_member(transaction, name).boxed())
+    }
+
+    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>> {
+        self.lane.read(member, |client, member| identity::stamp(client, *member).boxed())
+    }
+
+    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp> {
+        self.lane.write((member, from, to), |transaction, (member, from, to)| {
+            identity::replace_stamp(transaction, *member, *from, *to).boxed()
+        })
     }
 
     fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {

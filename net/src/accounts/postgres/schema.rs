@@ -24,7 +24,7 @@ const LOCK: i64 = 0x4352_4553_5345_5400;
 const MIGRATION_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     r#"
     CREATE TABLE cresset.accounts (
         id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -111,6 +111,14 @@ pub(super) const MIGRATIONS: [&str; 2] = [
         new TEXT,
         by TEXT NOT NULL,
         at BIGINT NOT NULL
+    );
+"#,
+    r#"
+    -- The last mark of each member's data directory.
+    CREATE TABLE cresset.stamps (
+        member BIGINT PRIMARY KEY,
+        number BIGINT NOT NULL,
+        process BIGINT NOT NULL
     );
 "#,
 ];

@@ -1,9 +1,9 @@
-//! The tables `identity` and `members`.
+//! The tables `identity`, `members` and `stamps`.
 
 use cresset_core::ids::MemberId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, StoreError};
+use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp, StoreError};
 
 /// Writes the candidate if there is no identity yet; answers the one that there is.
 pub(super) fn found_or_find(connection: &Connection, candidate: &Founding) -> Result<Identity, StoreError> {
@@ -54,4 +54,28 @@ fn find(connection: &Connection) -> Result<Identity, StoreError> {
 pub(super) fn allocate_member(connection: &Connection, name: &str) -> Result<MemberId, StoreError> {
     connection.prepare_cached("INSERT INTO members (name) VALUES (?1)")?.execute([name])?;
     Ok(MemberId(connection.last_insert_rowid().cast_unsigned()))
+}
+
+pub(super) fn stamp(connection: &Connection, member: MemberId) -> Result<Option<Stamp>, StoreError> {
+    let mut find = connection.prepare_cached("SELECT number, process FROM stamps WHERE member = ?1")?;
+    let found = find.query_row([member.0.cast_signed()], |row| {
+        Ok(Stamp { number: row.get::<_, i64>(0)?.cast_unsigned(), process: row.get::<_, i64>(1)?.cast_unsigned() })
+    });
+    Ok(found.optional()?)
+}
+
+pub(super) fn replace_stamp(
+    connection: &Connection,
+    member: MemberId,
+    from: Option<Stamp>,
+    to: Stamp,
+) -> Result<Stamp, StoreError> {
+    let last = stamp(connection, member)?;
+    if let Some(other) = last.filter(|_| last != from) {
+        return Ok(other);
+    }
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO stamps (member, number, process) VALUES (?1, ?2, ?3)")?
+        .execute([member.0, to.number, to.process].map(u64::cast_signed))?;
+    Ok(to)
 }

@@ -40,7 +40,7 @@ use rusqlite::ErrorCode;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
-    PropertyChange, PropertyWrite, RosterWrite, StoreError, StoreFuture, Stored, Written,
+    PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 use threads::Threads;
 
@@ -188,6 +188,14 @@ impl Accounts for SqliteAccounts {
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {
         self.threads.write(move |connection| identity::allocate_member(connection, &name))
+    }
+
+    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>> {
+        self.threads.read(move |connection| identity::stamp(connection, member))
+    }
+
+    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp> {
+        self.threads.write(move |connection| identity::replace_stamp(connection, member, from, to))
     }
 
     fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {

@@ -26,7 +26,7 @@ const SWITCH_TRIES_MAX: u32 = 100;
 const SWITCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -108,6 +108,14 @@ const MIGRATIONS: [&str; 3] = [
         new TEXT,
         by TEXT NOT NULL,
         at INTEGER NOT NULL
+    ) STRICT;
+",
+    "
+    -- The last mark of each member's data directory.
+    CREATE TABLE stamps (
+        member INTEGER PRIMARY KEY,
+        number INTEGER NOT NULL,
+        process INTEGER NOT NULL
     ) STRICT;
 ",
 ];

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cresset_core::ids::MemberId;
 
-use crate::disk::DiskError;
+use crate::disk::{DiskError, FileEntry};
 
 pub use reader::LogReader;
 pub use store::LogStore;
@@ -52,15 +52,18 @@ pub const CACHE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of entries that replication reads, and sends, at a time; one entry may be larger.
 pub const READ_BYTES_MAX: usize = 512 * 1024;
 
+/// What an operator does about a data directory that cannot be used. The accounts may be in it.
+pub(crate) const FORGET_IT: &str =
+    "remove the files 'log*', 'snapshot*', 'stamp' and 'member' from it, and the node joins as a new member";
+
 /// Why a log cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LogError {
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Something that was durable has changed. The member must not vote with it: remove its data directory, and it
-    /// joins as a member without memory.
-    #[error("the log is damaged: {file}, offset {offset}: {reason}")]
+    /// Something that was durable has changed. The member must not vote with it.
+    #[error("the log is damaged: {file}, offset {offset}: {reason}; {FORGET_IT}")]
     Damaged {
         /// The file.
         file: String,
@@ -70,10 +73,10 @@ pub enum LogError {
         reason: String,
     },
     /// Something that must be there is not.
-    #[error("the log is incomplete: {0}")]
+    #[error("the log is incomplete: {0}; {FORGET_IT}")]
     Incomplete(String),
     /// The directory belongs to another member.
-    #[error("{file} belongs to member {found}, and this is member {expected}")]
+    #[error("{file} belongs to member {found}, and this is member {expected}; {FORGET_IT}")]
     Foreign {
         /// The file.
         file: String,
@@ -83,7 +86,10 @@ pub enum LogError {
         found: MemberId,
     },
     /// The segments were written by a program of another version.
-    #[error("{file} has format {found}, and this program writes format {expected}")]
+    #[error(
+        "{file} has format {found}, and this program writes format {expected}; run the program that wrote it, or \
+         {FORGET_IT}"
+    )]
     Version {
         /// The file.
         file: String,
@@ -137,6 +143,16 @@ fn segment_number(name: &str) -> Option<u64> {
 
 /// Says that there was a log, so that its absence is noticed.
 const MARKER: &str = "log.begun";
+
+/// Whether there is, or was, a log among these files.
+pub(crate) fn has_begun(files: &[FileEntry]) -> bool {
+    files.iter().any(|file| keeps(&file.name))
+}
+
+/// Whether a file is one of a log.
+pub(super) fn keeps(file: &str) -> bool {
+    file == MARKER || segment_number(file).is_some()
+}
 
 type SharedState = Arc<Shared>;
 

@@ -1,7 +1,8 @@
 //! The asking side: one client for each member that openraft talks to.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use super::check::{self, Unacceptable};
 use super::message::{Answer, Question, decode, encode};
 use super::{CALL_BYTES_MAX, CallError, PeerCalls, transfer};
 use crate::consensus::apply::RaftSnapshot;
-use crate::consensus::log::LogStore;
+use crate::consensus::log::{FORGET_IT, LogStore};
 use crate::consensus::types::{LogId, TypeConfig, Vote};
 
 type Refusal = RPCError<TypeConfig>;
@@ -33,6 +34,44 @@ pub(in crate::consensus) struct Peers {
     /// How long the answer to entries may take. Openraft would allow a heartbeat, but a disk may take longer to sync,
     /// and asking again makes it no faster.
     pub(in crate::consensus) append_deadline: Duration,
+    pub(in crate::consensus) acknowledged: Acknowledged,
+}
+
+/// Up to where each member has what this one sent it as a leader of a term. Who has less later has lost it, and what it
+/// says of its log proves nothing any more: openraft, which counts on it, is not told.
+#[derive(Clone, Default)]
+pub(in crate::consensus) struct Acknowledged(Arc<Mutex<BTreeMap<MemberId, Has>>>);
+
+/// What one member acknowledged.
+struct Has {
+    vote: Vote,
+    index: u64,
+    is_told_lost: bool,
+}
+
+impl Acknowledged {
+    fn by(&self, member: MemberId, vote: &Vote) -> Option<u64> {
+        self.members().get(&member).filter(|has| has.vote == *vote).map(|has| has.index)
+    }
+
+    fn up_to(&self, member: MemberId, vote: &Vote, last: Option<LogId>) {
+        let Some(last) = last else { return };
+        let mut members = self.members();
+        let has = members.entry(member).or_insert(Has { vote: *vote, index: 0, is_told_lost: false });
+        if has.vote != *vote {
+            *has = Has { vote: *vote, index: 0, is_told_lost: false };
+        }
+        has.index = has.index.max(last.index);
+    }
+
+    /// The member has less: whether that is news.
+    fn is_lost(&self, member: MemberId) -> bool {
+        self.members().get_mut(&member).is_some_and(|has| !std::mem::replace(&mut has.is_told_lost, true))
+    }
+
+    fn members(&self) -> MutexGuard<'_, BTreeMap<MemberId, Has>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl RaftNetworkFactory<TypeConfig> for Peers {
@@ -112,6 +151,9 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, Refusal> {
         let deadline = option.soft_ttl().max(self.peers.append_deadline);
+        let (vote, before) = (rpc.vote, rpc.prev_log_id);
+        let last = rpc.entries.last().map(|entry| entry.log_id).or(before);
+        let had = self.peers.acknowledged.by(self.target, &vote);
         let (question, part) = fit(rpc);
         let answer = match self.ask_encoded(RPCTypes::AppendEntries, question, deadline).await {
             Err(_) if planted!(CommittedWithoutQuorum) => return Ok(AppendEntriesResponse::Success),
@@ -119,10 +161,28 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         };
         sometimes!(part.is_some(), "entries_do_not_fit_into_one_message");
         let Answer::Append(response) = answer else { return Err(unfitting()) };
-        Ok(match (response, part) {
+        let response = match (response, part) {
             (AppendEntriesResponse::Success, Some(last)) => AppendEntriesResponse::PartialSuccess(Some(last)),
             (response, _) => response,
-        })
+        };
+        match &response {
+            AppendEntriesResponse::Success => self.peers.acknowledged.up_to(self.target, &vote, last),
+            AppendEntriesResponse::PartialSuccess(last) => {
+                self.peers.acknowledged.up_to(self.target, &vote, *last);
+            }
+            AppendEntriesResponse::Conflict if before.is_some_and(|id| had >= Some(id.index)) => {
+                if self.peers.acknowledged.is_lost(self.target) {
+                    tracing::error!(
+                        member = %self.target,
+                        "a member has lost what it had acknowledged: its data directory is an older copy, or its disk does \
+                         not keep what it says; stop it, and {FORGET_IT}"
+                    );
+                }
+                return Err(Unreachable::from_string("it has lost what it had acknowledged").into());
+            }
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+        }
+        Ok(response)
     }
 
     async fn vote(

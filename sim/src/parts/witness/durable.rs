@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use cresset_net::consensus::log::inspect::{Ballot, Position, Remembered, inspect, is_segment};
 use cresset_net::consensus::snapshots::end_of_file;
+use cresset_net::run::BINDING;
 
 use super::super::{DiskEvent, DiskObserver};
 use crate::history::{EntryId, Event, History, RaftFact, Voters};
@@ -13,7 +14,8 @@ pub fn disk_observer(node: &str, history: &History) -> DiskObserver {
     let (node, history, mut log) = (node.to_owned(), history.clone(), DurableLog::default());
     Box::new(move |event| {
         let facts = match event {
-            DiskEvent::Lost => {
+            // Without its binding the directory is nobody's, and nothing that it held counts.
+            DiskEvent::Lost | DiskEvent::Removed { file: BINDING } => {
                 log = DurableLog::default();
                 history.add("world", Event::DiskLost { node: node.clone() });
                 return;
