@@ -144,8 +144,11 @@ impl<'a> Look<'a> {
             _ => None,
         };
         let before = self.between(Duration::ZERO, self.begins).filter_map(leader).max();
-        let after = self.from(Duration::ZERO).filter_map(leader).max();
-        before.map(|(_, leader)| leader) != after.map(|(_, leader)| leader)
+        // Who led at first may lead again at the end.
+        self.from(Duration::ZERO).filter_map(leader).any(|after| match &before {
+            Some((term, leader)) => after.0 > *term && after.1 != *leader,
+            None => true,
+        })
     }
 
     fn majority_is_silent(&self) -> Option<String> {
