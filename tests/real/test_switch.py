@@ -166,6 +166,41 @@ async def test_nobody_loses_a_message_while_the_switch_goes_to_and_fro(trio):
     assert twice <= 8, juliet.bodies
 
 
+async def test_a_node_that_does_not_find_its_cluster_serves_alone_only_if_that_is_set(trio):
+    one, two, three = trio.nodes.values()
+    config = ("--config", one.config)
+    for name, value in (("cluster.start.retries", "0"), ("cluster.start.retry-after", "1")):
+        assert trio.cli("property", "set", *config, name, value).returncode == 0
+    for node in (one, two, three):
+        node.kill()
+
+    one.start()
+    await until("it says so", lambda: "has not found its cluster and serves nobody" in one.log_text(), 10)
+    status = one.status()
+    assert (status["clustering"], status["alone"], status["serving"]) == (True, False, False)
+    one.kill()
+
+    assert trio.cli("property", "set", *config, "cluster.start.alone", "true").returncode == 0
+    one.start()
+    await alone([one])
+    assert "THIS NODE SERVES ALONE" in one.log_text()
+    shown = trio.cli("cluster", "status", "--socket", one.socket)
+    assert shown.returncode == 0 and shown.stdout.splitlines()[-1].startswith("THIS NODE SERVES ALONE"), shown.stdout
+    romeo = await Client("romeo", acknowledge=True).log_in(one)
+    romeo.say("juliet@example.org", "is anybody there")
+    await romeo.acknowledged()
+
+    two.start()
+    three.start()
+    await trio.formed()
+    await together([one, two, three])
+    juliet = await Client("juliet").log_in(two)
+    await juliet.hears("is anybody there")
+    juliet.say(romeo.boundjid, "we all are")
+    await romeo.hears("we all are")
+    assert not romeo.ended.is_set()
+
+
 @pytest.mark.skipif(programs() is None, reason="needs PostgreSQL; on Debian: apt-get install postgresql")
 async def test_a_node_that_does_not_see_the_switch_stays_as_it_is_and_nobody_counts_on_the_others(new_cluster, tmp_path):
     server = PostgreSQL()

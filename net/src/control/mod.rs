@@ -71,6 +71,8 @@ pub(crate) enum Question {
     Order(Order, oneshot::Sender<Result<(), Refusal>>),
     /// Whether the node is to be in the cluster or by itself, as operators have said for all.
     Switch(Clustering),
+    /// The node has not found its cluster, and is to serve alone until it has.
+    ServeAlone,
     /// Leave the cluster in good order, because the node is about to stop.
     Leave,
 }
@@ -268,6 +270,10 @@ impl<C: Clock> Control<C> {
                 self.handle(Input::Order { id, order })
             }
             Question::Switch(clustering) => self.switched(clustering),
+            Question::ServeAlone => {
+                self.serve_alone();
+                None
+            }
             Question::Leave => {
                 self.switch.stops = true;
                 self.handle(Input::Leave)

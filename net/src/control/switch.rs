@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 use cresset_core::cluster::Event;
+use cresset_core::config::properties::Agreed;
 use cresset_core::ids::{BootId, LogIndex};
 use cresset_core::node::{Alone, Input, NodeSettings, Output, Service};
 use cresset_core::sometimes;
@@ -48,12 +49,21 @@ pub(crate) enum Clustering {
     Off,
 }
 
+impl Clustering {
+    /// What the agreed properties say.
+    pub(crate) fn of(agreed: &Agreed) -> Clustering {
+        if agreed.is_clustered { Clustering::On } else { Clustering::Off }
+    }
+}
+
 /// Where the node is between the two.
 pub(crate) struct Switch {
     pub(crate) clustering: Clustering,
     /// Whether the node is about to stop.
     pub(super) stops: bool,
     settings: NodeSettings,
+    /// Whether a node serves alone for as long as it does not find its cluster.
+    is_lonely_service_allowed: bool,
     alone: Option<Alone>,
     /// When a node that is by itself stops serving although it is not in the cluster.
     alone_until: Option<Uptime>,
@@ -69,9 +79,17 @@ struct Leaving {
 }
 
 impl Switch {
-    /// Of a node that has just started and would be this.
-    pub(crate) fn new(clustering: Clustering, settings: NodeSettings) -> Switch {
-        Switch { clustering, stops: false, settings, alone: None, alone_until: None, leaving: None }
+    /// Of a node that has just started and is to do what operators have set.
+    pub(crate) fn new(agreed: &Agreed, settings: NodeSettings) -> Switch {
+        Switch {
+            clustering: Clustering::of(agreed),
+            stops: false,
+            settings,
+            is_lonely_service_allowed: agreed.start_alone,
+            alone: None,
+            alone_until: None,
+            leaving: None,
+        }
     }
 
     pub(super) fn is_alone(&self) -> bool {
@@ -103,6 +121,9 @@ impl Switch {
         let advice = match self.clustering {
             Clustering::Off => {
                 "clustering is off: every node serves its own clients alone, until 'cresset cluster enable'"
+            }
+            Clustering::On if self.is_lonely_service_allowed => {
+                "THIS NODE SERVES ALONE, as 'cluster.start.alone' allows: others may serve the same users until it is in the cluster"
             }
             Clustering::On => "this node serves its own clients alone until it is in the cluster",
         };
@@ -151,8 +172,26 @@ impl<C: Clock> Control<C> {
     }
 
     fn join(&mut self) -> Option<Turn> {
-        self.switch.alone_until = Some(self.clock.now() + JOIN_TIME_MAX);
+        self.bound_lonely_service();
         self.handle(Input::Enter)
+    }
+
+    /// Clustering is on, and the node is by itself still: that may not go on for ever, unless operators want it so.
+    fn bound_lonely_service(&mut self) {
+        let until = self.clock.now() + JOIN_TIME_MAX;
+        self.switch.alone_until = Some(until).filter(|_| !self.switch.is_lonely_service_allowed);
+    }
+
+    /// The node has not found its cluster and is to serve nevertheless. It goes on looking.
+    pub(super) fn serve_alone(&mut self) {
+        let is_needed = self.node.service() != Service::Serve && !self.switch.is_alone() && !self.switch.is_leaving();
+        if is_needed && self.switch.is_lonely_service_allowed {
+            tracing::warn!(
+                "THIS NODE SERVES ALONE, as the property 'cluster.start.alone' allows: if other nodes serve, the same user \
+                 may be served twice and nobody reaches all; it joins its cluster when it finds it"
+            );
+            self.begin_alone();
+        }
     }
 
     /// The sessions have settled what they have.
@@ -193,7 +232,7 @@ impl<C: Clock> Control<C> {
             self.begin_alone();
         }
         if self.switch.clustering == Clustering::On {
-            self.switch.alone_until = Some(self.clock.now() + JOIN_TIME_MAX);
+            self.bound_lonely_service();
         }
         Turn::NextLife
     }

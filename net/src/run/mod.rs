@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, STATE_VERSION, VersionRange};
+use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
@@ -178,7 +179,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         }
         None => None,
     };
-    let clustering = followed.as_ref().map_or(Clustering::On, Followed::clustering);
+    let agreed = followed.as_ref().map_or_else(Agreed::default, |followed| followed.agreed.clone());
+    let clustering = Clustering::of(&agreed);
     wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
     let boot = BootId(runtime::generator().random());
 
@@ -219,7 +221,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
         node: if clustering == Clustering::Off { node.aside() } else { node },
-        switch: Switch::new(clustering, node_settings),
+        switch: Switch::new(&agreed, node_settings),
         clock: clock.clone(),
         consensus: raft.consensus.clone(),
         mesh: mesh.clone(),

@@ -84,7 +84,7 @@ impl Followed {
 
     /// What operators have said of clustering.
     pub(super) fn clustering(&self) -> Clustering {
-        if self.agreed.is_clustered { Clustering::On } else { Clustering::Off }
+        Clustering::of(&self.agreed)
     }
 
     /// Tells what counts for nothing.
@@ -147,6 +147,12 @@ pub(super) async fn tell_the_switch(questions: mpsc::Sender<Question>, mut switc
 pub(super) async fn tell_if_alone(questions: mpsc::Sender<Question>, agreed: Agreed) {
     if is_alone(&questions, &agreed).await {
         let attempts = agreed.start_retries + 1;
+        if agreed.start_alone {
+            tracing::warn!(attempts, "the node has not found its cluster");
+            // Without a control plane the node stops.
+            drop(questions.send(Question::ServeAlone).await);
+            return;
+        }
         tracing::warn!(attempts, "the node has not found its cluster and serves nobody; it goes on looking for it");
     }
 }

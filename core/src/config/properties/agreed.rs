@@ -10,6 +10,8 @@ use super::{ENABLED, Setting, Value, named};
 pub struct Agreed {
     /// Whether the nodes are one cluster, or each serves its own clients.
     pub is_clustered: bool,
+    /// Whether a node that cannot find its cluster serves its own clients alone.
+    pub start_alone: bool,
     /// How long a node waits after its start before it looks for its cluster.
     pub start_delay: Duration,
     /// How often a node tries again to find its cluster before it says that it cannot.
@@ -39,6 +41,7 @@ impl Agreed {
         };
         let agreed = Agreed {
             is_clustered: switch(&value(ENABLED)),
+            start_alone: switch(&value("cluster.start.alone")),
             start_delay: seconds(&value("cluster.start.delay")),
             start_retries: count(&value("cluster.start.retries")),
             start_retry_after: seconds(&value("cluster.start.retry-after")),

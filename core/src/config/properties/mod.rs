@@ -88,6 +88,15 @@ pub const PROPERTIES: &[Property] = &[
         meaning: "whether the nodes are one cluster, or each serves its own clients; see `cresset cluster enable`",
     },
     Property {
+        name: "cluster.start.alone",
+        alias: None,
+        kind: Kind::Switch,
+        default: "false",
+        takes_effect: TakesEffect::AtTheNextStart,
+        place: Setting::Shared,
+        meaning: "whether a node that cannot find its cluster serves its own clients alone, although others may serve the same ones",
+    },
+    Property {
         name: "cluster.start.delay",
         alias: Some("hazelcast.startup.delay.seconds"),
         kind: Kind::Seconds { min: 0, max: 3600 },
