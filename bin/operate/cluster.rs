@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use cresset_net::admin::{ClusterStatus, MemberStatus, Request, ask_events, ask_status, order};
 
 use super::store::WhichStore;
-use super::{drain, property};
+use super::{drain, property, recover};
 use crate::exit::Failure;
 use crate::{configuration, terminal};
 
@@ -38,6 +38,18 @@ pub(crate) enum Command {
     Disable {
         #[command(flatten)]
         store: WhichStore,
+    },
+    /// Give the cluster up whose quorum is lost for good, and found another one with the same accounts from this directory
+    Recover {
+        /// Say that this is what you want
+        #[arg(long, required = true)]
+        force_new_cluster: bool,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+        /// The configuration file of the node, which must not run
+        #[arg(long, value_name = "FILE", default_value = configuration::DEFAULT_FILE)]
+        config: PathBuf,
     },
     /// Have another member lead
     TransferLeader {
@@ -100,6 +112,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Enable { store } => property::switch(store, true),
         Command::Disable { store } => property::switch(store, false),
+        Command::Recover { yes, config, force_new_cluster: _ } => recover::recover(&config, yes),
         Command::Status { node, json } => {
             let status = runtime.block_on(ask_status(&node.socket()?)).map_err(Failure::failed)?;
             if json {

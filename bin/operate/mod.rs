@@ -4,5 +4,6 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 mod drain;
 pub(crate) mod property;
+mod recover;
 mod store;
 pub(crate) mod user;

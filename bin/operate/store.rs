@@ -43,6 +43,11 @@ pub(super) enum Missing {
 }
 
 impl WhichStore {
+    /// The one that this configuration names.
+    pub(super) fn of(config: PathBuf) -> WhichStore {
+        WhichStore { config, store: None }
+    }
+
     /// Works on the store, and closes it.
     pub(super) fn with(
         self,
@@ -88,6 +93,11 @@ fn prepare(path: &Path, missing: Missing, is_configured: bool) -> Result<(), Fai
 impl Store {
     pub(super) fn accounts(&self) -> &dyn Accounts {
         self.opened.accounts()
+    }
+
+    /// Waits for something that is done with the account store.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(scope(SCOPE, work))
     }
 
     /// Waits for an answer of the account store.

@@ -43,6 +43,7 @@ macro_rules! contract_tests {
             a_message_is_kept_once_by_each_name,
             a_message_belongs_to_one_live_route,
             a_claim_of_a_route_of_another_log_is_not_respected,
+            another_cluster_takes_the_place_of_a_lost_one_with_all_accounts,
             a_claim_of_a_route_that_the_view_cannot_know_is_respected,
             only_the_claimant_forgets_a_message,
             a_removed_account_leaves_nothing_to_its_successor,
@@ -325,6 +326,27 @@ pub(crate) async fn a_claim_of_a_route_of_another_log_is_not_respected(store: &d
         let claimed = store.claim(name("juliet"), claimant(route)).await;
         assert_eq!(claimed.map(|claimed| claimed.len()), Ok(1), "{route}");
     }
+}
+
+/// After the loss of the quorum for good the accounts belong to another cluster, whose log begins anew: what routes of the
+/// old one have claimed would wait until it is as long.
+pub(crate) async fn another_cluster_takes_the_place_of_a_lost_one_with_all_accounts(store: &dyn Accounts) {
+    assert_eq!(store.known_identity().await, Ok(None));
+    let lost = store.identity(candidate(1)).await.expect("available");
+    assert_eq!(store.form(lost.founder).await, Ok(true));
+    add(store, "juliet").await;
+    keep(store, "hello").await;
+    assert_eq!(claim(store, route(5000), &[]).await.len(), 1);
+
+    let anew = store.found_anew(lost.cluster_id, candidate(2)).await.expect("available");
+    let again = store.found_anew(lost.cluster_id, candidate(3)).await.expect("available");
+
+    assert_eq!(anew.cluster_id, candidate(2).cluster_id);
+    assert_eq!((anew.founder, anew.formed), (candidate(2).founder, false));
+    assert_ne!(anew.join_secret, lost.join_secret);
+    assert_eq!(anew.fake_salt_secret, lost.fake_salt_secret);
+    assert_eq!((&again, store.known_identity().await), (&anew, Ok(Some(anew.clone()))));
+    assert_eq!(claim(store, route(3), &[]).await.len(), 1);
 }
 
 /// The route that lost its claim may still say that it delivered: the message is the new claimant's by then.

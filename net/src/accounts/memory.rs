@@ -17,9 +17,9 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
-    Founding, Identity, NAME_KEPT_MS, NewAccount, PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite,
-    RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, ClusterId, Credentials,
+    Existing, Founding, Identity, NAME_KEPT_MS, NewAccount, PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange,
+    PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 
 /// An account store in memory. Clones share what is stored.
@@ -296,6 +296,23 @@ impl Accounts for MemoryAccounts {
             let identity = tables.identity.as_mut().ok_or_else(no_identity)?;
             if identity.founder == from && !identity.formed {
                 identity.founder = to;
+            }
+            Ok(identity.clone())
+        })
+    }
+
+    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>> {
+        self.with(move |tables| Ok(tables.identity.clone()))
+    }
+
+    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity> {
+        self.with(move |tables| {
+            let identity = tables.identity.as_mut().ok_or_else(no_identity)?;
+            if identity.cluster_id == from {
+                let fake_salt_secret = identity.fake_salt_secret.clone();
+                *identity = Identity { fake_salt_secret, ..anew.into_identity() };
+                let accounts = tables.accounts.values_mut();
+                accounts.flat_map(|account| account.messages.values_mut()).for_each(|waiting| waiting.holder = None);
             }
             Ok(identity.clone())
         })

@@ -166,6 +166,14 @@ pub trait Accounts: Send + Sync + 'static {
     /// Has `to` found the cluster and not `from`, if `from` was to and has not. Answers the identity as it is then.
     fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity>;
 
+    /// The cluster's identity, if it has one. Changes nothing.
+    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>>;
+
+    /// Puts another cluster in the place of `from`, if that is the one, which is to be founded by `anew.founder`. The
+    /// accounts with all that is theirs, the fake salts and the properties stay; what routes of `from` have claimed is
+    /// free. Answers the identity as it is then.
+    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity>;
+
     /// A member id that was never given out before, greater than all of them. `name` is kept for people.
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId>;
 

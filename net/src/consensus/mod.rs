@@ -15,6 +15,7 @@
 //! What is proposed and when, who should vote, and when a leader counts as dead is decided in `cresset_core::node`.
 
 pub mod apply;
+pub(crate) mod kept;
 pub mod log;
 mod membership;
 mod propose;

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::stamp;
-use crate::accounts::{Accounts, Founding, Identity, Stamp, StoreError};
+use crate::accounts::{Accounts, ClusterId, Founding, Identity, Stamp, StoreError};
 use crate::consensus::log::FORGET_IT;
 use crate::disk::{Disk, DiskError};
 
@@ -101,7 +101,8 @@ pub enum FoundingError {
     /// The directory belongs to another cluster than the account store.
     #[error(
         "the data directory belongs to the cluster {found} and the account store to the cluster {expected}: this node \
-         has the wrong directory or the wrong account store"
+         has the wrong directory or the wrong account store, or its cluster was given up by 'cresset cluster recover': \
+         {FORGET_IT}"
     )]
     OtherCluster {
         /// The cluster of the directory.
@@ -194,6 +195,22 @@ impl Waits {
         sleep(WAIT_FOR_THE_STORE).await;
         Ok(())
     }
+}
+
+/// Makes an emptied directory that of a member that is to found a cluster.
+pub(crate) async fn rebind(
+    disk: &dyn Disk,
+    cluster_id: ClusterId,
+    member: MemberId,
+    name: &str,
+) -> Result<(), DiskError> {
+    let binding = Binding { cluster_id: cluster_id.0, member, name: name.to_owned() };
+    disk.write(FILE, Bytes::from(wire::encode(&binding))).await
+}
+
+/// To which member of which cluster the directory belongs: its id, the cluster, and what it is called.
+pub(crate) async fn bound(disk: &dyn Disk) -> Result<Option<(MemberId, ClusterId, String)>, FoundingError> {
+    Ok(read(disk).await?.map(|binding| (binding.member, ClusterId(binding.cluster_id), binding.name)))
 }
 
 async fn is_founding(disk: &dyn Disk) -> Result<bool, DiskError> {

@@ -71,6 +71,8 @@ pub(crate) enum Question {
     Order(Order, oneshot::Sender<Result<(), Refusal>>),
     /// Whether the node is to be in the cluster or by itself, as operators have said for all.
     Switch(Clustering),
+    /// Operators have given this cluster up and founded another one with the same accounts.
+    GivenUp,
     /// The node has not found its cluster, and is to serve alone until it has.
     ServeAlone,
     /// Leave the cluster in good order, because the node is about to stop.
@@ -270,6 +272,11 @@ impl<C: Clock> Control<C> {
                 self.handle(Input::Order { id, order })
             }
             Question::Switch(clustering) => self.switched(clustering),
+            Question::GivenUp => Some(Turn::End(End::Abandoned(
+                "this cluster was given up by 'cresset cluster recover': remove the data directory, and the node joins the \
+                 new one as a new member"
+                    .to_owned(),
+            ))),
             Question::ServeAlone => {
                 self.serve_alone();
                 None

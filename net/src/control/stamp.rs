@@ -123,6 +123,12 @@ async fn forget(
         }
     }
     sometimes!("an_older_copy_of_a_directory_is_forgotten");
+    empty(disk).await?;
+    Ok(None)
+}
+
+/// Removes everything that a directory says of a cluster and of a member.
+pub(crate) async fn empty(disk: &dyn Disk) -> Result<(), DiskError> {
     for file in disk.list().await?.into_iter().filter(|file| consensus::keeps(&file.name)) {
         disk.remove(&file.name).await?;
     }
@@ -130,7 +136,7 @@ async fn forget(
     for file in [FOUNDING_FILE, FILE, BINDING] {
         disk.remove(file).await?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Marks the directory again and again as long as the process runs.

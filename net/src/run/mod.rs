@@ -15,6 +15,7 @@ mod doors;
 mod found;
 mod properties;
 mod raft_lane;
+mod recover;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -36,7 +37,7 @@ use rand::RngExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, ClusterId};
 use crate::admin::{self, Answers, ClusterEvent, ClusterStatus, Request, Response};
 use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
@@ -55,6 +56,7 @@ use self::doors::Doors;
 pub use self::doors::{DoorsError, Reception};
 use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
+pub use self::recover::{RecoverError, Survivor};
 
 /// The file that makes a data directory a member's, for a simulation that looks at a disk from outside.
 #[cfg(cresset_simulated)]
@@ -144,6 +146,7 @@ pub enum StartError {
 /// A node that runs.
 pub struct Running {
     member: MemberId,
+    cluster: ClusterId,
     consensus: Consensus,
     router: Arc<Router>,
     doors: Option<Doors>,
@@ -265,6 +268,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let switch = watch::Sender::new(clustering);
     let mut running = Running {
         member: standing.member,
+        cluster: standing.identity.cluster_id,
         consensus,
         router,
         doors: None,
@@ -316,6 +320,8 @@ impl Running {
     /// Does from here on what operators set.
     fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>, switch: watch::Sender<Clustering>) {
         let Some(followed) = followed else { return };
+        let given_up = properties::tell_if_given_up(self.questions.clone(), accounts.clone(), self.cluster);
+        self.operation.push(runtime::spawn(given_up));
         let told = properties::tell_the_switch(self.questions.clone(), switch.subscribe());
         self.operation.push(runtime::spawn(told));
         let alone = properties::tell_if_alone(self.questions.clone(), followed.agreed.clone());

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::ask;
-use crate::accounts::{Accounts, PropertyWrite, StoreError};
+use crate::accounts::{Accounts, ClusterId, PropertyWrite, StoreError};
 use crate::control::founding::Waits;
 use crate::control::{Clustering, Question};
 use crate::router::Router;
@@ -138,6 +138,25 @@ pub(super) async fn tell_the_switch(questions: mpsc::Sender<Question>, mut switc
     while switch.changed().await.is_ok() {
         let clustering = *switch.borrow_and_update();
         if questions.send(Question::Switch(clustering)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks whether the accounts belong to another cluster by now, and tells the control plane if they do.
+pub(super) async fn tell_if_given_up(
+    questions: mpsc::Sender<Question>,
+    accounts: Arc<dyn Accounts>,
+    cluster: ClusterId,
+) {
+    loop {
+        sleep(LOOK_AGAIN_AFTER).await;
+        // That there is none at all may be a database that is being restored.
+        if let Ok(Some(identity)) = accounts.known_identity().await
+            && identity.cluster_id != cluster
+        {
+            // Without a control plane the node stops.
+            drop(questions.send(Question::GivenUp).await);
             return;
         }
     }

@@ -11,8 +11,8 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::accounts::{
-    Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount, PropertyChange, PropertyWrite,
-    RosterWrite, Stamp, StoreFuture, Stored, Written,
+    Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount, PropertyChange,
+    PropertyWrite, RosterWrite, Stamp, StoreFuture, Stored, Written,
 };
 use futures_util::FutureExt;
 
@@ -87,6 +87,8 @@ behind_the_gate! {
     identity(candidate: Founding) -> Identity;
     form(founder: MemberId) -> bool;
     replace_founder(from: MemberId, to: MemberId) -> Identity;
+    known_identity() -> Option<Identity>;
+    found_anew(from: ClusterId, anew: Founding) -> Identity;
     allocate_member(name: String) -> MemberId;
     stamp(member: MemberId) -> Option<Stamp>;
     replace_stamp(member: MemberId, from: Option<Stamp>, to: Stamp) -> Stamp;

@@ -1,11 +1,14 @@
 //! The tables `identity`, `members`, `member_count` and `stamps`.
 
 use cresset_core::ids::MemberId;
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::{Client, GenericClient, Transaction};
+use tokio_postgres::Row;
 
 use super::failure::Failure;
 use super::lane::{rows, written};
 use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp, StoreError};
+
+const FIND: &str = "SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM cresset.identity";
 
 /// Writes the candidate if there is no identity yet; answers the one that there is. Who comes second waits until the
 /// first has committed, and then sees that row.
@@ -36,10 +39,33 @@ pub(super) async fn replace_founder(
     find(transaction).await
 }
 
+pub(super) async fn found_anew(
+    transaction: &Transaction<'_>,
+    from: ClusterId,
+    anew: &Founding,
+) -> Result<Identity, Failure> {
+    const REPLACE: &str = "UPDATE cresset.identity
+         SET cluster_id = $2, join_secret = $3, founder = $4, formed = FALSE WHERE cluster_id = $1";
+    const FREE: &str = "UPDATE cresset.messages SET holder_index = NULL, holder_position = NULL
+         WHERE holder_index IS NOT NULL";
+    let (from, cluster_id) = (&from.0[..], &anew.cluster_id.0[..]);
+    let (join_secret, founder) = (&anew.join_secret.0[..], anew.founder.0.cast_signed());
+    if written(transaction, REPLACE, &[&from, &cluster_id, &join_secret, &founder]).await? > 0 {
+        written(transaction, FREE, &[]).await?;
+    }
+    find(transaction).await
+}
+
+pub(super) async fn known(client: &Client) -> Result<Option<Identity>, Failure> {
+    rows(client, FIND, &[]).await?.first().map(identity).transpose()
+}
+
 async fn find(transaction: &Transaction<'_>) -> Result<Identity, Failure> {
-    const FIND: &str = "SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM cresset.identity";
     let found = rows(transaction, FIND, &[]).await?;
-    let row = found.first().ok_or_else(no_identity)?;
+    identity(found.first().ok_or_else(no_identity)?)
+}
+
+fn identity(row: &Row) -> Result<Identity, Failure> {
     Ok(Identity {
         cluster_id: ClusterId(exactly(row.try_get(0)?, "cluster id")?),
         join_secret: JoinSecret(exactly(row.try_get(1)?, "join secret")?),

@@ -41,7 +41,7 @@ use cresset_core::time::UnixMillis;
 use futures_util::FutureExt;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount,
     PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreFuture, Stored, Written,
 };
 use lane::Lane;
@@ -239,6 +239,15 @@ impl Accounts for PostgresAccounts {
     fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
         self.lane
             .write((from, to), |transaction, (from, to)| identity::replace_founder(transaction, *from, *to).boxed())
+    }
+
+    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>> {
+        self.lane.read((), |client, ()| identity::known(client).boxed())
+    }
+
+    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity> {
+        self.lane
+            .write((from, anew), |transaction, (from, anew)| identity::found_anew(transaction, *from, anew).boxed())
     }
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {

@@ -35,7 +35,24 @@ pub(super) fn replace_founder(connection: &Connection, from: MemberId, to: Membe
     find(connection)
 }
 
+/// In one transaction, as every write is.
+pub(super) fn found_anew(connection: &Connection, from: ClusterId, anew: &Founding) -> Result<Identity, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "UPDATE identity SET cluster_id = ?2, join_secret = ?3, founder = ?4, formed = FALSE WHERE cluster_id = ?1",
+        )?
+        .execute(params![from.0, anew.cluster_id.0, anew.join_secret.0, anew.founder.0.cast_signed()])?;
+    if found > 0 {
+        connection.prepare_cached("UPDATE messages SET holder_index = NULL, holder_position = NULL")?.execute([])?;
+    }
+    find(connection)
+}
+
 fn find(connection: &Connection) -> Result<Identity, StoreError> {
+    known(connection)?.ok_or_else(|| StoreError::Unreadable("there is no identity".to_owned()))
+}
+
+pub(super) fn known(connection: &Connection) -> Result<Option<Identity>, StoreError> {
     let mut find =
         connection.prepare_cached("SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM identity")?;
     let found = find.query_row([], |row| {
@@ -47,7 +64,7 @@ fn find(connection: &Connection) -> Result<Identity, StoreError> {
             formed: row.get(4)?,
         })
     });
-    found.optional()?.ok_or_else(|| StoreError::Unreadable("there is no identity".to_owned()))
+    Ok(found.optional()?)
 }
 
 /// `AUTOINCREMENT` never gives an id out again, not even that of a row which was removed.

@@ -39,7 +39,7 @@ use cresset_core::time::UnixMillis;
 use rusqlite::ErrorCode;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, Credentials, Existing, Founding, Identity, NewAccount,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount,
     PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 use threads::Threads;
@@ -184,6 +184,14 @@ impl Accounts for SqliteAccounts {
 
     fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
         self.threads.write(move |connection| identity::replace_founder(connection, from, to))
+    }
+
+    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>> {
+        self.threads.read(identity::known)
+    }
+
+    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity> {
+        self.threads.write(move |connection| identity::found_anew(connection, from, &anew))
     }
 
     fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {

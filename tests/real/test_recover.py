@@ -1,0 +1,108 @@
+"""A cluster whose quorum is lost for good is given up, and another one founded with the same accounts."""
+
+import asyncio
+import shutil
+
+from client import Client
+from cluster import until
+
+
+def recover(cluster, node, *words):
+    """`cresset cluster recover` from the directory of a node."""
+    return cluster.cli("cluster", "recover", "--force-new-cluster", "--config", node.config, *words)
+
+
+def refused(run, code=1):
+    """The one sentence with which it was refused."""
+    assert run.returncode == code and not run.stdout, (run.returncode, run.stdout, run.stderr)
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+    return run.stderr
+
+
+async def ended(node, sentence):
+    await until(f"{node.name} ends", lambda: not node.is_running, 10)
+    assert node.process.returncode == 1 and sentence in node.log_text(), node.log_text()[-2000:]
+
+
+async def test_the_last_of_three_founds_another_cluster_and_keeps_the_accounts(trio):
+    left, gone, other = trio.nodes.values()
+    romeo = await Client("romeo", acknowledge=True).log_in(left)
+    romeo.say("juliet@example.org", "before it broke")
+    await romeo.acknowledged()
+    old = left.status()["cluster_id"]
+
+    assert "the node 'a' runs: stop it first" in refused(recover(trio, left, "--yes"))
+    left.kill()
+    assert "a quorum is alive (b, c): start this node" in refused(recover(trio, left, "--yes"))
+    gone.kill()
+    assert "this node with c is a quorum: start it" in refused(recover(trio, left, "--yes"))
+    other.kill()
+    assert "say --yes" in refused(recover(trio, left), code=2)
+    backup = trio.directory / "backup"
+    shutil.copytree(gone.data, backup, ignore=shutil.ignore_patterns("admin.sock"))
+    shutil.rmtree(gone.data)
+    shutil.rmtree(other.data)
+    assert "there is no data directory" in refused(recover(trio, gone, "--yes"))
+
+    done = recover(trio, left, "--yes")
+
+    assert done.returncode == 0 and "the node 'a' founds the cluster " in done.stdout, done.stdout + done.stderr
+    assert "no cluster was founded" in refused(recover(trio, left, "--yes"))
+    left.start()
+    await trio.formed(["a"])
+    assert left.status()["cluster_id"] in done.stdout and left.status()["cluster_id"] != old
+    juliet = await Client("juliet").log_in(left)
+    await juliet.hears("before it broke")
+
+    # One that comes back as it was is refused, and says what to do.
+    shutil.copytree(backup, gone.data)
+    gone.start()
+    await ended(gone, f"the data directory belongs to the cluster {old}")
+    assert "was given up by 'cresset cluster recover': remove the files" in gone.log_text()
+    shutil.rmtree(gone.data)
+    gone.start()
+    other.start()
+    await trio.formed()
+    assert left.status()["can_lose"] == 1
+    nurse = await Client("nurse").log_in(gone)
+    juliet.say(nurse.boundjid, "all is well")
+    await nurse.hears("all is well")
+    assert not juliet.ended.is_set()
+
+
+async def test_a_member_of_the_given_up_cluster_that_runs_stops(new_cluster):
+    cluster = new_cluster(names=("a", "b", "c", "d", "e"))
+    cluster.import_users(["romeo"])
+    await cluster.start()
+    for name in ("a", "b", "c"):
+        cluster[name].kill()
+    left, running = cluster["d"], cluster["e"]
+    await until("nobody is served", lambda: not running.status()["serving"], 10)
+    left.terminate()
+    await until("it has ended", lambda: not left.is_running, 10)
+
+    done = await asyncio.to_thread(recover, cluster, left, "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    left.start()
+    await ended(running, "this cluster was given up by 'cresset cluster recover'")
+    await cluster.formed(["d"])
+    await (await Client("romeo").log_in(left)).log_out()
+
+
+async def test_what_cannot_be_recovered_is_said_in_a_sentence_and_changes_nothing(new_cluster):
+    cluster = new_cluster(names=("a",))
+    node = cluster["a"]
+    assert cluster.cli("cluster", "recover", "--config", node.config).returncode == 2
+    assert "there is no data directory" in refused(recover(cluster, node, "--yes"))
+    node.data.mkdir()
+    assert "there is no account store" in refused(recover(cluster, node, "--yes"))
+    cluster.import_users(["romeo"])
+    assert "no cluster was founded" in refused(recover(cluster, node, "--yes"))
+    await cluster.start()
+    before = node.status()["cluster_id"]
+    node.kill()
+    # One member is a quorum of one.
+    assert "this node is a quorum: start it" in refused(recover(cluster, node, "--yes"))
+    await cluster.start()
+    assert node.status()["cluster_id"] == before
