@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use cresset_net::admin::AskError;
+
 use crate::terminal;
 
 /// The part of `--help` about exit codes.
@@ -10,7 +12,7 @@ Exit codes:
   0  done
   1  failed: the reason is one sentence on standard error
   2  the arguments or the configuration are wrong; nothing was started
-  3  the node answers, but the cluster serves nobody there (no quorum)";
+  3  the node answers, but the cluster serves nobody there (no quorum); nothing was done";
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) enum Failure {
     Configuration(String),
     /// The cluster was asked, and serves nobody at the node that answered. What there was to say was said.
     NotServing,
+    /// An order was refused, because nothing can be agreed on at the node that answered. Nothing was done.
+    NoQuorum(String),
 }
 
 impl Failure {
@@ -29,19 +33,33 @@ impl Failure {
         Failure::Failed(reason.to_string())
     }
 
+    /// A running node was asked, and did not do it or did not answer.
+    pub(crate) fn asking(error: AskError) -> Self {
+        match error {
+            AskError::NoQuorum { .. } => Failure::NoQuorum(error.to_string()),
+            AskError::NoSocket { .. }
+            | AskError::NobodyThere { .. }
+            | AskError::NoPermission { .. }
+            | AskError::TimedOut { .. }
+            | AskError::NotUnderstood { .. }
+            | AskError::Refused { .. }
+            | AskError::Failed { .. } => Failure::failed(error),
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Failure::Failed(_) => 1,
             Failure::Configuration(_) => 2,
-            Failure::NotServing => 3,
+            Failure::NotServing | Failure::NoQuorum(_) => 3,
         }
     }
 
     /// Says why, on standard error.
     pub(crate) fn show(&self) {
         match self {
-            Failure::Failed(reason) => terminal::complain(&format!("cresset: {reason}")),
+            Failure::Failed(reason) | Failure::NoQuorum(reason) => terminal::complain(&format!("cresset: {reason}")),
             // Each line begins with the file and the place, so that editors can jump to it.
             Failure::Configuration(problems) => terminal::complain(problems),
             Failure::NotServing => {}

@@ -325,6 +325,7 @@ fn status(members: u16, reachable: u16) -> ClusterStatus {
         sessions: 0,
         applied_index: None,
         lease_remaining_ms: None,
+        program: None,
     };
     let status = ClusterStatus {
         cluster_id: "c".to_owned(),
@@ -337,6 +338,7 @@ fn status(members: u16, reachable: u16) -> ClusterStatus {
         term: 1,
         applied_index: 1,
         sessions: 0,
+        version: 1,
         members: (1..=members).map(member).collect(),
         can_lose: None,
         advice: String::new(),

@@ -114,7 +114,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Disable { store } => property::switch(store, false),
         Command::Recover { yes, config, force_new_cluster: _ } => recover::recover(&config, yes),
         Command::Status { node, json } => {
-            let status = runtime.block_on(ask_status(&node.socket()?)).map_err(Failure::failed)?;
+            let status = runtime.block_on(ask_status(&node.socket()?)).map_err(Failure::asking)?;
             if json {
                 terminal::say(&serde_json::to_string_pretty(&status).map_err(Failure::failed)?);
             } else {
@@ -127,7 +127,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             }
         }
         Command::Events { node, json } => {
-            let events = runtime.block_on(ask_events(&node.socket()?)).map_err(Failure::failed)?;
+            let events = runtime.block_on(ask_events(&node.socket()?)).map_err(Failure::asking)?;
             if json {
                 terminal::say(&serde_json::to_string_pretty(&events).map_err(Failure::failed)?);
             } else {
@@ -139,20 +139,20 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         }
         Command::TransferLeader { to, node } => {
             let request = Request::TransferLeader { to: to.clone() };
-            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
+            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::asking)?;
             terminal::say(&format!("{to} leads"));
             Ok(())
         }
         Command::Drain { name, node } => runtime.block_on(drain::drain(&node.socket()?, &name)),
         Command::Undrain { name, node } => {
             let request = Request::Undrain { name: name.clone() };
-            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
+            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::asking)?;
             terminal::say(&format!("{name} may have clients"));
             Ok(())
         }
         Command::Remove { name, node } => {
             let request = Request::Remove { name: name.clone() };
-            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::failed)?;
+            runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::asking)?;
             terminal::say(&format!("{name} is not counted any more"));
             Ok(())
         }
@@ -161,7 +161,8 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
 
 /// The status as people read it: the members, then what holds for all, then what to do.
 fn table(status: &ClusterStatus) -> String {
-    let head = ["NAME", "STATE", "ROLE", "VOTES", "LINK", "SESSIONS", "APPLIED", "LEASE", "ADDRESS", "CLIENTS"];
+    let head =
+        ["NAME", "STATE", "ROLE", "VOTES", "LINK", "SESSIONS", "APPLIED", "LEASE", "VERSION", "ADDRESS", "CLIENTS"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(status.members.iter().map(row));
     let widths: Vec<usize> =
@@ -180,6 +181,7 @@ fn table(status: &ClusterStatus) -> String {
     lines.push(format!("cluster {}, seen by {}", status.cluster_id, status.node));
     lines.push(format!("leader {leader} (term {}), senior {senior}, index {}", status.term, status.applied_index));
     lines.push(format!("{} sessions", status.sessions));
+    lines.extend(difference_of_versions(status));
     match (status.serving, status.alone) {
         (true, false) => {}
         (true, true) => lines.push(format!("{} serves alone: these are its own sessions", status.node)),
@@ -190,7 +192,26 @@ fn table(status: &ClusterStatus) -> String {
     lines.join("\n")
 }
 
-fn row(member: &MemberStatus) -> [String; 10] {
+/// Who runs another version of the program than the node that was asked.
+fn difference_of_versions(status: &ClusterStatus) -> Option<String> {
+    let ours = status.members.iter().find(|member| member.name == status.node)?.program.as_ref()?;
+    let differs = |member: &&MemberStatus| member.program.as_ref().is_some_and(|theirs| theirs != ours);
+    let others: Vec<String> = status
+        .members
+        .iter()
+        .filter(differs)
+        .map(|member| format!("{} runs {}", member.name, member.program.as_deref().unwrap_or_default()))
+        .collect();
+    (!others.is_empty()).then(|| {
+        let others = others.join(", ");
+        format!(
+            "versions differ: {} runs {ours}, {others}; all keep to version {} of the agreed state",
+            status.node, status.version
+        )
+    })
+}
+
+fn row(member: &MemberStatus) -> [String; 11] {
     let or_dash = |number: Option<u64>, unit: &str| number.map_or("-".to_owned(), |number| format!("{number}{unit}"));
     let clients: Vec<String> = member.client_addresses.iter().map(ToString::to_string).collect();
     let votes = match (member.leader, member.voter) {
@@ -207,6 +228,7 @@ fn row(member: &MemberStatus) -> [String; 10] {
         member.sessions.to_string(),
         or_dash(member.applied_index, ""),
         or_dash(member.lease_remaining_ms, " ms"),
+        member.program.clone().unwrap_or_else(|| "-".to_owned()),
         member.address.to_string(),
         if clients.is_empty() { "-".to_owned() } else { clients.join(",") },
     ]
@@ -234,6 +256,20 @@ mod tests {
         assert!(table(&status(2)).ends_with("you cannot lose a member: add a witness"));
     }
 
+    #[test]
+    fn a_program_of_another_version_is_marked() {
+        let mut status = status(3);
+        assert!(!table(&status).contains("versions differ"));
+        status.members[1].program = Some("0.2.0".to_owned());
+        status.members[2].program = None;
+
+        let shown = table(&status);
+
+        let line = "versions differ: node-1 runs 0.1.0, node-2 runs 0.2.0; all keep to version 1 of the agreed state";
+        assert!(shown.lines().any(|shown| shown == line), "{shown}");
+        assert!(shown.lines().nth(2).is_some_and(|row| row.contains("0.2.0")), "{shown}");
+    }
+
     fn status(members: u16) -> ClusterStatus {
         let member = |number: u16| MemberStatus {
             name: format!("node-{number}"),
@@ -250,6 +286,7 @@ mod tests {
             sessions: 0,
             applied_index: None,
             lease_remaining_ms: Some(2750),
+            program: Some("0.1.0".to_owned()),
         };
         let status = ClusterStatus {
             cluster_id: "c".to_owned(),
@@ -262,6 +299,7 @@ mod tests {
             term: 1,
             applied_index: 4,
             sessions: 0,
+            version: 1,
             members: (1..=members).map(member).collect(),
             can_lose: None,
             advice: String::new(),

@@ -24,7 +24,7 @@ const BAR: u64 = 30;
 ///
 /// If it is refused, or if some clients do not go.
 pub(super) async fn drain(socket: &Path, name: &str) -> Result<(), Failure> {
-    order(socket, &Request::Drain { name: name.to_owned() }).await.map_err(Failure::failed)?;
+    order(socket, &Request::Drain { name: name.to_owned() }).await.map_err(Failure::asking)?;
     let outcome = follow(socket, name).await;
     terminal::progress("");
     if outcome.is_ok() {

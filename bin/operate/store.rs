@@ -79,8 +79,14 @@ impl WhichStore {
 
 /// A file may have to be there, or a place for it.
 fn prepare(path: &Path, missing: Missing, is_configured: bool) -> Result<(), Failure> {
-    if missing == Missing::Refuse && !path.exists() {
-        return Err(Failure::failed(format!("there is no account store '{}' yet", path.display())));
+    match path.try_exists() {
+        Ok(false) if missing == Missing::Refuse => {
+            return Err(Failure::failed(format!("there is no account store '{}' yet", path.display())));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            return Err(Failure::failed(format!("cannot open the account store '{}': {error}", path.display())));
+        }
     }
     // The place that a configuration names is meant to be there; a node that starts would create it, too.
     if is_configured && let Some(directory) = path.parent() {

@@ -114,6 +114,7 @@ mod tests {
         }
     }
 
+    /// G9.
     #[test]
     fn every_shortened_form_is_refused() {
         let bytes = encode(&(300_u64, "romeo".to_owned(), vec![1_u16, 2, 3]));
@@ -123,6 +124,7 @@ mod tests {
         }
     }
 
+    /// G8.
     #[test]
     fn a_length_that_the_bytes_cannot_hold_is_refused() {
         let mut claim = vec![WIRE_VERSION, 253];
@@ -133,6 +135,7 @@ mod tests {
         assert!(matches!(decode::<Vec<u64>>(&claim, 1000), Err(WireError::Malformed(_))));
     }
 
+    /// G11.
     #[test]
     fn what_is_too_long_or_of_another_version_or_followed_by_more_is_refused_by_name() {
         let mut bytes = encode(&5_u64);

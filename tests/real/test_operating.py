@@ -3,8 +3,13 @@
 import asyncio
 import contextlib
 import json
+import os
+import shutil
+import subprocess
+import tempfile
 import time
 
+import pytest
 from client import Client, come_back
 from cluster import until
 from conftest import PAIRS
@@ -15,9 +20,9 @@ def command(cluster, node, *words):
     return cluster.cli("cluster", *words, "--socket", node.socket)
 
 
-def refused(run):
+def refused(run, code=1):
     """The one sentence with which a command was refused."""
-    assert run.returncode == 1 and not run.stdout, (run.returncode, run.stdout, run.stderr)
+    assert run.returncode == code and not run.stdout, (run.returncode, run.stdout, run.stderr)
     assert len(run.stderr.strip().splitlines()) == 1, run.stderr
     return run.stderr
 
@@ -86,8 +91,33 @@ async def test_a_wrong_name_a_dead_node_and_a_lost_quorum_are_said_in_a_sentence
     other.kill()
     await until("nobody is served", lambda: not leader.status()["serving"], 10)
     for words in (("transfer-leader", leader.name), ("remove", one.name), ("drain", leader.name)):
-        assert "this node has no quorum" in refused(command(trio, leader, *words))
+        assert "this node has no quorum" in refused(command(trio, leader, *words), code=3)
     assert set(members(leader)) == {leader.name, one.name, other.name}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_may_not_use_the_socket_or_the_accounts_is_told_so_and_changes_nothing(solo):
+    """Orders, accounts and properties, each from another user of the machine, to whom the directory of the test is closed."""
+    store = ("--store", solo.cluster.accounts)
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        program = shutil.copy(solo.cluster.program, place)
+
+        def told(*words, code=1):
+            run = subprocess.run(
+                [program, *map(str, words)],
+                capture_output=True, text=True, timeout=60, check=False, cwd="/", env={}, user=65534, group=65534, extra_groups=[],
+            )
+            return refused(run, code)
+
+        for words in (("status",), ("events",), ("transfer-leader", "a"), ("remove", "a"), ("drain", "a"), ("undrain", "a")):
+            assert "you may not use the control socket" in told("cluster", *words, "--socket", solo.socket)
+        for words in (("property", "set", "offline.messages-max", "7"), ("property", "list"), ("user", "list")):
+            assert "cannot open the account store" in told(*words, *store)
+        assert str(solo.config) in told("cluster", "status", "--config", solo.config, code=2)
+
+    assert members(solo)["a"]["state"] == "active"
+    assert solo.cluster.cli("property", "get", "offline.messages-max", *store).stdout == "1000\n"
 
 
 async def test_a_drained_leader_sends_its_clients_elsewhere_and_those_of_others_notice_nothing(trio):

@@ -73,6 +73,13 @@ pub struct VersionRange {
     pub max: u32,
 }
 
+impl VersionRange {
+    /// Whether a version is one of them.
+    pub fn includes(self, version: u32) -> bool {
+        (self.min..=self.max).contains(&version)
+    }
+}
+
 /// Why a life was ended by the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ExpelReason {

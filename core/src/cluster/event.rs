@@ -43,7 +43,7 @@ pub enum Rejection {
     #[error("the cluster has {} members already", crate::limits::MEMBERS_MAX)]
     TooManyMembers,
     /// The program of the member does not understand this version of the agreed state.
-    #[error("the member's program does not understand version {} of the agreed state", super::STATE_VERSION)]
+    #[error("the member's program does not understand the version of the agreed state")]
     WrongVersion,
 }
 

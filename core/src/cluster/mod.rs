@@ -26,7 +26,7 @@ pub use event::{Applied, Event, OperationOutcome, Outcome, Rejection, Removal};
 pub use member::{Member, MemberState};
 pub use route::{AccountRoutes, Route, RoutePresence, RouteView};
 pub use snapshot::{SNAPSHOT_BYTES_MAX, SnapshotError};
-pub use state::{ClusterState, STATE_VERSION};
+pub use state::{ClusterState, STATE_VERSIONS};
 
 #[cfg(test)]
 mod tests;

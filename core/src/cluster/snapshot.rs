@@ -4,6 +4,8 @@
 //! "CRST" │ version u32 │ CRC-32 of the rest u32 │ wire form of everything
 //! ```
 //!
+//! The version is the one that the members agree on, and says how the rest is to be read.
+//!
 //! What is read back is believed only if the checksum holds, nothing is left over, and the digest that was written with
 //! it is the digest of what was read. How the bytes are cut into chunks for a link, and kept on disk, is the business
 //! of whoever carries them.
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::routes::Routes;
-use crate::cluster::{ClusterState, Member, Route, STATE_VERSION};
+use crate::cluster::{ClusterState, Member, Route, STATE_VERSIONS};
 use crate::ids::{LogIndex, MemberId};
 use crate::planted;
 use crate::wire::{self, WireError};
@@ -31,7 +33,11 @@ pub enum SnapshotError {
     #[error("not a snapshot of a cluster's state")]
     NotASnapshot,
     /// It was written by a program of another version.
-    #[error("a snapshot of version {0}; this program reads version {STATE_VERSION}")]
+    #[error(
+        "a snapshot of version {0}; this program reads versions {oldest} to {newest}",
+        oldest = STATE_VERSIONS.min,
+        newest = STATE_VERSIONS.max
+    )]
     Version(u32),
     /// A bit of it has changed since it was written.
     #[error("damaged: its checksum is {found:08x} and should be {expected:08x}")]
@@ -101,7 +107,7 @@ impl ClusterState {
         let content = if planted!(SnapshotDropsLast) { content.without_the_last_route() } else { content };
         let mut bytes = Vec::with_capacity(HEADER_BYTES + 96 * self.routes.count());
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&STATE_VERSION.to_be_bytes());
+        bytes.extend_from_slice(&self.version.to_be_bytes());
         bytes.extend_from_slice(&[0; 4]);
         wire::encode_into(&content, &mut bytes);
         let checksum = crc32fast::hash(&bytes[HEADER_BYTES..]);
@@ -119,8 +125,9 @@ impl ClusterState {
         if header[..4] != *MAGIC {
             return Err(SnapshotError::NotASnapshot);
         }
-        if number(4) != STATE_VERSION {
-            return Err(SnapshotError::Version(number(4)));
+        let version = number(4);
+        if !STATE_VERSIONS.includes(version) {
+            return Err(SnapshotError::Version(version));
         }
         let (expected, found) = (number(8), crc32fast::hash(rest));
         if expected != found {
@@ -130,6 +137,7 @@ impl ClusterState {
         let mut routes = Routes::default();
         content.routes.into_iter().for_each(|route| routes.insert(Arc::new(route)));
         let state = ClusterState {
+            version,
             applied: content.applied,
             members: content.members.into_iter().map(|member| (member.id, member)).collect(),
             voters: content.voters.into_iter().collect(),

@@ -16,29 +16,48 @@ use crate::cluster::routes::Routes;
 use crate::cluster::voters;
 use crate::cluster::{
     AccountRoutes, Applied, Batch, Command, ConflictPolicy, Event, ExpelReason, Join, Life, Member, MemberState,
-    Operation, OperationOutcome, Outcome, Rejection, Removal, Route, RoutePresence,
+    Operation, OperationOutcome, Outcome, Rejection, Removal, Route, RoutePresence, VersionRange,
 };
 use crate::ids::{LogIndex, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{MEMBERS_MAX, SESSIONS_PER_ACCOUNT_MAX};
 use crate::{planted, sometimes};
 
-/// The version of the agreed state's format and rules. Members that do not understand it cannot join.
-pub const STATE_VERSION: u32 = 1;
+/// The versions of the agreed state's format and rules that this program follows. A cluster begins with the oldest one of
+/// its founder's.
+pub const STATE_VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
 
 /// What the members agree on, as of one index of the log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ClusterState {
+    pub(super) version: u32,
     pub(super) applied: LogIndex,
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) voters: BTreeSet<MemberId>,
     pub(super) routes: Routes,
 }
 
+impl Default for ClusterState {
+    fn default() -> Self {
+        ClusterState {
+            version: STATE_VERSIONS.min,
+            applied: LogIndex(0),
+            members: BTreeMap::new(),
+            voters: BTreeSet::new(),
+            routes: Routes::default(),
+        }
+    }
+}
+
 impl ClusterState {
     /// The state before the first entry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The version of the format and the rules that all members follow. It never falls.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Applies the entry at `index`.
@@ -131,11 +150,11 @@ impl ClusterState {
 
     /// A number that is equal on all nodes that have applied the same entries, and almost surely differs otherwise.
     pub fn digest(&self) -> u64 {
-        voters::digest(self.applied, &self.members, &self.voters).wrapping_add(self.routes.digest())
+        voters::digest(self).wrapping_add(self.routes.digest())
     }
 
     fn join(&mut self, index: LogIndex, join: &Join, events: &mut Vec<Event>) -> Outcome {
-        if join.versions.min > STATE_VERSION || join.versions.max < STATE_VERSION {
+        if !join.versions.includes(self.version) {
             return Outcome::Rejected(Rejection::WrongVersion);
         }
         if self.members.get(&join.member).is_some_and(|member| member.boot == join.boot) {
@@ -172,7 +191,15 @@ impl ClusterState {
         }
         events.push(Event::Activated(life));
         self.choose_voters(Some(life.member), events);
+        self.raise_version();
         Outcome::Done
+    }
+
+    /// The version rises as soon as every member follows a later one. One that is gone and still counted as a voter is
+    /// waited for, because it would not be let in any more.
+    fn raise_version(&mut self) {
+        let newest = self.members.values().map(|member| member.versions.max).min();
+        self.version = newest.unwrap_or_default().max(self.version);
     }
 
     fn end(&mut self, index: LogIndex, life: Life, expelled: Option<ExpelReason>, events: &mut Vec<Event>) -> Outcome {
@@ -192,6 +219,7 @@ impl ClusterState {
         let member = self.members.get_mut(&life.member).expect("a member that is alive is there");
         member.state = MemberState::Gone { at: index, expelled };
         self.choose_voters(None, events);
+        self.raise_version();
         Outcome::Done
     }
 
@@ -205,6 +233,7 @@ impl ClusterState {
                 self.voters.remove(&life.member);
                 events.push(Event::VotersChanged);
                 self.choose_voters(None, events);
+                self.raise_version();
                 Outcome::Done
             }
         }

@@ -191,13 +191,66 @@ fn the_oldest_life_that_serves_is_the_senior() {
     assert_eq!(cluster.state.senior(), Some(MemberId(2)));
 }
 
+/// G11.
 #[test]
 fn a_program_of_another_version_cannot_join() {
     let mut cluster = Cluster::of(&["a"]);
-    let Command::Join(mut newer) = join(2, "b", 1) else { unreachable!() };
-    newer.versions = VersionRange { min: STATE_VERSION + 1, max: STATE_VERSION + 3 };
 
-    assert_eq!(cluster.apply(&Command::Join(newer)).outcome, Outcome::Rejected(Rejection::WrongVersion));
+    for (min, max) in [(2, 4), (0, 0)] {
+        let joined = cluster.apply(&join_with(2, "b", 1, VersionRange { min, max }));
+        assert_eq!(joined.outcome, Outcome::Rejected(Rejection::WrongVersion));
+    }
+    let both = cluster.apply(&join_with(2, "b", 1, VersionRange { min: 1, max: 2 }));
+    assert_eq!(both.outcome, Outcome::Done);
+}
+
+/// A rolling upgrade: what the last old member does not understand is not begun before it is gone for good.
+#[test]
+fn the_version_rises_when_the_last_member_follows_and_never_falls() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    let later = VersionRange { min: 1, max: 3 };
+    for (member, name) in [(1, "a"), (2, "b")] {
+        cluster.restart(member, name, 10 + member, later);
+        assert_eq!(cluster.state.version(), 1, "{name} follows, and c does not");
+    }
+
+    cluster.expel(3);
+    assert_eq!(cluster.state.version(), 1, "c is away and still counted");
+    cluster.restart(3, "c", 33, VersionRange { min: 1, max: 2 });
+    assert_eq!(cluster.state.version(), 2);
+    cluster.restart(3, "c", 34, later);
+    assert_eq!(cluster.state.version(), 3);
+
+    let back = cluster.apply(&join_with(3, "c", 35, VersionRange { min: 1, max: 2 }));
+    assert_eq!(back.outcome, Outcome::Rejected(Rejection::WrongVersion));
+    assert_eq!(cluster.state.version(), 3);
+}
+
+/// The entry that takes the last old member out of the count raises the version.
+#[test]
+fn an_old_member_that_is_forgotten_is_not_waited_for() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    for (member, name) in [(1, "a"), (2, "b")] {
+        cluster.restart(member, name, 10 + member, VersionRange { min: 1, max: 2 });
+    }
+    let old = cluster.state.member(MemberId(3)).map(Member::life).expect("it is there");
+    cluster.expel(3);
+
+    cluster.apply(&Command::Forget(old));
+
+    assert_eq!(cluster.state.version(), 2);
+}
+
+/// H10.
+#[test]
+fn a_snapshot_of_a_later_version_is_refused_and_told() {
+    let mut cluster = Cluster::of(&["a"]);
+    cluster.restart(1, "a", 11, VersionRange { min: 1, max: 2 });
+
+    let refused = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).expect_err("it is newer");
+
+    assert_eq!(refused, SnapshotError::Version(2));
+    assert_eq!(refused.to_string(), "a snapshot of version 2; this program reads versions 1 to 1");
 }
 
 #[test]
@@ -274,6 +327,12 @@ impl Cluster {
         self.apply(&Command::Activate(life));
     }
 
+    fn restart(&mut self, member: u64, name: &str, boot: u64, versions: VersionRange) {
+        self.apply(&join_with(member, name, boot, versions));
+        let life = self.life(member);
+        self.apply(&Command::Activate(life));
+    }
+
     fn life(&self, member: u64) -> Life {
         self.state.member(MemberId(member)).unwrap().life()
     }
@@ -310,6 +369,10 @@ impl Cluster {
 }
 
 fn join(member: u64, name: &str, boot: u64) -> Command {
+    join_with(member, name, boot, VersionRange { min: 1, max: 1 })
+}
+
+fn join_with(member: u64, name: &str, boot: u64, versions: VersionRange) -> Command {
     Command::Join(Join {
         member: MemberId(member),
         boot: BootId(boot),
@@ -317,7 +380,7 @@ fn join(member: u64, name: &str, boot: u64) -> Command {
         peer_address: "127.0.0.1:5701".parse().unwrap(),
         client_addresses: vec!["127.0.0.1:5222".parse().unwrap()],
         role: Role::Server,
-        versions: VersionRange { min: 1, max: 1 },
+        versions,
     })
 }
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{Member, MemberState};
-use crate::ids::{LogIndex, MemberId};
+use crate::cluster::{ClusterState, Member, MemberState};
+use crate::ids::MemberId;
 use crate::planted;
 
 /// Voters of a cluster with many members (Ongaro, section 4.2.1: more voters cost more and rarely help).
@@ -53,8 +53,13 @@ fn step_up(voters: usize, waiting: usize) -> Option<usize> {
 }
 
 /// The part of the digest that covers everything but the routes.
-pub(super) fn digest(applied: LogIndex, members: &BTreeMap<MemberId, Member>, voters: &BTreeSet<MemberId>) -> u64 {
+pub(super) fn digest(state: &ClusterState) -> u64 {
+    let ClusterState { version, applied, members, voters, .. } = state;
     let mut hash = Sha256::new();
+    // Programs that knew no other version than the first did not count it.
+    if *version > 1 {
+        hash.update(version.to_be_bytes());
+    }
     hash.update(applied.0.to_be_bytes());
     for member in members.values() {
         let state = match member.state {

@@ -178,6 +178,7 @@ mod tests {
                 versions: VersionRange { min: 1, max: 1 },
                 timing: Timing::default(),
                 crash_evidence: true,
+                order_time_max: std::time::Duration::from_secs(4),
             },
         )
     }

@@ -87,6 +87,8 @@ pub struct NodeSettings {
     pub timing: Timing,
     /// Whether closed links and a refusing port count as evidence of a crash.
     pub crash_evidence: bool,
+    /// How long an operator's order may take. An election and an agreement take less.
+    pub order_time_max: Duration,
 }
 
 /// The control plane of one node, for one life.

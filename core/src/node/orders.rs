@@ -20,9 +20,6 @@ use crate::ids::{Life, MemberId};
 use crate::sometimes;
 use crate::time::Uptime;
 
-/// How long an order may take. An election and an agreement take less, and operators wait for the answer.
-const ORDER_TIME_MAX: Duration = Duration::from_secs(4);
-
 /// Orders under way at one node. Beyond it they are refused: operators are few.
 const ORDERS_MAX: usize = 16;
 
@@ -129,8 +126,11 @@ pub enum Refusal {
     #[error("{ORDERS_MAX} orders are under way at this node already: try again when they are done")]
     TooMany,
     /// It may take effect yet.
-    #[error("not seen to be done within {} s; it may still be: see 'cresset cluster status'", ORDER_TIME_MAX.as_secs())]
-    NotSeen,
+    #[error("not seen to be done within {} s; it may still be: see 'cresset cluster status'", .within.as_secs())]
+    NotSeen {
+        /// How long it was waited for.
+        within: Duration,
+    },
 }
 
 /// The orders of this node's operators that are under way.
@@ -160,7 +160,9 @@ impl Node {
     /// An operator asks for something: it is refused at once, or under way.
     pub(super) fn order(&mut self, now: Uptime, id: OrderId, order: &Order) {
         match self.judge(now, order) {
-            Ok(wish) => self.orders.0.push(UnderWay { id, wish, until: now + ORDER_TIME_MAX, again: now }),
+            Ok(wish) => {
+                self.orders.0.push(UnderWay { id, wish, until: now + self.settings.order_time_max, again: now })
+            }
             Err(refusal) => {
                 sometimes!("an_order_is_refused");
                 self.output.push_back(Output::Ordered { id, outcome: Err(refusal) });
@@ -229,7 +231,7 @@ impl Node {
             let outcome = if self.is_fulfilled(order.wish) {
                 Ok(())
             } else if now >= order.until {
-                Err(Refusal::NotSeen)
+                Err(Refusal::NotSeen { within: self.settings.order_time_max })
             } else {
                 if now >= order.again {
                     order.again = now + PROPOSE_AGAIN_AFTER;

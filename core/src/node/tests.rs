@@ -691,6 +691,7 @@ fn settings(id: u64) -> NodeSettings {
         versions: VersionRange { min: 1, max: 1 },
         timing: Timing::default(),
         crash_evidence: true,
+        order_time_max: Duration::from_secs(4),
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{ClusterEvent, ClusterStatus, EXCHANGE_TIME_MAX, RESPONSE_BYTES_MAX, Request, Response};
+use super::{ClusterEvent, ClusterStatus, RESPONSE_BYTES_MAX, Request, Response};
 
 /// Why there is no answer. Each is a sentence for the operator.
 #[derive(Debug, Error)]
@@ -20,13 +21,15 @@ pub enum AskError {
     NobodyThere { path: PathBuf },
     #[error("you may not use the control socket '{}': run this as the user that runs the node", path.display())]
     NoPermission { path: PathBuf },
-    #[error("the node at '{}' did not answer within {} s", path.display(), EXCHANGE_TIME_MAX.as_secs())]
-    TimedOut { path: PathBuf },
+    #[error("the node at '{}' did not answer within {} s", path.display(), .within.as_secs())]
+    TimedOut { path: PathBuf, within: Duration },
     #[error("the node at '{}' answered something that is not understood ({reason}): is it of another version?",
             path.display())]
     NotUnderstood { path: PathBuf, reason: String },
     #[error("refused: {reason}")]
     Refused { reason: String },
+    #[error("refused: {reason}")]
+    NoQuorum { reason: String },
     #[error("the control socket '{}' failed: {error}", path.display())]
     Failed { path: PathBuf, error: std::io::Error },
 }
@@ -39,8 +42,9 @@ pub enum AskError {
 pub async fn ask_status(socket: &Path) -> Result<ClusterStatus, AskError> {
     match ask(socket, &Request::Status).await? {
         Response::Status { status } => Ok(*status),
-        Response::Refused { reason } => Err(AskError::Refused { reason }),
-        other @ (Response::Events { .. } | Response::Done) => Err(another_answer(socket, &other)),
+        other @ (Response::Events { .. } | Response::Done | Response::NoQuorum { .. } | Response::Refused { .. }) => {
+            Err(no_answer(socket, other))
+        }
     }
 }
 
@@ -52,8 +56,9 @@ pub async fn ask_status(socket: &Path) -> Result<ClusterStatus, AskError> {
 pub async fn ask_events(socket: &Path) -> Result<Vec<ClusterEvent>, AskError> {
     match ask(socket, &Request::Events).await? {
         Response::Events { events } => Ok(events),
-        Response::Refused { reason } => Err(AskError::Refused { reason }),
-        other @ (Response::Status { .. } | Response::Done) => Err(another_answer(socket, &other)),
+        other @ (Response::Status { .. } | Response::Done | Response::NoQuorum { .. } | Response::Refused { .. }) => {
+            Err(no_answer(socket, other))
+        }
     }
 }
 
@@ -65,19 +70,23 @@ pub async fn ask_events(socket: &Path) -> Result<Vec<ClusterEvent>, AskError> {
 pub async fn order(socket: &Path, request: &Request) -> Result<(), AskError> {
     match ask(socket, request).await? {
         Response::Done => Ok(()),
-        Response::Refused { reason } => Err(AskError::Refused { reason }),
-        other @ (Response::Status { .. } | Response::Events { .. }) => Err(another_answer(socket, &other)),
+        other @ (Response::Status { .. }
+        | Response::Events { .. }
+        | Response::NoQuorum { .. }
+        | Response::Refused { .. }) => Err(no_answer(socket, other)),
     }
 }
 
-fn another_answer(socket: &Path, answer: &Response) -> AskError {
-    let kind = match answer {
-        Response::Status { .. } => "a status",
-        Response::Events { .. } => "events",
-        Response::Done => "that it is done",
-        Response::Refused { .. } => "a refusal",
-    };
-    AskError::NotUnderstood { path: socket.to_owned(), reason: format!("it is {kind}") }
+/// What it means that something else was answered than what was asked for.
+fn no_answer(socket: &Path, answer: Response) -> AskError {
+    let another = |kind: &str| AskError::NotUnderstood { path: socket.to_owned(), reason: format!("it is {kind}") };
+    match answer {
+        Response::Refused { reason } => AskError::Refused { reason },
+        Response::NoQuorum { reason } => AskError::NoQuorum { reason },
+        Response::Status { .. } => another("a status"),
+        Response::Events { .. } => another("events"),
+        Response::Done => another("that it is done"),
+    }
 }
 
 /// Sends one request and waits for the answer.
@@ -86,10 +95,12 @@ fn another_answer(socket: &Path, answer: &Response) -> AskError {
 ///
 /// If there is no node, no permission, or no answer that can be understood.
 pub async fn ask(socket: &Path, request: &Request) -> Result<Response, AskError> {
-    let answer = match timeout(EXCHANGE_TIME_MAX, exchange(socket, request)).await {
+    // The node gives up first.
+    let within = request.time_max() + Duration::from_secs(1);
+    let answer = match timeout(within, exchange(socket, request)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(failure(socket, error)),
-        Err(_) => return Err(AskError::TimedOut { path: socket.to_owned() }),
+        Err(_) => return Err(AskError::TimedOut { path: socket.to_owned(), within }),
     };
     if answer.is_empty() {
         return Err(AskError::NobodyThere { path: socket.to_owned() });

@@ -13,6 +13,8 @@ mod client;
 mod server;
 mod status;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 pub use client::{AskError, ask, ask_events, ask_status, order};
@@ -49,6 +51,19 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// How long the answer may take.
+    fn time_max(&self) -> Duration {
+        match self {
+            Request::Status | Request::Events => EXCHANGE_TIME_MAX,
+            Request::TransferLeader { .. }
+            | Request::Remove { .. }
+            | Request::Drain { .. }
+            | Request::Undrain { .. } => EXCHANGE_TIME_MAX + ORDER_TIME_MAX,
+        }
+    }
+}
+
 /// What is answered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
@@ -65,6 +80,11 @@ pub enum Response {
     },
     /// What was asked for is so.
     Done,
+    /// Nothing can be agreed on at this node at the moment, so nothing was done.
+    NoQuorum {
+        /// One sentence.
+        reason: String,
+    },
     /// The request was not understood, or what was asked for cannot be.
     Refused {
         /// One sentence.
@@ -89,8 +109,12 @@ const REQUEST_BYTES_MAX: u64 = 4096;
 /// Bytes of an answer: 128 members of less than 1 KiB each, or 500 events of less than 512 bytes, and room. Beyond it the client gives up.
 const RESPONSE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// How long one connection may take. Beyond it the server closes it, and the client gives up.
-const EXCHANGE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long it may take to ask, and to be told what is known. Beyond it the server closes the connection, and the client
+/// gives up.
+const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long an order may take beside that: as long as operators may set it.
+const ORDER_TIME_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

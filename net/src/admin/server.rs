@@ -79,10 +79,8 @@ impl Server {
             tracing::warn!("another user tried to use the control socket");
             return;
         }
-        match timeout(EXCHANGE_TIME_MAX, exchange(stream, answers)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "a request on the control socket was cut short"),
-            Err(_) => tracing::debug!("a request on the control socket took too long"),
+        if let Err(error) = exchange(stream, answers).await {
+            tracing::debug!(%error, "a request on the control socket was cut short, or took too long");
         }
     }
 }
@@ -97,18 +95,21 @@ impl Drop for Server {
 async fn exchange(stream: UnixStream, answers: &Answers) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
-    BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line).await?;
+    timeout(EXCHANGE_TIME_MAX, BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line)).await??;
     if line.is_empty() {
         return Ok(());
     }
-    let response = match serde_json::from_slice(&line) {
-        Ok(request) => answers(request).await,
+    let response = match serde_json::from_slice::<Request>(&line) {
+        Ok(request) => timeout(request.time_max(), answers(request)).await?,
         Err(error) => Response::Refused { reason: format!("not a request: {error}") },
     };
     let mut answer = serde_json::to_vec(&response).map_err(std::io::Error::other)?;
     answer.push(b'\n');
-    writer.write_all(&answer).await?;
-    writer.shutdown().await
+    let written = async {
+        writer.write_all(&answer).await?;
+        writer.shutdown().await
+    };
+    timeout(EXCHANGE_TIME_MAX, written).await?
 }
 
 /// Removes the socket of a node that is dead.

@@ -28,6 +28,9 @@ pub struct ClusterStatus {
     pub applied_index: u64,
     /// Sessions in the whole cluster; of this node if it is by itself.
     pub sessions: u64,
+    /// The version of the agreed state, which all members follow.
+    #[serde(default)]
+    pub version: u32,
     /// Members, the senior first.
     pub members: Vec<MemberStatus>,
     /// How many voters may go at once without stopping the cluster; absent if it stands still already.
@@ -67,6 +70,9 @@ pub struct MemberStatus {
     pub applied_index: Option<u64>,
     /// What is left of its lease, if this node knows.
     pub lease_remaining_ms: Option<u64>,
+    /// The version of its program, if this node had a link to it.
+    #[serde(default)]
+    pub program: Option<String>,
 }
 
 /// Whether a member takes part.

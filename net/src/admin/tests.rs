@@ -133,6 +133,7 @@ fn status() -> ClusterStatus {
         sessions: 3,
         applied_index: Some(9),
         lease_remaining_ms: None,
+        program: Some("0.1.0".to_owned()),
     };
     let status = ClusterStatus {
         cluster_id: "c".to_owned(),
@@ -145,6 +146,7 @@ fn status() -> ClusterStatus {
         term: 2,
         applied_index: 9,
         sessions: 9,
+        version: 1,
         members: vec![member(1, "a"), member(2, "b"), member(3, "c")],
         can_lose: None,
         advice: String::new(),

@@ -350,6 +350,7 @@ mod tests {
         assert!(!after.is_founder);
     }
 
+    /// H5.
     #[tokio::test]
     async fn a_copied_directory_is_refused() {
         let (disk, accounts) = (MemoryDisk::new(), MemoryAccounts::default());
@@ -360,6 +361,7 @@ mod tests {
         assert!(error.to_string().contains("belongs to the node 'a'"), "{error}");
     }
 
+    /// H5.
     #[tokio::test]
     async fn a_directory_of_another_cluster_is_refused() {
         let disk = MemoryDisk::new();

@@ -125,6 +125,8 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) lives: BTreeMap<Life, Peer>,
     /// The process that each member's control link last led to.
     pub(crate) linked: BTreeMap<MemberId, BootId>,
+    /// The version of the program of each member to which there was a link.
+    pub(crate) programs: BTreeMap<MemberId, String>,
     /// What happened to the members.
     pub(crate) chronicle: Chronicle,
     /// Who waits for the outcome of an order.
@@ -208,6 +210,7 @@ impl<C: Clock> Control<C> {
             mesh.set_current(peer, member.incarnation);
             self.lives.insert(member.life(), peer);
         }
+        mesh.agree_on_version(self.node.state().version());
         self.mesh.send_replace(mesh);
         self.node = self.node.reborn(self.clock.now(), boot);
         if !self.switch.is_alone() {
@@ -249,7 +252,7 @@ impl<C: Clock> Control<C> {
     fn question(&mut self, question: Question) -> Option<Turn> {
         match question {
             Question::Status(reply) => {
-                let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id);
+                let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id, &self.programs);
                 answer(reply, self.switch.in_status(status));
                 None
             }
@@ -293,6 +296,7 @@ impl<C: Clock> Control<C> {
             LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Dialled => {
                 tracing::info!(peer = %up.name, member = %up.peer.member, address = %up.address, "linked");
                 self.linked.insert(up.peer.member, up.peer.boot);
+                self.programs.insert(up.peer.member, up.program);
                 self.handle(Input::LinkUp(up.peer))
             }
             LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Dialled, fault, .. } => {
@@ -384,6 +388,10 @@ impl<C: Clock> Control<C> {
             self.shown = applied;
             witness::tell(|| Fact::State { index: applied, digest: self.node.state().digest() });
             self.router.applied(applied);
+            let version = self.node.state().version();
+            if self.mesh.borrow().agree_on_version(version) {
+                tracing::info!(version, "all members follow this version of the agreed state");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the operator is told of the cluster.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cresset_core::cluster::{Member, MemberState as State, Role};
@@ -9,8 +10,14 @@ use cresset_core::time::Uptime;
 
 use crate::admin::{ClusterStatus, MemberState, MemberStatus};
 
-/// The cluster as this node sees it at `now`.
-pub(super) fn status(now: Uptime, node: &Node, name: &str, cluster_id: &str) -> ClusterStatus {
+/// The cluster as this node sees it at `now`; `programs` are the versions of the programs that it knows.
+pub(super) fn status(
+    now: Uptime,
+    node: &Node,
+    name: &str,
+    cluster_id: &str,
+    programs: &BTreeMap<MemberId, String>,
+) -> ClusterStatus {
     let state = node.state();
     let mut members: Vec<&Member> = state.members().collect();
     members.sort_by_key(|member| (!member.is_alive(), member.incarnation));
@@ -26,7 +33,15 @@ pub(super) fn status(now: Uptime, node: &Node, name: &str, cluster_id: &str) -> 
         term: node.raft().term.0,
         applied_index: state.applied().0,
         sessions: count(state.sessions()),
-        members: members.iter().zip(1..).map(|(member, seniority)| of_member(now, node, member, seniority)).collect(),
+        version: state.version(),
+        members: members
+            .iter()
+            .zip(1..)
+            .map(|(member, seniority)| MemberStatus {
+                program: programs.get(&member.id).filter(|program| !program.is_empty()).cloned(),
+                ..of_member(now, node, member, seniority)
+            })
+            .collect(),
         can_lose: None,
         advice: String::new(),
     };
@@ -60,6 +75,7 @@ fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> Membe
         sessions: count(state.sessions_of(member.id)),
         applied_index: node.applied_by(member.id).map(|index| index.0),
         lease_remaining_ms: lease.map(milliseconds),
+        program: None,
     }
 }
 

@@ -73,6 +73,7 @@ async fn a_directory_is_used_by_one_process_at_a_time() {
     disk.write("vote", Bytes::new()).await.expect("the first one goes on");
 }
 
+/// G14.
 #[tokio::test]
 async fn a_name_that_leaves_the_directory_is_refused() {
     let directory = tempfile::tempdir().expect("there is a temporary directory");

@@ -155,7 +155,7 @@ async fn attempt<D: DataService>(shared: &Arc<Shared<D>>, address: SocketAddr, l
             return Err(Failure::Unreachable(io::ErrorKind::TimedOut));
         }
     };
-    let ours = Hello { identity: shared.identity.clone(), lane };
+    let ours = Hello { identity: shared.identity_now(), lane };
     let greeted = timeout(HANDSHAKE_TIME_MAX, handshake::dial(stream, &shared.security, &ours)).await;
     let acquainted = greeted.unwrap_or(Err(HelloRefusal::Unfinished)).map_err(Failure::Hello)?;
     if acquainted.theirs.lane != lane {

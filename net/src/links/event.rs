@@ -78,6 +78,8 @@ pub struct LinkUp {
     pub direction: Direction,
     /// The newest protocol version that both understand.
     pub version: u32,
+    /// The version of the peer's program, for people; empty if it does not say.
+    pub program: String,
 }
 
 /// Why a link ended.
@@ -164,8 +166,12 @@ pub enum HelloRefusal {
         /// The other node's.
         theirs: String,
     },
-    /// There is no protocol version that both understand.
-    #[error("no common version: ours are {}-{}, theirs are {}-{}", ours.min, ours.max, theirs.min, theirs.max)]
+    /// There is no protocol version that both understand. What a member of a cluster follows begins with the version that
+    /// the cluster has agreed on.
+    #[error(
+        "no common version: ours are {}-{}, theirs are {}-{}; update the program of the node that is behind",
+        ours.min, ours.max, theirs.min, theirs.max
+    )]
     IncompatibleVersions {
         /// This node's.
         ours: VersionRange,

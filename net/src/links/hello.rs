@@ -48,13 +48,13 @@ impl Hello {
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
-        let Identity { cluster, member, boot, name, address, versions, machine } = &self.identity;
+        let Identity { cluster, member, boot, name, address, versions, machine, program } = &self.identity;
         bytes.extend_from_slice(&versions.min.to_le_bytes());
         bytes.extend_from_slice(&versions.max.to_le_bytes());
         bytes.push(self.lane.number());
         bytes.extend_from_slice(&member.0.to_le_bytes());
         bytes.extend_from_slice(&boot.0.to_le_bytes());
-        for text in [cluster, name, &address.to_string(), machine] {
+        for text in [cluster, name, &address.to_string(), machine, program] {
             let length = u8::try_from(text.len()).expect("the texts of an identity are bounded when a mesh starts");
             bytes.push(length);
             bytes.extend_from_slice(text.as_bytes());
@@ -71,18 +71,19 @@ impl Hello {
         let name = text(bytes)?.to_owned();
         let address: SocketAddr = text(bytes)?.parse().ok()?;
         let machine = text(bytes)?.to_owned();
+        let program = if bytes.is_empty() { String::new() } else { text(bytes)?.to_owned() };
         if versions.min > versions.max {
             return None;
         }
-        let identity = Identity { cluster, member, boot, name, address, versions, machine };
+        let identity = Identity { cluster, member, boot, name, address, versions, machine, program };
         Some(Hello { identity, lane: Lane::of_number(lane)? })
     }
 }
 
 impl Greeting {
-    /// As bytes, fewer than 1152.
+    /// As bytes, fewer than 1408.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64 + 4 * TEXT_BYTES_MAX);
+        let mut bytes = Vec::with_capacity(64 + 5 * TEXT_BYTES_MAX);
         match self {
             Greeting::Hello(hello) => {
                 bytes.push(HELLO);
@@ -189,6 +190,7 @@ mod tests {
             address: ([10, 0, 0, 3], 5701).into(),
             versions: VersionRange { min: 1, max: 4 },
             machine: "m1".into(),
+            program: "0.1.0".into(),
         };
         Hello { identity, lane: Lane::Raft }
     }
@@ -205,9 +207,21 @@ mod tests {
     }
 
     #[test]
+    fn a_greeting_of_a_program_that_does_not_say_its_version_is_read() {
+        let bytes = Greeting::Hello(hello()).to_bytes();
+        let mut earlier = hello();
+        earlier.identity.program = String::new();
+
+        let said = Greeting::of_bytes(&bytes[..bytes.len() - "0.1.0".len() - 1]);
+
+        assert_eq!(said, Ok(Greeting::Hello(earlier)));
+    }
+
+    #[test]
     fn a_greeting_that_is_cut_or_changed_anywhere_is_refused_or_another_greeting() {
         let bytes = Greeting::Hello(hello()).to_bytes();
-        for cut in 0..bytes.len() {
+        let without_program = bytes.len() - 1 - hello().identity.program.len();
+        for cut in (0..bytes.len()).filter(|cut| *cut != without_program) {
             assert_eq!(Greeting::of_bytes(&bytes[..cut]), Err(HelloRefusal::Malformed), "cut at {cut}");
         }
         for bit in 0..bytes.len() * 8 {

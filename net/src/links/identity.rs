@@ -29,6 +29,9 @@ pub struct Identity {
     /// The machine that it must share with the others, because its account store serves one only; empty if several
     /// may share the store. At most [`TEXT_BYTES_MAX`] bytes.
     pub machine: String,
+    /// The version of its program, for people; empty if it is of a time when that was not said. At most
+    /// [`TEXT_BYTES_MAX`] bytes.
+    pub program: String,
 }
 
 /// Bytes of a cluster id, a name or a machine in a hello. A longer one cannot be said.

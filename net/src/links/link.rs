@@ -80,9 +80,9 @@ pub(super) async fn run<D: DataService>(shared: &Arc<Shared<D>>, link: Link<D>) 
     let (peer, lane, direction, id) = (theirs.peer(), theirs.lane, registration.slot.direction, registration.link);
     let closed = registration.take_closed();
     let address: SocketAddr = theirs.identity.address;
-    let name = theirs.identity.name;
+    let (name, program) = (theirs.identity.name, theirs.identity.program);
     tracing::debug!(link = id.0, member = %peer.member, boot = %peer.boot, ?lane, ?direction, version, "link up");
-    shared.report(LinkEvent::Up(LinkUp { link: id, peer, name, address, lane, direction, version })).await;
+    shared.report(LinkEvent::Up(LinkUp { link: id, peer, name, address, lane, direction, version, program })).await;
 
     let ended = match (lane, direction, outlet) {
         (Lane::Control, _, Outlet::Control(queue)) => control::send(wire, queue, closed).await,

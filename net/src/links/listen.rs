@@ -83,7 +83,8 @@ async fn shake<D: DataService>(
     mut given_up: oneshot::Receiver<()>,
 ) -> Result<Link<D>, HelloRefusal> {
     let judge = |hello: &Hello| admit(&shared, hello, address);
-    let greeting = handshake::accept(stream, &shared.security, &shared.identity, judge);
+    let identity = shared.identity_now();
+    let greeting = handshake::accept(stream, &shared.security, &identity, judge);
     let greeted = tokio::select! {
         biased;
         _ = &mut given_up => return Err(HelloRefusal::Unfinished),

@@ -72,7 +72,8 @@ impl<D: DataService> Mesh<D> {
         security: LinkSecurity,
         services: Services<D>,
     ) -> io::Result<(Mesh<D>, mpsc::Receiver<LinkEvent>)> {
-        if identity.cluster.len().max(identity.name.len()).max(identity.machine.len()) > TEXT_BYTES_MAX {
+        let Identity { cluster, name, machine, program, .. } = &identity;
+        if [cluster, name, machine, program].iter().any(|text| text.len() > TEXT_BYTES_MAX) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "a cluster id or member name of more than 255 bytes",
@@ -94,6 +95,12 @@ impl<D: DataService> Mesh<D> {
     /// What this node says of itself, its port included.
     pub fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    /// From here on nobody is spoken with who does not follow the version that the cluster has agreed on: whether that
+    /// is news. Who does not joins nowhere, and both sides say why.
+    pub fn agree_on_version(&self, version: u32) -> bool {
+        self.shared.agree_on_version(version)
     }
 
     /// From here on these addresses are dialled, and no others. The node's own may be among them.

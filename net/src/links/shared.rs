@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cresset_core::ids::{Incarnation, LogIndex, MemberId};
@@ -34,6 +35,8 @@ pub(super) struct Shared<D: DataService> {
     pub(super) inboxes: papaya::HashMap<(MemberId, Incarnation), InboxInlets>,
     /// How far the read view of this node is.
     pub(super) applied: watch::Sender<LogIndex>,
+    /// The version that the cluster has agreed on: nobody is spoken with who does not follow it.
+    agreed_version: AtomicU32,
     /// Something in the registry changed for which a data lane may wait.
     pub(super) changed: Notify,
     registry: Mutex<Registry>,
@@ -60,10 +63,23 @@ impl<D: DataService> Shared<D> {
             lanes: papaya::HashMap::new(),
             inboxes: papaya::HashMap::new(),
             applied: watch::Sender::new(LogIndex(0)),
+            agreed_version: AtomicU32::new(0),
             changed: Notify::new(),
             registry: Mutex::new(Registry::default()),
             arrivals,
         }
+    }
+
+    /// What this node says of itself at this moment.
+    pub(super) fn identity_now(&self) -> Identity {
+        let mut identity = self.identity.clone();
+        identity.versions.min = identity.versions.min.max(self.agreed_version.load(Ordering::Acquire));
+        identity
+    }
+
+    /// The cluster has agreed on this version, or a later one: whether that is news.
+    pub(super) fn agree_on_version(&self, version: u32) -> bool {
+        self.agreed_version.fetch_max(version, Ordering::AcqRel) < version
     }
 
     /// The table of links. Held for a look-up or a change, never across an await.

@@ -192,6 +192,7 @@ impl Member {
             address: ([127, 0, 0, 1], 0).into(),
             versions: VersionRange { min: 1, max: 1 },
             machine: String::new(),
+            program: String::new(),
         };
         let services = Services { raft: Arc::new(NoRaft), data: router.clone() };
         let (mesh, mut events) =

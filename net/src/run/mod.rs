@@ -24,13 +24,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, STATE_VERSION, VersionRange};
+use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, STATE_VERSIONS};
 use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
-use cresset_core::node::{Node, NodeSettings, Order, RaftStatus};
+use cresset_core::node::{Node, NodeSettings, Order, RaftStatus, Refusal};
 use cresset_core::session::SessionSettings;
 use futures_util::FutureExt;
 use rand::RngExt;
@@ -197,8 +197,9 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         boot,
         name: config.node.name.clone(),
         address: config.cluster.advertise,
-        versions: VERSIONS,
+        versions: STATE_VERSIONS,
         machine,
+        program: PROGRAM.to_owned(),
     };
     let maker = |listen, address| {
         let identity = Identity { address, ..identity.clone() };
@@ -220,7 +221,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (questions, asked) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (raft_status, raft_statuses) = watch::channel(RaftStatus::default());
-    let node_settings = node_settings(config, standing.member, boot);
+    let node_settings = node_settings(config, standing.member, boot, agreed.order_time_max);
     let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
         node: if clustering == Clustering::Off { node.aside() } else { node },
@@ -234,6 +235,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         cluster_id,
         seeds: search.candidates(),
         led_from: None,
+        programs: BTreeMap::from([(standing.member, PROGRAM.to_owned())]),
         chronicle: Chronicle::default(),
         ordered: BTreeMap::new(),
         orders: 0,
@@ -437,7 +439,8 @@ impl Running {
     }
 }
 
-const VERSIONS: VersionRange = VersionRange { min: STATE_VERSION, max: STATE_VERSION };
+/// The version of the program, for people.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// The time for which operators want a node to wait at its start.
 async fn wait_as_agreed(followed: Option<&Followed>) {
@@ -448,7 +451,7 @@ async fn wait_as_agreed(followed: Option<&Followed>) {
     }
 }
 
-fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSettings {
+fn node_settings(config: &Config, member: MemberId, boot: BootId, order_time_max: Duration) -> NodeSettings {
     let listeners = config.clients.iter().flat_map(|clients| &clients.listeners);
     NodeSettings {
         member,
@@ -460,9 +463,10 @@ fn node_settings(config: &Config, member: MemberId, boot: BootId) -> NodeSetting
             ServerRole::Server => Role::Server,
             ServerRole::Witness => Role::Witness,
         },
-        versions: VERSIONS,
+        versions: STATE_VERSIONS,
         timing: config.cluster.timing.clone(),
         crash_evidence: config.cluster.crash_evidence,
+        order_time_max,
     }
 }
 
@@ -552,6 +556,7 @@ async fn answer(questions: &mpsc::Sender<Question>, request: Request) -> Option<
     };
     Some(match ask(questions, |reply| Question::Order(order, reply)).await? {
         Ok(()) => Response::Done,
+        Err(refusal @ Refusal::NoQuorum) => Response::NoQuorum { reason: refusal.to_string() },
         Err(refusal) => Response::Refused { reason: refusal.to_string() },
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Command, Role, STATE_VERSION, VersionRange};
+use cresset_core::cluster::{ClusterState, Command, Role, STATE_VERSIONS};
 use cresset_core::config::Timing;
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{Entry, Node, NodeSettings, Peer, RaftStatus, Request};
@@ -190,7 +190,6 @@ impl Process {
 
 /// What the process of a host says of itself.
 pub(super) fn settings(host: usize, name: &str, member: MemberId, boot: BootId, timing: Timing) -> NodeSettings {
-    let versions = VersionRange { min: STATE_VERSION, max: STATE_VERSION };
     let number = u8::try_from(host + 1).expect("a world has few machines");
     NodeSettings {
         member,
@@ -199,8 +198,9 @@ pub(super) fn settings(host: usize, name: &str, member: MemberId, boot: BootId, 
         peer_address: ([10, 0, 1, number], 5701).into(),
         client_addresses: vec![([10, 0, 1, number], 5222).into()],
         role: Role::Server,
-        versions,
+        versions: STATE_VERSIONS,
         timing,
         crash_evidence: true,
+        order_time_max: Duration::from_secs(4),
     }
 }

@@ -10,6 +10,8 @@ use super::{ENABLED, Setting, Value, named};
 pub struct Agreed {
     /// Whether the nodes are one cluster, or each serves its own clients.
     pub is_clustered: bool,
+    /// How long an operator's order may take.
+    pub order_time_max: Duration,
     /// Whether a node that cannot find its cluster serves its own clients alone.
     pub start_alone: bool,
     /// How long a node waits after its start before it looks for its cluster.
@@ -41,6 +43,7 @@ impl Agreed {
         };
         let agreed = Agreed {
             is_clustered: switch(&value(ENABLED)),
+            order_time_max: seconds(&value("cluster.order.time-max")),
             start_alone: switch(&value("cluster.start.alone")),
             start_delay: seconds(&value("cluster.start.delay")),
             start_retries: count(&value("cluster.start.retries")),

@@ -88,6 +88,15 @@ pub const PROPERTIES: &[Property] = &[
         meaning: "whether the nodes are one cluster, or each serves its own clients; see `cresset cluster enable`",
     },
     Property {
+        name: "cluster.order.time-max",
+        alias: Some("hazelcast.max.execution.seconds"),
+        kind: Kind::Seconds { min: 1, max: 60 },
+        default: "4",
+        takes_effect: TakesEffect::AtTheNextStart,
+        place: Setting::Shared,
+        meaning: "how long an order of an operator to the cluster may take until it is said that it is not seen to be done",
+    },
+    Property {
         name: "cluster.start.alone",
         alias: None,
         kind: Kind::Switch,
@@ -141,7 +150,6 @@ pub const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("hazelcast.config.memcache.enabled", "there is no data grid to be asked"),
     ("hazelcast.config.rest.enabled", "there is no data grid to be asked"),
     ("hazelcast.executor.service.name", "there is no executor service"),
-    ("hazelcast.max.execution.seconds", "a node answers from its own memory, and gathers no answers from the others"),
 ];
 
 /// Why a name names no property that can be set.
@@ -250,6 +258,7 @@ mod tests {
         let seconds = |seconds| Value::Seconds(Duration::from_secs(seconds));
 
         assert_eq!(default("hazelcast.startup.retry.seconds"), seconds(10));
+        assert_eq!(default("hazelcast.max.execution.seconds"), seconds(4), "a quorum that is there agrees at once");
         assert_eq!(default("hazelcast.startup.delay.seconds"), seconds(0), "forming needs no waiting here");
         assert_eq!(default("hazelcast.config.xml.filename"), Value::Text(String::new()), "no file unless it is named");
     }

@@ -90,7 +90,7 @@ fn an_order_that_is_not_seen_to_be_done_is_answered_in_time() {
     world.order(1, transfer_to("node2"));
     world.run(4_001);
 
-    assert_eq!(world.ordered, vec![Err(Refusal::NotSeen)]);
+    assert_eq!(world.ordered, vec![Err(Refusal::NotSeen { within: Duration::from_secs(4) })]);
     assert!(world.transfers.len() > 1, "it is said again");
 }
 

@@ -129,7 +129,7 @@ fn a_log_that_does_not_reach_the_snapshot_is_refused() {
     });
 }
 
-/// Every length to which a crash can cut the last append: all before it is there, nothing of it is.
+/// H2. Every length to which a crash can cut the last append: all before it is there, nothing of it is.
 #[test]
 fn a_torn_tail_is_cut_off_at_every_length() {
     run(async {
@@ -148,7 +148,7 @@ fn a_torn_tail_is_cut_off_at_every_length() {
     });
 }
 
-/// A disk may write the later sectors of an append and lose an earlier one.
+/// H2. A disk may write the later sectors of an append and lose an earlier one.
 #[test]
 fn an_append_of_which_a_sector_was_lost_is_cut_off() {
     run(async {
@@ -224,6 +224,7 @@ fn a_log_without_its_votes_is_refused() {
     });
 }
 
+/// H5.
 #[test]
 fn the_log_of_another_member_is_refused() {
     run(async {

@@ -1,4 +1,7 @@
 //! What a peer may not do to Raft: nothing here is followed, nothing panics, and everything gets an answer.
+//!
+//! Members fail by crashing, not by lying (G15, G19, G23): whoever has the join secret and a member's id can say in its name what
+//! that member could say, hand on what its operators order, and forward stanzas. What no member may say is refused here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +27,7 @@ fn a_sound_question_is_followed() {
     }
 }
 
+/// G9.
 #[test]
 fn a_question_that_is_cut_short_is_refused_at_every_length() {
     for question in corpus() {
@@ -34,7 +38,7 @@ fn a_question_that_is_cut_short_is_refused_at_every_length() {
     }
 }
 
-/// The links would notice; what this shows is that nothing panics and that no flipped bit becomes an absurd term.
+/// G10. The links would notice; what this shows is that nothing panics and that no flipped bit becomes an absurd term.
 #[test]
 fn a_flipped_bit_makes_no_absurd_question() {
     for question in corpus() {
@@ -52,6 +56,7 @@ fn a_flipped_bit_makes_no_absurd_question() {
     }
 }
 
+/// G12.
 #[test]
 fn the_end_of_all_terms_is_refused() {
     let vote = Vote::new(u64::MAX, FROM.0);
@@ -85,12 +90,14 @@ fn what_does_not_fit_into_a_message_is_sent_in_parts() {
     assert!(bytes <= proposal.bytes_max() && proposal.bytes_max() <= crate::consensus::log::ENTRY_BYTES_MAX);
 }
 
+/// G12.
 #[test]
 fn an_index_beyond_counting_is_refused() {
     let question = append(leader(), Some(log_id(5, u64::MAX)), vec![]);
     assert_eq!(check::question(&question, FROM, VOTED), Err(Unacceptable::Index(u64::MAX)));
 }
 
+/// G3, G23.
 #[test]
 fn nobody_speaks_for_another_member() {
     for question in corpus() {
@@ -110,6 +117,7 @@ fn entries_that_do_not_follow_each_other_are_refused() {
     assert_eq!(check::question(&append(leader(), after, many), FROM, VOTED), Err(Unacceptable::Entries(5000)));
 }
 
+/// G12.
 #[test]
 fn a_configuration_without_voters_or_with_a_million_is_refused() {
     let nobody = Membership::new_with_defaults(vec![BTreeSet::new()], [1]);
@@ -149,6 +157,7 @@ fn a_snapshot_is_put_together_from_its_parts_in_any_order() {
     assert!(assembly.is_none());
 }
 
+/// G14.
 #[test]
 fn a_snapshot_that_was_damaged_on_the_way_is_refused_and_begun_again() {
     let whole = vec![7; 1000];
@@ -170,6 +179,7 @@ fn a_part_of_another_snapshot_begins_that_one() {
     assert!(matches!(Assembly::receive(&mut assembly, part(&[9; 1000], 0..100)), Received::Have(100)));
 }
 
+/// G26, of these decoders.
 #[test]
 fn whatever_a_peer_says_is_answered_and_raft_goes_on() {
     run(async {

@@ -189,7 +189,7 @@ async fn a_start_waits_for_a_store_that_goes_away_meanwhile() {
     assert!(started.expect("it waits").is_founder);
 }
 
-/// A full disk is told by the log, and is over when there is room; a disk that fails is not used on.
+/// H8, H9. A full disk is told by the log, and is over when there is room; a disk that fails is not used on.
 #[tokio::test(start_paused = true)]
 async fn a_process_ends_by_a_disk_that_fails_and_not_by_one_that_is_full() {
     let (disk, accounts) = (MemoryDisk::new(), MemoryAccounts::new());

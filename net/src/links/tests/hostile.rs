@@ -1,4 +1,8 @@
 //! Strangers, misconfigured nodes and peers that misbehave (hostile-input group G).
+//!
+//! Links have no certificates and no join tokens: members prove that they know the join secret of their cluster, in a handshake
+//! that cannot be replayed. So nothing expires with the clock (G2, G25) or has to be rotated while they talk (G24), and no
+//! token can be stolen (G5).
 
 use cresset_core::ids::BootId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +28,7 @@ async fn both_refuse(change: impl FnOnce(&mut Identity, &mut LinkSecurity)) -> (
     (at_dialler, at_listener)
 }
 
+/// G2.
 #[test]
 fn a_node_with_another_secret_is_refused_and_both_say_so() {
     block_on_one_thread(async {
@@ -33,6 +38,7 @@ fn a_node_with_another_secret_is_refused_and_both_say_so() {
     });
 }
 
+/// G20, G21.
 #[test]
 fn a_node_without_encryption_is_refused_and_both_say_so() {
     block_on_one_thread(async {
@@ -42,6 +48,7 @@ fn a_node_without_encryption_is_refused_and_both_say_so() {
     });
 }
 
+/// G4.
 #[test]
 fn a_node_of_another_cluster_is_refused_and_both_name_both() {
     block_on_one_thread(async {
@@ -64,6 +71,7 @@ fn nodes_on_two_machines_with_one_sqlite_file_are_refused_and_both_say_what_to_d
     });
 }
 
+/// G11.
 #[test]
 fn versions_without_overlap_are_refused_and_both_name_both() {
     block_on_one_thread(async {
@@ -76,7 +84,33 @@ fn versions_without_overlap_are_refused_and_both_name_both() {
     });
 }
 
-/// A first message that was recorded and is sent again proves nothing: there is no link, and no member is disturbed.
+/// G11. A node whose program is older than what the cluster has agreed on is not led to believe that it could join.
+#[test]
+fn who_does_not_follow_the_agreed_version_is_refused_and_both_name_both() {
+    block_on_one_thread(async {
+        let upgraded = Identity { versions: VersionRange { min: 1, max: 3 }, ..identity(1) };
+        let mut member = Node::start_as(TokioTransport, upgraded, noise()).await;
+        assert!(member.mesh.agree_on_version(2) && !member.mesh.agree_on_version(2));
+        let mut old = Node::start(2).await;
+        old.dial(&[&member]);
+
+        let (_, at_old) = old.wait_refusal().await;
+        let (_, at_member) = member.wait_refusal().await;
+
+        let (theirs, its) = (VersionRange { min: 2, max: 3 }, VersionRange { min: 1, max: 1 });
+        assert_eq!(at_old, HelloRefusal::IncompatibleVersions { ours: its, theirs });
+        assert_eq!(at_member, HelloRefusal::IncompatibleVersions { ours: theirs, theirs: its });
+        assert!(at_old.to_string().contains("ours are 1-1, theirs are 2-3; update the program"), "{at_old}");
+
+        let between = Identity { versions: VersionRange { min: 2, max: 2 }, ..identity(3) };
+        let fits = Node::start_as(TokioTransport, between, noise()).await;
+        fits.dial(&[&member]);
+        let up = member.wait_up(Lane::Control, Direction::Accepted).await;
+        assert_eq!((up.version, up.program.as_str()), (2, "0.3.0"));
+    });
+}
+
+/// G1, G5. A first message that was recorded and is sent again proves nothing: there is no link, and no member is disturbed.
 #[test]
 fn garbage_and_replays_get_no_link_and_disturb_nobody() {
     block_on_two_threads(async {
@@ -107,7 +141,7 @@ fn garbage_and_replays_get_no_link_and_disturb_nobody() {
     });
 }
 
-/// Slow strangers do not keep a peer out: the oldest handshake gives way.
+/// G28. Slow strangers do not keep a peer out: the oldest handshake gives way.
 #[test]
 fn connections_that_never_say_hello_do_not_keep_peers_out() {
     block_on_two_threads(async {
@@ -164,6 +198,7 @@ impl Rogue {
     }
 }
 
+/// G7, G11.
 #[test]
 fn frames_that_are_too_long_or_malformed_close_their_link_only() {
     block_on_two_threads(async {
@@ -188,6 +223,29 @@ fn frames_that_are_too_long_or_malformed_close_their_link_only() {
                 })
                 .await;
             assert!(matches!(fault, LinkFault::FrameLength { .. } | LinkFault::Malformed(_)), "{fault}");
+        }
+
+        two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();
+        assert_eq!(one.wait_control().await.0, two.peer());
+    });
+}
+
+/// G28. Each of its connections costs a handshake; the others go on talking meanwhile.
+#[test]
+fn a_member_that_connects_again_and_again_starves_nobody() {
+    block_on_two_threads(async {
+        let mut one = Node::start(1).await;
+        let mut two = Node::start(2).await;
+        two.dial(&[&one]);
+        two.wait_up(Lane::Control, Direction::Dialled).await;
+
+        for _ in 0..100 {
+            drop(Rogue::dial(one.address(), Lane::Control).await);
+            one.wait(|event| match event {
+                LinkEvent::Closed { peer, .. } if peer.member == MemberId(66) => Some(()),
+                _ => None,
+            })
+            .await;
         }
 
         two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();

@@ -203,6 +203,7 @@ fn identity(member: u64) -> Identity {
         address: ([127, 0, 0, 1], 0).into(),
         versions: VersionRange { min: 1, max: 1 },
         machine: "here".into(),
+        program: format!("0.{member}.0"),
     }
 }
 

@@ -178,7 +178,7 @@ fn a_peer_that_is_no_longer_wanted_is_let_go_and_that_is_no_evidence() {
     });
 }
 
-/// A process that was stopped and comes back after its member has begun another life (P1, G16).
+/// G13. A process that was stopped and comes back after its member has begun another life (P1, G16).
 #[test]
 fn a_process_that_is_over_loses_its_links_and_gets_no_others() {
     block_on_one_thread(async {

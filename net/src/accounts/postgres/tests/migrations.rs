@@ -3,6 +3,7 @@
 use super::*;
 use crate::accounts::postgres::schema::{MIGRATIONS, migrate};
 
+/// H10.
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     let test = async {

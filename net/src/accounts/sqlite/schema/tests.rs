@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// H10.
 #[test]
 fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let (path, _directory) = place();
