@@ -63,6 +63,9 @@ pub const SESSION_UNHANDLED_STANZAS_MAX: u64 = 1024;
 /// Entities whose presence one session has seen and whose loss it is told of. Of more it is not told.
 pub const PRESENCE_SEEN_MAX: usize = 5000;
 
+/// Entities that one session was told are gone and that it remembers, so as not to be told again.
+pub const PRESENCE_GONE_MAX: usize = 32;
+
 /// Requests of one client for acknowledgement that wait for it. Beyond it they are answered at once with what is
 /// handled.
 pub const ACK_REQUESTS_MAX: usize = 64;
@@ -120,6 +123,10 @@ pub const OUTBOX_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Recipients for whom one sender remembers by which route it last reached them. Beyond it the oldest is forgotten;
 /// should that recipient's session end at the same moment, what follows may overtake what was under way to it.
 pub const PATHS_MAX: usize = 64;
+
+/// How long a sender waits for what is under way to a session that takes no messages any more and still has its route.
+/// Twice what it takes until a silent member is expelled: within that time whoever logs out is gone.
+pub const ABANDONED_WAY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// As [`PATHS_MAX`], for what stood in one row of what came back.
 pub const ROW_PATHS_MAX: usize = 1024;

@@ -101,6 +101,8 @@ bugs! {
         LeaseForTheExpelled,
         /// A member is expelled before its lease can have ended.
         ExpelledTooEarly,
+        /// What a leader has decided may be agreed on when another one has led in between.
+        StaleVerdict,
         /// A new leader does not ask how long leases of earlier leaders may run.
         FormerLeaderForgotten,
         /// Two members that do not hear each other go on side by side.
@@ -129,12 +131,16 @@ bugs! {
         TakenCountsAsSettled,
         /// After a change of routes a message may overtake those on the old path.
         PathForgotten,
+        /// What is said to somebody who logs out may overtake what is on its way to him.
+        AbandonedWayForgotten,
         /// What came back is decided again as it came, whatever was said first.
         TurnIgnored,
         /// Watchers are told twice that a dead session is unavailable.
         UnavailableTwice,
         /// Watchers are not told that a dead session is unavailable.
         UnavailableNever,
+        /// Whoever says that somebody is unavailable is believed.
+        StaleFarewellBelieved,
         /// The place of a dead voter is never filled.
         DeadVoterStays,
     }

@@ -466,6 +466,13 @@ pub enum DirectoryFact {
         /// The index of the entry, or how far the node had come when that was seen.
         index: u64,
     },
+    /// That life ended because the others took its process for crashed.
+    TakenForCrashed {
+        /// The member.
+        member: u64,
+        /// Its incarnation.
+        incarnation: u64,
+    },
     /// What this node has handed to other members and must not forget yet.
     UnderWay {
         /// How many parcels, rounded up to a power of two.

@@ -38,6 +38,11 @@ impl RoutePresence {
     pub fn is_available(&self) -> bool {
         self.priority.is_some()
     }
+
+    /// Whether it takes messages to the account: its priority is not negative (RFC 6121 section 8.5.2.1.1).
+    pub fn accepts_messages(&self) -> bool {
+        self.priority.is_some_and(|priority| priority >= 0)
+    }
 }
 
 /// The routes of one account as routing reads them, ordered by id. Shared, never changed in place.

@@ -49,10 +49,12 @@ impl Alone {
             let mut entries = Vec::new();
             while let Some(output) = self.node.poll_output() {
                 match output {
-                    Output::Propose(commands) => entries.extend(commands.into_iter().map(|command| {
-                        self.last = self.last.next();
-                        Entry { index: self.last, command: Some(Arc::new(command)) }
-                    })),
+                    Output::Propose(commands) | Output::ProposeInTerm { commands, .. } => {
+                        entries.extend(commands.into_iter().map(|command| {
+                            self.last = self.last.next();
+                            Entry { index: self.last, command: Some(Arc::new(command)) }
+                        }))
+                    }
                     Output::Event(_) | Output::Answer { .. } | Output::Ordered { .. } | Output::Service(_) => {
                         self.output.push_back(output);
                     }

@@ -28,8 +28,12 @@ pub enum Input {
     },
     /// There is a control link to this process, in both directions.
     LinkUp(Peer),
-    /// The control link was closed by the other end or reset. Silence does not close a link.
+    /// The control link was closed by the other end or reset.
     LinkClosed(Peer),
+    /// The control link was given up by this side, mostly because nothing came by it: that says nothing of the process.
+    LinkSilent(Peer),
+    /// Another link with this process was closed by the other end or reset.
+    LaneClosed(Peer),
     /// The port of a process whose link closed refuses connections. A time-out is no refusal.
     PortRefused(Peer),
     /// A peer refuses the links of this process, because it knows that the life that it leads is over.

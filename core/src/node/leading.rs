@@ -212,7 +212,11 @@ impl Leading {
         let mut orders = Vec::new();
         let expels = self.expels(now, sees);
         if !expels.is_empty() {
-            orders.push(Output::Propose(expels));
+            orders.push(if planted!(StaleVerdict) {
+                Output::Propose(expels)
+            } else {
+                Output::ProposeInTerm { term: self.term, commands: expels }
+            });
         }
         orders.extend(self.membership(now, sees.state, sees.raft));
         orders

@@ -146,6 +146,7 @@ struct Link {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum LinkState {
     Up,
+    Silent,
     Closed,
     Refused,
 }
@@ -268,6 +269,8 @@ impl Node {
             Input::Control { from, message, voted } => self.control(now, from, message, voted),
             Input::LinkUp(peer) => self.link_up(now, peer),
             Input::LinkClosed(peer) => self.link_closed(peer),
+            Input::LinkSilent(peer) => self.link_silent(peer),
+            Input::LaneClosed(peer) => self.lane_closed(now, peer),
             Input::PortRefused(peer) => self.port_refused(now, peer),
             Input::Over if planted!(LifeOverIgnored) => {}
             Input::Over => {
@@ -306,6 +309,8 @@ impl Node {
             | Input::Control { .. }
             | Input::LinkUp(_)
             | Input::LinkClosed(_)
+            | Input::LinkSilent(_)
+            | Input::LaneClosed(_)
             | Input::PortRefused(_)
             | Input::Over
             | Input::Enter

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::cluster::{ClusterState, Command, Event, Member, Removal, Route};
-use crate::ids::{Life, MemberId, RouteId, SessionId};
+use crate::ids::{Life, MemberId, RouteId, SessionId, Term};
 use crate::node::{BindRefusal, ControlMessage, OrderId, Refusal};
 
 /// An order.
@@ -14,6 +14,14 @@ use crate::node::{BindRefusal, ControlMessage, OrderId, Refusal};
 pub enum Output {
     /// Appends these commands to the log. Only ordered while this node leads; if it does not any more, nothing happens.
     Propose(Vec<Command>),
+    /// Proposes what this node has decided as the leader of a term, and drops it if it does not lead in that very term when
+    /// it is appended: who led in between may have granted what is taken away here.
+    ProposeInTerm {
+        /// The term.
+        term: Term,
+        /// In order.
+        commands: Vec<Command>,
+    },
     /// Says this on the control link to that member, if there is one. What cannot be sent is lost: it will be said again.
     Send {
         /// To whom.

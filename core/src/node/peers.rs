@@ -80,11 +80,27 @@ impl Node {
         }
     }
 
-    /// If as many links closed as could tell of a crash, the others may be about to end this life, without waiting for
-    /// its lease. It serves again once the leader counts it in anew.
+    pub(super) fn link_silent(&mut self, peer: Peer) {
+        if let Some(link) = self.links.get_mut(&peer.member).filter(|link| link.boot == peer.boot) {
+            link.state = LinkState::Silent;
+        }
+    }
+
+    /// Whoever lost one link to a process may have lost all without knowing it: one learns it when one says something. So
+    /// something is said at once, to everybody. If the others take this node for dead, it knows before they have agreed.
+    pub(super) fn lane_closed(&mut self, now: Uptime, peer: Peer) {
+        if self.links.get(&peer.member).is_some_and(|link| link.boot == peer.boot && link.state == LinkState::Up) {
+            sometimes!("a_lane_closes_before_its_link");
+            self.next_beat = now;
+        }
+    }
+
+    /// If there is no link to so many that they could tell of a crash, the others may be about to end this life,
+    /// without waiting for its lease. It serves again once the leader counts it in anew. Who was not reached before counts as
+    /// well: it may have had a link to this node, and lost it.
     pub(super) fn stop_if_taken_for_dead(&mut self) {
         let me = self.settings.member;
-        let lost = |id| id != me && self.links.get(&id).is_some_and(|link| link.state != LinkState::Up);
+        let lost = |id| id != me && self.links.get(&id).is_none_or(|link| link.state != LinkState::Up);
         let evident = self.settings.crash_evidence && has_quorum(&self.raft.voter_sets, lost);
         if evident && !planted!(TakenForDeadServesOn) {
             sometimes!(self.service == Service::Serve, "a_node_that_serves_may_be_taken_for_dead");

@@ -145,6 +145,19 @@ fn a_member_whose_links_all_close_stops_before_the_others_have_agreed_that_it_is
     assert_eq!(world.node(3).service(), Service::Serve, "the leader has counted it in since");
 }
 
+/// The other one may have had a link to this member, and lost it as well.
+#[test]
+fn a_member_that_does_not_reach_one_and_loses_the_other_stops() {
+    let mut world = World::of(3);
+    let (one, two) = (world.peer(1), world.peer(2));
+
+    world.handle(3, Input::LinkSilent(two));
+    assert_eq!(world.node(3).service(), Service::Serve, "silence is no evidence");
+    world.handle(3, Input::LinkClosed(one));
+
+    assert_eq!(world.node(3).service(), Service::Pause);
+}
+
 #[test]
 fn a_member_that_comes_back_before_it_is_expelled_goes_on_as_if_nothing_had_happened() {
     let mut world = World::of(3);
@@ -561,9 +574,9 @@ impl World {
 
     fn carry_out(&mut self, id: u64, output: Output) {
         match output {
-            Output::Propose(_) if self.lose_proposals > 0 => self.lose_proposals -= 1,
-            Output::Propose(_) if self.cut_off.contains(&id) => {}
-            Output::Propose(commands) => self.log.extend(commands),
+            Output::Propose(_) | Output::ProposeInTerm { .. } if self.lose_proposals > 0 => self.lose_proposals -= 1,
+            Output::Propose(_) | Output::ProposeInTerm { .. } if self.cut_off.contains(&id) => {}
+            Output::Propose(commands) | Output::ProposeInTerm { commands, .. } => self.log.extend(commands),
             Output::Send { to, message } => self.wire.push_back((id, to.0, message)),
             Output::Answer { answer, .. } => self.answers.push((id, answer)),
             Output::TakeOver { target, .. } => self.take_overs.push((id, target)),

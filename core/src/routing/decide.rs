@@ -18,7 +18,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::cluster::Route;
+use crate::ids::RouteId;
 use crate::jid::{BareJid, DomainRef, Jid};
+use crate::planted;
 use crate::stanza::{ErrorCondition, Kind, MessageType, PresenceType, Stanza};
 
 /// Some routes of one account: mostly none, one or two.
@@ -35,6 +37,16 @@ pub enum Decision {
     Bounce(ErrorCondition),
     /// Nowhere: the rules want no answer.
     Drop,
+}
+
+impl Decision {
+    /// The routes by which the stanza goes.
+    pub fn chosen(&self) -> &[Arc<Route>] {
+        match self {
+            Decision::Deliver(chosen) => chosen,
+            Decision::Store | Decision::Bounce(_) | Decision::Drop => &[],
+        }
+    }
 }
 
 /// Whose routes a decision needs: the account of this domain that the stanza is for, if it is for one.
@@ -64,6 +76,16 @@ pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainRef, stanza: &Stanza
         Kind::Presence(kind) => presence(routes, to, kind),
         Kind::Iq(_) => error(stanza, ErrorCondition::ServiceUnavailable),
     }
+}
+
+/// Whether this is a farewell of a session whose full JID somebody else has by now, who is available: he has said so, or
+/// will. `routes` are those of the account that says it, `own` is the route of the session that does, if it has one.
+pub fn is_stale_farewell(routes: Option<&[Arc<Route>]>, own: Option<RouteId>, stanza: &Stanza) -> bool {
+    let Some(from) = stanza.from.as_ref().filter(|_| stanza.kind == Kind::Presence(PresenceType::Unavailable)) else {
+        return false;
+    };
+    let has_it = |route: &Arc<Route>| route.jid == *from && route.presence.is_available() && Some(route.id) != own;
+    !planted!(StaleFarewellBelieved) && routes.is_some_and(|routes| routes.iter().any(has_it))
 }
 
 /// Whether a stanza that was not delivered is of use to anybody else. Presence of a client is not: it went to each
@@ -138,7 +160,7 @@ fn presence(routes: &[Arc<Route>], to: &Jid, kind: PresenceType) -> Decision {
 /// Available resources that take messages to the bare JID: those whose priority is not negative (RFC 6121 section
 /// 8.5.2.1.1).
 fn accepting(routes: &[Arc<Route>]) -> impl Iterator<Item = &Arc<Route>> {
-    routes.iter().filter(|route| route.presence.priority.is_some_and(|priority| priority >= 0))
+    routes.iter().filter(|route| route.presence.accepts_messages())
 }
 
 /// All resources that share the highest priority, if it is not negative: RFC 6121 section 8.5.2.1.1 lets the server
@@ -310,6 +332,19 @@ mod tests {
     }
 
     /// Chat states to somebody who is away would otherwise come back as errors about nothing a person wrote.
+    #[test]
+    fn who_was_replaced_does_not_say_farewell_for_the_new_one() {
+        let mut farewell = Stanza::new(UNAVAILABLE);
+        farewell.from = Some(Jid::new(BALCONY).unwrap());
+        let (present, own) = (route("balcony", Some(0), 2), route("balcony", Some(0), 1).id);
+        let is_stale = |routes: &[Arc<Route>], own| is_stale_farewell(Some(routes), own, &farewell);
+
+        assert!(is_stale(std::slice::from_ref(&present), Some(own)));
+        assert!(!is_stale(std::slice::from_ref(&present), Some(present.id)), "the client itself says it to somebody");
+        assert!(!is_stale(&[route("balcony", None, 2)], Some(own)), "the new one has not said that it is there");
+        assert!(!is_stale(&[route("chamber", Some(0), 2)], Some(own)));
+    }
+
     #[test]
     fn what_is_not_worth_storing_passes_silently() {
         let domain = Jid::new("capulet.example").unwrap();

@@ -21,10 +21,12 @@ mod row;
 mod tests;
 
 pub use arrivals::{Arrivals, StanzaName};
-pub use decide::{ChosenRoutes, Decision, claimant, decide, interested, may_go_elsewhere, recipient};
+pub use decide::{
+    ChosenRoutes, Decision, claimant, decide, interested, is_stale_farewell, may_go_elsewhere, recipient,
+};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Orphan, Received};
 pub use outbox::{Outbox, OutboxOrder, Redecide};
 pub use parcel::{Home, Parcel};
-pub use paths::{EndedPath, Paths};
+pub use paths::{Paths, Way};
 pub use row::{Row, Turn};

@@ -5,6 +5,12 @@
 //! sender asks here for the ended routes on which earlier ones went, and waits until nothing is under way on them
 //! ([`Outbox::pass`](crate::routing::Outbox::pass), or the queue of a session of this node).
 //!
+//! Whoever logs out is unavailable before its route ends, and what is said in between goes elsewhere or is stored. So a
+//! sender waits for such an [abandoned](Paths::abandoned) route as well; but it may belong to a client that stays
+//! connected and does not read, for whom nobody waits longer than [`ABANDONED_WAY_WAIT_MAX`].
+//!
+//! [`ABANDONED_WAY_WAIT_MAX`]: crate::limits::ABANDONED_WAY_WAIT_MAX
+//!
 //! At most [`PATHS_MAX`] routes are remembered, the latest; in a row [`ROW_PATHS_MAX`].
 
 use std::collections::VecDeque;
@@ -29,7 +35,7 @@ pub struct Paths {
 
 /// A route on which something may be under way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EndedPath {
+pub struct Way {
     /// Who held it.
     pub life: Life,
     /// The route.
@@ -40,7 +46,7 @@ pub struct EndedPath {
 struct Path {
     /// A hash of the account. If two accounts share it, a sender waits once more than it has to.
     account: u64,
-    ended: EndedPath,
+    way: Way,
 }
 
 /// The paths of one sender.
@@ -62,35 +68,57 @@ impl Paths {
         self.own = Some(route);
     }
 
+    /// The route that the sender holds itself.
+    pub fn own(&self) -> Option<RouteId> {
+        self.own
+    }
+
     /// The routes of this account that stanzas took and that have ended. They are forgotten here: the caller waits
     /// for each of them and then decides.
     #[must_use]
-    pub fn ended(&mut self, account: &BareJid, routes: Option<&[Arc<Route>]>) -> SmallVec<[EndedPath; 1]> {
+    pub fn ended(&mut self, account: &BareJid, routes: Option<&[Arc<Route>]>) -> SmallVec<[Way; 1]> {
         if self.taken.is_empty() || planted!(PathForgotten) {
             return SmallVec::new();
         }
         let account = hash(account);
         let routes = routes.unwrap_or_default();
-        let has_ended =
-            |path: &Path| path.account == account && routes.iter().all(|route| route.id != path.ended.route);
-        let ended: SmallVec<[EndedPath; 1]> =
-            self.taken.iter().filter(|path| has_ended(path)).map(|path| path.ended).collect();
+        let has_ended = |path: &Path| path.account == account && routes.iter().all(|route| route.id != path.way.route);
+        let ended: SmallVec<[Way; 1]> = self.taken.iter().filter(|path| has_ended(path)).map(|path| path.way).collect();
         self.taken.retain(|path| !has_ended(path));
         sometimes!(!ended.is_empty(), "a_path_has_ended");
         ended
     }
 
+    /// The routes of this account that stanzas took, that have not ended, that take no messages to the account any more,
+    /// and that are not `chosen` for what goes now. They are forgotten here: the caller waits for them and then decides.
+    #[must_use]
+    pub fn abandoned(&mut self, account: &BareJid, routes: &[Arc<Route>], chosen: &[Arc<Route>]) -> SmallVec<[Way; 1]> {
+        let is_left =
+            |route: &Route| !route.presence.accepts_messages() && chosen.iter().all(|chosen| chosen.id != route.id);
+        let left: SmallVec<[RouteId; 2]> = routes.iter().filter(|route| is_left(route)).map(|route| route.id).collect();
+        if left.is_empty() || planted!(AbandonedWayForgotten) {
+            return SmallVec::new();
+        }
+        let account = hash(account);
+        let is_abandoned = |path: &Path| path.account == account && left.contains(&path.way.route);
+        let abandoned: SmallVec<[Way; 1]> =
+            self.taken.iter().filter(|path| is_abandoned(path)).map(|path| path.way).collect();
+        self.taken.retain(|path| !is_abandoned(path));
+        sometimes!(!abandoned.is_empty(), "a_path_is_abandoned");
+        abandoned
+    }
+
     /// All routes of this account that stanzas took, for whoever decides in this sender's place from now on.
     #[must_use]
-    pub fn hand_over(&mut self, account: &BareJid) -> Vec<EndedPath> {
+    pub fn hand_over(&mut self, account: &BareJid) -> Vec<Way> {
         let account = hash(account);
-        let ways = self.taken.iter().filter(|path| path.account == account).map(|path| path.ended).collect();
+        let ways = self.taken.iter().filter(|path| path.account == account).map(|path| path.way).collect();
         self.taken.retain(|path| path.account != account);
         ways
     }
 
     /// Stanzas of somebody else went to this account by these routes.
-    pub fn take_over(&mut self, account: &BareJid, ways: &[EndedPath]) {
+    pub fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
         let account = hash(account);
         ways.iter().for_each(|way| self.remember(account, *way));
     }
@@ -101,11 +129,11 @@ impl Paths {
             return;
         }
         let life = Life { member: route.member, incarnation: route.incarnation };
-        self.remember(hash(account), EndedPath { life, route: route.id });
+        self.remember(hash(account), Way { life, route: route.id });
     }
 
-    fn remember(&mut self, account: u64, ended: EndedPath) {
-        let is_known = |path: &Path| path.ended.route == ended.route && path.account == account;
+    fn remember(&mut self, account: u64, way: Way) {
+        let is_known = |path: &Path| path.way.route == way.route && path.account == account;
         // A conversation goes on with whom it went last, so the search is mostly one step.
         if self.taken.back().is_some_and(is_known) {
             return;
@@ -115,7 +143,7 @@ impl Paths {
         } else if self.taken.len() == self.max {
             self.taken.pop_front();
         }
-        self.taken.push_back(Path { account, ended });
+        self.taken.push_back(Path { account, way });
     }
 }
 
@@ -151,6 +179,23 @@ mod tests {
         assert!(paths.ended(&nurse, None).is_empty());
         assert_eq!(paths.ended(&juliet, None).len(), 1);
         assert!(paths.ended(&juliet, None).is_empty());
+    }
+
+    #[test]
+    fn whoever_logs_out_is_waited_for_until_his_route_has_ended() {
+        let juliet = account("juliet");
+        let (balcony, garden) = (route("juliet", 1), route("juliet", 2));
+        let mut paths = Paths::default();
+        paths.take(&juliet, &balcony);
+        paths.take(&juliet, &garden);
+        let leaves = Arc::new(Route { presence: RoutePresence::default(), ..(*balcony).clone() });
+        let stays =
+            Arc::new(Route { presence: RoutePresence { priority: Some(0), interested: false }, ..(*garden).clone() });
+        let routes = [leaves.clone(), stays.clone()];
+
+        assert!(paths.abandoned(&juliet, &routes, &[leaves, stays.clone()]).is_empty(), "it goes there");
+        assert_eq!(paths.abandoned(&juliet, &routes, std::slice::from_ref(&stays))[0].route, balcony.id);
+        assert!(paths.abandoned(&juliet, &routes, &[stays]).is_empty(), "once is enough");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::routing::{Home, Parcel};
 use crate::session::delivery::Delivery;
+use crate::session::seen::Origin;
 use crate::session::state::{BoundState, Claim};
 use crate::session::{Order, Session, Stage, StreamErrorCondition, Transport};
 use crate::stanza::{Kind, PresenceType, Stanza};
@@ -25,7 +26,11 @@ impl Session {
             self.output.order(Order::Settle(parcel.home));
             return;
         }
-        bound.note_presence(&parcel.stanza);
+        if !bound.note_presence(&parcel.stanza, Origin::of(&parcel.home)) {
+            sometimes!("a_farewell_comes_too_late");
+            self.output.order(Order::Settle(parcel.home));
+            return;
+        }
         self.note_push(&parcel.stanza);
         self.deliver_in_turn(Delivery { stanza: parcel.stanza, home: Some(parcel.home) });
     }
@@ -75,7 +80,6 @@ impl Session {
     /// An answer of the server to its own client. It does not wait for offline messages.
     pub(super) fn reply(&mut self, stanza: Stanza) {
         let Some(bound) = self.bound.as_mut() else { return };
-        bound.note_presence(&stanza);
         let delivery = Delivery { stanza, home: None };
         if self.paused {
             bound.deliveries.wait(delivery);

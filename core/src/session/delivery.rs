@@ -96,6 +96,15 @@ impl Deliveries {
         self.sent.unwrap_or_default()
     }
 
+    /// Whether anything would be decided again if the session ended now. What is stored stays where it is.
+    pub(super) fn owes(&self) -> bool {
+        let is_owed = |delivery: &Delivery| match delivery.home {
+            Some(Home::Here { .. } | Home::Named { .. } | Home::Member { .. }) => true,
+            Some(Home::Offline { .. }) | None => false,
+        };
+        self.unsettled.iter().chain(&self.waiting).any(is_owed)
+    }
+
     /// Whether the client has not acknowledged all that it was sent.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
         self.sent.is_some_and(|sent| sent != self.acknowledged)

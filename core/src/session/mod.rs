@@ -37,6 +37,7 @@ mod presence;
 mod read;
 mod roster;
 mod roster_requests;
+mod seen;
 mod services;
 mod settings;
 mod stanzas;
@@ -411,6 +412,11 @@ impl Session {
     /// Whether it goes on although more waits for its client than may wait, which must not be.
     pub fn is_overfull(&self) -> bool {
         !self.is_over() && self.bound.as_ref().is_some_and(|bound| bound.deliveries.is_overfull())
+    }
+
+    /// Whether anything that others sent would be decided again if the session ended now.
+    pub fn owes(&self) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.deliveries.owes())
     }
 
     /// What the client has sent and this session has not read, for the session that it resumes.

@@ -9,7 +9,6 @@
 
 use crate::ids::RouteId;
 use crate::session::announce::Next;
-use crate::session::presence::takes_messages;
 use crate::session::state::Claim;
 use crate::session::{Order, Session};
 use crate::sometimes;
@@ -39,7 +38,7 @@ impl Session {
         let has_answer = self.offline_answer.take().is_some();
         bound.claim = match bound.claim {
             Claim::Asked | Claim::AskedTooEarly | Claim::AskedBefore if !has_answer => Claim::AskedBefore,
-            Claim::Idle if !takes_messages(bound.announcer.wanted()) => Claim::Idle,
+            Claim::Idle if !bound.announcer.wanted().accepts_messages() => Claim::Idle,
             Claim::Idle | Claim::Planned | Claim::Asked | Claim::AskedTooEarly | Claim::AskedBefore => Claim::Planned,
         };
         self.order_announcement(announcement);

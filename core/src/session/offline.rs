@@ -7,7 +7,6 @@
 
 use crate::routing::Home;
 use crate::session::delivery::Delivery;
-use crate::session::presence::takes_messages;
 use crate::session::state::Claim;
 use crate::session::{OfflineMessage, Order, Session, StoreUnavailable};
 use crate::sometimes;
@@ -24,7 +23,7 @@ impl Session {
             sometimes!("stored_messages_wait_for_acknowledgements");
             return;
         }
-        if takes_messages(bound.announcer.wanted()) {
+        if bound.announcer.wanted().accepts_messages() {
             bound.claim = Claim::Asked;
             self.output.order(Order::ClaimOffline);
         } else {
@@ -66,7 +65,7 @@ impl Session {
     pub(super) fn claim_again(&mut self) {
         let Some(bound) = self.bound.as_mut() else { return };
         match bound.claim {
-            Claim::Idle if takes_messages(bound.announcer.wanted()) => {
+            Claim::Idle if bound.announcer.wanted().accepts_messages() => {
                 bound.claim = Claim::Planned;
                 self.claim_if_planned();
             }

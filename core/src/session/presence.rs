@@ -13,9 +13,10 @@
 
 use crate::cluster::RoutePresence;
 use crate::ids::Sequence;
-use crate::jid::{FullJid, Jid};
-use crate::limits::{DIRECTED_PRESENCE_MAX, PRESENCE_SEEN_MAX};
+use crate::jid::Jid;
+use crate::limits::DIRECTED_PRESENCE_MAX;
 use crate::session::announce::{Announcement, Next};
+use crate::session::seen::Origin;
 use crate::session::state::{BoundState, Claim};
 use crate::session::{Order, RoutesGone, Session};
 use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
@@ -57,7 +58,7 @@ impl Session {
         let before = bound.announcer.wanted();
         let priority = (presence_type == PresenceType::Available).then_some(priority);
         let wanted = RoutePresence { priority, ..before };
-        if takes_messages(wanted) && !takes_messages(before) && bound.claim == Claim::Idle {
+        if wanted.accepts_messages() && !before.accepts_messages() && bound.claim == Claim::Idle {
             bound.claim = Claim::Planned;
         }
         self.awaits_presence_until = None;
@@ -152,7 +153,7 @@ impl Session {
     /// Members were lost with their routes: the client is told of those whose presence it has seen.
     pub(super) fn tell_who_is_gone(&mut self, gone: &RoutesGone) {
         let Some(bound) = self.bound.as_mut() else { return };
-        let lost: Vec<FullJid> = bound.seen.intersection(&gone.jids).cloned().collect();
+        let lost = bound.seen.lost_among(&gone.jids);
         let to = Jid::from(bound.jid.clone());
         for jid in lost {
             let stanza = Stanza {
@@ -170,25 +171,27 @@ impl Session {
 }
 
 impl BoundState {
-    /// Notes presence on its way to the client.
-    pub(super) fn note_presence(&mut self, stanza: &Stanza) {
-        let Kind::Presence(presence_type) = stanza.kind else { return };
-        let Some(Ok(from)) = stanza.from.as_ref().map(Jid::try_as_full) else { return };
+    /// Notes presence on its way to the client, and answers whether it should come there.
+    pub(super) fn note_presence(&mut self, stanza: &Stanza, origin: Origin) -> bool {
+        let Kind::Presence(presence_type) = stanza.kind else { return true };
+        let Some(Ok(from)) = stanza.from.as_ref().map(Jid::try_as_full) else { return true };
+        let is_own = *from == self.jid;
         match presence_type {
             PresenceType::Available => {
-                let is_ours = from.domain() == self.jid.domain() && *from != self.jid;
-                if is_ours && self.seen.len() < PRESENCE_SEEN_MAX && !self.seen.contains(from) {
-                    self.seen.insert(from.clone());
+                if from.domain() == self.jid.domain() && !is_own {
+                    self.seen.appears(from, origin);
                 }
+                true
             }
-            PresenceType::Unavailable | PresenceType::Error => {
-                self.seen.remove(from);
-            }
-            PresenceType::Subscribe
+            // Of its own session nobody is told: this is one that had the JID before.
+            PresenceType::Unavailable if is_own => false,
+            PresenceType::Unavailable => self.seen.disappears(from, origin),
+            PresenceType::Error
+            | PresenceType::Subscribe
             | PresenceType::Subscribed
             | PresenceType::Unsubscribe
             | PresenceType::Unsubscribed
-            | PresenceType::Probe => {}
+            | PresenceType::Probe => true,
         }
     }
 
@@ -205,9 +208,4 @@ impl BoundState {
             .map(|to| Stanza { to: Some(to), ..farewell.clone() })
             .collect()
     }
-}
-
-/// Whether messages to the account come to a resource with this presence (RFC 6121 section 8.5.2.1.1).
-pub(super) fn takes_messages(presence: RoutePresence) -> bool {
-    presence.priority.is_some_and(|priority| priority >= 0)
 }

@@ -10,6 +10,7 @@ use crate::session::ResumptionId;
 use crate::session::announce::Announcer;
 use crate::session::delivery::Deliveries;
 use crate::session::roster_requests::RosterRequest;
+use crate::session::seen::Seen;
 use crate::session::tally::Tally;
 use crate::stanza::Stanza;
 
@@ -37,7 +38,7 @@ pub(super) struct BoundState {
     /// To whom presence was sent directly, to be told when the session goes.
     pub(super) directed: BTreeSet<Jid>,
     /// Whose available presence the client has seen, to be told when they are lost.
-    pub(super) seen: BTreeSet<FullJid>,
+    pub(super) seen: Seen,
     /// Requests to the roster in the order of their answers.
     pub(super) roster_requests: VecDeque<RosterRequest>,
     /// Offline messages.
@@ -90,7 +91,7 @@ impl BoundState {
             announcer: Announcer::default(),
             presence: None,
             directed: BTreeSet::new(),
-            seen: BTreeSet::new(),
+            seen: Seen::default(),
             roster_requests: VecDeque::new(),
             claim: Claim::Idle,
         }

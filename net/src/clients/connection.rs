@@ -138,6 +138,7 @@ impl Connection {
                 break stop;
             }
             self.held = None;
+            self.let_pass();
             poll_fn(|cx| self.poll(cx)).await;
         };
         match stop {
@@ -257,6 +258,18 @@ impl Connection {
                 self.held = Some(guard);
             }
             ToSession::Moves { ended } => self.handle_moves(now, ended),
+        }
+    }
+
+    /// Lets those past who wait until this session owes nobody anything.
+    fn let_pass(&mut self) {
+        if self.passes.is_empty() || self.session.owes() || !self.returned.is_empty() || !self.handle.is_empty() {
+            return;
+        }
+        sometimes!("a_session_lets_others_past_while_it_lives");
+        for pass in std::mem::take(&mut self.passes) {
+            // Nobody waits any more if the other end is gone.
+            let _ = pass.send(());
         }
     }
 

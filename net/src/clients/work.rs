@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use cresset_core::node::Request;
-use cresset_core::routing::{EndedPath, Paths, may_go_elsewhere};
+use cresset_core::routing::{Paths, Way, may_go_elsewhere};
 use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -43,7 +43,7 @@ enum Busy {
     /// The rest of what was begun.
     Rest(BoxFuture<'static, ()>),
     /// Something after which this is routed again, and the ended ways on which something is under way until then.
-    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<EndedPath>),
+    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<Way>),
 }
 
 impl Work {
@@ -149,7 +149,7 @@ impl Work {
         };
     }
 
-    fn say_later(&mut self, router: &Router, outgoing: Outgoing, ways: Vec<EndedPath>) {
+    fn say_later(&mut self, router: &Router, outgoing: Outgoing, ways: Vec<Way>) {
         self.is_behind = true;
         if !self.is_of_this_life(router) && !may_go_elsewhere(&outgoing.stanza) {
             sometimes!("presence_of_an_ended_life_is_dropped");

@@ -38,6 +38,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::apply::{StateMachine, ToControl};
 use self::log::{Health, LogError, LogStore};
+use self::propose::Batch;
 use self::rpc::{Acknowledged, PeerCalls, Peers, Server};
 use self::snapshots::SnapshotStore;
 use self::types::TypeConfig;
@@ -95,7 +96,7 @@ pub struct Consensus {
     member: MemberId,
     raft: Raft,
     log: LogStore,
-    proposals: mpsc::Sender<Vec<Command>>,
+    proposals: mpsc::Sender<Batch>,
     status: watch::Receiver<RaftStatus>,
     ended: watch::Receiver<Option<Ended>>,
     changes_membership: Arc<AtomicBool>,
@@ -164,13 +165,26 @@ impl Consensus {
     ///
     /// If they were certainly not proposed.
     pub fn propose(&self, commands: Vec<Command>) -> Result<(), ProposeError> {
+        self.enqueue(Batch { commands, term: None })
+    }
+
+    /// Proposes as [`propose`](Consensus::propose) does, and only if this node leads in that term when Raft takes it.
+    ///
+    /// # Errors
+    ///
+    /// If they were certainly not proposed.
+    pub fn propose_in(&self, term: Term, commands: Vec<Command>) -> Result<(), ProposeError> {
+        self.enqueue(Batch { commands, term: Some(term) })
+    }
+
+    fn enqueue(&self, batch: Batch) -> Result<(), ProposeError> {
         if self.ended.borrow().is_some() {
             return Err(ProposeError::Ended);
         }
         if *self.log.health().borrow() == Health::Full {
             return Err(ProposeError::DiskFull);
         }
-        self.proposals.try_send(commands).map_err(|error| match error {
+        self.proposals.try_send(batch).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ProposeError::Busy,
             mpsc::error::TrySendError::Closed(_) => ProposeError::Ended,
         })

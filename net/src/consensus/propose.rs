@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::Command;
+use cresset_core::ids::Term;
 use openraft::metrics::RaftMetrics;
 use openraft_rt::WatchReceiver;
 use tokio::sync::mpsc;
@@ -21,15 +22,31 @@ use super::types::{Proposal, TypeConfig, entry_term, term_of};
 /// then.
 const FIRST_COMMIT_TIME_MAX: Duration = Duration::from_millis(500);
 
+/// Commands that are proposed together.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// In order.
+    pub(super) commands: Vec<Command>,
+    /// Only in this term, if it matters.
+    pub(super) term: Option<Term>,
+}
+
 /// Gives proposals to openraft until it has ended. What this node does not lead is dropped.
-pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Vec<Command>>) {
-    while let Some(commands) = queue.recv().await {
+pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Batch>) {
+    while let Some(Batch { commands, term }) = queue.recv().await {
         until_first_commit(&raft).await;
         for proposal in commands.into_iter().map(|command| Proposal(Arc::new(command))) {
             if proposal.bytes_max() > ENTRY_BYTES_MAX {
                 // Nobody could be sent it.
                 tracing::error!(%proposal, "a proposal is too large and is dropped");
-            } else if raft.client_write_ff(proposal, None).await.is_err() {
+                continue;
+            }
+            let write = raft.write(proposal);
+            let write = match term {
+                Some(term) => write.with_leader(term.0),
+                None => write,
+            };
+            if write.await.is_err() {
                 return;
             }
         }

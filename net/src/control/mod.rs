@@ -36,8 +36,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::ClusterStatus;
 use crate::clock::Clock;
-use crate::consensus::Consensus;
 use crate::consensus::apply::ToControl;
+use crate::consensus::{Consensus, ProposeError};
 use crate::discovery::Search;
 use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
 use crate::router::Router;
@@ -301,11 +301,8 @@ impl<C: Clock> Control<C> {
             }
             LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Dialled, fault, .. } => {
                 tracing::info!(member = %peer.member, %fault, "link closed");
-                if fault.is_evidence() || planted!(SilenceCountsAsCrash) {
-                    self.handle(Input::LinkClosed(peer))
-                } else {
-                    None
-                }
+                let is_evidence = fault.is_evidence() || planted!(SilenceCountsAsCrash);
+                self.handle(if is_evidence { Input::LinkClosed(peer) } else { Input::LinkSilent(peer) })
             }
             LinkEvent::Refused { member: Some(member), .. } => {
                 let boot = *self.linked.get(&member)?;
@@ -328,12 +325,14 @@ impl<C: Clock> Control<C> {
                 self.dial();
                 None
             }
-            LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Accepted, .. } => {
-                self.callers.remove(&peer.member);
-                self.dial();
-                None
+            LinkEvent::Closed { peer, lane, direction, fault, .. } => {
+                if lane == Lane::Control && direction == Direction::Accepted {
+                    self.callers.remove(&peer.member);
+                    self.dial();
+                }
+                if fault.is_evidence() { self.handle(Input::LaneClosed(peer)) } else { None }
             }
-            LinkEvent::Up(_) | LinkEvent::Closed { .. } | LinkEvent::Refused { member: None, .. } => None,
+            LinkEvent::Up(_) | LinkEvent::Refused { member: None, .. } => None,
         }
     }
 
@@ -403,9 +402,10 @@ impl<C: Clock> Control<C> {
                 self.dial();
             }
             Output::Propose(commands) => {
-                if let Some(Err(error)) = self.consensus.get().map(|consensus| consensus.propose(commands)) {
-                    tracing::debug!(%error, "not proposed");
-                }
+                not_proposed(self.consensus.get().map(|consensus| consensus.propose(commands)));
+            }
+            Output::ProposeInTerm { term, commands } => {
+                not_proposed(self.consensus.get().map(|consensus| consensus.propose_in(term, commands)));
             }
             Output::Send { to, message } => {
                 let sent = self.mesh.borrow().send_control(to, Bytes::from(wire::encode(&message)));
@@ -520,6 +520,13 @@ impl<C: Clock> Control<C> {
         let members = self.node.state().members().map(|member| member.peer_address);
         let told = self.led_from.into_iter().chain(self.callers.values().copied());
         self.mesh.borrow().set_peers(self.seeds.iter().copied().chain(members).chain(told).collect());
+    }
+}
+
+/// Whoever proposes does so again, so it is no more than worth a line.
+fn not_proposed(proposed: Option<Result<(), ProposeError>>) {
+    if let Some(Err(error)) = proposed {
+        tracing::debug!(%error, "not proposed");
     }
 }
 

@@ -265,6 +265,7 @@ impl<C: Clock> Control<C> {
                 }
                 Output::Ordered { .. }
                 | Output::Propose(_)
+                | Output::ProposeInTerm { .. }
                 | Output::Send { .. }
                 | Output::Dial(_)
                 | Output::TakeOver { .. }

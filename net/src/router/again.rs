@@ -10,15 +10,17 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::{Life, RouteId};
 use cresset_core::jid::BareJid;
-use cresset_core::routing::{EndedPath, Paths, Redecide, Row, Turn, may_go_elsewhere, recipient};
+use cresset_core::routing::{Paths, Redecide, Row, Turn, Way, may_go_elsewhere, recipient};
 use cresset_core::stanza::Stanza;
 use cresset_core::{planted, sometimes};
 use futures_util::future::{BoxFuture, select};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use super::mailbox::ToSession;
 use super::route::{Outgoing, Routed};
@@ -48,7 +50,7 @@ pub(super) enum Again {
 pub(super) struct Said {
     outgoing: Outgoing,
     /// By which ways earlier ones of it went that the row does not know yet.
-    ways: Vec<EndedPath>,
+    ways: Vec<Way>,
     /// The life of the node in which it was said.
     generation: u64,
 }
@@ -83,7 +85,7 @@ impl Router {
 
     /// A session of that life of the node has said this and does not wait until it is decided. What it said before went
     /// by its paths, and by these ways of which it knew no more.
-    pub(crate) fn say_later(&self, outgoing: Outgoing, paths: &mut Paths, mut ways: Vec<EndedPath>, generation: u64) {
+    pub(crate) fn say_later(&self, outgoing: Outgoing, paths: &mut Paths, mut ways: Vec<Way>, generation: u64) {
         if let Some(account) = recipient(&self.domain, &outgoing.stanza) {
             ways.extend(paths.hand_over(&account));
         }
@@ -95,11 +97,12 @@ impl Router {
         self.push(self.row_of(&said.outgoing.stanza), turn, Again::Said(Box::new(said)));
     }
 
-    /// Waits until nothing is under way on these ended routes and all that is earlier than that turn is decided; or until
-    /// the life of the node is over, after which a sender does not wait himself any more.
+    /// Waits until nothing is under way on these routes, or for so long at most, and all that is earlier than that turn is
+    /// decided; or until the life of the node is over, after which a sender does not wait himself any more.
     pub(super) fn wait_for_turn(
         self: &Arc<Self>,
-        ended: Vec<EndedPath>,
+        ways: Vec<Way>,
+        at_most: Option<Duration>,
         account: BareJid,
         turn: Turn,
     ) -> BoxFuture<'static, ()> {
@@ -107,7 +110,7 @@ impl Router {
         Box::pin(async move {
             let mut lives = router.generation.subscribe();
             let past = Box::pin(async {
-                router.clear(ended).await;
+                router.clear(ways, at_most).await;
                 let (sender, past) = oneshot::channel();
                 router.push(row_of(Some(&account)), turn, Again::Sender(account, sender));
                 // A row that is gone lets everybody past.
@@ -117,9 +120,20 @@ impl Router {
         })
     }
 
-    /// Waits until nothing is under way on any of these routes: what comes back from them stands in its row then.
-    pub(super) async fn clear(self: &Arc<Self>, ended: Vec<EndedPath>) {
-        for EndedPath { life, route } in ended {
+    /// Waits until nothing is under way on any of these routes: what comes back from them stands in its row then. Whoever
+    /// holds one that has not ended may keep others waiting, so there is a bound for those.
+    pub(super) async fn clear(&self, ways: Vec<Way>, at_most: Option<Duration>) {
+        match at_most {
+            None => self.clear_all(ways).await,
+            Some(at_most) => {
+                let waited = timeout(at_most, self.clear_all(ways)).await;
+                sometimes!(waited.is_err(), "nobody_waits_for_ever_for_whoever_logs_out");
+            }
+        }
+    }
+
+    async fn clear_all(&self, ways: Vec<Way>) {
+        for Way { life, route } in ways {
             let (pass, passed) = oneshot::channel();
             if life.member == self.member {
                 let Some(session) = self.by_route.pin().get(&route).cloned() else { continue };
@@ -200,7 +214,7 @@ async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option
             let routes = router.view.routes_of(&account);
             let ended = paths.ended(&account, routes.as_deref());
             if !ended.is_empty() {
-                router.clear(ended.to_vec()).await;
+                router.clear(ended.to_vec(), None).await;
                 return Some(Again::Sender(account, sender));
             }
             router.undecided.fetch_sub(1, Ordering::AcqRel);

@@ -155,6 +155,11 @@ impl SessionHandle {
         self.revoked.load(Ordering::Acquire)
     }
 
+    /// Whether no stanza waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().parcels.is_empty()
+    }
+
     /// All events, and stanzas until they have so many bytes: none if that is zero. For the session's own task only.
     pub(crate) fn poll_take(&self, context: &Context<'_>, bytes: usize) -> Poll<(VecDeque<ToSession>, Vec<Parcel>)> {
         let mut inner = self.lock();

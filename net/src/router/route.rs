@@ -7,11 +7,12 @@ use std::time::Duration;
 use cresset_core::cluster::{Route, RouteView};
 use cresset_core::ids::{RouteId, Sequence};
 use cresset_core::jid::BareJid;
-use cresset_core::limits::REROUTES_MAX;
+use cresset_core::limits::{ABANDONED_WAY_WAIT_MAX, REROUTES_MAX};
 use cresset_core::routing::{
-    ChosenRoutes, Decision, EndedPath, Home, Parcel, Paths, StanzaName, Turn, decide, may_go_elsewhere, recipient,
+    ChosenRoutes, Decision, Home, Parcel, Paths, StanzaName, Turn, Way, decide, is_stale_farewell, may_go_elsewhere,
+    recipient,
 };
-use cresset_core::stanza::{ErrorCondition, Stanza};
+use cresset_core::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
 use tokio::sync::futures::Notified;
@@ -52,7 +53,7 @@ impl Outgoing {
     }
 }
 
-/// Whose stanza it is that has to wait for an ended route.
+/// Whose stanza it is that has to wait for what is under way.
 #[derive(Clone, Copy)]
 enum Who {
     Sender,
@@ -65,7 +66,7 @@ pub(crate) enum Routed {
     Done,
     /// Not yet: after this it is to be routed again, and nothing else of the same sender before it, because something of
     /// his may be under way on these routes.
-    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<EndedPath>),
+    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<Way>),
     /// It will be when this is done, which nothing else of the same sender may overtake.
     Finish(BoxFuture<'static, ()>),
 }
@@ -82,6 +83,11 @@ impl Router {
     }
 
     fn route_for(self: &Arc<Self>, who: Who, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
+        if self.is_stale_farewell(paths, &outgoing.stanza) {
+            sometimes!("who_was_replaced_is_silent");
+            outgoing.ticket.into_iter().for_each(Ticket::done);
+            return Routed::Done;
+        }
         let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
         let account = recipient(&self.domain, &outgoing.stanza);
         let routes = account.as_ref().and_then(|account| self.view.routes_of(account));
@@ -89,11 +95,20 @@ impl Router {
             let ended = paths.ended(account, routes.as_deref());
             if !ended.is_empty() {
                 sometimes!("a_sender_waits_for_an_ended_path");
-                let wait = self.wait(who, ended.to_vec(), account.clone(), turn);
+                let wait = self.wait(who, ended.to_vec(), None, account, turn);
                 return Routed::Again(wait, Box::new(outgoing), ended.to_vec());
             }
         }
-        match (decide(routes.as_deref(), &self.domain, &outgoing.stanza), account) {
+        let decision = decide(routes.as_deref(), &self.domain, &outgoing.stanza);
+        if let (Some(account), Some(routes)) = (&account, &routes) {
+            let abandoned = paths.abandoned(account, routes, decision.chosen());
+            if !abandoned.is_empty() {
+                sometimes!("a_sender_waits_for_whoever_logs_out");
+                let wait = self.wait(who, abandoned.to_vec(), Some(ABANDONED_WAY_WAIT_MAX), account, turn);
+                return Routed::Again(wait, Box::new(outgoing), abandoned.to_vec());
+            }
+        }
+        match (decision, account) {
             (Decision::Deliver(chosen), Some(account)) => self.deliver(who, paths, &account, &chosen, outgoing),
             (Decision::Store, Some(account)) => Routed::Finish(self.store(account, outgoing)),
             (Decision::Bounce(condition), _) => self.bounce(who, paths, outgoing, condition),
@@ -129,17 +144,34 @@ impl Router {
         }
     }
 
+    fn is_stale_farewell(&self, paths: &Paths, stanza: &Stanza) -> bool {
+        if stanza.kind != Kind::Presence(PresenceType::Unavailable) {
+            return false;
+        }
+        let account = stanza.from.as_ref().map(|from| from.to_bare());
+        let routes = account.and_then(|account| self.view.routes_of(&account));
+        is_stale_farewell(routes.as_deref(), paths.own(), stanza)
+    }
+
     /// Until the view moves on.
     pub(crate) fn view_moves(&self) -> Notified<'_> {
         self.moved.notified()
     }
 
-    fn wait(self: &Arc<Self>, who: Who, ended: Vec<EndedPath>, account: BareJid, turn: Turn) -> BoxFuture<'static, ()> {
+    /// Until nothing is under way on these, or for so long at most, and what comes back from them is decided.
+    fn wait(
+        self: &Arc<Self>,
+        who: Who,
+        ways: Vec<Way>,
+        at_most: Option<Duration>,
+        account: &BareJid,
+        turn: Turn,
+    ) -> BoxFuture<'static, ()> {
         match who {
-            Who::Sender => self.wait_for_turn(ended, account, turn),
+            Who::Sender => self.wait_for_turn(ways, at_most, account.clone(), turn),
             Who::Row => {
                 let router = self.clone();
-                Box::pin(async move { router.clear(ended).await })
+                Box::pin(async move { router.clear(ways, at_most).await })
             }
         }
     }

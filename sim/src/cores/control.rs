@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Command, Event};
-use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
+use cresset_core::cluster::{ClusterState, Command, Event, ExpelReason};
+use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Term};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
 use cresset_core::probe;
@@ -232,7 +232,7 @@ impl World {
                 self.handle(host, Input::LinkUp(peer));
             }
             Inlet::Closed { peer, is_evidence: true } => self.handle(host, Input::LinkClosed(peer)),
-            Inlet::Closed { is_evidence: false, .. } => {}
+            Inlet::Closed { peer, is_evidence: false } => self.handle(host, Input::LinkSilent(peer)),
             Inlet::Refused(member) => {
                 if let Some(boot) = process.linked.get(&member).copied() {
                     self.handle(host, Input::PortRefused(Peer { member, boot }));
@@ -286,8 +286,7 @@ impl World {
 
     fn carry_out(&mut self, host: usize, output: Output) {
         let now = self.now;
-        let (drops, doubles, drops_control) =
-            (self.chaos.drops_proposals, self.chaos.doubles_proposals, self.chaos.drops_control);
+        let drops_control = self.chaos.drops_control;
         let Some(process) = &mut self.hosts[host].process else { return };
         match output {
             Output::Event(_) => {}
@@ -295,27 +294,8 @@ impl World {
             Output::Dial(_) => {}
             // And has no operators.
             Output::Ordered { .. } | Output::SendAway { .. } => {}
-            Output::Propose(commands) => {
-                if process.random.random_bool(drops) {
-                    return;
-                }
-                if process.random.random_bool(doubles) {
-                    // Somebody proposes it again who does not know its fate, and that takes its time. Not so for a join,
-                    // which comes from a process that is there.
-                    let delay = draw(&mut process.random, LATE_MAX);
-                    let fenced = commands.iter().filter(|command| !matches!(command, Command::Join(_)));
-                    process.late_proposals.push_back(fenced.cloned().collect());
-                    // Or it is that late for the first time.
-                    let is_late = process.random.random_bool(0.3);
-                    self.wake(host, now.after(delay), Part::LateProposal);
-                    if is_late {
-                        return;
-                    }
-                }
-                let Some(process) = &mut self.hosts[host].process else { return };
-                process.raft.propose(now, commands);
-                self.carry_out_raft(host);
-            }
+            Output::Propose(commands) => self.propose(host, None, commands),
+            Output::ProposeInTerm { term, commands } => self.propose(host, Some(term), commands),
             Output::Send { to, message } => {
                 if process.random.random_bool(drops_control) {
                     return;
@@ -354,13 +334,43 @@ impl World {
         }
     }
 
-    /// A proposal that was made before reaches the log once more.
-    pub(super) fn late_proposal(&mut self, host: usize) {
+    fn propose(&mut self, host: usize, term: Option<Term>, commands: Vec<Command>) {
+        let now = self.now;
+        let (drops, doubles) = (self.chaos.drops_proposals, self.chaos.doubles_proposals);
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if process.random.random_bool(drops) {
+            return;
+        }
+        if process.random.random_bool(doubles) {
+            // Somebody proposes it again who does not know its fate, and that takes its time. Not so for a join, which comes
+            // from a process that is there.
+            let delay = draw(&mut process.random, LATE_MAX);
+            let fenced = commands.iter().filter(|command| !matches!(command, Command::Join(_)));
+            process.late_proposals.push_back((term, fenced.cloned().collect()));
+            // Or it is that late for the first time.
+            let is_late = process.random.random_bool(0.3);
+            self.wake(host, now.after(delay), Part::LateProposal);
+            if is_late {
+                return;
+            }
+        }
+        self.propose_now(host, term, commands);
+    }
+
+    fn propose_now(&mut self, host: usize, term: Option<Term>, commands: Vec<Command>) {
         let now = self.now;
         let Some(process) = &mut self.hosts[host].process else { return };
-        if let Some(commands) = process.late_proposals.pop_front() {
+        if term.is_none_or(|term| process.raft.leads() && process.raft.voted() == term) {
             process.raft.propose(now, commands);
             self.carry_out_raft(host);
+        }
+    }
+
+    /// A proposal that was made before reaches the log once more.
+    pub(super) fn late_proposal(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if let Some((term, commands)) = process.late_proposals.pop_front() {
+            self.propose_now(host, term, commands);
         }
     }
 
@@ -454,6 +464,10 @@ impl World {
             Event::RouteChanged(_) | Event::VotersChanged | Event::SeniorChanged(_) => return,
         };
         self.directory(host, fact);
+        if let Event::Ended { life, expelled: Some(ExpelReason::Crashed) } = event {
+            let (member, incarnation) = (life.member.0, life.incarnation.0);
+            self.directory(host, DirectoryFact::TakenForCrashed { member, incarnation });
+        }
     }
 
     // ---- lives ------------------------------------------------------------------------------------------------------

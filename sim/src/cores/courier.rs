@@ -11,9 +11,7 @@ use cresset_core::ids::{Sequence, SessionId};
 use cresset_core::jid::BareJid;
 use cresset_core::node::{Peer, Request, Service};
 use cresset_core::planted;
-use cresset_core::routing::{
-    EndedPath, Home, Parcel, Paths, Redecide, Row, StanzaName, Turn, may_go_elsewhere, recipient,
-};
+use cresset_core::routing::{Home, Parcel, Paths, Redecide, Row, StanzaName, Turn, Way, may_go_elsewhere, recipient};
 use cresset_core::stanza::Stanza;
 
 use super::lanes::ToLane;
@@ -79,7 +77,7 @@ pub(super) enum Wait {
     },
     /// Until nothing is under way on these routes, and then, for a sender, until it is his turn.
     Pass {
-        left: VecDeque<EndedPath>,
+        left: VecDeque<Way>,
         turn: Option<(BareJid, Turn)>,
         present: Option<PassId>,
     },
@@ -96,7 +94,7 @@ pub(super) struct Outgoing {
     /// Its place among what comes back; none before it is decided about for the first time.
     pub(super) turn: Option<Turn>,
     /// By which ways earlier ones of its sender went that its row does not know yet.
-    pub(super) ways: Vec<EndedPath>,
+    pub(super) ways: Vec<Way>,
 }
 
 /// Who waits to hear that a stanza is in other hands.
@@ -484,8 +482,8 @@ impl World {
     }
 
     /// Asks whoever has what is under way on a route; nobody may have anything.
-    fn ask_to_pass(&mut self, host: usize, id: CourierId, path: EndedPath) -> Option<PassId> {
-        let EndedPath { life, route } = path;
+    fn ask_to_pass(&mut self, host: usize, id: CourierId, path: Way) -> Option<PassId> {
+        let Way { life, route } = path;
         let pass = self.next_pass(host, id)?;
         let process = self.hosts[host].process.as_mut()?;
         let router = &process.router;

@@ -45,6 +45,7 @@ impl Fault {
             | Fault::Slow { .. }
             | Fault::Reset { .. }
             | Fault::HalfOpen { .. }
+            | Fault::Shunned { .. }
             | Fault::FalseCrash { .. }
             | Fault::Rival { .. }
             | Fault::Storm { .. }
@@ -98,6 +99,7 @@ impl World {
             | Fault::Loss { .. }
             | Fault::Slow { .. }
             | Fault::HalfOpen { .. }
+            | Fault::Shunned { .. }
             | Fault::FalseCrash { .. }
             | Fault::DiskFull { .. }
             | Fault::SyncFails { .. }
@@ -132,6 +134,12 @@ impl World {
                 for host in &met {
                     self.hosts[*host].refusals += 1;
                     self.reset(*host);
+                }
+            }
+            Fault::Shunned { .. } => {
+                if let [one, other] = met[..] {
+                    self.shunned.push([one, other]);
+                    self.reset_where(|from, to| [from, to] == [one, other] || [to, from] == [one, other]);
                 }
             }
             Fault::HalfOpen { .. } => {
@@ -230,6 +238,11 @@ impl World {
             }
             Fault::Pause { .. } => met.into_iter().for_each(|host| self.go_on(host)),
             Fault::FalseCrash { .. } => met.into_iter().for_each(|host| self.hosts[host].refusals -= 1),
+            Fault::Shunned { .. } => {
+                if let [one, other] = met[..] {
+                    remove(&mut self.shunned, &[one, other]);
+                }
+            }
             Fault::Loss { percent } => remove(&mut self.paths.loss, percent),
             Fault::Slow { worst } => remove(&mut self.paths.slow, worst),
             Fault::Rival { user } => self.rival(*user, false),
@@ -275,7 +288,7 @@ impl World {
                 let found: BTreeSet<usize> = nodes.iter().filter_map(|node| self.find(*node)).collect();
                 found.into_iter().collect()
             }
-            Fault::Clog { nodes } | Fault::HalfOpen { nodes } => {
+            Fault::Clog { nodes } | Fault::HalfOpen { nodes } | Fault::Shunned { nodes } => {
                 let found: BTreeSet<usize> = nodes.iter().filter_map(|node| self.find(*node)).collect();
                 if found.len() == 2 { nodes.iter().filter_map(|node| self.find(*node)).collect() } else { Vec::new() }
             }
@@ -440,10 +453,14 @@ impl World {
 
     /// All connections with a host are reset, and what is under way is lost.
     fn reset(&mut self, host: usize) {
+        self.reset_where(|from, to| from == host || to == host);
+    }
+
+    fn reset_where(&mut self, is_concerned: impl Fn(usize, usize) -> bool) {
         for number in 0..self.connections.len() {
             let connection = &self.connections[number];
             let (dialler, acceptor) = (connection.end(Side::Dialler), connection.end(Side::Acceptor));
-            if dialler.place.host != host && acceptor.place.host != host {
+            if !is_concerned(dialler.place.host, acceptor.place.host) {
                 continue;
             }
             self.connections[number].is_cut_off = true;

@@ -64,7 +64,7 @@ pub(super) struct Process {
     /// The control task makes the links of its next life.
     pub(super) is_between_lives: bool,
     /// What will be proposed for the second time.
-    pub(super) late_proposals: VecDeque<Vec<Command>>,
+    pub(super) late_proposals: VecDeque<(Option<Term>, Vec<Command>)>,
     /// It was asked to stop.
     pub(super) is_leaving: bool,
     /// Its sessions have had their time.

@@ -212,7 +212,8 @@ impl World {
             return;
         }
         let dialler = self.process_at(dial.from).map(|process| process.mesh.peer);
-        let refuses = self.hosts[to].refusals > 0;
+        let shuns = |pair: &[usize; 2]| pair.contains(&to) && pair.contains(&dial.from.host);
+        let refuses = self.hosts[to].refusals > 0 || self.shunned.iter().any(shuns);
         let answer = match (&self.hosts[to].process, dialler) {
             (None, _) => Err(Refused::Port),
             (Some(_), _) if refuses => Err(Refused::Port),

@@ -233,6 +233,8 @@ struct World {
     members: u64,
     /// Whom each episode that is under way met.
     met: Vec<Vec<usize>>,
+    /// Who refuse each other.
+    shunned: Vec<[usize; 2]>,
     is_healed: bool,
     /// Parcels that were missing on a connection, which cannot be.
     gaps: u64,
@@ -282,6 +284,7 @@ impl World {
             snapshot_entries: plan.snapshot_entries,
             history,
             met: vec![Vec::new(); plan.episodes.len()],
+            shunned: Vec::new(),
             plan: plan.clone(),
             processes: 0,
             meshes: 0,

@@ -113,6 +113,22 @@ pub(super) fn logins_again_and_again(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan)
 }
 
+/// One node after the other is cut off until it is expelled, while users come and go everywhere: what it sent to somebody
+/// who has gone comes back to it when he is elsewhere.
+pub(super) fn cut_off_while_users_move(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
+    let mut plan = plan.with_users(12, milliseconds(150));
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let mut at = BEGINS;
+    for node in 0..3 {
+        at += milliseconds(random.random_range(500..1500));
+        let lasts = milliseconds(random.random_range(5500..8000));
+        plan = plan.with(at, lasts, Fault::Isolate { node: Target::Node(node) });
+        at += lasts;
+    }
+    whole(plan)
+}
+
 /// Members die while many clients log in there: what they had proposed may reach the log when their lives are over.
 pub(super) fn deaths_at_the_door(seed: u64, random: &mut StdRng) -> Plan {
     let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
@@ -161,6 +177,35 @@ pub(super) fn bridge_that_lasts(seed: u64, random: &mut StdRng) -> Plan {
     let at = BEGINS + milliseconds(random.random_range(500..2000));
     let bridge = Fault::Bridge { node: Target::Node(random.random_range(0..3)) };
     whole(Plan::calm(seed).with_users(6, milliseconds(300)).with(at, milliseconds(12_000), bridge))
+}
+
+/// Two nodes refuse each other for a while, and everybody reaches the third.
+pub(super) fn two_who_shun_each_other(seed: u64, random: &mut StdRng) -> Plan {
+    let at = BEGINS + milliseconds(random.random_range(500..2000));
+    let lasts = milliseconds(random.random_range(1000..2000));
+    let (first, behind) = (random.random_range(0..3), random.random_range(1..3));
+    let nodes = [Target::Node(first), Target::Node((first + behind) % 3)];
+    whole(Plan::calm(seed).with_users(4, milliseconds(400)).with(at, lasts, Fault::Shunned { nodes }))
+}
+
+/// A node cannot be reached for a while: long enough for links to be given up, and not for an expulsion.
+pub(super) fn short_silence(seed: u64, random: &mut StdRng) -> Plan {
+    let at = BEGINS + milliseconds(random.random_range(500..2000));
+    let lasts = milliseconds(random.random_range(3200..3380));
+    let node = Target::Node(random.random_range(0..3));
+    whole(Plan::calm(seed).with_users(4, milliseconds(400)).with(at, lasts, Fault::Isolate { node }))
+}
+
+/// Two clients of one user take his full JID from each other, on different nodes, and others watch; packets between nodes
+/// overtake each other.
+pub(super) fn rivals_who_are_watched(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(4, milliseconds(400));
+    plan.users.iter_mut().for_each(|user| user.watches = true);
+    let worst = milliseconds(random.random_range(30..120));
+    for user in 0..2 {
+        plan = plan.with(BEGINS + milliseconds(700), milliseconds(6000), Fault::Rival { user });
+    }
+    whole(plan.with(BEGINS + milliseconds(500), milliseconds(6000), Fault::Slow { worst }))
 }
 
 /// A node dies whose sessions are watched from the others.

@@ -5,10 +5,10 @@
 //! While something is broken a client waits as long as its patience lasts. Once everything is whole, and the cluster has
 //! had its time to converge, it waits no longer than a moment.
 //!
-//! Who does not read hears no answer and gives none for as long as that lasts; and an answer that was on its way when the
-//! connection of whoever gave it ended may be lost with it.
+//! Who does not read hears no answer and gives none for as long as that lasts, and while the store does not answer nothing
+//! is stored; with full disks nothing is agreed on. A request or an answer that was on its way when a connection ended may be lost with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::found;
@@ -38,12 +38,20 @@ struct Operations<'a> {
     waiting: BTreeMap<(&'a Connection, Waiting<'a>), Duration>,
     /// The requests that reached a client, and on which connection.
     reached: BTreeMap<&'a str, &'a Connection>,
+    /// The connections that are up, and as whom each client logs in.
+    up: BTreeSet<&'a Connection>,
+    jids: BTreeMap<&'a str, &'a str>,
     sessions: Sessions<'a>,
 }
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
-    let mut operations =
-        Operations { waiting: BTreeMap::new(), reached: BTreeMap::new(), sessions: Sessions::of(history) };
+    let mut operations = Operations {
+        waiting: BTreeMap::new(),
+        reached: BTreeMap::new(),
+        up: BTreeSet::new(),
+        jids: BTreeMap::new(),
+        sessions: Sessions::of(history),
+    };
     let mut violations = Vec::new();
     for record in history {
         for ((connection, what), begun) in operations.take(&record.event, record.at) {
@@ -76,12 +84,17 @@ fn due(plan: &Plan, connection: &Connection, asked: Duration) -> Duration {
     let due = asked + PATIENCE_MAX;
     let number = plan.user_names().iter().position(|name| name == connection.account());
     let peer = number.map(|number| plan.users[number].peer);
-    let deaf = plan.episodes.iter().filter(|episode| match episode.fault {
-        Fault::SlowReader { user } => Some(user) == number || Some(user) == peer,
+    let holds_up = |fault: &Fault| match fault {
+        Fault::SlowReader { user } => Some(*user) == number || Some(*user) == peer,
+        // Without room on the disks of a quorum nothing is agreed on, and nobody is expelled.
+        Fault::StoreStalls | Fault::DiskFull { .. } => true,
         _ => false,
-    });
-    let overlapping = deaf.filter(|episode| episode.at <= due && episode.ends() >= asked);
-    overlapping.map(|episode| episode.ends() + PATIENCE_MAX).fold(due, Duration::max)
+    };
+    // One may follow the other, so in the order in which they begin.
+    plan.episodes.iter().filter(|episode| holds_up(&episode.fault)).fold(due, |due, episode| {
+        let overlaps = episode.at <= due && episode.ends() >= asked;
+        if overlaps { due.max(episode.ends() + PATIENCE_MAX) } else { due }
+    })
 }
 
 type Answered<'a> = Vec<((&'a Connection, Waiting<'a>), Duration)>;
@@ -96,10 +109,16 @@ impl<'a> Operations<'a> {
                 self.begin(connection, Waiting::Message(id), at);
             }
             Event::Asked { connection, id, .. } => self.begin(connection, Waiting::Request(id), at),
-            Event::LoggedIn { connection, .. }
-            | Event::Resumed { connection, .. }
-            | Event::BindRefused { connection, .. }
-            | Event::ResumptionRefused { connection, .. } => {
+            Event::LoggedIn { connection, jid, .. } => {
+                self.up.insert(connection);
+                self.jids.insert(&connection.user, jid);
+                answered.extend(self.end(connection, Waiting::Login));
+            }
+            Event::Resumed { connection, .. } => {
+                self.up.insert(connection);
+                answered.extend(self.end(connection, Waiting::Login));
+            }
+            Event::BindRefused { connection, .. } | Event::ResumptionRefused { connection, .. } => {
                 answered.extend(self.end(connection, Waiting::Login));
             }
             Event::Acknowledged { connection, id } | Event::Bounced { connection, id } => {
@@ -109,7 +128,12 @@ impl<'a> Operations<'a> {
             Event::WasAsked { connection, id } => {
                 self.reached.insert(id, connection);
             }
+            // To a client that has gone already, and has not asked for acknowledgements yet.
+            Event::Delivers { jid, id, .. } if !self.is_up(jid) => {
+                self.waiting.retain(|(_, what), _| *what != Waiting::Request(id));
+            }
             Event::Disconnected { connection, .. } | Event::LoggedOut { connection, .. } => {
+                self.up.remove(connection);
                 let reached = &self.reached;
                 self.waiting.retain(|(_, what), _| match what {
                     Waiting::Request(id) => reached.get(id) != Some(&connection),
@@ -123,6 +147,10 @@ impl<'a> Operations<'a> {
             _ => {}
         }
         answered
+    }
+
+    fn is_up(&self, jid: &str) -> bool {
+        self.up.iter().any(|connection| self.jids.get(connection.user.as_str()) == Some(&jid))
     }
 
     fn begin(&mut self, connection: &'a Connection, what: Waiting<'a>, at: Duration) {

@@ -7,6 +7,7 @@
 mod acknowledgement_counters;
 mod bound_is_visible;
 mod convergence;
+mod crashes_are_seen;
 mod equal_digests;
 mod every_operation_is_answered;
 mod fencing;
@@ -70,6 +71,7 @@ invariants! {
     "bound_is_visible" by "promise P5": |plan, history| bound_is_visible::check(plan, history);
     "equal_digests" by "architecture, section 3": |_, history| equal_digests::check(history);
     "holdings_end_for_a_reason" by "architecture, section 3": |_, history| holdings_end_for_a_reason::check(history);
+    "crashes_are_seen" by "architecture, section 3": |plan, history| crashes_are_seen::check(plan, history);
     "no_ghosts" by "promise P6": |plan, history| no_ghosts::check(plan, history);
     "one_holder" by "promise P1": |_, history| one_holder::check(history);
     "fencing" by "promises P1 and P7": |plan, history| fencing::check(plan, history);

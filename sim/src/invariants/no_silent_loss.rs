@@ -5,7 +5,8 @@
 //! excuse it: of both, one soon after the other, while it may have been under way. One loss excuses it if there was only
 //! one member to lose: sender and recipient on the same node, for which the README says so. A life that is ended is lost
 //! as well, although its process may go on: the member on the other side decides for it, if that one is there. A loss is
-//! excused by nothing that happened before the message was sent, nor by what happened long after.
+//! excused by nothing that happened before the message was sent, nor by what happened long after. A node that is stopped
+//! in good order is none, unless there was no quorum to leave: then it takes with it what it could not decide.
 //!
 //! Of what is said to nobody only the error is owed, and an error is for one session: it is not stored, and goes with it.
 
@@ -45,6 +46,8 @@ struct Seen<'a> {
     /// When which node's life was known to be ended, and which member each node is.
     ends: Vec<(Duration, &'a str)>,
     members: BTreeMap<u64, &'a str>,
+    /// The nodes that have a life, as far as anybody knows.
+    alive: BTreeSet<&'a str>,
 }
 
 pub(super) fn check(history: &[Record]) -> Vec<Violation> {
@@ -108,9 +111,19 @@ impl<'a> Seen<'a> {
                 self.arrived.insert(id);
             }
             Event::Crashed { node } | Event::Failed { node, .. } => self.losses.push((record.at, node)),
+            Event::Stopped { node } if self.alive.remove(node.as_str()) => self.losses.push((record.at, node)),
             Event::Raft { node, fact: RaftFact::Is { member } } => drop(self.members.insert(*member, node)),
-            Event::Directory { fact: DirectoryFact::Life { member, stage: LifeStage::Ended, .. }, .. } => {
-                self.ends.extend(self.members.get(member).map(|node| (record.at, *node)));
+            Event::Directory { fact: DirectoryFact::Life { member, stage, .. }, .. } => {
+                let Some(node) = self.members.get(member).copied() else { return };
+                match stage {
+                    LifeStage::Joined | LifeStage::Activated => {
+                        self.alive.insert(node);
+                    }
+                    LifeStage::Ended => {
+                        self.alive.remove(node);
+                        self.ends.push((record.at, node));
+                    }
+                }
             }
             _ => {}
         }

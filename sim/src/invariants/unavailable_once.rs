@@ -9,7 +9,7 @@ use super::found;
 use super::nodes::Nodes;
 use super::sessions::Sessions;
 use crate::history::{Connection, DirectoryFact, Event, LifeStage, Record};
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
 /// After its node has seen the life end.
@@ -27,6 +27,15 @@ struct Watching<'a> {
     taken: BTreeMap<&'a str, Vec<(&'a str, u64, u64)>>,
 }
 
+/// Whether a client does not read at that time, or has not long since.
+fn is_deaf(plan: &Plan, connection: &Connection, at: Duration) -> bool {
+    let number = plan.user_names().iter().position(|name| name == connection.account());
+    plan.episodes.iter().any(|episode| match episode.fault {
+        Fault::SlowReader { user } => Some(user) == number && episode.at <= at && at <= episode.ends() + TOLD_WITHIN,
+        _ => false,
+    })
+}
+
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let mut nodes = Nodes::of(plan);
     let mut watching = Watching {
@@ -41,6 +50,9 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
         let late: Vec<_> = watching.owed.iter().filter(|(_, due)| **due < record.at).map(|(key, _)| *key).collect();
         for (connection, jid) in late {
             watching.owed.remove(&(connection, jid));
+            if is_deaf(plan, connection, record.at) {
+                continue;
+            }
             let text = format!("{connection} was not told that {jid} is gone with its node");
             violations.push(found("unavailable_once", record, text));
         }

@@ -133,7 +133,7 @@ impl Fault {
             | Fault::WallClockFreeze { node }
             | Fault::Storm { node, .. } => About::Nodes(from_ref(node)),
             Fault::Split { nodes } | Fault::Swizzle { nodes } => About::Nodes(nodes),
-            Fault::Clog { nodes } | Fault::HalfOpen { nodes } => About::Nodes(nodes),
+            Fault::Clog { nodes } | Fault::HalfOpen { nodes } | Fault::Shunned { nodes } => About::Nodes(nodes),
             Fault::Rival { user }
             | Fault::Flapping { user }
             | Fault::ResumptionRace { user }

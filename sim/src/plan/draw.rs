@@ -213,7 +213,10 @@ impl Drawing {
                 0..60 => Fault::Reset { node, times: self.random.random_range(1..=5) },
                 _ => Fault::HalfOpen { nodes: self.draw_pair()? },
             },
-            Family::FalseCrashes => Fault::FalseCrash { node },
+            Family::FalseCrashes => match draw {
+                0..60 => Fault::FalseCrash { node },
+                _ => Fault::Shunned { nodes: self.draw_pair()? },
+            },
             Family::SlowDisks => {
                 Fault::SlowDisk { node, delay: Duration::from_millis(self.random.random_range(5..=300)) }
             }

@@ -130,6 +130,12 @@ pub enum Fault {
         /// The side that is gone, and the other.
         nodes: [Target; 2],
     },
+    /// The links between two nodes are reset and their ports refuse each other, as a firewall does that rejects: to each
+    /// it looks as if the other had crashed.
+    Shunned {
+        /// Which.
+        nodes: [Target; 2],
+    },
     /// Links of a living node are reset and its port refuses: it looks as if it had crashed.
     FalseCrash {
         /// Whose.

@@ -36,6 +36,7 @@ fn after_each_fault_the_cluster_is_whole_again() {
         Fault::Slow { worst: MILLISECOND * 100 },
         Fault::Reset { node, times: 3 },
         Fault::HalfOpen { nodes: [node, other] },
+        Fault::Shunned { nodes: [node, other] },
         Fault::FalseCrash { node },
         Fault::DiskFull { node },
         Fault::SyncFails { node },

@@ -62,9 +62,11 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_on_one_disk_is_caught_and_a_disk_that_was_lost_is_none() {
+    fn an_entry_on_one_disk_is_caught_and_a_new_member_is_not_the_one_whose_disk_was_lost() {
         assert_eq!(check(&[three(), vec![applied("n1", 1, 1, 5)]].concat()).len(), 1);
-        let lost = vec![appended("n2", 1, 1, &[5]), disk_lost("n2"), applied("n1", 1, 1, 5)];
-        assert_eq!(check(&[three(), lost].concat()).len(), 1);
+        let said = vec![appended("n2", 1, 1, &[5]), disk_lost("n2"), is("n2", 9), applied("n1", 1, 1, 5)];
+        assert_eq!(check(&[three(), said].concat()), []);
+        let new = vec![disk_lost("n2"), is("n2", 9), appended("n2", 1, 1, &[5]), applied("n1", 1, 1, 5)];
+        assert_eq!(check(&[three(), new].concat()).len(), 1);
     }
 }

@@ -1,4 +1,5 @@
-//! What is on every node's disk at one moment of a history. A disk that was lost is empty, and another member's.
+//! What is on every node's disk at one moment of a history. A disk that was lost is empty, and another member's. What the
+//! former member has said before it was lost counts all the same: it never comes back to say something else.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub(super) struct Disk<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Disks<'a> {
     nodes: BTreeMap<&'a str, Disk<'a>>,
+    lost: Vec<Disk<'a>>,
 }
 
 impl<'a> Disks<'a> {
@@ -30,7 +32,7 @@ impl<'a> Disks<'a> {
     pub(super) fn follow(&mut self, event: &'a Event) {
         match event {
             Event::DiskLost { node } => {
-                self.nodes.remove(node.as_str());
+                self.lost.extend(self.nodes.remove(node.as_str()));
             }
             Event::Raft { node, fact } => self.nodes.entry(node).or_default().follow(fact),
             _ => {}
@@ -47,9 +49,10 @@ impl<'a> Disks<'a> {
         self.nodes.iter()
     }
 
-    /// Whether of each set of voters more than half have disks of which this is true.
+    /// Whether of each set of voters more than half have, or had, disks of which this is true.
     pub(super) fn quorum(&self, voters: &Voters, is_true: impl Fn(&Disk<'a>) -> bool) -> bool {
-        let agree = |member: &&u64| self.nodes.values().any(|disk| disk.member == Some(**member) && is_true(disk));
+        let all = || self.nodes.values().chain(&self.lost);
+        let agree = |member: &&u64| all().any(|disk| disk.member == Some(**member) && is_true(disk));
         voters.iter().all(|set| set.iter().filter(agree).count() * 2 > set.len())
     }
 }

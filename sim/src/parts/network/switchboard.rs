@@ -46,6 +46,8 @@ struct State {
     held: BTreeMap<(usize, usize), u32>,
     /// How many faults make it look as if the node were dead.
     played_dead: BTreeMap<usize, u32>,
+    /// How many faults make the first node refuse the second.
+    shunned: BTreeMap<(usize, usize), u32>,
     losses: Vec<u8>,
     slowness: Vec<Duration>,
     random: StdRng,
@@ -95,6 +97,7 @@ impl Switchboard {
             nodes: nodes.iter().copied().zip(0..).collect(),
             held: BTreeMap::new(),
             played_dead: BTreeMap::new(),
+            shunned: BTreeMap::new(),
             losses: Vec::new(),
             slowness: Vec::new(),
             random,
@@ -155,6 +158,24 @@ impl Switchboard {
     /// Takes back what [`Switchboard::play_dead`] did.
     pub fn stop_playing_dead(&self, node: usize) {
         self.change(|state| count_down(&mut state.played_dead, &node));
+    }
+
+    /// Resets the connections between two nodes, which refuse each other until [`Switchboard::stop_shunning`].
+    pub fn shun(&self, node: usize, other: usize) {
+        self.change(|state| {
+            for (node, other) in [(node, other), (other, node)] {
+                *state.shunned.entry((node, other)).or_default() += 1;
+            }
+            let address = state.nodes.iter().find(|(_, number)| **number == other).map(|(address, _)| *address);
+            state.reset(node, |peer| Some(peer) == address);
+        });
+    }
+
+    /// Takes back what [`Switchboard::shun`] did.
+    pub fn stop_shunning(&self, node: usize, other: usize) {
+        self.change(|state| {
+            [(node, other), (other, node)].iter().for_each(|pair| count_down(&mut state.shunned, pair))
+        });
     }
 
     /// Lets one node forget its connections with another one, which does not learn it. Answers the ends that are left
@@ -236,7 +257,8 @@ impl Switchboard {
     /// Whether the node at this address looks as if it were dead, to the one at the other.
     pub(super) fn is_refused(&self, from: IpAddr, to: IpAddr) -> bool {
         let state = self.state();
-        state.pair(from, to).is_some_and(|(_, to)| state.played_dead.contains_key(&to))
+        let refuses = |(from, to)| state.played_dead.contains_key(&to) || state.shunned.contains_key(&(to, from));
+        state.pair(from, to).is_some_and(refuses)
     }
 
     /// Waits until a request to connect from the first reaches the second. Who plays dead asks for none.
@@ -416,6 +438,17 @@ mod tests {
         assert!(board.reach(address(2), address(1)).now_or_never().is_none());
         board.stop_playing_dead(1);
         assert!(!board.is_refused(address(1), address(2)));
+    }
+
+    #[test]
+    fn two_who_shun_each_other_are_refused_by_each_other() {
+        let board = two_nodes();
+
+        board.shun(0, 1);
+
+        assert!(board.is_refused(address(1), address(2)) && board.is_refused(address(2), address(1)));
+        board.stop_shunning(0, 1);
+        assert!(!board.is_refused(address(1), address(2)) && !board.is_refused(address(2), address(1)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod lookups;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cresset_core::cluster::{Event as StateEvent, Removal};
+use cresset_core::cluster::{Event as StateEvent, ExpelReason, Removal};
 use cresset_core::ids::{Life, LogIndex, MemberId, SessionId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, RaftStatus, Request, Service as NodeService};
@@ -134,6 +134,10 @@ impl Recorder {
             StateEvent::RouteChanged(_) | StateEvent::VotersChanged | StateEvent::SeniorChanged(_) => return,
         };
         self.directory(node, fact);
+        if let StateEvent::Ended { life, expelled: Some(ExpelReason::Crashed) } = event {
+            let (member, incarnation) = (life.member.0, life.incarnation.0);
+            self.directory(node, DirectoryFact::TakenForCrashed { member, incarnation });
+        }
     }
 
     fn asks(&mut self, node: &Arc<str>, request: &Request) {

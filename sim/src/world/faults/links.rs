@@ -34,6 +34,12 @@ impl Breaker {
                     self.undo_later(number, Undo::Disabuse(forsaken));
                 }
             }
+            Fault::Shunned { .. } => {
+                if let [node, other] = met {
+                    switchboard.shun(*node, *other);
+                    self.undo_later(number, Undo::StopShunning(*node, *other));
+                }
+            }
             Fault::FalseCrash { .. } => {
                 if let Some(node) = first {
                     switchboard.play_dead(node);

@@ -88,6 +88,7 @@ enum Undo {
     EndSlowness(Duration),
     Disabuse(Vec<(SocketAddr, SocketAddr)>),
     StopPlayingDead(usize),
+    StopShunning(usize, usize),
     EndDiskTrouble(usize, DiskTrouble),
     StepWall(usize, i64),
     Thaw(usize),
@@ -175,6 +176,7 @@ impl Breaker {
             | Fault::Slow { .. }
             | Fault::Reset { .. }
             | Fault::HalfOpen { .. }
+            | Fault::Shunned { .. }
             | Fault::FalseCrash { .. } => self.begin_with_links(number, time, fault, met),
             Fault::DiskFull { .. }
             | Fault::SyncFails { .. }
@@ -230,6 +232,7 @@ impl Breaker {
             Undo::EndSlowness(worst) => world.switchboard.end_slowness(worst),
             Undo::Disabuse(forsaken) => world.switchboard.disabuse(&forsaken),
             Undo::StopPlayingDead(node) => world.switchboard.stop_playing_dead(node),
+            Undo::StopShunning(node, other) => world.switchboard.stop_shunning(node, other),
             Undo::EndDiskTrouble(node, trouble) => world.grounds[node].disk.end_trouble(trouble),
             Undo::StepWall(node, seconds) => world.grounds[node].wall.step(seconds),
             Undo::Thaw(node) => world.grounds[node].wall.thaw(),

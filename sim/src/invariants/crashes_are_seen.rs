@@ -1,0 +1,127 @@
+//! Nobody is expelled as crashed whose process did not go, unless its links and its port looked as if it had: to one
+//! member alone they may look so. Whoever is only silent, stands still, or is cut off, and whose links break and come up
+//! again, is not taken for dead before the time for silence is over (architecture, section 3: dead is faster than silent).
+//!
+//! Whether the reason met that very member is not asked: the fault of one is told by its name, and who is met by one that
+//! ends several is not.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::found;
+use super::windows::{Window, windows};
+use crate::history::{DirectoryFact, Event, Record};
+use crate::plan::{Fault, Plan};
+use crate::report::Violation;
+
+/// How long after a crash it may be agreed on: what it takes to elect a leader, several times.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
+pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
+    let windows = windows(plan, history);
+    let mut ended = BTreeSet::new();
+    let mut violations = Vec::new();
+    for record in history {
+        let Event::Directory { node, fact: DirectoryFact::TakenForCrashed { member, incarnation } } = &record.event
+        else {
+            continue;
+        };
+        // Whoever learns it first tells when it was.
+        if ended.insert((*member, *incarnation)) && !has_reason(&windows, record.at) {
+            let text = format!("{node} sees that {member}@{incarnation} was taken for crashed, for no reason");
+            violations.push(found("crashes_are_seen", record, text));
+        }
+    }
+    violations
+}
+
+fn has_reason(windows: &[Window<'_>], at: Duration) -> bool {
+    let before = || windows.iter().filter(|window| window.touches(at.saturating_sub(AFTERWARDS), at));
+    // What each of them shows to two, both together may show to a quorum.
+    let shunned = before().filter(|window| matches!(window.fault, Fault::Shunned { .. })).count();
+    shunned > 1 || before().any(|window| looks_like_a_crash(window.fault))
+}
+
+/// Whether a port refuses by it, while links close.
+fn looks_like_a_crash(fault: &Fault) -> bool {
+    match fault {
+        Fault::Crash { .. }
+        | Fault::PowerLoss { .. }
+        | Fault::RestartStorm { .. }
+        | Fault::Stop { .. }
+        | Fault::LoseDisk { .. }
+        | Fault::OldBackup { .. }
+        | Fault::FalseCrash { .. }
+        | Fault::SyncFails { .. }
+        | Fault::FlippedBit { .. }
+        | Fault::LostVote { .. }
+        | Fault::ShortReads { .. } => true,
+        Fault::Pause { .. }
+        | Fault::Isolate { .. }
+        | Fault::OneWay { .. }
+        | Fault::Split { .. }
+        | Fault::Ring
+        | Fault::Bridge { .. }
+        | Fault::Clog { .. }
+        | Fault::Swizzle { .. }
+        | Fault::Loss { .. }
+        | Fault::Slow { .. }
+        | Fault::Reset { .. }
+        | Fault::HalfOpen { .. }
+        | Fault::Shunned { .. }
+        | Fault::DiskFull { .. }
+        | Fault::SlowDisk { .. }
+        | Fault::WallClockStep { .. }
+        | Fault::WallClockFreeze { .. }
+        | Fault::Rival { .. }
+        | Fault::Storm { .. }
+        | Fault::Flapping { .. }
+        | Fault::ResumptionRace { .. }
+        | Fault::SlowReader { .. }
+        | Fault::StoreStalls => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::at;
+    use super::*;
+    use crate::plan::{BEGINS, Target};
+
+    fn taken_for_crashed(milliseconds: u64) -> Record {
+        let fact = DirectoryFact::TakenForCrashed { member: 2, incarnation: 4 };
+        at(milliseconds, Event::Directory { node: "n1".to_owned(), fact })
+    }
+
+    /// A history in which a fault lasts for five seconds, and a member is taken for crashed at that time of it.
+    fn broken(fault: Fault, taken_at: u64) -> (Plan, Vec<Record>) {
+        let plan = Plan::calm(1).with(BEGINS, Duration::from_secs(5), fault);
+        let begin = u64::try_from(BEGINS.as_millis()).expect("it is soon");
+        let began = at(begin, Event::Began { episode: 0, nodes: vec!["n2".to_owned()] });
+        let ended = at(begin + 5000, Event::Ended { episode: 0 });
+        let mut history = vec![began, ended, taken_for_crashed(begin + taken_at)];
+        history.sort_by_key(|record| record.at);
+        (plan, history)
+    }
+
+    #[test]
+    fn a_crash_is_one_and_what_looks_like_it() {
+        let node = Target::Node(1);
+        for fault in [Fault::Crash { node }, Fault::FalseCrash { node }] {
+            let (plan, history) = broken(fault, 100);
+            assert_eq!(check(&plan, &history), []);
+        }
+    }
+
+    #[test]
+    fn silence_one_witness_and_what_is_long_past_are_none() {
+        let node = Target::Node(1);
+        let nodes = [node, Target::Node(0)];
+        for (fault, at) in
+            [(Fault::Isolate { node }, 4900), (Fault::Shunned { nodes }, 100), (Fault::Crash { node }, 16_000)]
+        {
+            let (plan, history) = broken(fault, at);
+            assert_eq!(check(&plan, &history).len(), 1);
+        }
+    }
+}
