@@ -1,7 +1,6 @@
 //! No node ends by itself while its disk is good (P12), and none writes to a client what its own parser would refuse
 //! (architecture, section 7). A node whose disk breaks by the plan may end, or refuse to start, while it is broken,
-//! and one on whose disk something was damaged until it has been given another; one that is given an empty disk that is
-//! full does not start.
+//! and one on whose disk something was damaged until it has been given another; none starts while its disk is full.
 
 use std::time::Duration;
 
@@ -26,15 +25,14 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
             is_there || (does_damage(window) && window.to <= at && !is_replaced(node, window.to, at))
         })
     };
-    // A process that finds an empty disk has something to write before it is anybody.
-    let has_no_room = |node: &str, at: Duration| {
-        windows.iter().any(|window| {
-            let is_full = matches!(window.fault, Fault::DiskFull { .. }) && window.met(node);
-            is_full && window.touches(at, at) && is_replaced(node, window.from, at)
-        })
+    // A process that starts has something to write before it is anybody. One that is there waits for room.
+    let has_no_room = |node: &str, reason: &str, at: Duration| {
+        let is_full = |window: &Window<'_>| matches!(window.fault, Fault::DiskFull { .. }) && window.met(node);
+        reason.starts_with("it does not start")
+            && windows.iter().any(|window| is_full(window) && window.touches(at, at))
     };
     let faults = history.iter().filter(|record| match &record.event {
-        Event::Failed { node, .. } => !is_excused(node, record.at) && !has_no_room(node, record.at),
+        Event::Failed { node, reason } => !is_excused(node, record.at) && !has_no_room(node, reason, record.at),
         Event::UnreadableOutput { .. } => true,
         _ => false,
     });
