@@ -93,6 +93,8 @@ pub struct User {
     pub leaves: bool,
     /// Whether he has a second client.
     pub watches: bool,
+    /// Whether that one takes messages as well.
+    pub shares: bool,
     /// When he falls silent, in time of the world.
     pub silent_from: Duration,
     /// From which everything that he draws is derived.

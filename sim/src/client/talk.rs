@@ -184,6 +184,7 @@ impl<'a, 'b> Talk<'a, 'b> {
     async fn appear(&mut self) -> Result<(), Broken> {
         let presence = Element::new("presence", ns::CLIENT);
         match self.client.role {
+            Role::Watch if self.client.user.shares => self.write(presence, None).await,
             Role::Watch => {
                 let priority = Element::new("priority", ns::CLIENT).with_text("-1");
                 self.write(presence.with_child(priority), None).await

@@ -208,6 +208,21 @@ pub(super) fn rivals_who_are_watched(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan.with(BEGINS + milliseconds(500), milliseconds(6000), Fault::Slow { worst }))
 }
 
+/// What is said goes to two clients of everybody, and one of the two breaks off again and again before it has acknowledged
+/// it: its copy comes back and is decided about again, when the other one has had its own.
+pub(super) fn copies_that_come_back(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan::calm(seed).with_users(6, milliseconds(random.random_range(40..120)));
+    let mut plan = Plan { latency: (milliseconds(2), milliseconds(30)), ..plan };
+    for user in &mut plan.users {
+        (user.watches, user.shares, user.leaves) = (true, true, true);
+    }
+    for user in 0..6 {
+        let at = BEGINS + milliseconds(random.random_range(200..1500));
+        plan = plan.with(at, milliseconds(6000), Fault::Flapping { user });
+    }
+    whole(plan)
+}
+
 /// A node dies whose sessions are watched from the others.
 pub(super) fn death_that_is_watched(seed: u64, random: &mut StdRng) -> Plan {
     let at = BEGINS + milliseconds(random.random_range(500..3000));

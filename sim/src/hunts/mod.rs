@@ -143,7 +143,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::LifeOverIgnored, hunt(10, SILENCE, &[])),
     (Bug::ParcelTakenTwice, in_swarms_of_cores(50)),
     (Bug::EarlierLifeForgotten, in_swarms_of_cores(2000)),
-    (Bug::NameForgotten, among_cores(4000, &[Kind::Pause, Kind::Isolate, Kind::Crash, Kind::Storm], &[Bait::Talkative, Bait::Leaving])),
+    (Bug::NameForgotten, made(40, made::copies_that_come_back)),
     (Bug::UnsettledForgotten, hunt(10, KILLS, &[Bait::Talkative])),
     (Bug::TakenCountsAsSettled, in_swarms_of_cores(50)),
     (Bug::PathForgotten, in_swarms_of_cores(50)),

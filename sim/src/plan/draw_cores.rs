@@ -66,7 +66,15 @@ impl Plan {
 
 fn draw_user(random: &mut StdRng, number: usize, nodes: usize, pace: Duration) -> UserPlan {
     let leaves = random.random_bool(0.3);
-    UserPlan { peer: number ^ 1, node: random.random_range(0..nodes), pace, resumes: false, leaves, watches: false }
+    UserPlan {
+        peer: number ^ 1,
+        node: random.random_range(0..nodes),
+        pace,
+        resumes: false,
+        leaves,
+        watches: false,
+        shares: false,
+    }
 }
 
 fn draw_target(random: &mut StdRng, nodes: usize) -> Target {

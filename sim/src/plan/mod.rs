@@ -127,6 +127,9 @@ pub struct UserPlan {
     /// Whether he has a second client, which takes no messages and sees who is there.
     #[serde(default)]
     pub watches: bool,
+    /// Whether that client takes messages all the same, as the first one does.
+    #[serde(default)]
+    pub shares: bool,
 }
 
 impl Plan {
@@ -159,6 +162,7 @@ impl Plan {
             resumes: false,
             leaves: false,
             watches: false,
+            shares: false,
         };
         self.users = (0..count).map(user).collect();
         self

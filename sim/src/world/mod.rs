@@ -169,6 +169,7 @@ fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door], weather: &
         resumes: plan.users[number].resumes,
         leaves: plan.users[number].leaves,
         watches: plan.users[number].watches,
+        shares: plan.users[number].shares,
         silent_from: plan.silent_from,
         seed: plan.seed,
     }

@@ -32,7 +32,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 pub(super) struct Threads {
     writes: mpsc::Sender<Box<dyn Job>>,
     reads: mpsc::Sender<Box<dyn Job>>,
-    threads: Vec<JoinHandle<()>>,
+    writer: JoinHandle<()>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -41,23 +42,25 @@ impl Threads {
         let (writes, written) = mpsc::channel(JOBS_WAITING_MAX);
         let (reads, read) = mpsc::channel(JOBS_WAITING_MAX);
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
-        let mut threads = vec![named("accounts-write").spawn(move || write_all(&writer, written))?];
+        let writer = named("accounts-write").spawn(move || write_all(&writer, written))?;
         let read = Arc::new(Mutex::new(read));
-        for reader in readers {
+        let reader = |reader: Connection| {
             let read = Arc::clone(&read);
-            threads.push(named("accounts-read").spawn(move || read_all(&reader, &read))?);
-        }
-        Ok(Threads { writes, reads, threads })
+            named("accounts-read").spawn(move || read_all(&reader, &read))
+        };
+        let readers = readers.into_iter().map(reader).collect::<io::Result<Vec<_>>>()?;
+        Ok(Threads { writes, reads, writer, readers })
     }
 
     /// Ends the threads when they have done what waits for them, and waits until they have closed the file.
     pub(super) fn close(self) {
-        let Threads { writes, reads, threads } = self;
-        drop((writes, reads));
-        for thread in threads {
-            // One that has panicked has nothing left to close.
-            drop(thread.join());
-        }
+        let Threads { writes, reads, writer, readers } = self;
+        // The writer goes last and alone: of two that close at once each takes the other for somebody who stays, and
+        // neither folds the log in. One that has panicked has nothing left to close.
+        drop(reads);
+        readers.into_iter().for_each(|reader| drop(reader.join()));
+        drop(writes);
+        drop(writer.join());
     }
 
     /// Runs `work` in a transaction and answers when that is on the disk.
