@@ -61,7 +61,8 @@ impl Node {
             return;
         }
         let Node { state, raft, evidence, silence, settings, leading, .. } = self;
-        let sees = Sees { state, raft, evidence, silence, me: settings.member };
+        let (me, replace_after) = (settings.member, settings.replace_voter_after);
+        let sees = Sees { state, raft, evidence, silence, me, replace_after };
         if let Some(leading) = leading {
             leading.reported(now, from, unheard, &sees);
         }
@@ -166,9 +167,22 @@ impl Node {
             evidence: &self.evidence,
             silence: &self.silence,
             me: self.settings.member,
+            replace_after: self.settings.replace_voter_after,
         };
         let orders = leading.duties(now, &sees);
         self.output.extend(orders);
+    }
+
+    /// What a leader judges by.
+    pub(super) fn sees(&self) -> Sees<'_> {
+        Sees {
+            state: &self.state,
+            raft: &self.raft,
+            evidence: &self.evidence,
+            silence: &self.silence,
+            me: self.settings.member,
+            replace_after: self.settings.replace_voter_after,
+        }
     }
 
     /// Followers propose through the leader. Each member proposes for itself only; nobody but a leader expels.

@@ -179,6 +179,7 @@ mod tests {
                 role: Role::Server,
                 versions: VersionRange { min: 1, max: 1 },
                 timing: Timing::default(),
+                replace_voter_after: None,
                 crash_evidence: true,
                 order_time_max: std::time::Duration::from_secs(4),
             },

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::cluster::{ClusterState, Command, ExpelReason};
+use crate::cluster::{ClusterState, Command, ExpelReason, Member};
 use crate::config::Timing;
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Separation, Silence, VoterSets};
@@ -43,6 +43,10 @@ pub(super) struct Leading {
     separation: Separation,
     steady: BTreeMap<MemberId, Steady>,
     expelling: BTreeMap<Life, Uptime>,
+    /// Voters whose life is over, and since when this leader has known it.
+    gone: BTreeMap<Life, Uptime>,
+    /// The last voter that was to be forgotten, and when that was proposed.
+    forgetting: Option<(Life, Uptime)>,
     /// The last change of Raft's membership that was ordered, and when.
     membership: Option<(Voting, Uptime)>,
 }
@@ -62,6 +66,8 @@ pub(super) struct Sees<'a> {
     pub(super) evidence: &'a Evidence,
     pub(super) silence: &'a Silence,
     pub(super) me: MemberId,
+    /// How long a voter may be gone while another member waits for its vote; for ever if absent.
+    pub(super) replace_after: Option<Duration>,
 }
 
 /// Who votes, and who follows without a vote.
@@ -90,6 +96,8 @@ impl Leading {
             separation: Separation::new(),
             steady: BTreeMap::new(),
             expelling: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            forgetting: None,
             membership: None,
         }
     }
@@ -196,7 +204,8 @@ impl Leading {
     }
 
     /// When the next silence will have lasted too long, or something is to be tried again.
-    pub(super) fn timeout(&self, state: &ClusterState, silence: &Silence, me: MemberId) -> Option<Uptime> {
+    pub(super) fn timeout(&self, sees: &Sees<'_>) -> Option<Uptime> {
+        let Sees { state, silence, me, .. } = *sees;
         let patience = self.patience();
         let others = state.members().filter(|member| member.is_alive() && member.id != me);
         let silences = others.map(|member| {
@@ -204,7 +213,7 @@ impl Leading {
             let again = self.expelling.get(&life).map(|at| *at + PROPOSE_AGAIN_AFTER);
             again.unwrap_or_else(|| silence.deadline(life, patience))
         });
-        silences.min()
+        silences.chain(self.replacement(sees).map(|(_, due)| due)).min()
     }
 
     /// What is to be done at `now`.
@@ -218,8 +227,31 @@ impl Leading {
                 Output::ProposeInTerm { term: self.term, commands: expels }
             });
         }
+        orders.extend(self.replaces(now, sees).map(|command| Output::Propose(vec![command])));
         orders.extend(self.membership(now, sees.state, sees.raft));
         orders
+    }
+
+    /// A voter that has been gone for too long makes room for a member that waits, one at a time.
+    fn replaces(&mut self, now: Uptime, sees: &Sees<'_>) -> Option<Command> {
+        sees.replace_after?;
+        let voters = sees.state.voters();
+        let gone = sees.state.members().filter(|member| !member.is_alive() && voters.contains(&member.id));
+        self.gone = gone.map(|member| (member.life(), self.gone.get(&member.life()).copied().unwrap_or(now))).collect();
+        let (life, _) = self.replacement(sees).filter(|(_, due)| *due <= now)?;
+        sometimes!("a_voter_that_does_not_come_back_makes_room");
+        self.forgetting = Some((life, now));
+        Some(Command::Forget(life))
+    }
+
+    /// Who is to make room next, and when.
+    fn replacement(&self, sees: &Sees<'_>) -> Option<(Life, Uptime)> {
+        let after = sees.replace_after?;
+        let waits = |member: &Member| member.is_active() && !sees.state.voters().contains(&member.id);
+        let (life, since) = self.gone.iter().min_by_key(|(_, since)| **since)?;
+        let again = self.forgetting.filter(|(last, _)| last == life).map(|(_, at)| at + PROPOSE_AGAIN_AFTER);
+        let due = (*since + after).max(again.unwrap_or(Uptime::ZERO));
+        sees.state.members().any(waits).then_some((*life, due))
     }
 
     fn patience(&self) -> Patience {
@@ -229,7 +261,7 @@ impl Leading {
     }
 
     fn expels(&mut self, now: Uptime, sees: &Sees<'_>) -> Vec<Command> {
-        let Sees { state, raft, evidence, silence, me } = *sees;
+        let Sees { state, raft, evidence, silence, me, .. } = *sees;
         let patience = self.patience();
         let mut expels = Vec::new();
         for member in state.members().filter(|member| member.is_alive() && member.id != me) {

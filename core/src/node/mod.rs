@@ -85,6 +85,8 @@ pub struct NodeSettings {
     pub versions: VersionRange,
     /// Heartbeat, lease, silence.
     pub timing: Timing,
+    /// How long a voter may be gone while another member waits for its vote; for ever if absent.
+    pub replace_voter_after: Option<Duration>,
     /// Whether closed links and a refusing port count as evidence of a crash.
     pub crash_evidence: bool,
     /// How long an operator's order may take. An election and an agreement take less.
@@ -251,8 +253,7 @@ impl Node {
         let close = self.paused_at.map(|at| at + CLOSE_AFTER_PAUSE);
         // Without a leader there is nobody to propose to: whoever tells of one wakes the node.
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
-        let leading =
-            self.leading.as_ref().and_then(|leading| leading.timeout(&self.state, &self.silence, self.settings.member));
+        let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.sees()));
         let (succession, orders, drain) = (self.succession.timeout(), self.orders.timeout(), self.drain_timeout());
         [Some(self.next_beat), lease_end, close, again, leading, succession, orders, drain].into_iter().flatten().min()
     }

@@ -359,6 +359,33 @@ fn without_evidence_of_crashes_only_silence_counts() {
     assert!(!world.node(1).state().member(MemberId(3)).unwrap().is_alive());
 }
 
+/// Five vote and one waits: without the sixth vote the cluster could lose one member less for ever.
+#[test]
+fn a_voter_that_is_gone_for_too_long_makes_room_for_a_member_that_waits() {
+    let mut world = World::with(6, |settings| settings.replace_voter_after = Some(Duration::from_secs(10)));
+    let voters = |world: &World| world.node(1).state().voters().iter().map(|id| id.0).collect::<Vec<_>>();
+    assert_eq!(voters(&world), [1, 2, 3, 4, 5]);
+    world.crash(5);
+
+    world.run(9_000);
+    assert_eq!(voters(&world), [1, 2, 3, 4, 5]);
+    world.run(1_500);
+
+    assert_eq!(voters(&world), [1, 2, 3, 4, 6]);
+    assert!(world.node(1).state().member(MemberId(5)).is_none());
+}
+
+/// A smaller quorum is easier to have, and easier to lose.
+#[test]
+fn a_voter_that_is_gone_keeps_its_vote_while_nobody_waits_for_it() {
+    let mut world = World::with(3, |settings| settings.replace_voter_after = Some(Duration::from_secs(1)));
+    world.crash(3);
+
+    world.run(10_000);
+
+    assert!(world.node(1).state().voters().contains(&MemberId(3)));
+}
+
 #[test]
 fn a_proposal_that_was_lost_is_made_again_and_takes_effect_once() {
     let mut world = World::of(3);
@@ -703,6 +730,7 @@ fn settings(id: u64) -> NodeSettings {
         role: Role::Server,
         versions: VersionRange { min: 1, max: 1 },
         timing: Timing::default(),
+        replace_voter_after: None,
         crash_evidence: true,
         order_time_max: Duration::from_secs(4),
     }

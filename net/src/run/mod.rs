@@ -221,7 +221,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (questions, asked) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (raft_status, raft_statuses) = watch::channel(RaftStatus::default());
-    let node_settings = node_settings(config, standing.member, boot, agreed.order_time_max);
+    let node_settings = node_settings(config, &agreed, standing.member, boot);
     let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
         node: if clustering == Clustering::Off { node.aside() } else { node },
@@ -451,7 +451,7 @@ async fn wait_as_agreed(followed: Option<&Followed>) {
     }
 }
 
-fn node_settings(config: &Config, member: MemberId, boot: BootId, order_time_max: Duration) -> NodeSettings {
+fn node_settings(config: &Config, agreed: &Agreed, member: MemberId, boot: BootId) -> NodeSettings {
     let listeners = config.clients.iter().flat_map(|clients| &clients.listeners);
     NodeSettings {
         member,
@@ -465,8 +465,9 @@ fn node_settings(config: &Config, member: MemberId, boot: BootId, order_time_max
         },
         versions: STATE_VERSIONS,
         timing: config.cluster.timing.clone(),
+        replace_voter_after: agreed.replace_voter_after,
         crash_evidence: config.cluster.crash_evidence,
-        order_time_max,
+        order_time_max: agreed.order_time_max,
     }
 }
 

@@ -200,6 +200,7 @@ pub(super) fn settings(host: usize, name: &str, member: MemberId, boot: BootId, 
         role: Role::Server,
         versions: STATE_VERSIONS,
         timing,
+        replace_voter_after: None,
         crash_evidence: true,
         order_time_max: Duration::from_secs(4),
     }

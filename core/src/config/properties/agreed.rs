@@ -20,6 +20,8 @@ pub struct Agreed {
     pub start_retries: u64,
     /// How long it waits between two such attempts.
     pub start_retry_after: Duration,
+    /// How long a voter may be gone before a member that waits gets its vote; for ever if absent.
+    pub replace_voter_after: Option<Duration>,
     /// How many messages wait for an account that is away.
     pub offline_messages_max: usize,
 }
@@ -48,6 +50,7 @@ impl Agreed {
             start_delay: seconds(&value("cluster.start.delay")),
             start_retries: count(&value("cluster.start.retries")),
             start_retry_after: seconds(&value("cluster.start.retry-after")),
+            replace_voter_after: Some(seconds(&value("cluster.voters.replace-after"))).filter(|time| !time.is_zero()),
             offline_messages_max: usize::try_from(count(&value("offline.messages-max"))).unwrap_or(usize::MAX),
         };
         (agreed, problems)

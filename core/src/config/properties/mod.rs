@@ -133,6 +133,15 @@ pub const PROPERTIES: &[Property] = &[
         meaning: "how long it waits between two such attempts",
     },
     Property {
+        name: "cluster.voters.replace-after",
+        alias: None,
+        kind: Kind::Seconds { min: 0, max: 2_592_000 },
+        default: "0",
+        takes_effect: TakesEffect::AtTheNextStart,
+        place: Setting::Shared,
+        meaning: "how long a voter may be gone before a member that waits gets its vote; 0: until it is removed or replaced",
+    },
+    Property {
         name: "offline.messages-max",
         alias: None,
         kind: Kind::Count { min: 0, max: 100_000 },
