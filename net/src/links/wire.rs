@@ -166,11 +166,12 @@ impl Wire {
         while self.beats.poll_tick(context).is_ready() {
             self.handle_beat(reading)?;
         }
-        let wrote = self.poll_write(context)?;
+        let wrote = self.poll_write(context);
+        // Who has gone may have said something before.
         if reading == Reading::On && self.poll_read(context)?.is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if wrote { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if wrote? { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// Writes until the socket is full or nothing waits; says whether anything was written.
