@@ -24,6 +24,13 @@ def ids(node):
     return {member["name"]: member["id"] for member in node.status()["members"] if member["state"] != "gone"}
 
 
+async def marks(node):
+    """Until the node has marked its directory once more, which says then that there is a log."""
+    before = (node.data / "stamp").read_bytes()
+    while (node.data / "stamp").read_bytes() == before:
+        await asyncio.sleep(0.05)
+
+
 async def serves(cluster, name):
     await cluster.formed()
     assert cluster[name].status()["serving"]
@@ -108,6 +115,7 @@ async def test_the_directory_of_another_cluster_and_one_without_its_log_are_refu
     await other.start()
     other["a"].kill()
     victim = trio["a"]
+    await asyncio.wait_for(marks(victim), 10)
     victim.kill()
     copy(victim.data, trio.directory / "kept")
     shutil.rmtree(victim.data)

@@ -10,11 +10,14 @@ use super::found;
 use super::nodes::Nodes;
 use super::windows::{Window, windows};
 use crate::history::{DirectoryFact, Event, LifeStage, Record};
-use crate::plan::Plan;
+use crate::plan::{Level, Plan};
 use crate::report::Violation;
 
 /// After a crash, as long as nothing else breaks.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// At the level of cores proposals are lost on purpose; they are made again every half second.
+const LOST_PROPOSALS: Duration = Duration::from_secs(2);
 
 /// A process that is gone, and what it held.
 struct Gone<'a> {
@@ -25,6 +28,7 @@ struct Gone<'a> {
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let windows = windows(plan, history);
+    let within = GONE_WITHIN + if plan.level == Level::Cores { LOST_PROPOSALS } else { Duration::ZERO };
     let mut nodes = Nodes::of(plan);
     let mut gone: Vec<Gone<'_>> = Vec::new();
     let mut violations = Vec::new();
@@ -46,7 +50,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
                 let member = nodes.get(node).and_then(|node| node.member);
                 let routes = nodes.iter().flat_map(|(_, state)| state.routes.values());
                 let held = routes.filter(|(_, holder)| Some(*holder) == member).map(|(route, _)| *route).collect();
-                gone.push(Gone { node, due: record.at + GONE_WITHIN, held });
+                gone.push(Gone { node, due: record.at + within, held });
             }
             _ => {}
         }
@@ -58,8 +62,7 @@ fn haunted<'a>(nodes: &'a Nodes<'_>, gone: &'a Gone<'_>) -> impl Iterator<Item =
     let serving = nodes.iter().filter(|(_, state)| state.serves());
     serving.filter_map(|(name, state)| {
         let (jid, (route, _)) = state.routes.iter().find(|(_, (route, _))| gone.held.contains(route))?;
-        let seconds = GONE_WITHIN.as_secs();
-        Some(format!("{name} routes {jid} to {route} at {}, which crashed {seconds} s ago", gone.node))
+        Some(format!("{name} routes {jid} to {route} at {}, which crashed long ago", gone.node))
     })
 }
 
