@@ -60,11 +60,10 @@ impl Node {
         if life.and_then(|life| self.state.alive(life)).is_none_or(|member| member.id != from.member) {
             return;
         }
-        let Node { state, raft, evidence, silence, settings, leading, .. } = self;
-        let (me, replace_after) = (settings.member, settings.replace_voter_after);
-        let sees = Sees { state, raft, evidence, silence, me, replace_after };
-        if let Some(leading) = leading {
-            leading.reported(now, from, unheard, &sees);
+        // It judges by the rest of the node, so it is apart meanwhile.
+        if let Some(mut leading) = self.leading.take() {
+            leading.reported(now, from, unheard, &self.sees());
+            self.leading = Some(leading);
         }
     }
 
@@ -160,17 +159,9 @@ impl Node {
     }
 
     pub(super) fn lead(&mut self, now: Uptime) {
-        let Some(leading) = &mut self.leading else { return };
-        let sees = Sees {
-            state: &self.state,
-            raft: &self.raft,
-            evidence: &self.evidence,
-            silence: &self.silence,
-            me: self.settings.member,
-            replace_after: self.settings.replace_voter_after,
-        };
-        let orders = leading.duties(now, &sees);
-        self.output.extend(orders);
+        let Some(mut leading) = self.leading.take() else { return };
+        self.output.extend(leading.duties(now, &self.sees()));
+        self.leading = Some(leading);
     }
 
     /// What a leader judges by.

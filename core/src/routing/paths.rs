@@ -83,8 +83,7 @@ impl Paths {
         let account = hash(account);
         let routes = routes.unwrap_or_default();
         let has_ended = |path: &Path| path.account == account && routes.iter().all(|route| route.id != path.way.route);
-        let ended: SmallVec<[Way; 1]> = self.taken.iter().filter(|path| has_ended(path)).map(|path| path.way).collect();
-        self.taken.retain(|path| !has_ended(path));
+        let ended = self.take_out(has_ended);
         sometimes!(!ended.is_empty(), "a_path_has_ended");
         ended
     }
@@ -100,10 +99,7 @@ impl Paths {
             return SmallVec::new();
         }
         let account = hash(account);
-        let is_abandoned = |path: &Path| path.account == account && left.contains(&path.way.route);
-        let abandoned: SmallVec<[Way; 1]> =
-            self.taken.iter().filter(|path| is_abandoned(path)).map(|path| path.way).collect();
-        self.taken.retain(|path| !is_abandoned(path));
+        let abandoned = self.take_out(|path| path.account == account && left.contains(&path.way.route));
         sometimes!(!abandoned.is_empty(), "a_path_is_abandoned");
         abandoned
     }
@@ -112,9 +108,7 @@ impl Paths {
     #[must_use]
     pub fn hand_over(&mut self, account: &BareJid) -> Vec<Way> {
         let account = hash(account);
-        let ways = self.taken.iter().filter(|path| path.account == account).map(|path| path.way).collect();
-        self.taken.retain(|path| path.account != account);
-        ways
+        self.take_out(|path| path.account == account).into_vec()
     }
 
     /// Stanzas of somebody else went to this account by these routes.
@@ -130,6 +124,12 @@ impl Paths {
         }
         let life = Life { member: route.member, incarnation: route.incarnation };
         self.remember(hash(account), Way { life, route: route.id });
+    }
+
+    fn take_out(&mut self, is_one: impl Fn(&Path) -> bool) -> SmallVec<[Way; 1]> {
+        let ways = self.taken.iter().filter(|path| is_one(path)).map(|path| path.way).collect();
+        self.taken.retain(|path| !is_one(path));
+        ways
     }
 
     fn remember(&mut self, account: u64, way: Way) {

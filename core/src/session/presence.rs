@@ -99,11 +99,7 @@ impl Session {
             false => std::mem::take(&mut bound.directed).into_iter().collect(),
         };
         bound.presence = is_available.then(|| presence.clone());
-        let probe = Stanza {
-            from: presence.from.clone(),
-            to: presence.to.clone(),
-            ..Stanza::new(Kind::Presence(PresenceType::Probe))
-        };
+        let probe = probe_beside(&presence);
         for to in told {
             let stanza = Stanza { to: Some(to), ..presence.clone() };
             self.output.order(Order::Route { number: None, stanza });
@@ -117,11 +113,7 @@ impl Session {
     /// The account's other resources have been told that this one was gone, or were not there.
     fn broadcast_again(&mut self) {
         let Some(presence) = self.bound.as_ref().and_then(|bound| bound.presence.clone()) else { return };
-        let probe = Stanza {
-            from: presence.from.clone(),
-            to: presence.to.clone(),
-            ..Stanza::new(Kind::Presence(PresenceType::Probe))
-        };
+        let probe = probe_beside(&presence);
         self.output.order(Order::Route { number: None, stanza: presence });
         self.output.order(Order::Route { number: None, stanza: probe });
     }
@@ -186,8 +178,11 @@ impl BoundState {
             // Of its own session nobody is told: this is one that had the JID before.
             PresenceType::Unavailable if is_own => false,
             PresenceType::Unavailable => self.seen.disappears(from, origin),
-            PresenceType::Error
-            | PresenceType::Subscribe
+            PresenceType::Error => {
+                self.seen.forget(from);
+                true
+            }
+            PresenceType::Subscribe
             | PresenceType::Subscribed
             | PresenceType::Unsubscribe
             | PresenceType::Unsubscribed
@@ -208,4 +203,9 @@ impl BoundState {
             .map(|to| Stanza { to: Some(to), ..farewell.clone() })
             .collect()
     }
+}
+
+/// What asks those who are told of this presence for theirs.
+fn probe_beside(presence: &Stanza) -> Stanza {
+    Stanza { from: presence.from.clone(), to: presence.to.clone(), ..Stanza::new(Kind::Presence(PresenceType::Probe)) }
 }

@@ -69,6 +69,11 @@ impl Seen {
         }
     }
 
+    /// The client is told of an error: whether somebody is there is not known any more.
+    pub(super) fn forget(&mut self, jid: &FullJid) {
+        self.present.remove(jid);
+    }
+
     /// Those of these whom the client sees. It is told that they are gone.
     pub(super) fn lost_among(&mut self, gone: &BTreeSet<FullJid>) -> Vec<FullJid> {
         let lost: Vec<FullJid> = gone.iter().filter(|jid| self.present.contains_key(*jid)).cloned().collect();
@@ -128,6 +133,16 @@ mod tests {
         seen.appears(&juliet(), THERE);
         assert_eq!(seen.lost_among(&BTreeSet::from([juliet()])), [juliet()]);
         assert!(!seen.disappears(&juliet(), THERE));
+        assert!(seen.lost_among(&BTreeSet::from([juliet()])).is_empty());
+    }
+
+    #[test]
+    fn whoever_was_forgotten_is_not_lost() {
+        let mut seen = Seen::default();
+        seen.appears(&juliet(), THERE);
+
+        seen.forget(&juliet());
+
         assert!(seen.lost_among(&BTreeSet::from([juliet()])).is_empty());
     }
 
