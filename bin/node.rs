@@ -140,6 +140,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
             randomness: session_randomness,
         },
         admin_socket: Some(config.node.admin_socket.clone()),
+        follows_properties: true,
         snapshot_entries: SNAPSHOT_ENTRIES,
     };
     start(config, parts).await.map_err(|error| match error {

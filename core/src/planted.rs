@@ -173,6 +173,12 @@ bugs! {
         SilenceCountsAsCrash,
         /// More may wait for a client than may wait.
         MailboxUnbounded,
+        /// Nobody is told of what was stored by a node that served alone.
+        StoredAloneForgotten,
+        /// A node sends its clients away when clustering is switched off or on.
+        SwitchDropsSessions,
+        /// A node that serves alone does not join when clustering is switched on.
+        SwitchedOnIgnored,
     }
 }
 

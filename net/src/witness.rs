@@ -81,6 +81,8 @@ pub enum Fact {
     },
     /// Clients are treated like this from now on.
     Service(Service),
+    /// Whether the node serves its clients by itself from now on, or by the cluster.
+    Alone(bool),
 }
 
 #[cfg(not(cresset_simulated))]

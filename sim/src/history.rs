@@ -473,6 +473,11 @@ pub enum DirectoryFact {
         /// Its incarnation.
         incarnation: u64,
     },
+    /// Whether the node serves its clients by itself from here on, and of what it routes by nothing is told.
+    Alone {
+        /// Or by the cluster, as at first.
+        is_alone: bool,
+    },
     /// What this node has handed to other members and must not forget yet.
     UnderWay {
         /// How many parcels, rounded up to a power of two.
@@ -517,8 +522,10 @@ pub enum Service {
 /// How one node sees the cluster.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ClusterView {
-    /// Whether it holds a lease.
+    /// Whether it serves its clients: by a lease, or by itself.
     pub serving: bool,
+    /// Whether it does so by itself.
+    pub alone: bool,
     /// Who leads.
     pub leader: Option<String>,
     /// In which term.
@@ -680,7 +687,11 @@ impl fmt::Display for Event {
 
 impl fmt::Display for ClusterView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let serving = if self.serving { "serving" } else { "not serving" };
+        let serving = match (self.serving, self.alone) {
+            (true, false) => "serving",
+            (true, true) => "serving by itself",
+            (false, _) => "not serving",
+        };
         let leader = self.leader.as_deref().unwrap_or("nobody");
         let active = self.active.join(" ");
         write!(f, "{serving}, {leader} leads term {}, active: {active}; sessions: {}", self.term, self.sessions)

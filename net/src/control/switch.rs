@@ -20,8 +20,8 @@ use cresset_core::cluster::Event;
 use cresset_core::config::properties::Agreed;
 use cresset_core::ids::{BootId, LogIndex};
 use cresset_core::node::{Alone, Input, NodeSettings, Output, Service};
-use cresset_core::sometimes;
 use cresset_core::time::Uptime;
+use cresset_core::{planted, sometimes};
 use rand::RngExt;
 use tokio::sync::mpsc;
 
@@ -29,6 +29,7 @@ use super::{Control, Turn};
 use crate::admin::ClusterStatus;
 use crate::clock::Clock;
 use crate::runtime;
+use crate::witness::{self, Fact};
 
 /// How long sessions may take to settle what they have. Those that take longer may be told something twice.
 const HOLD_TIME_MAX: Duration = Duration::from_millis(300);
@@ -153,6 +154,7 @@ impl<C: Clock> Control<C> {
             }
         }
         match (clustering, self.switch.is_alone()) {
+            (Clustering::On, true) if planted!(SwitchedOnIgnored) => None,
             (Clustering::On, true) => self.join(),
             // It was joining.
             (Clustering::Off, true) => {
@@ -243,6 +245,7 @@ impl<C: Clock> Control<C> {
         let settings = NodeSettings { boot, ..self.switch.settings.clone() };
         self.router.move_on(LogIndex::of_nobody_else(boot));
         self.switch.alone = Some(Alone::new(self.clock.now(), settings));
+        witness::tell(|| Fact::Alone(true));
         self.handle_alone(Input::Timeout);
     }
 
@@ -284,6 +287,7 @@ impl<C: Clock> Control<C> {
         // Whoever waits for an answer gets one.
         self.handle_alone(Input::Over);
         (self.switch.alone, self.switch.alone_until) = (None, None);
+        witness::tell(|| Fact::Alone(false));
         self.router.move_on(LogIndex(0));
         self.router.connect(Some(self.mesh.borrow().clone()));
         for route in self.node.state().routes() {
@@ -292,6 +296,7 @@ impl<C: Clock> Control<C> {
         self.shown = LogIndex(0);
         self.router.set_lease(self.node.lease_until());
         self.show();
+        self.router.tell_of_what_was_stored_alone();
         self.serve(service);
     }
 }

@@ -99,6 +99,8 @@ pub struct Router {
     early: Mutex<VecDeque<Parcel>>,
     /// Whether the sessions are to go on when this life of the node is over.
     is_leaving: AtomicBool,
+    /// For whom something was stored while this node was by itself; absent while it is not.
+    stored_alone: Mutex<Option<moving::StoredAlone>>,
     /// Routes that went with the member that is being expelled.
     gone: Mutex<BTreeSet<FullJid>>,
     /// How many messages wait for one account; beyond it they are bounced.
@@ -156,6 +158,7 @@ impl Router {
             myself: myself.clone(),
             early: Mutex::default(),
             is_leaving: AtomicBool::new(false),
+            stored_alone: Mutex::default(),
             gone: Mutex::default(),
             offline_messages_max: AtomicUsize::new(OFFLINE_MESSAGES_MAX),
         });

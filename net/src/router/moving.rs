@@ -2,23 +2,38 @@
 //!
 //! ```text
 //! hold: they settle what they have ─▶ this life of the node ends ─▶ move_on: nothing is known of who is where
-//!       ─▶ the events of the next life ─▶ it serves: they ask for their JIDs again
+//!       ─▶ the events of the next life ─▶ tell_of_what_was_stored_alone ─▶ it serves: they ask for their JIDs again
 //! ```
 //!
-//! The invariant: nobody is written to by a route of a life that is over, because the gate is that of the next one.
+//! The invariants: nobody is written to by a route of a life that is over, because the gate is that of the next one. What
+//! a node that is by itself has stored is told to whoever is there when it is not any more: those of other nodes may have
+//! claimed what they saw before it was stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cresset_core::ids::{LogIndex, RouteId, SessionId};
+use cresset_core::jid::BareJid;
 use cresset_core::node::Service;
 use cresset_core::session::RoutesGone;
-use cresset_core::sometimes;
+use cresset_core::session::StreamErrorCondition;
+use cresset_core::{planted, sometimes};
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::mailbox::ToSession;
 use super::{Router, lock};
+
+/// Accounts that are noted one by one, at some hundred bytes each. If there are more, everybody who is there is told.
+const NOTED_MAX: usize = 65_536;
+
+/// For whom something was stored by a node that is by itself.
+#[derive(Debug)]
+pub(super) enum StoredAlone {
+    For(BTreeSet<BareJid>),
+    Many,
+}
 
 impl Router {
     /// This life of the node is about to end, and its sessions are to go on. When all have settled what they can, the
@@ -47,6 +62,9 @@ impl Router {
         lock(&self.ended).clear();
         lock(&self.early).clear();
         self.view.begin_again(begin);
+        if !begin.is_in_the_log_of(LogIndex(0)) {
+            lock(&self.stored_alone).get_or_insert(StoredAlone::For(BTreeSet::new()));
+        }
         let routes: BTreeMap<SessionId, RouteId> =
             self.by_route.pin().iter().map(|(route, session)| (session.id, *route)).collect();
         self.by_route.pin().clear();
@@ -55,9 +73,54 @@ impl Router {
                 session.tell(ToSession::RoutesGone(gone.clone()));
             }
             session.tell(ToSession::Moves { ended: routes.get(&session.id).copied() });
+            if planted!(SwitchDropsSessions) {
+                let condition = StreamErrorCondition::SystemShutdown;
+                session.tell(ToSession::Close { condition, other_host: None });
+            }
         }
         self.is_leaving.store(false, Ordering::Release);
         self.moved.notify_waiters();
+    }
+
+    /// Something is stored for an account. If this node is by itself, it may be there at another one.
+    pub(super) fn note_stored(&self, account: &BareJid) {
+        let mut stored = lock(&self.stored_alone);
+        match &mut *stored {
+            Some(StoredAlone::For(accounts)) => {
+                accounts.insert(account.clone());
+                if accounts.len() > NOTED_MAX {
+                    *stored = Some(StoredAlone::Many);
+                }
+            }
+            Some(StoredAlone::Many) | None => {}
+        }
+    }
+
+    /// This node is not by itself any more, and its view shows who is where. Whoever is there of those for whom something
+    /// was stored meanwhile hears of it before anything else that is said here, if it can be said at once.
+    pub fn tell_of_what_was_stored_alone(self: &Arc<Self>) {
+        let accounts: Vec<BareJid> = match lock(&self.stored_alone).take() {
+            Some(StoredAlone::For(accounts)) => accounts.into_iter().collect(),
+            Some(StoredAlone::Many) => {
+                let all: BTreeSet<BareJid> = self.view.all().iter().map(|route| route.jid.to_bare()).collect();
+                all.into_iter().collect()
+            }
+            None => return,
+        };
+        if planted!(StoredAloneForgotten) {
+            return;
+        }
+        sometimes!(!accounts.is_empty(), "others_are_told_of_what_was_stored_alone");
+        let waiting: Vec<BareJid> =
+            accounts.into_iter().filter(|account| self.nudge_account(account).now_or_never().is_none()).collect();
+        if !waiting.is_empty() {
+            let router = self.clone();
+            crate::runtime::spawn(async move {
+                for account in waiting {
+                    router.nudge_account(&account).await;
+                }
+            });
+        }
     }
 
     pub(super) fn next_generation(&self) {

@@ -125,6 +125,7 @@ impl Router {
 
     /// Tells one available resource that messages are stored for the account.
     pub(crate) async fn nudge_account(&self, account: &BareJid) {
+        self.note_stored(account);
         let routes = self.view.routes_of(account).unwrap_or_else(|| Arc::from([]));
         let Some(route) = claimant(&routes) else { return };
         if route.member == self.member {

@@ -91,8 +91,10 @@ pub struct Parts<T, C> {
     pub link_protection: LinkProtection,
     /// What clients need that is not in the configuration.
     pub reception: Reception,
-    /// The control socket; absent where nobody operates the node from outside, nor sets properties.
+    /// The control socket; absent where nobody operates the node from outside.
     pub admin_socket: Option<PathBuf>,
+    /// Whether the node does what operators set for all nodes. A simulation in which nobody sets anything does without.
+    pub follows_properties: bool,
     /// Entries between two snapshots: [`consensus::SNAPSHOT_ENTRIES`], unless a simulation wants many.
     pub snapshot_entries: u64,
 }
@@ -170,17 +172,16 @@ pub struct Failure(pub String);
 ///
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
-    let Parts { transport, disk, clock, accounts, machine, link_protection, reception, admin_socket, snapshot_entries } =
-        parts;
+    let Parts { transport, disk, clock, accounts, machine, link_protection, reception, .. } = parts;
+    let Parts { admin_socket, follows_properties, snapshot_entries, .. } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
-    let followed = match &admin_socket {
-        Some(_) => {
-            let (enabled, name) = (config.cluster.enabled, &config.node.name);
-            let followed = Followed::read_first(&*accounts, enabled, name, clock.wall()).await;
-            Some(followed.map_err(FoundingError::Store)?)
-        }
-        None => None,
+    let followed = if follows_properties {
+        let (enabled, name) = (config.cluster.enabled, &config.node.name);
+        let followed = Followed::read_first(&*accounts, enabled, name, clock.wall()).await;
+        Some(followed.map_err(FoundingError::Store)?)
+    } else {
+        None
     };
     let agreed = followed.as_ref().map_or_else(Agreed::default, |followed| followed.agreed.clone());
     let clustering = Clustering::of(&agreed);

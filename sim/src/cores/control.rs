@@ -541,7 +541,8 @@ impl World {
         let name_of = |id| state.member(id).map(|member| member.name.clone());
         let mut active: Vec<String> = key.3.iter().filter_map(|id| name_of(*id)).collect();
         active.sort();
-        let view = ClusterView { serving, leader: leader.and_then(name_of), term: key.2, active, sessions };
+        let view =
+            ClusterView { serving, alone: false, leader: leader.and_then(name_of), term: key.2, active, sessions };
         process.seen = Some(key);
         let node = self.hosts[host].name.clone();
         self.note_at(host, history::Event::Sees { node, view });

@@ -61,7 +61,9 @@ impl Fault {
             | Fault::WallClockFreeze { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
-            | Fault::StoreStalls => false,
+            | Fault::StoreStalls
+            | Fault::StoreFails
+            | Fault::SwitchedOff => false,
         }
     }
 }
@@ -113,7 +115,9 @@ impl World {
             | Fault::Flapping { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
-            | Fault::StoreStalls => 0,
+            | Fault::StoreStalls
+            | Fault::StoreFails
+            | Fault::SwitchedOff => 0,
         };
         for step in 1..=steps {
             let at = episode.at + episode.lasts * step / (steps + 1);
@@ -175,7 +179,9 @@ impl World {
             | Fault::WallClockFreeze { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
-            | Fault::StoreStalls => {}
+            | Fault::StoreStalls
+            | Fault::StoreFails
+            | Fault::SwitchedOff => {}
         }
         debug_assert!(number < self.met.len(), "episodes are counted");
         met

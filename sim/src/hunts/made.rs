@@ -229,3 +229,16 @@ pub(super) fn death_that_is_watched(seed: u64, random: &mut StdRng) -> Plan {
     let node = Target::Node(random.random_range(0..3));
     whole(Plan::calm(seed).with_users(6, milliseconds(400)).with(at, milliseconds(2500), Fault::Crash { node }))
 }
+
+/// Clustering is switched off and on while everybody talks. The nodes do not look at the same time whether it is, because
+/// they have not started at the same time.
+pub(super) fn switch_among_talkers(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(6, milliseconds(80));
+    for node in 0..2 {
+        let lasts = milliseconds(random.random_range(200..2000));
+        plan = plan.with(milliseconds(1000), lasts, Fault::Crash { node: Target::Node(node) });
+    }
+    let at = BEGINS + milliseconds(random.random_range(1000..3000));
+    let lasts = milliseconds(random.random_range(5500..9000));
+    whole(plan.with(at, lasts, Fault::SwitchedOff))
+}

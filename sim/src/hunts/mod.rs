@@ -168,6 +168,9 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::OfflineHandedOutTwice, made(10, made::comings_and_goings)),
     (Bug::SilenceCountsAsCrash, made(20, made::short_silence)),
     (Bug::MailboxUnbounded, made(10, made::client_that_does_not_read)),
+    (Bug::StoredAloneForgotten, made(20, made::switch_among_talkers)),
+    (Bug::SwitchDropsSessions, made(5, made::switch_among_talkers)),
+    (Bug::SwitchedOnIgnored, made(5, made::switch_among_talkers)),
 ];
 
 /// Where to look for a bug of which nothing is known.

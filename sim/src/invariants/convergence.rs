@@ -59,7 +59,7 @@ fn pending(plan: &Plan, views: &BTreeMap<&str, Option<&ClusterView>>) -> Option<
 }
 
 fn fault(plan: &Plan, node: &str, view: &ClusterView) -> Option<String> {
-    let is_whole = view.serving && view.leader.is_some() && view.active == plan.node_names();
+    let is_whole = view.serving && !view.alone && view.leader.is_some() && view.active == plan.node_names();
     (!is_whole).then(|| format!("{node} is {view}"))
 }
 

@@ -78,7 +78,9 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::Flapping { .. }
         | Fault::ResumptionRace { .. }
         | Fault::SlowReader { .. }
-        | Fault::StoreStalls => false,
+        | Fault::StoreStalls
+        | Fault::StoreFails
+        | Fault::SwitchedOff => false,
     }
 }
 

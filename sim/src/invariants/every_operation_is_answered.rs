@@ -87,7 +87,7 @@ fn due(plan: &Plan, connection: &Connection, asked: Duration) -> Duration {
     let holds_up = |fault: &Fault| match fault {
         Fault::SlowReader { user } => Some(*user) == number || Some(*user) == peer,
         // Without room on the disks of a quorum nothing is agreed on, and nobody is expelled.
-        Fault::StoreStalls | Fault::DiskFull { .. } => true,
+        Fault::StoreStalls | Fault::DiskFull { .. } | Fault::SwitchedOff => true,
         _ => false,
     };
     // One may follow the other, so in the order in which they begin.

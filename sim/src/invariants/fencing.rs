@@ -37,6 +37,9 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
             Event::Holds { node, .. } | Event::Delivers { node, .. } => node,
             _ => continue,
         };
+        if nodes.get(node).is_some_and(|node| node.is_alone) {
+            continue;
+        }
         if let Some(since) = since.get(node.as_str()).filter(|since| record.at > **since + TOLERANCE) {
             let text = format!("{}, which it does not serve since {:.3} s", record.event, since.as_secs_f64());
             violations.push(found("fencing", record, text));

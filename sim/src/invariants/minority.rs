@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::found;
+use super::nodes::Nodes;
 use super::windows::{Window, windows};
 use crate::history::{DirectoryFact, Event, Record};
 use crate::plan::{Fault, Plan};
@@ -21,8 +22,10 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     if cuts.is_empty() {
         return Vec::new();
     }
+    let mut nodes = Nodes::of(plan);
     let mut violations = Vec::new();
     for record in history {
+        nodes.follow(record);
         let node = match &record.event {
             Event::Directory { node, fact: DirectoryFact::BindAnswered { route: Some(_), .. } }
             | Event::Holds { node, .. }
@@ -32,7 +35,9 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
         let is_in = |(nodes, from, to): &&(Vec<String>, Duration, Duration)| {
             record.at > *from && record.at < *to && nodes.contains(node)
         };
-        if cuts.iter().any(|cut| is_in(&cut)) {
+        // Who is by itself needs no majority.
+        let is_alone = nodes.get(node).is_some_and(|node| node.is_alone);
+        if !is_alone && cuts.iter().any(|cut| is_in(&cut)) {
             violations.push(found("minority", record, format!("{} without a majority", record.event)));
         }
     }

@@ -26,6 +26,8 @@ mod queues_bounded;
 mod raft;
 mod sessions;
 mod sound_nodes;
+mod switch_is_followed;
+mod switch_keeps_sessions;
 mod unavailable_once;
 mod windows;
 
@@ -85,6 +87,8 @@ invariants! {
     "every_operation_is_answered" by "promise P11": |plan, history| every_operation_is_answered::check(plan, history);
     "queues_bounded" by "promise P10": |plan, history| queues_bounded::check(plan, history);
     "full_restart" by "promise P8": |plan, history| full_restart::check(plan, history);
+    "switch_is_followed" by "promise P6": |plan, history| switch_is_followed::check(plan, history);
+    "switch_keeps_sessions" by "promise P2": |plan, history| switch_keeps_sessions::check(plan, history);
     "convergence" by "promise P6": |plan, history| convergence::check(plan, history);
 }
 

@@ -18,7 +18,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     for record in history {
         nodes.follow(record);
         let (Event::Holds { node, .. } | Event::Delivers { node, .. }) = &record.event else { continue };
-        let lease = nodes.get(node).and_then(|node| node.lease_until);
+        let lease = nodes.get(node).filter(|node| !node.is_alone).and_then(|node| node.lease_until);
         if let Some(until) = lease.filter(|until| record.at > *until + TOLERANCE) {
             let text = format!("{}, and its lease ended at {:.3} s", record.event, until.as_secs_f64());
             violations.push(found("no_delivery_without_lease", record, text));

@@ -19,6 +19,8 @@ pub(super) struct Node<'a> {
     pub(super) member: Option<u64>,
     /// How it says that it treats its clients.
     pub(super) service: Option<Service>,
+    /// It serves its clients by itself, if it serves them.
+    pub(super) is_alone: bool,
     /// Until when it holds a lease, in time of the world; absent if it has never said so.
     pub(super) lease_until: Option<Duration>,
     /// How far its agreed state is.
@@ -80,9 +82,9 @@ impl<'a> Nodes<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Whether it says that it serves its clients, and can.
+    /// Whether it says that it serves its clients in the cluster, and can.
     pub(super) fn serves(&self) -> bool {
-        self.is_up && !self.is_paused && self.service == Some(Service::Serve)
+        self.is_up && !self.is_paused && !self.is_alone && self.service == Some(Service::Serve)
     }
 
     fn follow(&mut self, at: Duration, fact: &'a DirectoryFact) {
@@ -93,6 +95,7 @@ impl<'a> Node<'a> {
             DirectoryFact::Removed { jid, route, .. } => {
                 self.routes.retain(|held, (present, _)| *held != jid.as_str() || present != route);
             }
+            DirectoryFact::Alone { is_alone } => self.is_alone = *is_alone,
             DirectoryFact::Service(service) => self.service = Some(*service),
             DirectoryFact::Lease { left } => self.lease_until = Some(at + self.in_world(left.unwrap_or_default())),
             _ => {}

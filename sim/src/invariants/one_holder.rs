@@ -3,12 +3,15 @@
 //! From the moment at which a node tells a client that it holds a JID, nobody writes a stanza to any earlier holder of
 //! that JID. Both are seen in the bytes that nodes write. Within the same millisecond the order is not known: who was told
 //! then may hold it, until one of them is written to.
+//!
+//! While clustering is off each node that serves by itself is a world of its own, and when one comes back nobody is told
+//! again what it holds: from then on holders are known by what they are told later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::history::{Event, Record};
+use crate::history::{DirectoryFact, Event, Record};
 use crate::report::Violation;
 
 /// Who was told last, in one millisecond.
@@ -18,21 +21,29 @@ struct Holders<'a> {
 }
 
 pub(super) fn check(history: &[Record]) -> Vec<Violation> {
-    let mut holders: BTreeMap<&str, Holders<'_>> = BTreeMap::new();
+    let mut holders: BTreeMap<(Option<&str>, &str), Holders<'_>> = BTreeMap::new();
+    let mut alone: BTreeSet<&str> = BTreeSet::new();
     let mut violations = Vec::new();
     for record in history {
         match &record.event {
+            Event::Directory { node, fact: DirectoryFact::Alone { is_alone: true } } => drop(alone.insert(node)),
+            Event::Directory { node, fact: DirectoryFact::Alone { is_alone: false } } => {
+                alone.remove(node.as_str());
+                holders.clear();
+            }
+            Event::Started { node } => drop(alone.remove(node.as_str())),
             Event::Holds { node, client, jid } => {
-                let latest = holders.entry(jid).or_insert(Holders { told: Vec::new(), since: record.at });
+                let world = alone.get(node.as_str()).copied();
+                let latest = holders.entry((world, jid)).or_insert(Holders { told: Vec::new(), since: record.at });
                 if record.at > latest.since {
                     *latest = Holders { told: Vec::new(), since: record.at };
                 }
                 latest.told.push((node, *client));
             }
             Event::Delivers { node, client, jid, id } => {
-                let Some(latest) = holders.get_mut(jid.as_str()).filter(|latest| record.at > latest.since) else {
-                    continue;
-                };
+                let world = alone.get(node.as_str()).copied();
+                let latest = holders.get_mut(&(world, jid.as_str()));
+                let Some(latest) = latest.filter(|latest| record.at > latest.since) else { continue };
                 let present = (node.as_str(), *client);
                 if latest.told.contains(&present) {
                     latest.told = vec![present];

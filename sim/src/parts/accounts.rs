@@ -1,6 +1,9 @@
-//! The account store that all nodes of a world share, and that does not answer while its gate is closed.
+//! The account store that all nodes of a world share, and that can be taken away from them: it does not answer while its
+//! gate is closed, and says that it is away during an outage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, NodePart};
@@ -12,7 +15,7 @@ use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::accounts::{
     Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount, PropertyChange,
-    PropertyWrite, RosterWrite, Stamp, StoreFuture, Stored, Written,
+    PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 use futures_util::FutureExt;
 
@@ -38,28 +41,55 @@ pub fn accounts<'a>(names: impl IntoIterator<Item = &'a str>) -> MemoryAccounts 
     store
 }
 
-/// A store behind a gate: a call that comes while it is closed is carried out when it opens.
-#[derive(Clone, Debug)]
-pub struct StallingAccounts {
-    store: MemoryAccounts,
-    gate: Gate,
+/// Whether a store says that it is away: while anybody wants it so. Clones are the same outage.
+#[derive(Clone, Debug, Default)]
+pub struct Outage {
+    wanted_by: Arc<AtomicU32>,
 }
 
-impl StallingAccounts {
+impl Outage {
+    /// It is away until [`Outage::end`] is called as often as this.
+    pub fn begin(&self) {
+        self.wanted_by.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes one [`Outage::begin`] back.
+    pub fn end(&self) {
+        self.wanted_by.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn pass(&self) -> Result<(), StoreError> {
+        match self.wanted_by.load(Ordering::Acquire) {
+            0 => Ok(()),
+            _ => Err(StoreError::Unavailable("there is an outage".to_owned())),
+        }
+    }
+}
+
+/// A store behind a gate: a call that comes while it is closed is carried out when it opens, unless there is an outage.
+#[derive(Clone, Debug)]
+pub struct FallibleAccounts {
+    store: MemoryAccounts,
+    gate: Gate,
+    outage: Outage,
+}
+
+impl FallibleAccounts {
     /// The store behind the gate.
-    pub fn new(store: MemoryAccounts, gate: Gate) -> Self {
-        StallingAccounts { store, gate }
+    pub fn new(store: MemoryAccounts, gate: Gate, outage: Outage) -> Self {
+        FallibleAccounts { store, gate, outage }
     }
 }
 
 /// Each call waits at the gate and then is the store's.
 macro_rules! behind_the_gate {
     ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
-        impl Accounts for StallingAccounts {
+        impl Accounts for FallibleAccounts {
             $(
                 fn $name(&self, $($argument: $type),*) -> StoreFuture<'_, $answer> {
                     Box::pin(async move {
                         self.gate.pass().await;
+                        self.outage.pass()?;
                         self.store.$name($($argument),*).await
                     })
                 }

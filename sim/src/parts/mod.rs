@@ -8,7 +8,7 @@ mod network;
 #[cfg(cresset_simulated)]
 mod witness;
 
-pub use accounts::{PASSWORD, StallingAccounts, accounts};
+pub use accounts::{FallibleAccounts, Outage, PASSWORD, accounts};
 pub use clock::{Drift, SkewedClock, WallClock};
 pub use disk::{DiskEvent, DiskObserver, DiskTrouble, Ending, Files, SimulatedDisk};
 pub use gate::Gate;

@@ -138,7 +138,12 @@ impl Fault {
             | Fault::Flapping { user }
             | Fault::ResumptionRace { user }
             | Fault::SlowReader { user } => About::User(*user),
-            Fault::Ring | Fault::Loss { .. } | Fault::Slow { .. } | Fault::StoreStalls => About::Everything,
+            Fault::Ring
+            | Fault::Loss { .. }
+            | Fault::Slow { .. }
+            | Fault::StoreStalls
+            | Fault::StoreFails
+            | Fault::SwitchedOff => About::Everything,
         }
     }
 }

@@ -228,6 +228,12 @@ pub enum Fault {
     },
     /// The account store does not answer.
     StoreStalls,
+    /// The account store says at once that it is away.
+    StoreFails,
+
+    // Operators.
+    /// Clustering is switched off, and on again when the episode ends.
+    SwitchedOff,
 }
 
 /// Whom a fault meets, decided at the moment at which it begins. Written `leader`, `follower` or `n2`.

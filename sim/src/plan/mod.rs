@@ -185,6 +185,11 @@ impl Plan {
         self
     }
 
+    /// Whether operators change anything for all nodes while they run.
+    pub fn sets_properties(&self) -> bool {
+        self.episodes.iter().any(|episode| episode.fault == Fault::SwitchedOff)
+    }
+
     /// Names of the nodes, in their order.
     pub fn node_names(&self) -> Vec<String> {
         (1..=self.nodes).map(|number| format!("n{number}")).collect()

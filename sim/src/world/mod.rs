@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::client::{self, Door, User};
 use crate::history::History;
-use crate::parts::{self, CLIENT_PORT, Gate, StallingAccounts, Switchboard};
+use crate::parts::{self, CLIENT_PORT, FallibleAccounts, Gate, Outage, Switchboard};
 use crate::plan::Plan;
 use crate::report::{Report, Violation};
 use crate::trace::{self, NodeLog, Trace};
@@ -121,13 +121,15 @@ fn build<'a>(
     history: &History,
 ) -> Breaker {
     let users = plan.user_names();
-    let store = Gate::default();
+    let (store, outage) = (Gate::default(), Outage::default());
+    let accounts = parts::accounts(users.iter().map(String::as_str));
     let switchboard = Switchboard::new(addresses, plan.seed.generator("links", 0));
     let surroundings = Surroundings {
         seed: plan.seed,
         addresses: addresses.to_vec(),
         lists: plan.lists,
-        accounts: StallingAccounts::new(parts::accounts(users.iter().map(String::as_str)), store.clone()),
+        accounts: FallibleAccounts::new(accounts.clone(), store.clone(), outage.clone()),
+        follows_properties: plan.sets_properties(),
         switchboard: switchboard.clone(),
         snapshot_entries: plan.snapshot_entries,
         history: history.clone(),
@@ -146,6 +148,8 @@ fn build<'a>(
         grounds,
         switchboard,
         store,
+        outage,
+        accounts,
         weather: weather.clone(),
         history: history.clone(),
     };

@@ -26,7 +26,7 @@ use crate::history::{ClusterView, Event, History};
 #[cfg(cresset_simulated)]
 use crate::parts::LookUps;
 use crate::parts::{
-    self, CLIENT_PORT, Drift, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock, StallingAccounts, Switchboard,
+    self, CLIENT_PORT, Drift, FallibleAccounts, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock, Switchboard,
     WallClock,
 };
 use crate::plan::Lists;
@@ -41,7 +41,9 @@ pub(super) struct Surroundings {
     pub(super) seed: Seed,
     pub(super) addresses: Vec<IpAddr>,
     pub(super) lists: Lists,
-    pub(super) accounts: StallingAccounts,
+    pub(super) accounts: FallibleAccounts,
+    /// Whether nodes look what operators have set.
+    pub(super) follows_properties: bool,
     pub(super) switchboard: Switchboard,
     pub(super) snapshot_entries: u64,
     pub(super) history: History,
@@ -153,7 +155,8 @@ impl Ground {
     }
 
     fn parts(&self) -> Parts<SimulatedTransport, SkewedClock> {
-        let Surroundings { addresses, accounts, switchboard, snapshot_entries, history, .. } = &self.surroundings;
+        let Surroundings { addresses, accounts, follows_properties, switchboard, snapshot_entries, history, .. } =
+            &self.surroundings;
         let address = addresses[self.number];
         Parts {
             transport: SimulatedTransport::new(&self.name, address, switchboard.clone(), history.clone()),
@@ -164,6 +167,7 @@ impl Ground {
             link_protection: LinkProtection::PlaintextForSimulation,
             reception: Reception { certificate: None, derive: Arc::new(DeriveHere), randomness: runtime::generator },
             admin_socket: None,
+            follows_properties: *follows_properties,
             snapshot_entries: *snapshot_entries,
         }
     }
@@ -236,6 +240,7 @@ fn view(status: &ClusterStatus) -> ClusterView {
     active.sort();
     ClusterView {
         serving: status.serving,
+        alone: status.alone,
         leader: status.leader.clone(),
         term: status.term,
         active,

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cresset_core::ids::{MemberId, RouteId};
+use cresset_core::ids::{LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_net::run::Running;
 
@@ -57,6 +57,10 @@ impl LookUps {
         let answered = ANSWERED.with_borrow(|answered| answered.clone());
         for (jid, count) in answered {
             let Some((route, index)) = running.holder(&jid) else { return };
+            // A node by itself shows nothing of the cluster.
+            if !index.is_in_the_log_of(LogIndex(0)) {
+                return;
+            }
             if self.last.get(&jid) == Some(&(route, count)) {
                 continue;
             }

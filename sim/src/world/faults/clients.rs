@@ -1,4 +1,4 @@
-//! Clients that misbehave, which they do themselves when they are told, and the account store that does not answer.
+//! Clients that misbehave, which they do themselves when they are told, and the account store that is not there.
 
 use std::ops::Range;
 
@@ -27,6 +27,10 @@ impl Breaker {
             Fault::StoreStalls => {
                 self.world.store.close();
                 self.undo_later(number, Undo::OpenStore);
+            }
+            Fault::StoreFails => {
+                self.world.outage.begin();
+                self.undo_later(number, Undo::EndOutage);
             }
             _ => {}
         }

@@ -14,6 +14,7 @@
 mod clients;
 mod disks;
 mod links;
+mod operators;
 mod processes;
 mod steps;
 
@@ -22,10 +23,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use cresset_net::accounts::memory::MemoryAccounts;
 use turmoil::Sim;
 
 use crate::history::{Event, History};
-use crate::parts::{DiskTrouble, Ending, Files, Gate, Switchboard};
+use crate::parts::{DiskTrouble, Ending, Files, Gate, Outage, Switchboard};
 use crate::plan::{Fault, Plan, Target};
 use crate::seeds::Seed;
 
@@ -46,6 +48,10 @@ pub(super) struct Breakable {
     pub(super) switchboard: Switchboard,
     /// What stands before the account store.
     pub(super) store: Gate,
+    /// Whether that one says that it is away.
+    pub(super) outage: Outage,
+    /// The store itself, as operators reach it.
+    pub(super) accounts: MemoryAccounts,
     pub(super) weather: Weather,
     pub(super) history: History,
 }
@@ -61,6 +67,8 @@ pub(super) struct Breaker {
     steps: Steps,
     /// What was on the disks when a backup was made, for each episode that will need it.
     backups: BTreeMap<usize, Vec<Files>>,
+    /// How many episodes keep clustering off.
+    switched_off: u32,
 }
 
 /// An episode that has begun.
@@ -94,13 +102,23 @@ enum Undo {
     Thaw(usize),
     Calm(usize, Trouble),
     OpenStore,
+    EndOutage,
+    SwitchOn,
 }
 
 impl Breaker {
     pub(super) fn new(world: Breakable, plan: &Plan) -> Self {
         let processes = world.grounds.iter().map(|_| Process::default()).collect();
         let steps = Steps::backups_of(plan);
-        Breaker { world, processes, begun: 0, under_way: BTreeMap::new(), steps, backups: BTreeMap::new() }
+        Breaker {
+            world,
+            processes,
+            begun: 0,
+            under_way: BTreeMap::new(),
+            steps,
+            backups: BTreeMap::new(),
+            switched_off: 0,
+        }
     }
 
     /// Begins and ends what is due.
@@ -205,7 +223,9 @@ impl Breaker {
             | Fault::Flapping { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
-            | Fault::StoreStalls => self.begin_with_clients(number, time, fault, first),
+            | Fault::StoreStalls
+            | Fault::StoreFails => self.begin_with_clients(number, time, fault, first),
+            Fault::SwitchedOff => self.switch_off(number),
         }
     }
 
@@ -238,6 +258,8 @@ impl Breaker {
             Undo::Thaw(node) => world.grounds[node].wall.thaw(),
             Undo::Calm(user, trouble) => world.weather.end(user, trouble),
             Undo::OpenStore => world.store.open(),
+            Undo::EndOutage => world.outage.end(),
+            Undo::SwitchOn => self.switch_on(),
         }
     }
 
