@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use cresset_core::cluster::STATE_VERSIONS;
 use cresset_core::config::{Checked, Config};
 use cresset_net::accounts::{OpenError, Opened, postgres};
 use cresset_net::certificate::{self, Found};
@@ -141,6 +142,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
         },
         admin_socket: Some(config.node.admin_socket.clone()),
         follows_properties: true,
+        versions: STATE_VERSIONS,
         snapshot_entries: SNAPSHOT_ENTRIES,
     };
     start(config, parts).await.map_err(|error| match error {

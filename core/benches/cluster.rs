@@ -60,7 +60,7 @@ fn snapshot(criterion: &mut Criterion, state: &ClusterState, present: u64) {
     group.bench_function(BenchmarkId::new("decode", present), |bencher| {
         bencher.iter_batched(
             || (),
-            |()| ClusterState::decode_snapshot(&bytes).expect("it was encoded just now"),
+            |()| ClusterState::decode_snapshot(&bytes, STATE_VERSIONS).expect("it was encoded just now"),
             BatchSize::PerIteration,
         );
     });

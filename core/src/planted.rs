@@ -143,6 +143,12 @@ bugs! {
         StaleFarewellBelieved,
         /// The place of a dead voter is never filled.
         DeadVoterStays,
+        /// A witness gets no vote.
+        WitnessDoesNotVote,
+        /// The version of the agreed state rises with the first member that follows a later one.
+        VersionRaisedEarly,
+        /// The version of the agreed state does not rise when the last member follows a later one.
+        VersionNeverRises,
     }
     Shell {
         /// A sync returns before it has happened.
@@ -173,6 +179,10 @@ bugs! {
         SilenceCountsAsCrash,
         /// More may wait for a client than may wait.
         MailboxUnbounded,
+        /// A node founds the cluster without having claimed it.
+        FoundsUnclaimed,
+        /// A session ends when the account store does not answer it.
+        StoreLossEndsSessions,
         /// Nobody is told of what was stored by a node that served alone.
         StoredAloneForgotten,
         /// A node sends its clients away when clustering is switched off or on.

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cresset_core::cluster::{Batch, ClusterState, Command, ConflictPolicy, Join, Operation, Role, VersionRange};
+use cresset_core::cluster::{
+    Batch, ClusterState, Command, ConflictPolicy, Join, Operation, Role, STATE_VERSIONS, VersionRange,
+};
 use cresset_core::config::Timing;
 use cresset_core::ids::{BootId, Life, MemberId, Sequence, SessionId};
 use cresset_net::consensus::apply::ToControl;
@@ -79,7 +81,7 @@ async fn control(
             }
             ToControl::TakeSnapshot { reply } => drop(reply.send(state.encode_snapshot())),
             ToControl::InstallSnapshot { bytes, reply } => {
-                let _ = reply.send(ClusterState::decode_snapshot(&bytes).map(|read| *state = read));
+                let _ = reply.send(ClusterState::decode_snapshot(&bytes, STATE_VERSIONS).map(|read| *state = read));
             }
         }
         applied.send_modify(|_| {});

@@ -81,6 +81,11 @@ pub enum Fact {
     },
     /// Clients are treated like this from now on.
     Service(Service),
+    /// The node bootstraps Raft, and with it a cluster.
+    Founds {
+        /// Which member it is.
+        member: MemberId,
+    },
     /// Whether the node serves its clients by itself from now on, or by the cluster.
     Alone(bool),
 }

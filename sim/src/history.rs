@@ -28,6 +28,9 @@ pub struct Connection {
     pub number: u32,
 }
 
+/// Why a connection ended of which its client takes no leave.
+pub const WITHOUT_A_WORD: &str = "gone without a word";
+
 /// Ends the name of a client that has the full JID of a user's first one.
 pub const RIVAL: char = '\'';
 
@@ -332,6 +335,11 @@ pub enum RaftFact {
         /// The member.
         member: u64,
     },
+    /// This member founds the cluster.
+    Founds {
+        /// The member.
+        member: u64,
+    },
     /// A vote is on the disk: whose leadership this node accepts in this term, and whether that one is elected.
     Voted {
         /// The term.
@@ -526,6 +534,8 @@ pub struct ClusterView {
     pub serving: bool,
     /// Whether it does so by itself.
     pub alone: bool,
+    /// The version of the agreed state.
+    pub version: u32,
     /// Who leads.
     pub leader: Option<String>,
     /// In which term.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::routes::Routes;
-use crate::cluster::{ClusterState, Member, Route, STATE_VERSIONS};
+use crate::cluster::{ClusterState, Member, Route, VersionRange};
 use crate::ids::{LogIndex, MemberId};
 use crate::planted;
 use crate::wire::{self, WireError};
@@ -33,12 +33,13 @@ pub enum SnapshotError {
     #[error("not a snapshot of a cluster's state")]
     NotASnapshot,
     /// It was written by a program of another version.
-    #[error(
-        "a snapshot of version {0}; this program reads versions {oldest} to {newest}",
-        oldest = STATE_VERSIONS.min,
-        newest = STATE_VERSIONS.max
-    )]
-    Version(u32),
+    #[error("a snapshot of version {found}; this program reads versions {} to {}", understood.min, understood.max)]
+    Version {
+        /// Of the snapshot.
+        found: u32,
+        /// Those of the program.
+        understood: VersionRange,
+    },
     /// A bit of it has changed since it was written.
     #[error("damaged: its checksum is {found:08x} and should be {expected:08x}")]
     Damaged {
@@ -115,19 +116,19 @@ impl ClusterState {
         bytes
     }
 
-    /// The state that `bytes` hold.
+    /// The state that `bytes` hold, for a program that follows these versions: [`STATE_VERSIONS`](super::STATE_VERSIONS).
     ///
     /// # Errors
-    /// If they are not exactly what [`Self::encode_snapshot`] wrote.
-    pub fn decode_snapshot(bytes: &[u8]) -> Result<ClusterState, SnapshotError> {
+    /// If they are not exactly what [`Self::encode_snapshot`] wrote, or of another version.
+    pub fn decode_snapshot(bytes: &[u8], understood: VersionRange) -> Result<ClusterState, SnapshotError> {
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(SnapshotError::NotASnapshot)?;
         let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("four bytes are four bytes"));
         if header[..4] != *MAGIC {
             return Err(SnapshotError::NotASnapshot);
         }
         let version = number(4);
-        if !STATE_VERSIONS.includes(version) {
-            return Err(SnapshotError::Version(version));
+        if !understood.includes(version) {
+            return Err(SnapshotError::Version { found: version, understood });
         }
         let (expected, found) = (number(8), crc32fast::hash(rest));
         if expected != found {

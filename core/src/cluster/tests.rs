@@ -65,7 +65,7 @@ fn a_member_that_is_drained_serves_until_its_life_ends() {
     let member = cluster.state.member(MemberId(2)).unwrap();
     assert!(member.is_draining() && member.is_active() && cluster.state.sessions_of(MemberId(2)) == 1);
     let digest = cluster.state.digest();
-    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).unwrap();
+    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap();
     assert_eq!((copy.digest(), copy.member(MemberId(2)).unwrap().is_draining()), (digest, true));
 
     assert_eq!(cluster.apply(&Command::Undrain(life)).outcome, Outcome::Done);
@@ -247,9 +247,10 @@ fn a_snapshot_of_a_later_version_is_refused_and_told() {
     let mut cluster = Cluster::of(&["a"]);
     cluster.restart(1, "a", 11, VersionRange { min: 1, max: 2 });
 
-    let refused = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).expect_err("it is newer");
+    let refused =
+        ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).expect_err("it is newer");
 
-    assert_eq!(refused, SnapshotError::Version(2));
+    assert_eq!(refused, SnapshotError::Version { found: 2, understood: STATE_VERSIONS });
     assert_eq!(refused.to_string(), "a snapshot of version 2; this program reads versions 1 to 1");
 }
 
@@ -262,7 +263,7 @@ fn a_snapshot_brings_the_same_state_back() {
     let presence = RoutePresence { priority: Some(-3), interested: true };
     cluster.run(2, vec![Operation::Announce { route, presence }]);
 
-    let mut copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).unwrap();
+    let mut copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap();
 
     assert_eq!(copy.digest(), cluster.state.digest());
     assert_eq!(copy.encode_snapshot(), cluster.state.encode_snapshot());
@@ -281,10 +282,10 @@ fn a_snapshot_with_any_bit_flipped_is_refused() {
     for bit in 0..whole.len() * 8 {
         let mut damaged = whole.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
-        assert!(ClusterState::decode_snapshot(&damaged).is_err(), "bit {bit}");
+        assert!(ClusterState::decode_snapshot(&damaged, STATE_VERSIONS).is_err(), "bit {bit}");
     }
     for length in 0..whole.len() {
-        assert!(ClusterState::decode_snapshot(&whole[..length]).is_err(), "cut to {length}");
+        assert!(ClusterState::decode_snapshot(&whole[..length], STATE_VERSIONS).is_err(), "cut to {length}");
     }
 }
 
@@ -300,7 +301,7 @@ fn the_digest_follows_every_change() {
         .run(1, vec![Operation::Announce { route, presence: RoutePresence { priority: Some(1), interested: false } }]);
     cluster.run(1, vec![Operation::Unbind { route }]);
 
-    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot()).unwrap();
+    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap();
     assert_eq!(copy.routes.digest(), cluster.state.routes.digest());
     assert_eq!(cluster.state.routes.digest(), 0);
 }

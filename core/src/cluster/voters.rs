@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{ClusterState, Member, MemberState};
+use crate::cluster::{ClusterState, Member, MemberState, Role};
 use crate::ids::MemberId;
 use crate::planted;
 
@@ -33,6 +33,9 @@ pub(super) fn choose(
         }
     }
     let mut waiting: Vec<_> = members.values().filter(|m| m.is_active() && !chosen.contains(&m.id)).collect();
+    if planted!(WitnessDoesNotVote) {
+        waiting.retain(|member| member.role == Role::Server);
+    }
     waiting.sort_by_key(|member| member.incarnation);
     let mut waiting = waiting.into_iter();
     while let Some(step) = step_up(chosen.len(), waiting.len()) {

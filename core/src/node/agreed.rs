@@ -21,6 +21,13 @@ impl Node {
                 continue;
             }
             let applied = self.state.apply(index, &command);
+            let version = self.state.version();
+            if !self.settings.versions.includes(version) {
+                sometimes!("a_program_is_outgrown");
+                self.stage = Stage::Over;
+                self.output.push_back(Output::Outgrown { version });
+                return;
+            }
             for event in applied.events {
                 self.happened(now, index, event);
             }

@@ -66,7 +66,8 @@ impl Alone {
                     | Output::TransferLeadership { .. }
                     | Output::SendAway { .. }
                     | Output::LifeOver { .. }
-                    | Output::Left => {}
+                    | Output::Left
+                    | Output::Outgrown { .. } => {}
                 }
             }
             if entries.is_empty() {

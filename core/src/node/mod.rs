@@ -224,6 +224,11 @@ impl Node {
         &self.raft
     }
 
+    /// The versions of the agreed state that this program follows.
+    pub fn versions(&self) -> VersionRange {
+        self.settings.versions
+    }
+
     /// Whether clients are served.
     pub fn service(&self) -> Service {
         self.service

@@ -82,6 +82,11 @@ pub enum Output {
     },
     /// This life has left the cluster as it was asked to.
     Left,
+    /// The members follow a version of the agreed state that this program does not: it cannot go on.
+    Outgrown {
+        /// That version.
+        version: u32,
+    },
 }
 
 /// The answer to a request.

@@ -613,6 +613,7 @@ impl World {
             }
             Output::LifeOver { .. } => drop(self.over.insert(id)),
             Output::Left => drop(self.left.insert(id)),
+            Output::Outgrown { version } => panic!("{id} does not follow version {version}"),
             Output::Dial(address) => self.dialled.push((id, address)),
             Output::TransferLeadership { to } => self.transfers.push((id, to)),
             Output::SendAway { sessions, see_other_host } => self.sent_away.push((id, sessions, see_other_host)),

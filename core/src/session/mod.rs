@@ -95,6 +95,8 @@ pub struct Session {
     ask_again: Option<Uptime>,
     /// Until then messages wait for the initial presence, and for the stored ones that come before them.
     awaits_presence_until: Option<Uptime>,
+    /// When messages are claimed again of which the store has said nothing.
+    claim_again: Option<Uptime>,
     /// Until when a session without a transport may be resumed.
     hibernates_until: Option<Uptime>,
     /// An answer of the offline store that came while the node might not serve.
@@ -159,6 +161,7 @@ impl Session {
             count_requests: CountRequests::new(),
             ask_again: None,
             awaits_presence_until: None,
+            claim_again: None,
             hibernates_until: None,
             offline_answer: None,
         }
@@ -241,8 +244,8 @@ impl Session {
     }
 
     /// Answers [`Order::ClaimOffline`], which is repeated until nothing more waits.
-    pub fn handle_offline(&mut self, _now: Uptime, answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {
-        self.deliver_offline(answer);
+    pub fn handle_offline(&mut self, now: Uptime, answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {
+        self.deliver_offline(now, answer);
     }
 
     /// Everything that was handed out by [`Order::Send`] so far is on the socket.
@@ -316,7 +319,7 @@ impl Session {
     pub fn handle_unpause(&mut self, now: Uptime) {
         self.paused = false;
         if let Some(answer) = self.offline_answer.take() {
-            self.deliver_offline(answer);
+            self.deliver_offline(now, answer);
         }
         self.deliver_waiting();
         self.answer_count_requests(now);
@@ -354,6 +357,10 @@ impl Session {
             self.awaits_presence_until = None;
             self.deliver_waiting();
         }
+        if self.claim_again.is_some_and(|again| again <= now) {
+            self.claim_again = None;
+            self.claim_again();
+        }
         if self.ask_again.is_some_and(|again| again <= now) {
             self.ask_again = None;
             self.ask_for_count();
@@ -364,7 +371,7 @@ impl Session {
     /// When to call [`handle_timeout`](Session::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Uptime> {
         let count_due = self.count_requests.front().map(|request| request.due).filter(|_| !self.paused);
-        [self.deadline, self.hibernates_until, self.ask_again, self.awaits_presence_until, count_due]
+        [self.deadline, self.hibernates_until, self.ask_again, self.awaits_presence_until, self.claim_again, count_due]
             .into_iter()
             .flatten()
             .min()

@@ -3,13 +3,20 @@
 //! From the moment in which a session asks to be announced as one that takes messages until nothing more waits in the
 //! store, parcels are held back: what was sent earlier comes first. So are messages from the bind to the initial
 //! presence, for as long as a client may take to send it: while it was away they went to the store, and those that are
-//! sent to its full JID now would overtake them.
+//! sent to its full JID now would overtake them. If the store is away nothing is held back, and what waits there comes
+//! behind what is said meanwhile.
+
+use std::time::Duration;
 
 use crate::routing::Home;
 use crate::session::delivery::Delivery;
 use crate::session::state::Claim;
 use crate::session::{OfflineMessage, Order, Session, StoreUnavailable};
 use crate::sometimes;
+use crate::time::Uptime;
+
+/// How long a session waits for a store that is away before it claims again.
+const CLAIM_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Claims what waits, once routing knows that the session takes messages.
@@ -33,7 +40,7 @@ impl Session {
     }
 
     /// Answers a claim. It is repeated until nothing more waits.
-    pub(super) fn deliver_offline(&mut self, answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {
+    pub(super) fn deliver_offline(&mut self, now: Uptime, answer: Result<Vec<OfflineMessage>, StoreUnavailable>) {
         let Some(bound) = self.bound.as_mut() else { return };
         let too_early = match bound.claim {
             Claim::Asked => false,
@@ -49,7 +56,11 @@ impl Session {
             self.offline_answer.get_or_insert(answer);
             return;
         }
-        // What cannot be claimed is kept: it is claimed when the accounts are there again and say so.
+        if answer.is_err() {
+            // What is said now is not kept waiting for it.
+            sometimes!("stored_messages_cannot_be_claimed_yet");
+            self.claim_again = Some(now + CLAIM_AGAIN_AFTER);
+        }
         let messages = answer.unwrap_or_default();
         let claimant = bound.route;
         bound.claim = if messages.is_empty() && !too_early { Claim::Idle } else { Claim::Planned };

@@ -196,7 +196,8 @@ impl Session {
         self.stage = Stage::Over;
         self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
         self.count_requests.clear();
-        (self.deadline, self.ask_again, self.hibernates_until, self.awaits_presence_until) = (None, None, None, None);
+        (self.deadline, self.ask_again, self.hibernates_until) = (None, None, None);
+        (self.awaits_presence_until, self.claim_again) = (None, None);
     }
 
     /// A negotiation step took too long.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cresset_core::cluster::ClusterState;
+use cresset_core::cluster::{ClusterState, STATE_VERSIONS};
 use cresset_core::ids::MemberId;
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
@@ -24,7 +24,9 @@ pub(crate) async fn state(disk: Arc<dyn Disk>, member: MemberId) -> Result<Clust
     let snapshots = SnapshotStore::open(disk.clone()).await?;
     let mut log = LogStore::open(disk, member, snapshots.newest()).await?;
     let mut state = match snapshots.load().await? {
-        Some(snapshot) => ClusterState::decode_snapshot(&snapshot.bytes).map_err(|error| unreadable(&error))?,
+        Some(snapshot) => {
+            ClusterState::decode_snapshot(&snapshot.bytes, STATE_VERSIONS).map_err(|error| unreadable(&error))?
+        }
         None => ClusterState::new(),
     };
     let mut reader = log.get_log_reader().await;

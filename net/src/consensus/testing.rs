@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{Batch, ClusterState, Command, ConflictPolicy, Join, Operation, Role, VersionRange};
+use cresset_core::cluster::{
+    Batch, ClusterState, Command, ConflictPolicy, Join, Operation, Role, STATE_VERSIONS, VersionRange,
+};
 use cresset_core::config::Timing;
 use cresset_core::ids::{BootId, Incarnation, Life, LogIndex, MemberId, Sequence, SessionId};
 use cresset_core::node::RaftStatus;
@@ -49,7 +51,7 @@ pub(super) fn control_task() -> (mpsc::Sender<ToControl>, Kept) {
                 }
                 ToControl::TakeSnapshot { reply } => drop(reply.send(state.encode_snapshot())),
                 ToControl::InstallSnapshot { bytes, reply } => {
-                    let installed = ClusterState::decode_snapshot(&bytes).map(|read| *state = read);
+                    let installed = ClusterState::decode_snapshot(&bytes, STATE_VERSIONS).map(|read| *state = read);
                     let _ = reply.send(installed);
                 }
             }

@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening};
+use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
     CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
@@ -235,17 +235,19 @@ impl<C: Clock> Control<C> {
                 answer(reply, self.node.state().encode_snapshot());
                 None
             }
-            ToControl::InstallSnapshot { bytes, reply } => match ClusterState::decode_snapshot(&bytes) {
-                Ok(state) => {
-                    let end = self.handle(Input::Installed(Box::new(state)));
-                    answer(reply, Ok(()));
-                    end
+            ToControl::InstallSnapshot { bytes, reply } => {
+                match ClusterState::decode_snapshot(&bytes, self.node.versions()) {
+                    Ok(state) => {
+                        let end = self.handle(Input::Installed(Box::new(state)));
+                        answer(reply, Ok(()));
+                        end
+                    }
+                    Err(error) => {
+                        answer(reply, Err(error));
+                        None
+                    }
                 }
-                Err(error) => {
-                    answer(reply, Err(error));
-                    None
-                }
-            },
+            }
         }
     }
 
@@ -423,6 +425,7 @@ impl<C: Clock> Control<C> {
             Output::LifeOver { .. } if self.switch.is_alone() => return Some(Turn::NextLife),
             // Its sessions wait, for whatever it is that comes next.
             Output::Service(Service::Pause | Service::Close) if self.switch.is_leaving() => {
+                witness::tell(|| Fact::Service(Service::Pause));
                 self.router.set_service(Service::Pause, None);
             }
             // Raft goes on here, and with it the lead.
@@ -464,6 +467,13 @@ impl<C: Clock> Control<C> {
             }
             Output::Left if self.switch.stops => return Some(Turn::End(End::Left)),
             Output::Left => return Some(self.depart()),
+            Output::Outgrown { version } => {
+                let VersionRange { min, max } = self.node.versions();
+                return Some(Turn::End(End::Abandoned(format!(
+                    "the members follow version {version} of the agreed state, and this program versions {min} to {max}: \
+                     install the program that the others have"
+                ))));
+            }
         }
         None
     }

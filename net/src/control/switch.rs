@@ -276,7 +276,8 @@ impl<C: Clock> Control<C> {
                 | Output::TransferLeadership { .. }
                 | Output::SendAway { .. }
                 | Output::LifeOver { .. }
-                | Output::Left => {}
+                | Output::Left
+                | Output::Outgrown { .. } => {}
             }
         }
         self.router.applied(alone.node().state().applied());

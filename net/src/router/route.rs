@@ -324,6 +324,9 @@ impl Router {
                 Ok(Stored::Full | Stored::NoSuchAccount) => ErrorCondition::ServiceUnavailable,
                 Err(error) => {
                     tracing::warn!(%error, "a message could not be stored");
+                    if planted!(StoreLossEndsSessions) {
+                        router.send_away(None);
+                    }
                     ErrorCondition::ResourceConstraint
                 }
             };

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, STATE_VERSIONS};
+use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, VersionRange};
 use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
@@ -95,6 +95,9 @@ pub struct Parts<T, C> {
     pub admin_socket: Option<PathBuf>,
     /// Whether the node does what operators set for all nodes. A simulation in which nobody sets anything does without.
     pub follows_properties: bool,
+    /// The versions of the agreed state that the program follows: [`STATE_VERSIONS`](cresset_core::cluster::STATE_VERSIONS),
+    /// unless a simulation mixes programs.
+    pub versions: VersionRange,
     /// Entries between two snapshots: [`consensus::SNAPSHOT_ENTRIES`], unless a simulation wants many.
     pub snapshot_entries: u64,
 }
@@ -173,7 +176,7 @@ pub struct Failure(pub String);
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
     let Parts { transport, disk, clock, accounts, machine, link_protection, reception, .. } = parts;
-    let Parts { admin_socket, follows_properties, snapshot_entries, .. } = parts;
+    let Parts { admin_socket, follows_properties, snapshot_entries, versions, .. } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let followed = if follows_properties {
@@ -198,7 +201,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         boot,
         name: config.node.name.clone(),
         address: config.cluster.advertise,
-        versions: STATE_VERSIONS,
+        versions,
         machine,
         program: PROGRAM.to_owned(),
     };
@@ -222,7 +225,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (questions, asked) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (raft_status, raft_statuses) = watch::channel(RaftStatus::default());
-    let node_settings = node_settings(config, &agreed, standing.member, boot);
+    let node_settings = node_settings(config, &agreed, standing.member, boot, versions);
     let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
         node: if clustering == Clustering::Off { node.aside() } else { node },
@@ -452,7 +455,13 @@ async fn wait_as_agreed(followed: Option<&Followed>) {
     }
 }
 
-fn node_settings(config: &Config, agreed: &Agreed, member: MemberId, boot: BootId) -> NodeSettings {
+fn node_settings(
+    config: &Config,
+    agreed: &Agreed,
+    member: MemberId,
+    boot: BootId,
+    versions: VersionRange,
+) -> NodeSettings {
     let listeners = config.clients.iter().flat_map(|clients| &clients.listeners);
     NodeSettings {
         member,
@@ -464,7 +473,7 @@ fn node_settings(config: &Config, agreed: &Agreed, member: MemberId, boot: BootI
             ServerRole::Server => Role::Server,
             ServerRole::Witness => Role::Witness,
         },
-        versions: STATE_VERSIONS,
+        versions,
         timing: config.cluster.timing.clone(),
         replace_voter_after: agreed.replace_voter_after,
         crash_evidence: config.cluster.crash_evidence,

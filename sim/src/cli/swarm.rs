@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use cresset_core::planted::Bug;
+use cresset_sim::hunts::Hunt;
 use cresset_sim::open;
-use cresset_sim::plan::Level;
+use cresset_sim::plan::{Level, Plan};
 use cresset_sim::probes::{PARTS, PROBES, Probe, Visits, word};
 use cresset_sim::scenario::Scenario;
 use cresset_sim::timings::{Timings, distribution};
@@ -53,6 +54,9 @@ pub(crate) struct Arguments {
     /// A bug to plant meanwhile; `cargo sim bugs` lists them
     #[arg(long, value_name = "NAME", value_parser = bug_named)]
     bug: Option<Bug>,
+    /// Take the plans by which this bug is hunted, in place of those of the seeds; it is not planted
+    #[arg(long, value_name = "NAME", value_parser = bug_named, conflicts_with = "level")]
+    like: Option<Bug>,
     /// Where scenarios and pages of failing runs are written
     #[arg(long, value_name = "DIR", default_value = "target/sim-failures")]
     out: PathBuf,
@@ -65,6 +69,12 @@ pub(crate) struct Arguments {
     /// Print in how many runs each place was visited, and by whom
     #[arg(long)]
     visits: bool,
+}
+
+impl Arguments {
+    fn plan(&self, seed: u64) -> Plan {
+        self.like.map_or_else(|| draw(self.level, seed), |bug| Hunt::of(bug).plan(seed))
+    }
 }
 
 /// What a swarm has seen so far.
@@ -101,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let keep = std::cell::Cell::new(true);
     let requests = seeds.map(|seed| Request {
         keep: keep.get().then(|| arguments.out.clone()),
-        ..Request::of(&Trial { plan: draw(arguments.level, seed), bug: arguments.bug })
+        ..Request::of(&Trial { plan: arguments.plan(seed), bug: arguments.bug })
     });
     let until = arguments.minutes.map(|minutes| Instant::now() + minutes);
     let end = pool.drive(requests, until, |_, request, finished| {
@@ -192,7 +202,8 @@ fn tell(arguments: &Arguments, seen: &Seen, runs: u64) -> bool {
         PROBES.iter().for_each(|probe| say(&seen.visits_of(probe)));
     }
     let mut missing = seen.visits.missing(PROBES, arguments.level, runs);
-    if arguments.bug.is_some() {
+    // With a bug not everything is reached, and the plans of a hunt do not go everywhere.
+    if arguments.bug.is_some() || arguments.like.is_some() {
         missing.clear();
     }
     missing.iter().for_each(|text| say(&format!("  REQUIRED and not visited: {text}")));

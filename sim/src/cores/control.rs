@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Command, Event, ExpelReason};
+use cresset_core::cluster::{ClusterState, Command, Event, ExpelReason, STATE_VERSIONS};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Term};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
@@ -99,7 +99,8 @@ impl World {
                     if !entries.is_empty() {
                         process.inlets.committed.push_back(Applying::Entries(std::mem::take(&mut entries)));
                     }
-                    let state = ClusterState::decode_snapshot(&snapshot.bytes).expect("a node of this world wrote it");
+                    let state = ClusterState::decode_snapshot(&snapshot.bytes, STATE_VERSIONS)
+                        .expect("a node of this world wrote it");
                     process.inlets.committed.push_back(Applying::Snapshot(snapshot.last.0, Box::new(state)));
                 }
                 Some(Next::Entry { position: (term, index), payload }) => {
@@ -331,6 +332,7 @@ impl World {
             }
             Output::LifeOver { see_other_host } => self.end_this_life(host, see_other_host.is_some()),
             Output::Left => self.has_left(host),
+            Output::Outgrown { version } => unreachable!("all programs are the same, and this one follows {version}"),
         }
     }
 
@@ -541,8 +543,15 @@ impl World {
         let name_of = |id| state.member(id).map(|member| member.name.clone());
         let mut active: Vec<String> = key.3.iter().filter_map(|id| name_of(*id)).collect();
         active.sort();
-        let view =
-            ClusterView { serving, alone: false, leader: leader.and_then(name_of), term: key.2, active, sessions };
+        let view = ClusterView {
+            serving,
+            alone: false,
+            version: 0,
+            leader: leader.and_then(name_of),
+            term: key.2,
+            active,
+            sessions,
+        };
         process.seen = Some(key);
         let node = self.hosts[host].name.clone();
         self.note_at(host, history::Event::Sees { node, view });

@@ -63,6 +63,8 @@ impl Fault {
             | Fault::SlowReader { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
+            | Fault::Upgrade { .. }
+            | Fault::OldProgram { .. }
             | Fault::SwitchedOff => false,
         }
     }
@@ -117,6 +119,8 @@ impl World {
             | Fault::SlowReader { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
+            | Fault::Upgrade { .. }
+            | Fault::OldProgram { .. }
             | Fault::SwitchedOff => 0,
         };
         for step in 1..=steps {
@@ -181,6 +185,8 @@ impl World {
             | Fault::SlowReader { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
+            | Fault::Upgrade { .. }
+            | Fault::OldProgram { .. }
             | Fault::SwitchedOff => {}
         }
         debug_assert!(number < self.met.len(), "episodes are counted");

@@ -239,6 +239,58 @@ pub(super) fn switch_among_talkers(seed: u64, random: &mut StdRng) -> Plan {
         plan = plan.with(milliseconds(1000), lasts, Fault::Crash { node: Target::Node(node) });
     }
     let at = BEGINS + milliseconds(random.random_range(1000..3000));
-    let lasts = milliseconds(random.random_range(5500..9000));
+    let lasts = milliseconds(random.random_range(500..9000));
     whole(plan.with(at, lasts, Fault::SwitchedOff))
+}
+
+/// One of two nodes and their witness is lost for a while.
+pub(super) fn loss_beside_a_witness(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan { witnesses: 1, ..Plan::calm(seed) }.with_users(4, milliseconds(300));
+    let node = Target::Node(random.random_range(0..3));
+    let fault = if random.random_bool(0.5) { Fault::Crash { node } } else { Fault::Isolate { node } };
+    let at = BEGINS + milliseconds(random.random_range(500..1500));
+    whole(plan.with(at, milliseconds(random.random_range(7000..9000)), fault))
+}
+
+/// One node after the other is stopped and started with a newer program, and one of them goes back to the old one for a
+/// while.
+pub(super) fn rolling_upgrade(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(4, milliseconds(300));
+    plan.snapshot_entries = random.random_range(20..200);
+    let mut at = BEGINS;
+    for node in 0..plan.nodes {
+        at += milliseconds(random.random_range(1000..2500));
+        plan = plan.with(at, milliseconds(500), Fault::Upgrade { node: Target::Node(node) });
+    }
+    at += milliseconds(random.random_range(2000..3000));
+    let node = Target::Node(random.random_range(0..plan.nodes));
+    whole(plan.with(at, milliseconds(2500), Fault::OldProgram { node }))
+}
+
+/// Whoever is to found the cluster has a slow disk and takes so long that another one does; some start a moment later
+/// than the others.
+pub(super) fn founder_that_is_late(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(4, milliseconds(500));
+    let first = random.random_range(0..plan.nodes);
+    let delay = milliseconds(random.random_range(300..1500));
+    plan = plan.with(Duration::ZERO, milliseconds(12_000), Fault::SlowDisk { node: Target::Node(first), delay });
+    for node in (0..plan.nodes).filter(|node| *node != first) {
+        let lasts = milliseconds(random.random_range(5..2000));
+        plan = plan.with(Duration::ZERO, lasts, Fault::Crash { node: Target::Node(node) });
+    }
+    whole(plan)
+}
+
+/// The account store is away twice while users come and go, and write to those who are gone.
+pub(super) fn store_that_is_away(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(8, milliseconds(200));
+    plan.users.iter_mut().step_by(2).for_each(|user| user.leaves = true);
+    let mut at = BEGINS;
+    for _ in 0..2 {
+        at += milliseconds(random.random_range(2000..6000));
+        let lasts = milliseconds(random.random_range(1000..6000));
+        plan = plan.with(at, lasts, Fault::StoreFails);
+        at += lasts;
+    }
+    whole(plan)
 }

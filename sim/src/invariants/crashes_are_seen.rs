@@ -49,6 +49,8 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::PowerLoss { .. }
         | Fault::RestartStorm { .. }
         | Fault::Stop { .. }
+        | Fault::Upgrade { .. }
+        | Fault::OldProgram { .. }
         | Fault::LoseDisk { .. }
         | Fault::OldBackup { .. }
         | Fault::FalseCrash { .. }

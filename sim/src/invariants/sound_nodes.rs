@@ -1,6 +1,7 @@
 //! No node ends by itself while its disk is good (P12), and none writes to a client what its own parser would refuse
 //! (architecture, section 7). A node whose disk breaks by the plan may end, or refuse to start, while it is broken,
-//! and one on whose disk something was damaged until it has been given another; none starts while its disk is full.
+//! and one on whose disk something was damaged until it has been given another; none starts while its disk is full, nor
+//! with a program that the others have outgrown.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
         history.iter().any(|record| from <= record.at && record.at <= to && replaced(record))
     };
     let is_excused = |node: &str, at: Duration| {
-        windows.iter().filter(|window| is_of_disk(window) && window.met(node)).any(|window| {
+        windows.iter().filter(|window| may_end_a_node(window) && window.met(node)).any(|window| {
             let is_there = window.touches(at.saturating_sub(AFTERWARDS), at);
             is_there || (does_damage(window) && window.to <= at && !is_replaced(node, window.to, at))
         })
@@ -40,7 +41,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 }
 
 /// Whether a node may refuse to go on because of it.
-fn is_of_disk(window: &Window<'_>) -> bool {
+fn may_end_a_node(window: &Window<'_>) -> bool {
     matches!(
         window.fault,
         Fault::SyncFails { .. }
@@ -48,6 +49,7 @@ fn is_of_disk(window: &Window<'_>) -> bool {
             | Fault::LostVote { .. }
             | Fault::ShortReads { .. }
             | Fault::OldBackup { .. }
+            | Fault::OldProgram { .. }
     )
 }
 

@@ -1,14 +1,17 @@
 //! Nobody loses a connection because clustering is switched off or on. Where nothing else breaks, a connection that was up
 //! when the switch was thrown ends by its client's own will.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::found;
+use super::losses::{Span, losses};
 use super::windows::windows;
-use crate::history::{Connection, Event, Record};
+use crate::history::Record;
 use crate::plan::{Fault, Plan};
 use crate::report::Violation;
+
+/// How long before the switch is thrown everything must have been whole for nothing else to be the reason.
+const WHOLE_BEFORE: Duration = Duration::from_secs(3);
 
 /// How long after the switch was thrown what happens may come of it.
 const COMES_OF_IT: Duration = Duration::from_secs(6);
@@ -16,34 +19,20 @@ const COMES_OF_IT: Duration = Duration::from_secs(6);
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let windows = windows(plan, history);
     let is_alone = |from: Duration, to: Duration| {
-        let touching = windows.iter().filter(|window| window.touches(from.saturating_sub(COMES_OF_IT), to));
+        let touching = windows.iter().filter(|window| window.touches(from.saturating_sub(WHOLE_BEFORE), to));
         touching.count() == 1
     };
     let switches = windows.iter().filter(|window| *window.fault == Fault::SwitchedOff);
-    let times: Vec<(Duration, Duration)> =
+    let times: Vec<Span> =
         switches.map(|off| (off.from, off.to + COMES_OF_IT)).filter(|(from, to)| is_alone(*from, *to)).collect();
-    let mut up: BTreeSet<&Connection> = BTreeSet::new();
-    let mut violations = Vec::new();
-    for record in history {
-        match &record.event {
-            Event::LoggedIn { connection, .. } | Event::Resumed { connection, .. } => drop(up.insert(connection)),
-            Event::LoggedOut { connection, .. } => drop(up.remove(connection)),
-            Event::Disconnected { connection, node, reason } if up.remove(connection) => {
-                if times.iter().any(|(from, to)| *from <= record.at && record.at <= *to) {
-                    let text = format!("{connection} has lost {node} by the switch: {reason}");
-                    violations.push(found("switch_keeps_sessions", record, text));
-                }
-            }
-            _ => {}
-        }
-    }
-    violations
+    losses(history, &times).into_iter().map(|(record, text)| found("switch_keeps_sessions", record, text)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{at, connection};
     use super::*;
+    use crate::history::Event;
     use crate::plan::BEGINS;
 
     fn run(before_the_end: Option<Event>) -> Vec<Violation> {
@@ -72,6 +61,6 @@ mod tests {
     fn who_is_thrown_off_is_caught() {
         let caught = run(None);
 
-        assert!(caught[0].text.contains("u1/1 has lost n1 by the switch: system-shutdown"), "{caught:?}");
+        assert!(caught[0].text.contains("u1/1 has lost n1: system-shutdown"), "{caught:?}");
     }
 }

@@ -29,6 +29,10 @@ impl Plan {
             }
         };
         unless((1..=NODES_MAX).contains(&self.nodes), format!("{} nodes: from 1 to {NODES_MAX} can be", self.nodes));
+        unless(
+            self.witnesses == 0 || (self.level == Level::Nodes && self.witnesses < self.nodes),
+            format!("{} witnesses: one node at least has clients, and at the level of cores all have", self.witnesses),
+        );
         unless(self.users.len() <= USERS_MAX, format!("{} users: {USERS_MAX} at most can be", self.users.len()));
         unless(
             self.level == Level::Nodes || self.lists == Lists::All,
@@ -49,7 +53,8 @@ impl Plan {
         unless(self.snapshot_entries > 0, "snapshot_entries must be one at least".to_owned());
         for (number, user) in self.users.iter().enumerate() {
             let name = format!("u{}", number + 1);
-            unless(user.node < self.nodes, format!("{name} begins at n{}, which does not exist", user.node + 1));
+            let servers = self.nodes.saturating_sub(self.witnesses);
+            unless(user.node < servers, format!("{name} begins at n{}, which has no clients", user.node + 1));
             unless(user.pace >= Duration::from_millis(1), format!("{name} has a pace of no time"));
         }
         for episode in &self.episodes {
@@ -116,6 +121,8 @@ impl Fault {
             | Fault::Pause { node }
             | Fault::RestartStorm { node, .. }
             | Fault::Stop { node }
+            | Fault::Upgrade { node }
+            | Fault::OldProgram { node }
             | Fault::LoseDisk { node }
             | Fault::OldBackup { node, .. }
             | Fault::Isolate { node }

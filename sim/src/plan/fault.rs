@@ -232,6 +232,16 @@ pub enum Fault {
     StoreFails,
 
     // Operators.
+    /// The process is stopped, and started with a program that follows one version of the agreed state more.
+    Upgrade {
+        /// Whose.
+        node: Target,
+    },
+    /// The process is killed and runs the program of the beginning until the episode ends.
+    OldProgram {
+        /// Whose.
+        node: Target,
+    },
     /// Clustering is switched off, and on again when the episode ends.
     SwitchedOff,
 }

@@ -43,6 +43,9 @@ pub struct Plan {
     pub level: Level,
     /// How many nodes.
     pub nodes: usize,
+    /// How many of them, the last ones, are witnesses: they vote and have no clients.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub witnesses: usize,
     /// Whom each node is told of.
     #[serde(default, skip_serializing_if = "Lists::are_whole")]
     pub lists: Lists,
@@ -93,6 +96,10 @@ pub enum Lists {
     OneBefore,
 }
 
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Lists {
     fn are_whole(&self) -> bool {
         *self == Lists::All
@@ -139,6 +146,7 @@ impl Plan {
             seed: Seed(seed),
             level: Level::Nodes,
             nodes: 3,
+            witnesses: 0,
             lists: Lists::All,
             latency: (Duration::from_millis(1), Duration::from_millis(5)),
             snapshot_entries: 10_000,
@@ -157,7 +165,7 @@ impl Plan {
     pub fn with_users(mut self, count: usize, pace: Duration) -> Plan {
         let user = |number: usize| UserPlan {
             peer: number ^ 1,
-            node: number % self.nodes,
+            node: number % self.servers(),
             pace,
             resumes: false,
             leaves: false,
@@ -188,6 +196,11 @@ impl Plan {
     /// Whether operators change anything for all nodes while they run.
     pub fn sets_properties(&self) -> bool {
         self.episodes.iter().any(|episode| episode.fault == Fault::SwitchedOff)
+    }
+
+    /// How many nodes have clients: the first ones.
+    pub fn servers(&self) -> usize {
+        self.nodes - self.witnesses
     }
 
     /// Names of the nodes, in their order.

@@ -87,6 +87,7 @@ fn carry_out(plan: &Plan, history: &History) -> turmoil::Result {
     let doors: Vec<Door> = names
         .iter()
         .zip(&addresses)
+        .take(plan.servers())
         .map(|(node, address)| Door { node: node.clone(), address: SocketAddr::new(*address, CLIENT_PORT) })
         .collect();
     for (number, name) in users.iter().enumerate() {
@@ -127,6 +128,7 @@ fn build<'a>(
     let surroundings = Surroundings {
         seed: plan.seed,
         addresses: addresses.to_vec(),
+        servers: plan.servers(),
         lists: plan.lists,
         accounts: FallibleAccounts::new(accounts.clone(), store.clone(), outage.clone()),
         follows_properties: plan.sets_properties(),

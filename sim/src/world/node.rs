@@ -5,10 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cresset_core::cluster::{STATE_VERSIONS, VersionRange};
 use cresset_core::config::discovery::TcpIp;
 use cresset_core::config::{
     Accounts, ClientSettings, ClusterSettings, Config, Discovery, Listener, ListenerTls, NodeSettings, ServerRole,
@@ -35,11 +36,16 @@ use crate::seeds::Seed;
 /// How often a node is asked how it sees the cluster.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
+/// The latest version of the agreed state that the program follows with which every node begins.
+pub(super) const OLDEST_PROGRAM: u32 = STATE_VERSIONS.min;
+
 /// What all nodes of a world share.
 #[derive(Clone)]
 pub(super) struct Surroundings {
     pub(super) seed: Seed,
     pub(super) addresses: Vec<IpAddr>,
+    /// How many nodes have clients: the first ones.
+    pub(super) servers: usize,
     pub(super) lists: Lists,
     pub(super) accounts: FallibleAccounts,
     /// Whether nodes look what operators have set.
@@ -61,6 +67,8 @@ pub(super) struct Ground {
     pub(super) disk: SimulatedDisk,
     /// Its machine's wall clock.
     pub(super) wall: WallClock,
+    /// The latest version of the agreed state that the program follows which is started next.
+    pub(super) program: Arc<AtomicU32>,
     /// Whether there is a process.
     pub(super) is_up: Arc<AtomicBool>,
     /// Whether the process is to stop in good order.
@@ -92,6 +100,7 @@ impl Ground {
             boots: Arc::default(),
             disk: SimulatedDisk::new(random, observer),
             wall: WallClock::default(),
+            program: Arc::new(AtomicU32::new(OLDEST_PROGRAM)),
             is_up: Arc::new(AtomicBool::new(true)),
             is_told_to_stop: Arc::default(),
             standstill: Standstill::default(),
@@ -116,6 +125,10 @@ impl Ground {
         self.name.to_string()
     }
 
+    fn is_witness(&self) -> bool {
+        self.number >= self.surroundings.servers
+    }
+
     fn config(&self) -> Config {
         let addresses = &self.surroundings.addresses;
         let here = |port| SocketAddr::new(addresses[self.number], port);
@@ -130,7 +143,7 @@ impl Ground {
                 admin_socket: PathBuf::from("/simulated/admin.sock"),
             },
             accounts: Accounts::Sqlite { path: PathBuf::from("/simulated/accounts") },
-            clients: Some(ClientSettings {
+            clients: (!self.is_witness()).then(|| ClientSettings {
                 listeners: vec![Listener {
                     address: anywhere(CLIENT_PORT),
                     advertise: Some(here(CLIENT_PORT)),
@@ -146,7 +159,7 @@ impl Ground {
                 ports_tried: 1,
                 discovery: Discovery::TcpIp(TcpIp::of(PEER_PORT, peers)),
                 secret_file: None,
-                role: ServerRole::Server,
+                role: if self.is_witness() { ServerRole::Witness } else { ServerRole::Server },
                 timing: Timing::default(),
                 crash_evidence: true,
                 enabled: true,
@@ -168,6 +181,7 @@ impl Ground {
             reception: Reception { certificate: None, derive: Arc::new(DeriveHere), randomness: runtime::generator },
             admin_socket: None,
             follows_properties: *follows_properties,
+            versions: VersionRange { min: OLDEST_PROGRAM, max: self.program.load(Ordering::Acquire) },
             snapshot_entries: *snapshot_entries,
         }
     }
@@ -241,6 +255,7 @@ fn view(status: &ClusterStatus) -> ClusterView {
     ClusterView {
         serving: status.serving,
         alone: status.alone,
+        version: status.version,
         leader: status.leader.clone(),
         term: status.term,
         active,

@@ -96,6 +96,7 @@ impl Recorder {
             }
             Fact::UnderWay { to, parcels } => lookups::under_way(&node, to, parcels),
             Fact::Overfull { session } => self.directory(&node, DirectoryFact::Overfull { session: session.0 }),
+            Fact::Founds { member } => self.raft(&node, RaftFact::Founds { member: member.0 }),
             Fact::Alone(is_alone) => self.directory(&node, DirectoryFact::Alone { is_alone }),
             Fact::Service(service) => self.directory(&node, DirectoryFact::Service(treatment(service))),
         }

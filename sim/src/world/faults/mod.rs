@@ -104,6 +104,8 @@ enum Undo {
     OpenStore,
     EndOutage,
     SwitchOn,
+    /// Runs this program on the node from here on.
+    Install(usize, u32),
 }
 
 impl Breaker {
@@ -177,6 +179,8 @@ impl Breaker {
             | Fault::Pause { .. }
             | Fault::RestartStorm { .. }
             | Fault::Stop { .. }
+            | Fault::Upgrade { .. }
+            | Fault::OldProgram { .. }
             | Fault::LoseDisk { .. }
             | Fault::OldBackup { .. } => {
                 if let Some(node) = first {
@@ -260,6 +264,7 @@ impl Breaker {
             Undo::OpenStore => world.store.open(),
             Undo::EndOutage => world.outage.end(),
             Undo::SwitchOn => self.switch_on(),
+            Undo::Install(node, program) => self.install(sim, node, program),
         }
     }
 
@@ -327,6 +332,8 @@ impl Fault {
                 | Fault::Pause { .. }
                 | Fault::RestartStorm { .. }
                 | Fault::Stop { .. }
+                | Fault::Upgrade { .. }
+                | Fault::OldProgram { .. }
                 | Fault::LoseDisk { .. }
                 | Fault::OldBackup { .. }
                 | Fault::FlippedBit { .. }

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rand::RngExt;
 
+use super::super::node::OLDEST_PROGRAM;
 use super::steps::{Action, Step};
 use super::*;
 use crate::world::node::End;
@@ -62,6 +63,17 @@ impl Breaker {
             Fault::Stop { .. } => {
                 self.world.grounds[node].is_told_to_stop.store(true, Ordering::Release);
                 self.processes[node].state = State::Stopping;
+            }
+            Fault::Upgrade { .. } => {
+                let ground = &self.world.grounds[node];
+                ground.program.fetch_add(1, Ordering::AcqRel);
+                ground.is_told_to_stop.store(true, Ordering::Release);
+                self.processes[node].state = State::Stopping;
+            }
+            Fault::OldProgram { .. } => {
+                let program = self.world.grounds[node].program.load(Ordering::Acquire);
+                self.install(sim, node, OLDEST_PROGRAM);
+                return self.undo_later(number, Undo::Install(node, program));
             }
             Fault::LoseDisk { .. } => {
                 self.kill(sim, node);
@@ -145,6 +157,17 @@ impl Breaker {
     fn culprit(&self, node: usize) -> Option<usize> {
         let starts = |undo: &Undo| matches!(undo, Undo::Start(started) | Undo::StartEmpty(started) if *started == node);
         self.under_way.iter().find(|(_, episode)| episode.undo.iter().any(starts)).map(|(number, _)| *number)
+    }
+
+    /// Another program runs on the node from here on, unless somebody else keeps it down.
+    pub(super) fn install(&mut self, sim: &mut Sim<'_>, node: usize, program: u32) {
+        self.world.grounds[node].program.store(program, Ordering::Release);
+        if self.processes[node].state == State::Up {
+            self.kill(sim, node);
+        }
+        if self.processes[node].state == State::Down && self.processes[node].down_by.is_none() {
+            self.start(sim, node);
+        }
     }
 
     /// Kills the process; the machine lives on.
