@@ -138,7 +138,6 @@ async def test_nodes_that_are_configured_to_be_alone_found_nothing_until_they_ar
     assert not romeo.ended.is_set() and not juliet.ended.is_set()
 
 
-@pytest.mark.xfail(strict=False, reason="what is said while clustering comes on may stay stored until the next login")
 async def test_nobody_loses_a_message_while_the_switch_goes_to_and_fro(trio):
     one, two, _ = trio.nodes.values()
     romeo = await Client("romeo", acknowledge=True).log_in(one)
