@@ -5,7 +5,7 @@
 
 use cresset_core::planted::Bug;
 
-use crate::plan::Plan;
+use crate::plan::{Episode, Fault, Plan};
 
 /// Something that is known not to hold.
 pub struct Open {
@@ -18,7 +18,15 @@ pub struct Open {
 }
 
 /// Everything that is open.
-pub const OPEN: &[Open] = &[];
+pub const OPEN: &[Open] = &[Open {
+    invariant: "no_silent_loss",
+    plans: |plan| {
+        let takes_the_store = |episode: &Episode| matches!(episode.fault, Fault::StoreStalls | Fault::StoreFails);
+        plan.nodes == 2 && plan.episodes.iter().any(takes_the_store)
+    },
+    story: "what a session gives back when the store is there again goes with the life of the sender's node, if that one \
+            ends meanwhile and there are only two",
+}];
 
 /// Planted bugs that no hunt has found yet, which says that the simulator does not look where they are. They are hunted
 /// only if asked for by name.

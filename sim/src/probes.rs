@@ -194,6 +194,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/router", "a_sender_waits_for_an_ended_path", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("net/router", "a_sender_waits_for_whoever_logs_out", RARE, RARE),
     probe("net/router", "a_stanza_comes_back_too_often", RARE, RARE),
+    probe("net/router", "an_acknowledged_message_waits_for_the_store", RARE, RARE),
     probe("net/router", "nobody_waits_for_ever_for_whoever_logs_out", RARE, RARE),
     probe("net/router", "others_are_told_of_what_was_stored_alone", RARE, RARE),
     probe("net/router", "sessions_are_told_who_is_gone", RARE, from(30, LEADER_AND_FOLLOWER)),

@@ -3,10 +3,11 @@
 mod orders;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::*;
-use crate::cluster::{Command, ConflictPolicy, ExpelReason, MemberState};
-use crate::ids::{Sequence, SessionId, Term};
+use crate::cluster::{Command, ConflictPolicy, ExpelReason, Join, MemberState};
+use crate::ids::{Incarnation, Sequence, SessionId, Term};
 use crate::jid::FullJid;
 
 #[test]
@@ -491,6 +492,31 @@ fn calls_that_come_too_early_change_nothing() {
     }
 
     assert_eq!(node.poll_output(), None);
+}
+
+/// H10. The entry that raises the version may have been in its log before the process was started.
+#[test]
+fn a_program_that_is_outgrown_by_what_it_applies_ends() {
+    let mut node = Node::new(Uptime::ZERO, settings(1));
+    let newer = VersionRange { min: 1, max: 2 };
+    let join = Command::Join(Join {
+        member: MemberId(2),
+        boot: BootId(2),
+        name: "b".to_owned(),
+        peer_address: ([127, 0, 0, 1], 5702).into(),
+        client_addresses: Vec::new(),
+        role: Role::Server,
+        versions: newer,
+    });
+
+    let life = Life { member: MemberId(2), incarnation: Incarnation(1) };
+    let commands = [join, Command::Activate(life)].into_iter().zip(1..);
+    let entries = commands.map(|(command, index)| Entry { index: LogIndex(index), command: Some(Arc::new(command)) });
+    node.handle(Uptime::ZERO, Input::Committed(entries.collect()));
+
+    let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
+    assert!(outputs.contains(&Output::Outgrown { version: 2 }), "{outputs:?}");
+    assert_eq!(node.poll_timeout(), None);
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

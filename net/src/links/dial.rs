@@ -111,6 +111,11 @@ async fn tell<D: DataService>(
         Failure::Hello(HelloRefusal::BrokenOff(fault)) => {
             tracing::debug!(%address, ?lane, %fault, "handshake broke off")
         }
+        // It is not told for people to know, but for this process to begin another life.
+        Failure::Hello(refusal @ HelloRefusal::Over) if lane == Lane::Control => {
+            tracing::debug!(%address, %refusal, "hello refused");
+            shared.report(LinkEvent::HelloRefused { address, direction: Direction::Dialled, refusal }).await;
+        }
         Failure::Hello(refusal) if lane == Lane::Control && !quiet => {
             tracing::warn!(%address, %refusal, "a peer and this node do not speak with each other");
             shared.report(LinkEvent::HelloRefused { address, direction: Direction::Dialled, refusal }).await;

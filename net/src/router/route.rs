@@ -22,11 +22,14 @@ use tokio::time::timeout;
 use super::Router;
 use super::again::Pass;
 use super::ticket::Ticket;
-use crate::accounts::Stored;
+use crate::accounts::{StoreError, Stored};
 use crate::links::ToLane;
 
 /// How long to wait for the view to show what a closed mailbox says: that the route is gone. Mostly it does already.
 const MOVE_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// How long a message that nobody else has waits for a store that is away before it is stored again.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A stanza that somebody has to answer for.
 #[derive(Debug)]
@@ -309,10 +312,19 @@ impl Router {
                 return outgoing.ticket.into_iter().for_each(Ticket::done);
             }
             let messages_max = router.offline_messages_max.load(Ordering::Relaxed);
-            let stored = router
-                .accounts
-                .store_offline(name, outgoing.stanza.clone(), router.time.wall(), messages_max, outgoing.name)
-                .await;
+            let stored = loop {
+                let (message, at) = (outgoing.stanza.clone(), router.time.wall());
+                let stored =
+                    router.accounts.store_offline(name.clone(), message, at, messages_max, outgoing.name).await;
+                match stored {
+                    // Its sender was told that it is taken care of, and may be gone.
+                    Err(StoreError::Busy | StoreError::Unavailable(_)) if outgoing.ticket.is_none() => {
+                        sometimes!("an_acknowledged_message_waits_for_the_store");
+                        tokio::time::sleep(STORE_AGAIN_AFTER).await;
+                    }
+                    stored => break stored,
+                }
+            };
             let condition = match stored {
                 Ok(Stored::Kept) => {
                     outgoing.ticket.into_iter().for_each(Ticket::done);

@@ -167,6 +167,32 @@ async fn what_came_back_is_not_decided_about_before_the_node_serves() {
     .await;
 }
 
+/// What was stored by a node that is by itself may be for somebody whom another node serves already.
+#[tokio::test]
+async fn who_was_alone_tells_whoever_is_there_what_it_stored_meanwhile() {
+    two_members(async |one, two| {
+        let juliet = Jid::new(JULIET).unwrap().to_bare();
+        one.router.move_on(LogIndex::of_nobody_else(BootId(7)));
+        one.router.nudge_account(&juliet).await;
+
+        one.router.move_on(LogIndex(0));
+        one.router.connect(Some(one.mesh.clone()));
+        let session = bound(&one, &two, 3).await;
+        one.router.tell_of_what_was_stored_alone();
+
+        let nudged = async {
+            loop {
+                let (events, _) = poll_fn(|cx| session.poll_take(cx, 0)).await;
+                if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, nudged).await.expect("the session hears of it");
+    })
+    .await;
+}
+
 /// One member of two.
 struct Member {
     number: u64,

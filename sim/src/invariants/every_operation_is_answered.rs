@@ -6,13 +6,15 @@
 //! had its time to converge, it waits no longer than a moment.
 //!
 //! Who does not read hears no answer and gives none for as long as that lasts, and while the store does not answer nothing
-//! is stored; with full disks nothing is agreed on. A request or an answer that was on its way when a connection ended may be lost with it.
+//! is stored; with full disks nothing is agreed on. A request or an answer that was on its way when a connection ended may
+//! be lost with it, and so may one that was on its way when clustering was switched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::found;
 use super::sessions::Sessions;
+use super::switch_is_followed::FOLLOWED_WITHIN;
 use crate::history::{Connection, Event, Record};
 use crate::plan::{Fault, Plan};
 use crate::report::Violation;
@@ -55,7 +57,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for record in history {
         for ((connection, what), begun) in operations.take(&record.event, record.at) {
-            if is_late(plan, connection, begun, record.at) {
+            if is_late(plan, connection, begun, record.at) && !is_switched(plan, what, begun) {
                 let text = format!("{connection} waited since {:.3} s for {what:?}", begun.as_secs_f64());
                 violations.push(found("every_operation_is_answered", record, text));
             }
@@ -63,7 +65,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     }
     let Some(end) = history.last() else { return violations };
     for ((connection, what), begun) in operations.waiting {
-        if is_late(plan, connection, begun, end.at) {
+        if is_late(plan, connection, begun, end.at) && !is_switched(plan, what, begun) {
             let text = format!("{connection} still waits for {what:?}, since {:.3} s", begun.as_secs_f64());
             violations.push(found("every_operation_is_answered", end, text));
         }
@@ -74,6 +76,13 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 /// Whether an answer at that time to something that was asked then comes too late. Nearly all come at once.
 fn is_late(plan: &Plan, connection: &Connection, asked: Duration, answered: Duration) -> bool {
     answered > asked + MOMENT && answered > due(plan, connection, asked)
+}
+
+/// Whether clustering was switched while a request that was asked then was on its way.
+fn is_switched(plan: &Plan, what: Waiting<'_>, asked: Duration) -> bool {
+    let is_then = |moment: Duration| moment <= asked + PATIENCE_MAX && asked <= moment + FOLLOWED_WITHIN;
+    let switches = plan.episodes.iter().filter(|episode| episode.fault == Fault::SwitchedOff);
+    matches!(what, Waiting::Request(_)) && switches.flat_map(|off| [off.at, off.ends()]).any(is_then)
 }
 
 /// When the answer to something that was asked then is due.

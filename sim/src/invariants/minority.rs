@@ -9,7 +9,7 @@ use super::found;
 use super::nodes::Nodes;
 use super::windows::{Window, windows};
 use crate::history::{DirectoryFact, Event, Record};
-use crate::plan::{Fault, Plan};
+use crate::plan::{BEGINS, Fault, Plan};
 use crate::report::Violation;
 
 /// The lease of three seconds on a clock that is five percent slow, and packets that were under way with the last grant.
@@ -46,6 +46,10 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 
 /// Who is fenced by a fault, from when, to when.
 fn fenced<'a>(plan: &Plan, all: &[Window<'a>], cut: &Window<'a>) -> Option<(Vec<String>, Duration, Duration)> {
+    // Before all have joined, the one that has founded the cluster is its majority.
+    if cut.from < BEGINS {
+        return None;
+    }
     let minority: Vec<String> = match cut.fault {
         Fault::Isolate { .. } | Fault::OneWay { .. } if plan.nodes > 1 => cut.nodes.to_vec(),
         Fault::Split { .. } if is_minority(plan, cut.nodes.len()) => cut.nodes.to_vec(),

@@ -85,7 +85,7 @@ invariants! {
     "no_delivery_without_lease" by "promises P1 and P7": |plan, history| no_delivery_without_lease::check(plan, history);
     "minority" by "promise P7": |plan, history| minority::check(plan, history);
     "no_silent_loss" by "promise P2": |_, history| no_silent_loss::check(history);
-    "no_duplicate" by "promise P3": |_, history| no_duplicate::check(history);
+    "no_duplicate" by "promise P3": |plan, history| no_duplicate::check(plan, history);
     "order" by "promise P4": |plan, history| order::check(plan, history);
     "acknowledgement_counters" by "XEP-0198, section 5": |_, history| acknowledgement_counters::check(history);
     "unavailable_once" by "architecture, section 3": |plan, history| unavailable_once::check(plan, history);

@@ -5,13 +5,16 @@
 //! One case is not kept yet. The sender's node was sent away by the others while the message was under way, and the
 //! session for which it was ended as well: both nodes then decide about it anew, and the recipient's next session may get
 //! both copies. It is told apart by a session that began after the message was sent, and by its node having closed its
-//! service in between.
+//! service in between. Nor is it kept for what is under way while clustering is switched, of which the README says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::sessions::Sessions;
+use super::switch_is_followed::FOLLOWED_WITHIN;
+use super::windows::windows;
 use crate::history::{Connection, DirectoryFact, Event, Record, Service};
+use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
 #[derive(Default)]
@@ -30,11 +33,15 @@ struct Seen<'a> {
     closed: BTreeMap<&'a str, Duration>,
     /// When each node last did that, stood still or was lost.
     failed: BTreeMap<&'a str, Duration>,
+    /// From when to when clustering was off.
+    switched: Vec<(Duration, Duration)>,
 }
 
-pub(super) fn check(history: &[Record]) -> Vec<Violation> {
+pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let sessions = Sessions::of(history);
-    let mut seen = Seen::default();
+    let windows = windows(plan, history);
+    let switches = windows.iter().filter(|window| *window.fault == Fault::SwitchedOff);
+    let mut seen = Seen { switched: switches.map(|off| (off.from, off.to)).collect(), ..Seen::default() };
     let mut violations = Vec::new();
     for record in history {
         if let Event::Received { connection, id, .. } = &record.event {
@@ -87,7 +94,7 @@ impl<'a> Seen<'a> {
         let earlier = self.receipts.get(&(connection.user.as_str(), id)).into_iter().flatten();
         let mut done = earlier.filter(|(other, got)| *other != session && self.is_done_with(other, *got));
         let text = match done.next() {
-            _ if self.is_known(session, id) => None,
+            _ if self.is_known(session, id) || self.is_switched(at, id) => None,
             _ if !is_first => Some(format!("{connection} received {id} again")),
             Some((other, _)) => Some(format!("{connection} received {id}, which {other} had acknowledged and left")),
             None => None,
@@ -100,6 +107,12 @@ impl<'a> Seen<'a> {
     fn is_done_with(&self, session: &Connection, got: Duration) -> bool {
         let (Some(left), Some(node)) = (self.logged_out.get(session), self.let_go.get(session)) else { return false };
         got <= *left && self.failed.get(node).is_none_or(|failed| failed < left)
+    }
+
+    /// Whether clustering was switched while a message was under way.
+    fn is_switched(&self, at: Duration, id: &str) -> bool {
+        let sent = self.sent.get(id).map_or(at, |(_, sent)| *sent);
+        self.switched.iter().any(|(from, to)| *from <= at && sent <= *to + FOLLOWED_WITHIN)
     }
 
     fn is_known(&self, session: &Connection, id: &str) -> bool {
@@ -122,7 +135,7 @@ mod tests {
         let history =
             [received(1, &first, "n1", "a"), received(2, &second, "n1", "a"), received(3, &second, "n1", "a")];
 
-        assert_eq!(check(&history).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &history).len(), 1);
     }
 
     #[test]
@@ -131,7 +144,7 @@ mod tests {
 
         let history = [received(1, &first, "n1", "a"), resumed(2, &second, &first), received(3, &second, "n1", "a")];
 
-        assert_eq!(check(&history).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &history).len(), 1);
     }
 
     #[test]
@@ -146,9 +159,9 @@ mod tests {
         let again = received(9, &second, "n1", "a");
         let crash = at(4, Event::Crashed { node: node() });
 
-        assert_eq!(check(&[left.as_slice(), std::slice::from_ref(&again)].concat()).len(), 1);
-        assert_eq!(check(&[left.as_slice(), &[crash, again.clone()]].concat()), []);
-        assert_eq!(check(&[&left[..2], &[again]].concat()), []);
+        assert_eq!(check(&Plan::calm(1), &[left.as_slice(), std::slice::from_ref(&again)].concat()).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &[left.as_slice(), &[crash, again.clone()]].concat()), []);
+        assert_eq!(check(&Plan::calm(1), &[&left[..2], &[again]].concat()), []);
     }
 
     #[test]
@@ -167,7 +180,7 @@ mod tests {
         let later = [before.as_slice(), &[login(4, &second)], &twice(&second)].concat();
         let same = [before.as_slice(), &twice(&first)].concat();
 
-        assert_eq!(check(&later), []);
-        assert_eq!(check(&same).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &later), []);
+        assert_eq!(check(&Plan::calm(1), &same).len(), 1);
     }
 }

@@ -12,7 +12,7 @@ use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
 /// After the switch was thrown.
-const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How all nodes are to be from then until then.
 struct Owed {

@@ -322,6 +322,28 @@ impl fmt::Display for Target {
     }
 }
 
+impl Fault {
+    /// Whether a process forgets what is not on its disk, or the disk does.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "all others do not")]
+    pub(super) fn loses_memory(&self) -> bool {
+        matches!(
+            self,
+            Fault::Crash { .. }
+                | Fault::PowerLoss { .. }
+                | Fault::RestartStorm { .. }
+                | Fault::Stop { .. }
+                | Fault::Upgrade { .. }
+                | Fault::OldProgram { .. }
+                | Fault::LoseDisk { .. }
+                | Fault::OldBackup { .. }
+                | Fault::SyncFails { .. }
+                | Fault::FlippedBit { .. }
+                | Fault::LostVote { .. }
+                | Fault::ShortReads { .. }
+        )
+    }
+}
+
 impl Episode {
     /// When it ends.
     pub fn ends(&self) -> Duration {

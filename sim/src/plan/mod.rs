@@ -11,6 +11,7 @@
 mod check;
 mod draw;
 mod draw_cores;
+mod draw_operation;
 mod fault;
 
 use std::fmt;

@@ -120,6 +120,18 @@ fn a_store_that_cannot_be_reached_holds_nobody_up() {
 }
 
 #[test]
+fn what_could_not_be_claimed_is_claimed_again() {
+    let mut romeo = claiming();
+    romeo.session.handle_offline(romeo.now, Err(StoreUnavailable));
+    assert!(!claims(&mut romeo));
+
+    romeo.now = romeo.session.poll_timeout().expect("it waits for the store");
+    romeo.session.handle_timeout(romeo.now);
+
+    assert!(claims(&mut romeo));
+}
+
+#[test]
 fn a_nudge_during_a_claim_is_not_forgotten() {
     let mut romeo = claiming();
 

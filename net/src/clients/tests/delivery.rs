@@ -52,6 +52,29 @@ async fn what_is_said_to_somebody_who_is_away_waits_and_comes_once() {
     .await;
 }
 
+/// Its sender was told that it is taken care of, and may be gone: nobody could be told that it is not.
+#[tokio::test(start_paused = true)]
+async fn an_acknowledged_message_waits_for_a_store_that_is_away() {
+    seeded(async {
+        let world = World::new().await;
+        let account = Jid::new("juliet@capulet.example").unwrap().to_bare();
+        world.accounts.set_available(false);
+        let outgoing = Outgoing::accepted(chat(&account, "m1"));
+        let Routed::Finish(rest) = world.settings.router.route(&mut Paths::default(), outgoing) else {
+            panic!("it is stored");
+        };
+        let stored = crate::runtime::spawn(rest);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!stored.is_finished());
+
+        world.accounts.set_available(true);
+        stored.await.unwrap();
+
+        assert_eq!(world.stored_for("juliet").await, 1);
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_to_an_account_that_does_not_exist_comes_back_as_an_error() {
     seeded(async {
