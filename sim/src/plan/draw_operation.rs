@@ -49,7 +49,7 @@ impl Plan {
         if switch {
             let (at, lasts) = self.draw_time(&mut random, 12_000);
             self = self.with(at, lasts, Fault::SwitchedOff);
-        } else if upgrade {
+        } else if upgrade && self.nodes > 2 {
             self = self.with_an_upgrade(&mut random);
         }
         self
@@ -97,7 +97,7 @@ impl Plan {
             }
             at += UPGRADE_PACE;
         }
-        if self.nodes > 2 && at + UPGRADE_PACE < self.heals_at && random.random_bool(0.5) {
+        if at + UPGRADE_PACE < self.heals_at && random.random_bool(0.5) {
             let node = Target::Node(random.random_range(0..self.nodes));
             self = self.with(at, milliseconds(random.random_range(500..4_000)), Fault::OldProgram { node });
         }
