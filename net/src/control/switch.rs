@@ -41,6 +41,9 @@ const LEAVE_TIME_MAX: Duration = Duration::from_millis(1500);
 /// starts looks for its cluster before it says that there is none.
 const JOIN_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// How long after no node can be by itself any more the sessions look into the store once more.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What operators have said for all nodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Clustering {
@@ -298,6 +301,7 @@ impl<C: Clock> Control<C> {
         self.router.set_lease(self.node.lease_until());
         self.show();
         self.router.tell_of_what_was_stored_alone();
+        self.router.look_again_later(JOIN_TIME_MAX + LOOK_AGAIN_AFTER);
         self.serve(service);
     }
 }

@@ -7,11 +7,12 @@
 //!
 //! The invariants: nobody is written to by a route of a life that is over, because the gate is that of the next one. What
 //! a node that is by itself has stored is told to whoever is there when it is not any more: those of other nodes may have
-//! claimed what they saw before it was stored.
+//! claimed what they saw before it was stored. And who was not able to tell is not needed for it: all sessions look again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use cresset_core::ids::{LogIndex, RouteId, SessionId};
 use cresset_core::jid::BareJid;
@@ -21,12 +22,17 @@ use cresset_core::session::StreamErrorCondition;
 use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::mailbox::ToSession;
 use super::{Router, lock};
 
 /// Accounts that are noted one by one, at some hundred bytes each. If there are more, everybody who is there is told.
 const NOTED_MAX: usize = 65_536;
+
+/// How many sessions look at once into the store, and how long until the next ones do.
+const LOOKS_AT_ONCE: usize = 64;
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
 /// For whom something was stored by a node that is by itself.
 #[derive(Debug)]
@@ -121,6 +127,24 @@ impl Router {
                 }
             });
         }
+    }
+
+    /// Lets every session of this node look into the store once more, after that time: a node that was by itself for longer
+    /// than this one may have stored something, and have stopped before it could tell anybody.
+    pub fn look_again_later(self: &Arc<Self>, after: Duration) {
+        let (router, generation) = (self.clone(), self.generation());
+        crate::runtime::spawn(async move {
+            sleep(after).await;
+            for sessions in router.sessions_in_order().chunks(LOOKS_AT_ONCE) {
+                if router.generation() != generation {
+                    return;
+                }
+                for session in sessions {
+                    session.tell(ToSession::Nudge);
+                }
+                sleep(LOOK_PAUSE).await;
+            }
+        });
     }
 
     pub(super) fn next_generation(&self) {

@@ -57,7 +57,9 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::SyncFails { .. }
         | Fault::FlippedBit { .. }
         | Fault::LostVote { .. }
-        | Fault::ShortReads { .. } => true,
+        | Fault::ShortReads { .. }
+        // Who leaves without agreement ends this life and begins another one.
+        | Fault::SwitchedOff => true,
         Fault::Pause { .. }
         | Fault::Isolate { .. }
         | Fault::OneWay { .. }
@@ -81,8 +83,7 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::ResumptionRace { .. }
         | Fault::SlowReader { .. }
         | Fault::StoreStalls
-        | Fault::StoreFails
-        | Fault::SwitchedOff => false,
+        | Fault::StoreFails => false,
     }
 }
 

@@ -4,13 +4,15 @@
 //! that JID. Both are seen in the bytes that nodes write. Within the same millisecond the order is not known: who was told
 //! then may hold it, until one of them is written to.
 //!
-//! While clustering is off each node that serves by itself is a world of its own, and when one comes back nobody is told
-//! again what it holds: from then on holders are known by what they are told later.
+//! While clustering is off each node that serves by itself is a world of its own. When one comes back its sessions take
+//! their JIDs from each other without a word to the client: until that is done nobody is known to hold anything, and from
+//! then on holders are known by what they are told later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::switch_is_followed::FOLLOWED_WITHIN;
 use crate::history::{DirectoryFact, Event, Record};
 use crate::report::Violation;
 
@@ -23,14 +25,16 @@ struct Holders<'a> {
 pub(super) fn check(history: &[Record]) -> Vec<Violation> {
     let mut holders: BTreeMap<(Option<&str>, &str), Holders<'_>> = BTreeMap::new();
     let mut alone: BTreeSet<&str> = BTreeSet::new();
+    let mut unknown_until = Duration::ZERO;
     let mut violations = Vec::new();
     for record in history {
         match &record.event {
             Event::Directory { node, fact: DirectoryFact::Alone { is_alone: true } } => drop(alone.insert(node)),
             Event::Directory { node, fact: DirectoryFact::Alone { is_alone: false } } => {
                 alone.remove(node.as_str());
-                holders.clear();
+                unknown_until = record.at + FOLLOWED_WITHIN;
             }
+            Event::Holds { .. } | Event::Delivers { .. } if record.at < unknown_until => holders.clear(),
             Event::Started { node } => drop(alone.remove(node.as_str())),
             Event::Holds { node, client, jid } => {
                 let world = alone.get(node.as_str()).copied();
