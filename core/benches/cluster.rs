@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use cresset_core::cluster::{
-    Batch, ClusterState, Command, ConflictPolicy, Join, Operation, Outcome, Role, VersionRange,
+    Batch, ClusterState, Command, ConflictPolicy, Join, Operation, Outcome, Role, STATE_VERSIONS, VersionRange,
 };
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
