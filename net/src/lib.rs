@@ -10,6 +10,8 @@ pub mod consensus;
 mod control;
 mod discovery;
 pub mod disk;
+#[cfg(test)]
+mod hostile_bytes;
 pub mod links;
 pub mod router;
 pub mod run;

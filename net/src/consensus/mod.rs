@@ -53,6 +53,9 @@ pub(crate) fn keeps(file: &str) -> bool {
     log::keeps(file) || snapshots::keeps(file)
 }
 
+#[cfg(test)]
+pub(crate) use decoders::decoders;
+
 /// Openraft with our types.
 pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
@@ -289,6 +292,8 @@ impl Consensus {
     }
 }
 
+#[cfg(test)]
+mod decoders;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

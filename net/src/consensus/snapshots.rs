@@ -194,10 +194,26 @@ fn decode(bytes: Bytes) -> Result<StoredSnapshot, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::consensus::types::{StoredMembership, log_id};
     use crate::disk::MemoryDisk;
+    use crate::hostile_bytes::Decoder;
+
+    /// For the attack on all decoders.
+    pub(in crate::consensus) fn decoder(state: Vec<u8>) -> Decoder {
+        let whole = StoredSnapshot { bytes: state.into(), ..snapshot(10) };
+        Decoder {
+            name: "file of a snapshot",
+            sound: vec![encode(&snapshot(20)).to_vec(), encode(&whole).to_vec()],
+            seal: |bytes| {
+                if let Some((header, content)) = bytes.split_at_mut_checked(8) {
+                    header[4..].copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+                }
+            },
+            decode: |bytes| decode(Bytes::copy_from_slice(bytes)).is_ok(),
+        }
+    }
 
     fn snapshot(index: u64) -> StoredSnapshot {
         let meta = SnapshotMeta { last_log_id: Some(log_id(3, index)), last_membership: StoredMembership::default() };

@@ -278,12 +278,20 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rand::SeedableRng;
 
     use super::*;
     use crate::accounts::memory::MemoryAccounts;
     use crate::disk::MemoryDisk;
+    use crate::hostile_bytes::{Decoder, unsealed};
+
+    /// For the attack on all decoders.
+    pub(in crate::control) fn decoder() -> Decoder {
+        let binding = Binding { cluster_id: [7; 16], member: MemberId(300), name: "node-a".to_owned() };
+        let decode = |bytes: &[u8]| wire::decode::<Binding>(bytes, FILE_BYTES_MAX).is_ok();
+        Decoder { name: "binding of a directory", sound: vec![wire::encode(&binding)], seal: unsealed, decode }
+    }
 
     async fn start(disk: &MemoryDisk, accounts: &MemoryAccounts, name: &str) -> Result<Standing, FoundingError> {
         establish(disk, accounts, name, &mut StdRng::seed_from_u64(7)).await

@@ -46,6 +46,12 @@ use crate::witness::{self, Fact};
 
 pub(crate) use switch::{Clustering, Switch};
 
+/// For the attack on all decoders.
+#[cfg(test)]
+pub(crate) fn decoders() -> Vec<crate::hostile_bytes::Decoder> {
+    vec![founding::tests::decoder(), stamp::tests::decoder()]
+}
+
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
 

@@ -176,4 +176,4 @@ impl Stamper {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -37,7 +37,7 @@ mod shared;
 mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use cresset_core::node::Peer;
 pub use data::{DataService, Missed, ToLane};

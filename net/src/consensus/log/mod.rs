@@ -157,4 +157,4 @@ pub(super) fn keeps(file: &str) -> bool {
 type SharedState = Arc<Shared>;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -9,15 +9,75 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt;
 use tokio::sync::oneshot;
 
+use super::frame::{FrameBuilder, Record, Rest, SegmentHead};
 use super::*;
 use crate::consensus::apply::StateMachine;
 use crate::consensus::snapshots::SnapshotStore;
-use crate::consensus::testing::{control_task, run};
-use crate::consensus::types::{Entry, Payload, TypeConfig, Vote, log_id};
+use crate::consensus::testing::{control_task, join, run};
+use crate::consensus::types::{Entry, Payload, Proposal, TypeConfig, Vote, log_id};
 use crate::disk::{DirectoryDisk, Disk, MemoryDisk};
+use crate::hostile_bytes::Decoder;
 use cresset_core::ids::Term;
 
 const ME: MemberId = MemberId(1);
+
+/// For the attack on all decoders.
+pub(in crate::consensus) fn decoders() -> Vec<Decoder> {
+    let head = SegmentHead {
+        version: frame::FORMAT_VERSION,
+        member: ME,
+        number: 2,
+        vote: Some(Vote::new(5, 1)),
+        purged: Some(log_id(4, 3)),
+        last: Some(log_id(4, 7)),
+        committed: None,
+    };
+    let records = [
+        Record::Segment(head),
+        Record::Vote(Vote::new_committed(6, 1)),
+        Record::Entry(Entry { log_id: log_id(6, 8), payload: Payload::Normal(Proposal(Arc::new(join(1, 11)))) }),
+        Record::TruncatedAfter(Some(log_id(6, 8))),
+        Record::Committed(Some(log_id(6, 8))),
+        Record::Purged(log_id(6, 8)),
+    ];
+    let framed = |records: &[Record]| {
+        let mut frame = FrameBuilder::new();
+        for record in records {
+            frame.push(record);
+        }
+        frame.finish().to_vec()
+    };
+    let one_each: Vec<Vec<u8>> = records.iter().map(|record| framed(std::slice::from_ref(record))).collect();
+    vec![
+        Decoder {
+            name: "segment of the log",
+            sound: vec![one_each.concat(), framed(&records)],
+            seal: seal_frame,
+            decode: is_whole,
+        },
+        Decoder { name: "frame of the log", sound: one_each, seal: seal_frame, decode: is_whole },
+    ]
+}
+
+fn is_whole(segment: &[u8]) -> bool {
+    frame::scan(segment).rest == Rest::Nothing
+}
+
+/// Puts the checksums of the first frame and of its first record right, and lengths that fit.
+fn seal_frame(bytes: &mut [u8]) {
+    if let Some((header, records)) = bytes.split_at_mut_checked(12) {
+        if let Some((record, content)) = records.split_at_mut_checked(8) {
+            let length = u32::from_le_bytes([record[0], record[1], record[2], record[3]]) as usize;
+            let content = &content[..length.min(content.len())];
+            record[..4].copy_from_slice(&(content.len() as u32).to_le_bytes());
+            record[4..].copy_from_slice(&crc32fast::hash(content).to_le_bytes());
+        }
+        let announced = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        header[4..8].copy_from_slice(&announced.min(records.len() as u32).to_le_bytes());
+        let checksum = crc32fast::hash(&header[..8]);
+        header[8..].copy_from_slice(&checksum.to_le_bytes());
+    }
+}
 
 struct OnMemory;
 struct OnDirectory;

@@ -52,4 +52,4 @@ pub enum CallError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -16,6 +16,7 @@ use super::transfer::{Assembly, Received};
 use super::*;
 use crate::consensus::testing::{Member, Network, big_proposal, cluster, join, run};
 use crate::consensus::types::{Entry, LogId, Membership, Proposal, SnapshotMeta, StoredMembership, Vote, log_id};
+use crate::hostile_bytes::{Decoder, unsealed};
 
 const FROM: MemberId = MemberId(2);
 const VOTED: Term = Term(5);
@@ -198,6 +199,34 @@ fn whatever_a_peer_says_is_answered_and_raft_goes_on() {
         only.kept.until(|state| state.members().count() == 1).await;
         assert_eq!(only.consensus.status().term, only.consensus.voted_term());
     });
+}
+
+/// For the attack on all decoders.
+pub(in crate::consensus) fn decoders() -> Vec<Decoder> {
+    let questions = corpus().iter().map(|question| encode(question).to_vec()).collect();
+    let answers = [
+        Answer::Append(AppendEntriesResponse::Success),
+        Answer::Vote(VoteResponse::new(leader(), Some(log_id(5, 9)), true)),
+        Answer::Have(1 << 40),
+        Answer::Refused("no".to_owned()),
+        Answer::Stopped,
+    ];
+    vec![
+        Decoder {
+            name: "question of Raft",
+            sound: questions,
+            seal: unsealed,
+            decode: |bytes| {
+                decode::<Question>(bytes).is_ok_and(|question| check::question(&question, FROM, VOTED).is_ok())
+            },
+        },
+        Decoder {
+            name: "answer of Raft",
+            sound: answers.iter().map(|answer| encode(answer).to_vec()).collect(),
+            seal: unsealed,
+            decode: |bytes| decode::<Answer>(bytes).is_ok(),
+        },
+    ]
 }
 
 fn leader() -> Vote {

@@ -10,9 +10,18 @@ use crate::accounts::memory::MemoryAccounts;
 use crate::accounts::{Founding, Identity};
 use crate::control::founding::{Standing, establish};
 use crate::disk::MemoryDisk;
+use crate::hostile_bytes::{Decoder, unsealed};
 
 /// What follows the end of the last mark: one more is due.
 const A_MARK: Duration = Duration::from_millis(1001);
+
+/// For the attack on all decoders.
+pub(in crate::control) fn decoder() -> Decoder {
+    let next = Stamp { number: 300, process: u64::MAX };
+    let marks = Marks { last: Some(Stamp { number: 299, ..next }), next, has_log: true };
+    let decode = |bytes: &[u8]| wire::decode::<Marks>(bytes, 4096).is_ok();
+    Decoder { name: "stamp of a directory", sound: vec![wire::encode(&marks)], seal: unsealed, decode }
+}
 
 async fn start(disk: &MemoryDisk, accounts: &MemoryAccounts, seed: u64) -> Result<Standing, FoundingError> {
     establish(disk, accounts, "a", &mut StdRng::seed_from_u64(seed)).await

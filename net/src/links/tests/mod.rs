@@ -5,6 +5,7 @@
 
 mod bytes_on_the_wire;
 mod data_lane;
+mod decoders;
 mod hostile;
 mod talking;
 
@@ -29,6 +30,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::runtime;
 use crate::transport::{TokioTransport, Transport};
+pub(crate) use decoders::decoders;
 
 /// How long a test waits for what must come. Far beyond what it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
