@@ -149,6 +149,16 @@ bugs! {
         VersionRaisedEarly,
         /// The version of the agreed state does not rise when the last member follows a later one.
         VersionNeverRises,
+        /// A member that is up is removed when an operator says so, and others are left without a quorum.
+        RemovalLosesQuorum,
+        /// A member that comes back with another disk gets a vote, and the one that it was keeps its own.
+        MemberCountedTwice,
+        /// While one member is drained all send their clients away.
+        DrainSendsEverybodyAway,
+        /// A drained member goes on leading.
+        DrainedMemberLeads,
+        /// Whoever comes to a drained member stays there.
+        DrainEndsWithTheFirst,
     }
     Shell {
         /// A sync returns before it has happened.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cresset_core::ids::RouteId;
+use cresset_core::node::Order;
 
 use crate::trace::{self, Detail, Trace};
 
@@ -284,6 +285,24 @@ pub enum Event {
     DiskLost {
         /// Which node.
         node: String,
+    },
+    /// An operator asks a node for something.
+    Ordered {
+        /// The order, unique in this run.
+        number: u64,
+        /// The node that is asked.
+        node: String,
+        /// What for.
+        order: Order,
+    },
+    /// The node that was asked answers.
+    OrderAnswered {
+        /// Which order.
+        number: u64,
+        /// The node.
+        node: String,
+        /// Why it was not carried out, if it was not.
+        refusal: Option<String>,
     },
     /// An episode of the plan begins.
     Began {
@@ -686,6 +705,13 @@ impl fmt::Display for Event {
             Event::Paused { node } => write!(f, "{node} PAUSED"),
             Event::Continued { node } => write!(f, "{node} goes on"),
             Event::DiskLost { node } => write!(f, "{node} LOST ITS DISK"),
+            Event::Ordered { number, node, order } => write!(f, "{node} is given order {number}: {order:?}"),
+            Event::OrderAnswered { number, node, refusal: None } => {
+                write!(f, "{node} says that order {number} is done")
+            }
+            Event::OrderAnswered { number, node, refusal: Some(reason) } => {
+                write!(f, "{node} refuses order {number}: {reason}")
+            }
             Event::Began { episode, nodes } => write!(f, "episode {episode} BEGINS {}", nodes.join(" ")),
             Event::Ended { episode } => write!(f, "episode {episode} ends"),
             Event::Healed => f.write_str("HEALED"),

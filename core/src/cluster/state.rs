@@ -231,6 +231,11 @@ impl ClusterState {
     fn forget(&mut self, life: Life, events: &mut Vec<Event>) -> Outcome {
         match self.members.get(&life.member).filter(|member| member.life() == life) {
             None => Outcome::AlreadyDone,
+            Some(member) if member.is_alive() && planted!(RemovalLosesQuorum) => {
+                self.voters.remove(&life.member);
+                events.push(Event::VotersChanged);
+                Outcome::Done
+            }
             Some(member) if member.is_alive() => Outcome::Rejected(Rejection::LifeGoesOn),
             Some(_) => {
                 sometimes!("a_member_is_forgotten");

@@ -28,7 +28,9 @@ pub(super) fn choose(
         let dead_namesake =
             voters.iter().find(|id| members.get(id).is_none_or(|voter| !voter.is_alive() && voter.name == heir.name));
         if let Some(dead) = dead_namesake {
-            chosen.remove(dead);
+            if !planted!(MemberCountedTwice) {
+                chosen.remove(dead);
+            }
             chosen.insert(heir.id);
         }
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::{Node, Output, Service, Stage};
 use crate::cluster::{Member, Role};
-use crate::sometimes;
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 /// How often some clients are sent away.
 const DRAIN_EVERY: Duration = Duration::from_millis(250);
@@ -35,12 +35,13 @@ impl Node {
         self.drain.rounds += 1;
         let others: Vec<_> = self.others_that_take_clients().collect();
         let host = others.get(self.drain.rounds % others.len().max(1));
+        let host = host.filter(|_| self.drain.rounds == 1 || !planted!(DrainEndsWithTheFirst));
         if let Some(host) = host.and_then(|member| member.client_addresses.first().copied()) {
             sometimes!("a_drained_node_sends_clients_away");
             self.output.push_back(Output::SendAway { sessions: DRAIN_SESSIONS, see_other_host: host });
         }
         let heir = self.heir().filter(|to| self.state.member(*to).is_some_and(|member| !member.is_draining()));
-        if let Some(to) = heir.filter(|_| self.leading.is_some()) {
+        if let Some(to) = heir.filter(|_| self.leading.is_some() && !planted!(DrainedMemberLeads)) {
             sometimes!("a_drained_leader_hands_over");
             self.output.push_back(Output::TransferLeadership { to });
         }
@@ -52,7 +53,9 @@ impl Node {
 
     fn is_draining(&self) -> bool {
         let Stage::Active(life) = self.stage else { return false };
-        self.service == Service::Serve && self.state.alive(life).is_some_and(Member::is_draining)
+        let is_drained = self.state.alive(life).is_some_and(Member::is_draining)
+            || (planted!(DrainSendsEverybodyAway) && self.state.members().any(Member::is_draining));
+        self.service == Service::Serve && is_drained
     }
 
     /// Members whom clients of this one may be sent to.

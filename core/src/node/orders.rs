@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::{ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
 use crate::cluster::{Command, Member, MemberState, Role};
 use crate::ids::{Life, MemberId};
-use crate::sometimes;
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 /// Orders under way at one node. Beyond it they are refused: operators are few.
 const ORDERS_MAX: usize = 16;
@@ -28,7 +28,7 @@ const ORDERS_MAX: usize = 16;
 pub struct OrderId(pub u64);
 
 /// What an operator asks for, in his words.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Order {
     /// The member of this name is to lead.
     TransferLeader {
@@ -181,7 +181,9 @@ impl Node {
         match order {
             Order::TransferLeader { to } => self.may_lead(self.named(to)?).map(|member| Wish::Leads(member.id)),
             Order::Remove { name } => match self.named(name)? {
-                member if member.is_alive() => Err(Refusal::StillUp { name: name.clone() }),
+                member if member.is_alive() && !planted!(RemovalLosesQuorum) => {
+                    Err(Refusal::StillUp { name: name.clone() })
+                }
                 member => Ok(Wish::Forgotten(member.life())),
             },
             Order::Drain { name } => self.may_be_drained(self.named(name)?).map(|member| Wish::Drained(member.life())),

@@ -382,6 +382,13 @@ impl Running {
         ask(&self.questions, Question::Status).await
     }
 
+    /// An operator asks for something, as through the control socket: answered when it is done or refused. Absent if the
+    /// node stops before. Whoever waits for the answer does not hold the node.
+    pub fn order(&self, order: Order) -> impl Future<Output = Option<Result<(), Refusal>>> + Send + use<> {
+        let questions = self.questions.clone();
+        async move { give(&questions, order).await }
+    }
+
     /// Who holds a full JID as connections of this node read it at this moment, and how far the log is shown; absent
     /// while they are not served.
     pub fn holder(&self, jid: &FullJid) -> Option<(Option<RouteId>, LogIndex)> {
@@ -565,11 +572,15 @@ async fn answer(questions: &mpsc::Sender<Question>, request: Request) -> Option<
         Request::Drain { name } => Order::Drain { name },
         Request::Undrain { name } => Order::Undrain { name },
     };
-    Some(match ask(questions, |reply| Question::Order(order, reply)).await? {
+    Some(match give(questions, order).await? {
         Ok(()) => Response::Done,
         Err(refusal @ Refusal::NoQuorum) => Response::NoQuorum { reason: refusal.to_string() },
         Err(refusal) => Response::Refused { reason: refusal.to_string() },
     })
+}
+
+async fn give(questions: &mpsc::Sender<Question>, order: Order) -> Option<Result<(), Refusal>> {
+    ask(questions, |reply| Question::Order(order, reply)).await
 }
 
 fn event(happening: Happening) -> ClusterEvent {

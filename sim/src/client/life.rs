@@ -119,8 +119,9 @@ impl<'a> Client<'a> {
         match ending {
             Ending::Storm | Ending::Race | Ending::Unwanted(_) => Duration::ZERO,
             Ending::Broken(Broken::Cut) => self.drawn.short_pause(),
-            Ending::Broken(_) => {
-                if !can_resume {
+            Ending::Broken(broken) => {
+                // Where a node sends its clients away it does not take them back.
+                if !can_resume || broken.is_sent_on() {
                     self.door += 1;
                 }
                 self.drawn.short_pause()

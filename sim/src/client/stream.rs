@@ -59,6 +59,13 @@ impl Parting for Broken {
     }
 }
 
+impl Broken {
+    /// Whether the server has said that there is another one to go to.
+    pub(super) fn is_sent_on(&self) -> bool {
+        matches!(self, Broken::Stream(condition) if condition == "see-other-host")
+    }
+}
+
 /// When a stream breaks by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fuse {

@@ -65,7 +65,11 @@ impl Fault {
             | Fault::StoreFails
             | Fault::Upgrade { .. }
             | Fault::OldProgram { .. }
-            | Fault::SwitchedOff => false,
+            | Fault::SwitchedOff
+            | Fault::Drain { .. }
+            | Fault::TransferLeader { .. }
+            | Fault::Remove { .. }
+            | Fault::RemoveBlindly { .. } => false,
         }
     }
 }
@@ -121,7 +125,11 @@ impl World {
             | Fault::StoreFails
             | Fault::Upgrade { .. }
             | Fault::OldProgram { .. }
-            | Fault::SwitchedOff => 0,
+            | Fault::SwitchedOff
+            | Fault::Drain { .. }
+            | Fault::TransferLeader { .. }
+            | Fault::Remove { .. }
+            | Fault::RemoveBlindly { .. } => 0,
         };
         for step in 1..=steps {
             let at = episode.at + episode.lasts * step / (steps + 1);
@@ -188,6 +196,8 @@ impl World {
             | Fault::Upgrade { .. }
             | Fault::OldProgram { .. }
             | Fault::SwitchedOff => {}
+            Fault::Drain { .. } | Fault::TransferLeader { .. } | Fault::Remove { .. } | Fault::RemoveBlindly { .. } => {
+            }
         }
         debug_assert!(number < self.met.len(), "episodes are counted");
         met
@@ -210,8 +220,10 @@ impl World {
                     self.start(host);
                     let at = self.now.after(Duration::from_millis(u64::from(step % 7) * 40));
                     // Whoever is there when the storm is over stays.
-                    if self.hosts[host].process.is_some() && at < Moment::from(self.plan.episodes[number].ends()) {
-                        self.wake(host, at, Part::Leave);
+                    if let Some(process) = self.hosts[host].process.as_ref().map(|process| process.id)
+                        && at < Moment::from(self.plan.episodes[number].ends())
+                    {
+                        self.push(at, What::Kills { host, process });
                     }
                     self.hosts[host].downs += 1;
                 }

@@ -122,6 +122,11 @@ enum What {
     Heals,
     /// A process starts if there is none.
     Starts(usize),
+    /// A process is killed, if it is still that one. Whether it stands still does not matter to who kills it.
+    Kills {
+        host: usize,
+        process: u32,
+    },
 }
 
 /// A part of a process.
@@ -349,6 +354,11 @@ impl World {
             What::Ends(episode) => self.episode_ends(episode),
             What::Heals => self.heal(),
             What::Starts(host) => self.start(host),
+            What::Kills { host, process } => {
+                if self.hosts[host].process.as_ref().is_some_and(|present| present.id == process) {
+                    self.kill(host);
+                }
+            }
         }
     }
 
@@ -516,7 +526,8 @@ impl What {
             | What::GoesOn { .. }
             | What::Ends(_)
             | What::Heals
-            | What::Starts(_) => None,
+            | What::Starts(_)
+            | What::Kills { .. } => None,
         }
     }
 }

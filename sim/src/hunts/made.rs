@@ -223,6 +223,24 @@ pub(super) fn copies_that_come_back(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan)
 }
 
+/// One member is down, and an operator who has confused the names orders another one's removal.
+pub(super) fn removal_of_the_wrong_one(seed: u64, random: &mut StdRng) -> Plan {
+    let at = BEGINS + milliseconds(random.random_range(500..2000));
+    let (down, behind) = (random.random_range(0..3), random.random_range(1..3));
+    let (gone, meant) = (Target::Node(down), Target::Node((down + behind) % 3));
+    let plan = Plan::calm(seed).with_users(4, milliseconds(400));
+    let plan = plan.with(at, milliseconds(9000), Fault::Crash { node: gone });
+    whole(plan.with(at + milliseconds(6000), milliseconds(1500), Fault::RemoveBlindly { node: meant }))
+}
+
+/// Whoever leads is drained while users come and go.
+pub(super) fn drain_while_users_come(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(9, milliseconds(400));
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let at = BEGINS + milliseconds(random.random_range(500..2000));
+    whole(plan.with(at, milliseconds(14_000), Fault::Drain { node: Target::Leader }))
+}
+
 /// A node dies whose sessions are watched from the others.
 pub(super) fn death_that_is_watched(seed: u64, random: &mut StdRng) -> Plan {
     let at = BEGINS + milliseconds(random.random_range(500..3000));

@@ -153,6 +153,11 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::UnavailableNever, hunt(10, &[Kind::Crash], &[Bait::Leaving])),
     (Bug::StaleFarewellBelieved, made(30, made::rivals_who_are_watched)),
     (Bug::DeadVoterStays, hunt(10, &[Kind::LoseDisk], &[])),
+    (Bug::RemovalLosesQuorum, made(10, made::removal_of_the_wrong_one)),
+    (Bug::MemberCountedTwice, hunt(10, &[Kind::LoseDisk], &[])),
+    (Bug::DrainSendsEverybodyAway, made(10, made::drain_while_users_come)),
+    (Bug::DrainedMemberLeads, made(10, made::drain_while_users_come)),
+    (Bug::DrainEndsWithTheFirst, made(10, made::drain_while_users_come)),
 
     (Bug::SyncSkipped, hunt(10, POWER, &[Bait::Leaving, Bait::Talkative])),
     (Bug::ViewFollowsLater, hunt(10, &[Kind::Storm, Kind::Rival, Kind::Crash], &[Bait::Leaving])),

@@ -1,16 +1,17 @@
 //! Nobody is expelled as crashed whose process did not go, unless its links and its port looked as if it had: to one
 //! member alone they may look so. Whoever is only silent, stands still, or is cut off, and whose links break and come up
 //! again, is not taken for dead before the time for silence is over (architecture, section 3: dead is faster than silent).
+//! A life whose process has gone is over, however long it takes until there is a leader and that is agreed.
 //!
 //! Whether the reason met that very member is not asked: the fault of one is told by its name, and who is met by one that
 //! ends several is not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::found;
 use super::windows::{Window, windows};
-use crate::history::{DirectoryFact, Event, Record};
+use crate::history::{DirectoryFact, Event, RaftFact, Record};
 use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
@@ -20,19 +21,46 @@ const AFTERWARDS: Duration = Duration::from_secs(10);
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let windows = windows(plan, history);
     let mut ended = BTreeSet::new();
+    let mut lives = Lives::default();
     let mut violations = Vec::new();
     for record in history {
+        lives.follow(&record.event);
         let Event::Directory { node, fact: DirectoryFact::TakenForCrashed { member, incarnation } } = &record.event
         else {
             continue;
         };
         // Whoever learns it first tells when it was.
-        if ended.insert((*member, *incarnation)) && !has_reason(&windows, record.at) {
+        let life = (*member, *incarnation);
+        if ended.insert(life) && !lives.gone.contains(&life) && !has_reason(&windows, record.at) {
             let text = format!("{node} sees that {member}@{incarnation} was taken for crashed, for no reason");
             violations.push(found("crashes_are_seen", record, text));
         }
     }
     violations
+}
+
+/// Which lives were those of processes that have gone.
+#[derive(Default)]
+struct Lives<'a> {
+    of_node: BTreeMap<&'a str, u64>,
+    begun: BTreeSet<(u64, u64)>,
+    gone: BTreeSet<(u64, u64)>,
+}
+
+impl<'a> Lives<'a> {
+    fn follow(&mut self, event: &'a Event) {
+        match event {
+            Event::Raft { node, fact: RaftFact::Is { member } } => drop(self.of_node.insert(node, *member)),
+            Event::Directory { fact: DirectoryFact::Life { member, incarnation, .. }, .. } => {
+                self.begun.insert((*member, *incarnation));
+            }
+            Event::Crashed { node } | Event::Stopped { node } | Event::Failed { node, .. } => {
+                let Some(member) = self.of_node.get(node.as_str()) else { return };
+                self.gone.extend(self.begun.range((*member, 0)..=(*member, u64::MAX)));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn has_reason(windows: &[Window<'_>], at: Duration) -> bool {
@@ -52,6 +80,7 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::Upgrade { .. }
         | Fault::OldProgram { .. }
         | Fault::LoseDisk { .. }
+        | Fault::Remove { .. }
         | Fault::OldBackup { .. }
         | Fault::FalseCrash { .. }
         | Fault::SyncFails { .. }
@@ -83,14 +112,18 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::ResumptionRace { .. }
         | Fault::SlowReader { .. }
         | Fault::StoreStalls
-        | Fault::StoreFails => false,
+        | Fault::StoreFails
+        | Fault::Drain { .. }
+        | Fault::TransferLeader { .. }
+        | Fault::RemoveBlindly { .. } => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::at;
+    use super::super::testing::{at, is};
     use super::*;
+    use crate::history::LifeStage;
     use crate::plan::{BEGINS, Target};
 
     fn taken_for_crashed(milliseconds: u64) -> Record {
@@ -116,6 +149,18 @@ mod tests {
             let (plan, history) = broken(fault, 100);
             assert_eq!(check(&plan, &history), []);
         }
+    }
+
+    #[test]
+    fn a_life_whose_process_has_gone_is_over_however_late_that_is_agreed() {
+        let fact = DirectoryFact::Life { member: 2, incarnation: 4, stage: LifeStage::Joined, index: 4 };
+        let joined = at(500, Event::Directory { node: "n1".to_owned(), fact });
+        let crashed = at(7000, Event::Crashed { node: "n2".to_owned() });
+        let (plan, late) = broken(Fault::Crash { node: Target::Node(1) }, 16_000);
+        let known = [vec![is("n2", 2), joined], late.clone()].concat();
+
+        assert_eq!(check(&plan, &[vec![crashed.clone()], known.clone()].concat()).len(), 1);
+        assert_eq!(check(&plan, &[known[..2].to_vec(), vec![crashed], late].concat()), []);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! Who does not read hears no answer and gives none for as long as that lasts, and while the store does not answer nothing
 //! is stored; with full disks nothing is agreed on. A request or an answer that was on its way when a connection ended may
 //! be lost with it, and so may one that was on its way when clustering was switched.
+//!
+//! An operator's order is answered whatever is broken, by a node that goes on: with a refusal, if need be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,6 +29,9 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(12);
 
 /// An answer when nothing is broken.
 const MOMENT: Duration = Duration::from_secs(2);
+
+/// How long an operator may wait: a node gives an order up after four seconds of its clock, which may be slow.
+const ORDER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What waits for an answer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,11 +68,33 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
             }
         }
     }
+    violations.extend(orders(history));
     let Some(end) = history.last() else { return violations };
     for ((connection, what), begun) in operations.waiting {
         if is_late(plan, connection, begun, end.at) && !is_switched(plan, what, begun) {
             let text = format!("{connection} still waits for {what:?}, since {:.3} s", begun.as_secs_f64());
             violations.push(found("every_operation_is_answered", end, text));
+        }
+    }
+    violations
+}
+
+/// Orders that are answered late or never, by nodes that neither ended nor stood still meanwhile.
+fn orders(history: &[Record]) -> Vec<Violation> {
+    let mut waiting: BTreeMap<u64, (&str, Duration)> = BTreeMap::new();
+    let mut violations = Vec::new();
+    for record in history {
+        let late = waiting.extract_if(.., |_, (_, given)| record.at > *given + ORDER_TIME_MAX);
+        let text = |number, node| format!("{node} has not answered order {number} in {} s", ORDER_TIME_MAX.as_secs());
+        violations
+            .extend(late.map(|(number, (node, _))| found("every_operation_is_answered", record, text(number, node))));
+        match &record.event {
+            Event::Ordered { number, node, .. } => drop(waiting.insert(*number, (node, record.at))),
+            Event::OrderAnswered { number, .. } => drop(waiting.remove(number)),
+            Event::Crashed { node } | Event::Stopped { node } | Event::Failed { node, .. } | Event::Paused { node } => {
+                waiting.retain(|_, (of, _)| of != node)
+            }
+            _ => {}
         }
     }
     violations
@@ -184,6 +211,8 @@ impl<'a> Operations<'a> {
 
 #[cfg(test)]
 mod tests {
+    use cresset_core::node::Order;
+
     use super::super::testing::{acknowledged, at, connection, sent};
     use super::*;
 
@@ -220,6 +249,20 @@ mod tests {
         assert_eq!(check(&Plan::calm(1), &[asked(1, "a"), was_asked, gone, end.clone()]), []);
         assert_eq!(check(&deaf, &[asked(1, "b"), end.clone()]), []);
         assert_eq!(check(&Plan::calm(1), &[asked(1, "b"), end]).len(), 1);
+    }
+
+    #[test]
+    fn an_order_is_answered_by_whoever_goes_on() {
+        let (node, order) = ("n1".to_owned(), Order::TransferLeader { to: "n2".to_owned() });
+        let given = at(1000, Event::Ordered { number: 1, node: node.clone(), order });
+        let answered =
+            |milliseconds| at(milliseconds, Event::OrderAnswered { number: 1, node: node.clone(), refusal: None });
+        let crashed = at(3000, Event::Crashed { node: node.clone() });
+
+        assert_eq!(check(&Plan::calm(1), &[given.clone(), answered(5100)]), []);
+        assert_eq!(check(&Plan::calm(1), &[given.clone(), crashed, at(9000, Event::Healed)]), []);
+        assert_eq!(check(&Plan::calm(1), &[given.clone(), answered(7000)]).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &[given, at(9000, Event::Healed)]).len(), 1);
     }
 
     #[test]

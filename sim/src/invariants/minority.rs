@@ -58,6 +58,10 @@ fn fenced<'a>(plan: &Plan, all: &[Window<'a>], cut: &Window<'a>) -> Option<(Vec<
         }
         _ => return None,
     };
+    // Fewer are a majority where members have been removed.
+    if all.iter().any(|other| matches!(other.fault, Fault::Remove { .. } | Fault::RemoveBlindly { .. })) {
+        return None;
+    }
     // The end of another fault may have mended what this one cut.
     let other_ends = all.iter().map(|other| other.to).filter(|to| *to > cut.from).min();
     let to = other_ends.map_or(cut.to, |to| to.min(cut.to));

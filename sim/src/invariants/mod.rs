@@ -7,7 +7,9 @@
 mod acknowledgement_counters;
 mod bound_is_visible;
 mod convergence;
+mod counted_once;
 mod crashes_are_seen;
+mod drain_is_local;
 mod equal_digests;
 mod every_operation_is_answered;
 mod fencing;
@@ -26,6 +28,7 @@ mod one_cluster;
 mod one_holder;
 mod order;
 mod queues_bounded;
+mod quorum_kept;
 mod raft;
 mod sessions;
 mod sound_nodes;
@@ -90,6 +93,9 @@ invariants! {
     "acknowledgement_counters" by "XEP-0198, section 5": |_, history| acknowledgement_counters::check(history);
     "unavailable_once" by "architecture, section 3": |plan, history| unavailable_once::check(plan, history);
     "every_operation_is_answered" by "promise P11": |plan, history| every_operation_is_answered::check(plan, history);
+    "quorum_kept" by "architecture, section 6": |_, history| quorum_kept::check(history);
+    "counted_once" by "architecture, section 6": |plan, history| counted_once::check(plan, history);
+    "drain_is_local" by "architecture, section 6": |plan, history| drain_is_local::check(plan, history);
     "queues_bounded" by "promise P10": |plan, history| queues_bounded::check(plan, history);
     "full_restart" by "promise P8": |plan, history| full_restart::check(plan, history);
     "one_cluster" by "architecture, section 6": |_, history| one_cluster::check(history);

@@ -65,6 +65,10 @@ impl Plan {
             if let Some(user) = episode.fault.user() {
                 unless(user < self.users.len(), format!("{name} is to meet u{}, who does not exist", user + 1));
             }
+            unless(
+                self.level == Level::Nodes || !episode.fault.is_order(),
+                format!("{name} is an operator's order, which only nodes take; at the level of cores there are none"),
+            );
             unless(episode.at < self.heals_at, format!("{name} begins when everything is made whole, or later"));
         }
         unless(
@@ -113,6 +117,14 @@ impl Fault {
         }
     }
 
+    /// Whether an operator wants it.
+    pub fn is_order(&self) -> bool {
+        matches!(
+            self,
+            Fault::Drain { .. } | Fault::TransferLeader { .. } | Fault::Remove { .. } | Fault::RemoveBlindly { .. }
+        )
+    }
+
     fn about(&self) -> About<'_> {
         use std::slice::from_ref;
         match self {
@@ -138,7 +150,11 @@ impl Fault {
             | Fault::ShortReads { node }
             | Fault::WallClockStep { node, .. }
             | Fault::WallClockFreeze { node }
-            | Fault::Storm { node, .. } => About::Nodes(from_ref(node)),
+            | Fault::Storm { node, .. }
+            | Fault::Drain { node }
+            | Fault::TransferLeader { to: node }
+            | Fault::Remove { node }
+            | Fault::RemoveBlindly { node } => About::Nodes(from_ref(node)),
             Fault::Split { nodes } | Fault::Swizzle { nodes } => About::Nodes(nodes),
             Fault::Clog { nodes } | Fault::HalfOpen { nodes } | Fault::Shunned { nodes } => About::Nodes(nodes),
             Fault::Rival { user }
@@ -180,6 +196,10 @@ mod tests {
             (calm().with(BEGINS, second, Fault::Crash { node: Target::Node(7) }), "crash is to meet n8"),
             (calm().with(BEGINS, second, Fault::Rival { user: 9 }), "rival is to meet u10"),
             (calm().with(BEGINS + second, second, Fault::Ring), "ring begins when"),
+            (
+                Plan { level: Level::Cores, ..calm() }.with(BEGINS, second, Fault::Drain { node: Target::Leader }),
+                "drain is an operator's order",
+            ),
         ] {
             let flaws = flawed.flaws().join("; ");
             assert!(flaws.contains(what), "{flaws}");

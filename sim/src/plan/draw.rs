@@ -6,6 +6,9 @@
 //! The invariant: what is promised is never too much to ask. At no moment have more members lost their memory or their
 //! disk than may fail, after each such loss the cluster has time to make up for it, and disks are lost or damaged in one
 //! member of three at most, or in two of five, apart.
+//!
+//! What operators do is drawn apart from that and added to it (`draw_operation`, `draw_orders`), so that what a seed breaks
+//! besides does not depend on it.
 
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ const FAMILY_PERCENT: u32 = 35;
 pub(super) const REPAIRED_IN: Duration = Duration::from_secs(4);
 
 /// How long it is left alone by losses of disks after one: a new member has to learn everything and be made a voter.
-const REPLACED_IN: Duration = Duration::from_secs(12);
+pub(super) const REPLACED_IN: Duration = Duration::from_secs(12);
 
 /// Clocks differ from each other by at most the configured drift of five percent.
 const DRIFT_PPM_MAX: i32 = 24_000;
@@ -90,7 +93,7 @@ impl Plan {
         let lasts = Duration::from_millis(random.random_range(25_000..=33_000));
         let heals_at = BEGINS + lasts;
         plan.episodes = Drawing::new(&plan, heals_at, random).episodes();
-        plan.healing_at(heals_at).with_operation()
+        plan.healing_at(heals_at).with_operation_or_orders()
     }
 }
 

@@ -244,6 +244,29 @@ pub enum Fault {
     },
     /// Clustering is switched off, and on again when the episode ends.
     SwitchedOff,
+
+    // Orders of operators, which are given again until they are done or the episode is over.
+    /// The node is to have no clients and not to lead. The order is taken back when the episode ends.
+    Drain {
+        /// Which.
+        node: Target,
+    },
+    /// The node is to lead.
+    TransferLeader {
+        /// Which.
+        to: Target,
+    },
+    /// The node's machine is lost for good, and its removal is ordered. Another one takes its place when the episode ends,
+    /// with an empty disk, as a new member.
+    Remove {
+        /// Which.
+        node: Target,
+    },
+    /// The node's removal is ordered without a look at whether it is up: then it is refused.
+    RemoveBlindly {
+        /// Which.
+        node: Target,
+    },
 }
 
 /// Whom a fault meets, decided at the moment at which it begins. Written `leader`, `follower` or `n2`.
@@ -329,6 +352,7 @@ impl Fault {
         matches!(
             self,
             Fault::Crash { .. }
+                | Fault::Remove { .. }
                 | Fault::PowerLoss { .. }
                 | Fault::RestartStorm { .. }
                 | Fault::Stop { .. }

@@ -12,6 +12,7 @@ mod check;
 mod draw;
 mod draw_cores;
 mod draw_operation;
+mod draw_orders;
 mod fault;
 
 use std::fmt;

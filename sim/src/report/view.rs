@@ -266,6 +266,8 @@ fn kind(event: &Event) -> &'static str {
         | Event::Paused { .. }
         | Event::Continued { .. }
         | Event::DiskLost { .. }
+        | Event::Ordered { .. }
+        | Event::OrderAnswered { .. }
         | Event::Began { .. }
         | Event::Ended { .. }
         | Event::Healed

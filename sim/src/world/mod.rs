@@ -3,6 +3,7 @@
 //! Simulations of one process run one after the other, because a crash drops tasks in an order that depends on a counter
 //! of the process.
 
+mod desk;
 mod faults;
 mod node;
 pub(crate) mod panics;

@@ -22,6 +22,7 @@ use cresset_net::run::{self, LinkProtection, Parts, Reception, Running};
 use cresset_net::runtime::{self, Standstill};
 use tokio::time::timeout;
 
+use super::desk::Desk;
 use super::{DOMAIN, panics};
 use crate::history::{ClusterView, Event, History};
 #[cfg(cresset_simulated)]
@@ -73,6 +74,8 @@ pub(super) struct Ground {
     pub(super) is_up: Arc<AtomicBool>,
     /// Whether the process is to stop in good order.
     pub(super) is_told_to_stop: Arc<AtomicBool>,
+    /// Where its operators leave their orders.
+    pub(super) desk: Desk,
     /// Whether nothing of the process runs.
     pub(super) standstill: Standstill,
     /// How the process ended by itself.
@@ -103,6 +106,7 @@ impl Ground {
             program: Arc::new(AtomicU32::new(OLDEST_PROGRAM)),
             is_up: Arc::new(AtomicBool::new(true)),
             is_told_to_stop: Arc::default(),
+            desk: Desk::default(),
             standstill: Standstill::default(),
             end: Arc::default(),
         }
@@ -233,6 +237,7 @@ async fn watch(mut running: Running, ground: &Ground) -> Option<String> {
             running.stop().await;
             return None;
         }
+        take_orders(&running, ground);
         #[cfg(cresset_simulated)]
         lookups.look(&running, &ground.name, &ground.surroundings.history);
         let Some(status) = running.status().await else { continue };
@@ -241,6 +246,25 @@ async fn watch(mut running: Running, ground: &Ground) -> Option<String> {
             ground.add(Event::Sees { node: ground.name(), view: view.clone() });
             last = view;
         }
+    }
+}
+
+/// Takes what operators have left, and has it answered when the answer is there.
+fn take_orders(running: &Running, ground: &Ground) {
+    while let Some((number, order)) = ground.desk.take() {
+        ground.add(Event::Ordered { number, node: ground.name(), order: order.clone() });
+        let (desk, history, name) = (ground.desk.clone(), ground.surroundings.history.clone(), ground.name.clone());
+        let answer = running.order(order);
+        runtime::spawn(async move {
+            let outcome = answer.await;
+            let refusal = match &outcome {
+                Some(Ok(())) => None,
+                Some(Err(refusal)) => Some(refusal.to_string()),
+                None => Some("it stops".to_owned()),
+            };
+            history.add(&name, Event::OrderAnswered { number, node: name.to_string(), refusal });
+            desk.answer(number, outcome);
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 //! end, whatever else goes on by then.
 //!
 //! ```text
-//! plan ──episode──▶ Breaker ──begin──▶ processes, links, disks, clocks, clients
+//! plan ──episode──▶ Breaker ──begin──▶ processes, links, disks, clocks, clients, operators
 //!                      │   ◀──── Undo ─────┘ (kept until the end)
 //!                      └── steps: what an episode does later than at its beginning
 //! ```
@@ -15,6 +15,7 @@ mod clients;
 mod disks;
 mod links;
 mod operators;
+mod orders;
 mod processes;
 mod steps;
 
@@ -33,6 +34,7 @@ use crate::seeds::Seed;
 
 use super::node::Ground;
 use super::weather::{Trouble, Weather};
+use orders::Errand;
 use processes::Process;
 use steps::Steps;
 
@@ -69,6 +71,10 @@ pub(super) struct Breaker {
     backups: BTreeMap<usize, Vec<Files>>,
     /// How many episodes keep clustering off.
     switched_off: u32,
+    /// What the operators of episodes want.
+    errands: BTreeMap<usize, Errand>,
+    /// Counts their orders.
+    orders: u64,
 }
 
 /// An episode that has begun.
@@ -106,6 +112,10 @@ enum Undo {
     SwitchOn,
     /// Runs this program on the node from here on.
     Install(usize, u32),
+    /// The operator has the node undrained.
+    Undrain,
+    /// The operator wants nothing any more.
+    LetGo,
 }
 
 impl Breaker {
@@ -120,6 +130,8 @@ impl Breaker {
             steps,
             backups: BTreeMap::new(),
             switched_off: 0,
+            errands: BTreeMap::new(),
+            orders: 0,
         }
     }
 
@@ -152,6 +164,7 @@ impl Breaker {
             }
             self.begin(sim, number, episode.at..episode.ends(), &fault, &met);
         }
+        self.follow_orders(now, plan.heals_at);
     }
 
     /// Makes everything whole.
@@ -230,6 +243,11 @@ impl Breaker {
             | Fault::StoreStalls
             | Fault::StoreFails => self.begin_with_clients(number, time, fault, first),
             Fault::SwitchedOff => self.switch_off(number),
+            Fault::Drain { .. } | Fault::TransferLeader { .. } | Fault::Remove { .. } | Fault::RemoveBlindly { .. } => {
+                if let Some(node) = first {
+                    self.begin_with_orders(sim, number, fault, node);
+                }
+            }
         }
     }
 
@@ -265,6 +283,8 @@ impl Breaker {
             Undo::EndOutage => world.outage.end(),
             Undo::SwitchOn => self.switch_on(),
             Undo::Install(node, program) => self.install(sim, node, program),
+            Undo::Undrain => self.undrain(number),
+            Undo::LetGo => self.let_go(number),
         }
     }
 
@@ -339,6 +359,7 @@ impl Fault {
                 | Fault::FlippedBit { .. }
                 | Fault::LostVote { .. }
                 | Fault::ShortReads { .. }
+                | Fault::Remove { .. }
         )
     }
 }

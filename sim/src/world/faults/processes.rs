@@ -20,7 +20,7 @@ const RESCUED_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Process {
     state: State,
     /// The episode that is to start it again.
-    down_by: Option<usize>,
+    pub(super) down_by: Option<usize>,
     /// It was told to stop and takes its time, and is to start when it has.
     starts_then: bool,
     /// Something on its disk is not what it wrote.
@@ -182,6 +182,7 @@ impl Breaker {
         ground.is_up.store(false, Ordering::Release);
         ground.is_told_to_stop.store(false, Ordering::Release);
         sim.crash(name);
+        ground.desk.clear();
         ground.disk.end_process(Ending::Kill);
         sim.bounce(name);
         // Somebody may have ended by himself and been killed in the same moment.
@@ -197,6 +198,7 @@ impl Breaker {
         }
         ground.is_up.store(false, Ordering::Release);
         sim.crash(name);
+        ground.desk.clear();
         ground.disk.end_process(Ending::PowerLoss);
         ground.take_end();
         self.processes[node].state = State::WithoutPower;
