@@ -3,6 +3,9 @@
 //! A file says by its `application_id` that it is an account store and by its `user_version` how many of
 //! [`MIGRATIONS`] it has been through. All that are missing are made in one transaction. A file that has been
 //! through more than this program knows is refused, because what is new in it would be ignored or destroyed.
+//!
+//! One process makes them and the others wait, longer than for a commit ([`MIGRATION_TIME_MAX`]). A file that is up to
+//! date is opened without any lock.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,9 +23,13 @@ const APPLICATION_ID: i32 = 0x4352_5353;
 /// Statements that stay prepared on each connection: more than there are.
 const STATEMENTS_MAX: usize = 64;
 
-/// How often, and at which distance, the switch to the write-ahead log is tried while another process makes it:
-/// SQLite does not wait for the lock there.
-const SWITCH_TRIES_MAX: u32 = 100;
+/// How long a process that opens a file which is not up to date waits for those who make it so. Nobody can be served
+/// before, so it is far longer than a commit waits: many nodes that start at once take turns, each with some syncs of a
+/// disk that may be busy, and a migration may rewrite a table.
+const MIGRATION_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The distance at which the switch to the write-ahead log is tried while another process makes it: SQLite does not wait
+/// for the lock there.
 const SWITCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
@@ -160,6 +167,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| refusal(path, &error))?;
     prepare_for_writing(&mut connection).map_err(|error| refusal(path, &error))?;
     migrate(&connection, path, &MIGRATIONS)?;
+    connection.busy_handler(Some(wait_for_a_commit)).map_err(|error| refusal(path, &error))?;
     Ok(connection)
 }
 
@@ -183,17 +191,27 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 }
 
 fn prepare_for_writing(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_handler(Some(wait_for_others))?;
+    connection.busy_handler(Some(wait_for_a_migration))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
 /// What SQLite calls while another process has the lock, with the number of its earlier calls; answers whether to go
-/// on waiting. SQLite's own handler sleeps for up to 100 ms, and a busy process would not let a sleeper in.
-fn wait_for_others(calls: i32) -> bool {
+/// on waiting.
+fn wait_for_a_commit(calls: i32) -> bool {
+    wait(calls, BUSY_TIME_MAX)
+}
+
+/// The same for the start, when whoever has the lock may be making the tables.
+fn wait_for_a_migration(calls: i32) -> bool {
+    wait(calls, MIGRATION_TIME_MAX)
+}
+
+/// SQLite's own handler sleeps for up to 100 ms, and a busy process would not let a sleeper in.
+fn wait(calls: i32, time_max: Duration) -> bool {
     thread::sleep(LOOK_AGAIN_AFTER);
-    u32::try_from(calls).is_ok_and(|calls| LOOK_AGAIN_AFTER.saturating_mul(calls) < BUSY_TIME_MAX)
+    u32::try_from(calls).is_ok_and(|calls| LOOK_AGAIN_AFTER.saturating_mul(calls) < time_max)
 }
 
 fn refusal(path: &Path, error: &rusqlite::Error) -> OpenError {
@@ -207,28 +225,51 @@ fn refusal(path: &Path, error: &rusqlite::Error) -> OpenError {
 /// Makes the migrations that the file has not been through.
 fn migrate(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<(), OpenError> {
     let refuse = |error: rusqlite::Error| refusal(path, &error);
-    // The transaction comes first: two processes may find a new file at the same time.
+    let look = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(refuse)?;
+    let is_up_to_date = missing(connection, path, migrations)?.is_some_and(<[_]>::is_empty);
+    drop(look);
+    if is_up_to_date {
+        return switch_to_write_ahead_log(connection).map_err(refuse);
+    }
+    // What the file has been through is looked up again under the lock: two processes may find a new one together.
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(refuse)?;
+    let missing = missing(connection, path, migrations)?.unwrap_or(migrations);
+    for migration in missing {
+        connection.execute_batch(migration).map_err(refuse)?;
+    }
+    if !missing.is_empty() {
+        let known = i64::try_from(migrations.len()).expect("there are few migrations");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(refuse)?;
+        connection.pragma_update(None, "user_version", known).map_err(refuse)?;
+    }
+    transaction.commit().map_err(refuse)?;
+    switch_to_write_ahead_log(connection).map_err(refuse)
+}
+
+/// The migrations that the file has not been through; absent if it is new. To be asked in a transaction, so that no
+/// other process makes them between two of the questions.
+fn missing<'a>(
+    connection: &Connection,
+    path: &Path,
+    migrations: &'a [&'a str],
+) -> Result<Option<&'a [&'a str]>, OpenError> {
+    let refuse = |error: rusqlite::Error| refusal(path, &error);
     let application: i32 = number(connection, "application_id").map_err(refuse)?;
     let found: i64 = number(connection, "user_version").map_err(refuse)?;
-    let known = i64::try_from(migrations.len()).expect("there are few migrations");
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(refuse)?;
-    let is_new = application == 0 && found == 0 && tables == 0;
-    if !is_new && application != APPLICATION_ID {
+    if application == 0 && found == 0 && tables == 0 {
+        return Ok(None);
+    }
+    if application != APPLICATION_ID {
         return Err(OpenError::Foreign { path: path.to_owned() });
     }
+    let known = i64::try_from(migrations.len()).expect("there are few migrations");
     if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     let done = usize::try_from(found).map_err(|_| OpenError::Foreign { path: path.to_owned() })?;
-    for migration in &migrations[done..] {
-        connection.execute_batch(migration).map_err(refuse)?;
-    }
-    connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(refuse)?;
-    connection.pragma_update(None, "user_version", known).map_err(refuse)?;
-    transaction.commit().map_err(refuse)?;
-    switch_to_write_ahead_log(connection).map_err(refuse)
+    Ok(Some(&migrations[done..]))
 }
 
 fn number<T: rusqlite::types::FromSql>(connection: &Connection, pragma: &str) -> rusqlite::Result<T> {
@@ -236,11 +277,11 @@ fn number<T: rusqlite::types::FromSql>(connection: &Connection, pragma: &str) ->
 }
 
 fn switch_to_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
-    let mut tries = 1;
+    let mut waited = Duration::ZERO;
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < SWITCH_TRIES_MAX => {
-                tries += 1;
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < MIGRATION_TIME_MAX => {
+                waited += SWITCH_PAUSE;
                 thread::sleep(SWITCH_PAUSE);
             }
             result => return result,

@@ -81,6 +81,27 @@ fn a_migration_that_fails_changes_nothing() {
     connection.prepare("SELECT * FROM half").expect_err("rolled back");
 }
 
+/// Nodes that start together on a busy disk: whoever is last must not give up while the others make the tables.
+#[test]
+fn a_start_waits_longer_for_a_migration_than_a_statement_for_a_commit() {
+    let calls = i32::try_from(BUSY_TIME_MAX.as_micros() / LOOK_AGAIN_AFTER.as_micros()).expect("few");
+
+    assert!(wait_for_a_commit(calls - 1) && !wait_for_a_commit(calls));
+    assert!(wait_for_a_migration(calls));
+}
+
+/// An import may hold the lock for seconds: no node has to wait for it in order to start.
+#[test]
+fn a_file_that_is_up_to_date_is_opened_while_another_process_writes() {
+    let (path, _directory) = place();
+    let mut other = open_for_writing(&path).expect("created");
+    let _held = other.transaction_with_behavior(TransactionBehavior::Immediate).expect("begun");
+
+    let opened = open_for_writing(&path).expect("there is nothing to change");
+
+    assert_eq!(number::<i64>(&opened, "user_version"), Ok(4));
+}
+
 #[test]
 fn the_file_is_its_owners_alone() {
     let (path, _directory) = place();
