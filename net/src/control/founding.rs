@@ -25,6 +25,7 @@ use cresset_core::sometimes;
 use cresset_core::wire::{self, WireError};
 use rand::RngExt;
 use rand::rngs::StdRng;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -35,6 +36,8 @@ use crate::disk::{Disk, DiskError};
 
 /// The file that binds a data directory to its member.
 pub(crate) const FILE: &str = "member";
+
+/// Bytes of the longest of the small files that say whose a directory is.
 const FILE_BYTES_MAX: usize = 4096;
 
 /// The file that says that this member founds its cluster and may not be done.
@@ -145,7 +148,7 @@ async fn attempt(
     name: &str,
     random: &mut StdRng,
 ) -> Result<Option<Standing>, FoundingError> {
-    let bound = read(disk).await?;
+    let bound: Option<Binding> = read(disk, FILE).await?;
     if let Some(binding) = bound.as_ref().filter(|binding| binding.name != name) {
         return Err(FoundingError::OtherNode { found: binding.name.clone(), expected: name.to_owned() });
     }
@@ -210,7 +213,8 @@ pub(crate) async fn rebind(
 
 /// To which member of which cluster the directory belongs: its id, the cluster, and what it is called.
 pub(crate) async fn bound(disk: &dyn Disk) -> Result<Option<(MemberId, ClusterId, String)>, FoundingError> {
-    Ok(read(disk).await?.map(|binding| (binding.member, ClusterId(binding.cluster_id), binding.name)))
+    let binding: Option<Binding> = read(disk, FILE).await?;
+    Ok(binding.map(|binding| (binding.member, ClusterId(binding.cluster_id), binding.name)))
 }
 
 async fn is_founding(disk: &dyn Disk) -> Result<bool, DiskError> {
@@ -261,10 +265,11 @@ impl Founder {
     }
 }
 
-async fn read(disk: &dyn Disk) -> Result<Option<Binding>, FoundingError> {
-    match disk.read(FILE, 0, FILE_BYTES_MAX as u64).await {
+/// What a small file of the directory says; absent if there is none.
+pub(crate) async fn read<T: DeserializeOwned>(disk: &dyn Disk, file: &'static str) -> Result<Option<T>, FoundingError> {
+    match disk.read(file, 0, FILE_BYTES_MAX as u64).await {
         Ok(bytes) => {
-            let damaged = |reason| FoundingError::Damaged { file: FILE, reason };
+            let damaged = |reason| FoundingError::Damaged { file, reason };
             Ok(Some(wire::decode(&bytes, FILE_BYTES_MAX).map_err(damaged)?))
         }
         Err(DiskError::Missing { .. }) => Ok(None),

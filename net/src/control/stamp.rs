@@ -27,13 +27,12 @@ use cresset_core::wire;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::founding::{FILE as BINDING, FOUNDING_FILE, FoundingError};
+use super::founding::{self, FILE as BINDING, FOUNDING_FILE, FoundingError};
 use crate::accounts::{Accounts, Stamp};
 use crate::consensus;
 use crate::disk::{Disk, DiskError};
 
 const FILE: &str = "stamp";
-const FILE_BYTES_MAX: usize = 256;
 
 /// How often a process marks its directory. A copy that is older is recognized; each mark is one small write to the
 /// disk and one to the store.
@@ -67,7 +66,7 @@ pub(super) async fn begin(
     member: MemberId,
     process: u64,
 ) -> Result<Option<Stamp>, FoundingError> {
-    let marks = read(disk).await?;
+    let marks: Option<Marks> = founding::read(disk, FILE).await?;
     let last = accounts.stamp(member).await?;
     if let Some(there) = last.filter(|there| marks.is_none_or(|marks| marks.is_behind(*there))) {
         return forget(disk, accounts, member, there).await;
@@ -91,17 +90,6 @@ async fn mark(
 ) -> Result<Stamp, FoundingError> {
     disk.write(FILE, Bytes::from(wire::encode(&marks))).await?;
     Ok(accounts.replace_stamp(member, marks.last, marks.next).await?)
-}
-
-async fn read(disk: &dyn Disk) -> Result<Option<Marks>, FoundingError> {
-    match disk.read(FILE, 0, FILE_BYTES_MAX as u64).await {
-        Ok(bytes) => {
-            let damaged = |reason| FoundingError::Damaged { file: FILE, reason };
-            Ok(Some(wire::decode(&bytes, FILE_BYTES_MAX).map_err(damaged)?))
-        }
-        Err(DiskError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Forgets what the directory says, unless its member runs elsewhere.
@@ -149,12 +137,12 @@ pub(crate) struct Stamper {
 }
 
 impl Stamper {
-    /// Runs until the process must end, and says why.
+    /// Runs until the process must end, and says why. To be called as soon as the process has a log: the first mark, made
+    /// at once, says so, and from then on the log is missed when it is gone.
     pub(crate) async fn run(self) -> FoundingError {
         let Stamper { member, disk, accounts, mut last } = self;
         let mut next = Stamp { number: last.number + 1, ..last };
         loop {
-            sleep(RENEW_AFTER).await;
             let marks = Marks { last: Some(last), next, has_log: true };
             match mark(&*disk, &*accounts, member, marks).await {
                 Ok(there) if there == next => {
@@ -171,6 +159,7 @@ impl Stamper {
                 }
                 Err(error) => return error,
             }
+            sleep(RENEW_AFTER).await;
         }
     }
 }
