@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use cresset_net::admin::ask_status;
 use cresset_net::disk::DirectoryDisk;
-use cresset_net::run::Survivor;
+use cresset_net::run::{Remains, Survivor};
 
-use super::store::{Missing, Store, WhichStore};
+use super::store::{Missing, WhichStore};
 use crate::exit::Failure;
 use crate::{configuration, terminal};
 
@@ -32,12 +32,24 @@ pub(super) fn recover(file: &Path, is_confirmed: bool) -> Result<(), Failure> {
             return Err(Failure::failed(format!("the node '{}' runs: stop it first", config.node.name)));
         }
         let disk = DirectoryDisk::open(&config.node.data).map_err(Failure::failed)?;
-        let survivor = store.wait(Survivor::read(Arc::new(disk), store.accounts())).map_err(Failure::failed)?;
-        refuse_if_alive(&survivor)?;
-        if !is_confirmed {
-            confirm(&survivor)?;
-        }
-        give_up(store, survivor)
+        let (name, founded) =
+            match store.wait(Remains::read(Arc::new(disk), store.accounts())).map_err(Failure::failed)? {
+                // This command was interrupted: the cluster is given up already.
+                Remains::Unfinished(unfinished) => (unfinished.name().to_owned(), store.wait(unfinished.finish())),
+                Remains::Survivor(survivor) => {
+                    refuse_if_alive(&survivor)?;
+                    if !is_confirmed {
+                        confirm(&survivor)?;
+                    }
+                    (survivor.name().to_owned(), store.wait(survivor.give_up(store.accounts())))
+                }
+            };
+        let cluster = founded.map_err(Failure::failed)?;
+        terminal::say(&format!(
+            "the node '{name}' founds the cluster {cluster} when it is started; the others join it with empty data \
+             directories"
+        ));
+        Ok(())
     })
 }
 
@@ -85,13 +97,4 @@ fn print_prompt() {
     let mut out = std::io::stdout().lock();
     // Without a terminal that shows it there is no answer either.
     drop(out.write_all(b"Type 'yes' to go on: ").and_then(|()| out.flush()));
-}
-
-fn give_up(store: &Store, survivor: Survivor) -> Result<(), Failure> {
-    let name = survivor.name().to_owned();
-    let cluster = store.wait(survivor.give_up(store.accounts())).map_err(Failure::failed)?;
-    terminal::say(&format!(
-        "the node '{name}' founds the cluster {cluster} when it is started; the others join it with empty data directories"
-    ));
-    Ok(())
 }

@@ -31,6 +31,8 @@ pub struct MemoryAccounts {
 #[derive(Debug, Default)]
 struct Tables {
     unavailable: bool,
+    /// How many more answers there are before it goes away.
+    answers_left: Option<u64>,
     accounts: BTreeMap<NodePart, Account>,
     messages_stored: i64,
     names: BTreeMap<StanzaName, UnixMillis>,
@@ -64,7 +66,14 @@ impl MemoryAccounts {
     /// Says whether the store answers from now on; if not, everything is [`StoreError::Unavailable`] and nothing is
     /// done.
     pub fn set_available(&self, available: bool) {
-        self.lock().unavailable = !available;
+        let mut tables = self.lock();
+        tables.unavailable = !available;
+        tables.answers_left = None;
+    }
+
+    /// Goes away by itself after so many more answers, until it is made available again.
+    pub fn fail_after(&self, answers: u64) {
+        self.lock().answers_left = Some(answers);
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -78,7 +87,9 @@ impl MemoryAccounts {
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             let mut tables = self.lock();
-            if tables.unavailable {
+            let is_last = tables.answers_left == Some(0);
+            tables.answers_left = tables.answers_left.map(|left| left.saturating_sub(1));
+            if tables.unavailable || is_last {
                 return Err(StoreError::Unavailable("switched off".to_owned()));
             }
             work(&mut tables)

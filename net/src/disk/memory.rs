@@ -22,6 +22,8 @@ struct State {
     files: BTreeMap<String, Vec<u8>>,
     is_full: bool,
     fails_to_sync: bool,
+    /// How many more changes there are before it fails.
+    changes_left: Option<u64>,
     is_stalled: bool,
     syncs: u64,
 }
@@ -39,6 +41,7 @@ impl MemoryDisk {
         state.boot += 1;
         state.is_full = false;
         state.fails_to_sync = false;
+        state.changes_left = None;
         state.is_stalled = false;
         MemoryDisk { state: self.state.clone(), boot: state.boot }
     }
@@ -51,6 +54,11 @@ impl MemoryDisk {
     /// From now on no write becomes durable.
     pub fn fail_to_sync(&self) {
         self.state().fails_to_sync = true;
+    }
+
+    /// After so many more changes nothing becomes durable any more.
+    pub fn fail_after(&self, changes: u64) {
+        self.state().changes_left = Some(changes);
     }
 
     /// From now on writes take for ever: what is written is lost in the crash that must follow.
@@ -102,10 +110,11 @@ impl MemoryDisk {
             Err(DiskError::Full { operation, file: file.to_owned() })
         } else if state.is_stalled {
             return Box::pin(pending());
-        } else if state.fails_to_sync {
+        } else if state.fails_to_sync || state.changes_left == Some(0) {
             Err(failed("input/output error".into()))
         } else {
             state.syncs += 1;
+            state.changes_left = state.changes_left.map(|left| left - 1);
             change(&mut state.files).map_err(failed)
         };
         Box::pin(ready(result))

@@ -56,7 +56,7 @@ use self::doors::Doors;
 pub use self::doors::{DoorsError, Reception};
 use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
-pub use self::recover::{RecoverError, Survivor};
+pub use self::recover::{RecoverError, Remains, Survivor, Unfinished};
 
 /// The file that makes a data directory a member's, for a simulation that looks at a disk from outside.
 #[cfg(cresset_simulated)]

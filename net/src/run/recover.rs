@@ -1,25 +1,35 @@
 //! Giving up a cluster whose quorum is lost for good: another one is founded with the same accounts.
 //!
 //! ```text
-//! survivor's directory ─▶ who voted ─▶ (nobody answers, the operator is sure) ─▶ account store: another identity
+//! survivor's directory ─▶ who voted ─▶ (nobody answers, the operator is sure) ─▶ directory: a note of what is begun
+//!                                                                              ─▶ account store: another identity
 //!                                                                              ─▶ directory: emptied, bound to a new founder
 //! ```
 //!
 //! Nothing that the old log agreed on outlives its sessions, so nothing of it is kept: neither is its membership written
 //! over, nor may anybody ever vote by it again. Whoever comes back with an old directory finds that the account store
 //! belongs to another cluster. A node of the old cluster that runs notices the same within seconds and stops.
+//!
+//! What was interrupted is finished when it is begun again: the account store changes in one step, before which nothing
+//! has happened, and after which the note says whose founder the store waits for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cresset_core::ids::MemberId;
+use cresset_core::wire;
+use serde::{Deserialize, Serialize};
 
-use crate::accounts::{Accounts, ClusterId, Founding, StoreError};
+use crate::accounts::{Accounts, ClusterId, Founding, Identity, StoreError};
 use crate::consensus::{self, kept};
 use crate::control::founding::{self, FoundingError};
 use crate::control::stamp;
 use crate::disk::{Disk, DiskError};
 use crate::runtime;
+
+/// The file of the note.
+const NOTE: &str = "recovery";
 
 /// Why a cluster is not given up. A sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +62,90 @@ pub enum RecoverError {
     },
 }
 
+impl RecoverError {
+    fn other_cluster(directory: ClusterId, store: ClusterId) -> RecoverError {
+        RecoverError::OtherCluster { found: directory.to_string(), expected: store.to_string() }
+    }
+}
+
+/// What is left in the directory of a node that does not run.
+pub enum Remains {
+    /// A member of the cluster.
+    Survivor(Survivor),
+    /// A member that has given its cluster up, and may not have been made the founder of another one yet.
+    Unfinished(Unfinished),
+}
+
+impl Remains {
+    /// Reads what the directory of a node knows of its cluster.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a member of the cluster that the account store belongs to, or cannot be read.
+    pub async fn read(disk: Arc<dyn Disk>, accounts: &dyn Accounts) -> Result<Remains, RecoverError> {
+        let identity = accounts.known_identity().await?.ok_or(RecoverError::NoCluster)?;
+        let bound = founding::bound(&*disk).await?;
+        if let Some(note) = founding::read::<Note>(&*disk, NOTE).await?.filter(|note| note.counts(&identity)) {
+            let is_bound = bound.as_ref().is_some_and(|(member, ..)| *member == note.founder);
+            let is_old = bound.as_ref().is_none_or(|(_, cluster, _)| cluster.0 == note.given_up);
+            if is_bound || is_old {
+                let cluster = identity.cluster_id;
+                return Ok(Remains::Unfinished(Unfinished { disk, cluster, note, is_bound }));
+            }
+        }
+        if !identity.formed {
+            return Err(RecoverError::NoCluster);
+        }
+        let bound = bound.ok_or(RecoverError::NoMember)?;
+        Ok(Remains::Survivor(Survivor::read(disk, identity.cluster_id, bound).await?))
+    }
+}
+
+/// What is noted before anything is changed.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    given_up: [u8; 16],
+    founder: MemberId,
+    name: String,
+}
+
+impl Note {
+    /// Whether the account store waits for the founder that is noted.
+    fn counts(&self, identity: &Identity) -> bool {
+        identity.founder == self.founder && !identity.formed
+    }
+}
+
+/// A cluster that is given up, and a directory that is still to be made that of the founder of another one.
+pub struct Unfinished {
+    disk: Arc<dyn Disk>,
+    cluster: ClusterId,
+    note: Note,
+    is_bound: bool,
+}
+
+impl Unfinished {
+    /// What the node is called.
+    pub fn name(&self) -> &str {
+        &self.note.name
+    }
+
+    /// Makes the node the founder of the cluster that the account store waits for: answers which.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails. It can be tried again.
+    pub async fn finish(self) -> Result<ClusterId, RecoverError> {
+        let Unfinished { disk, cluster, note, is_bound } = self;
+        if !is_bound {
+            stamp::empty(&*disk).await?;
+            founding::rebind(&*disk, cluster, note.founder, &note.name).await?;
+        }
+        disk.remove(NOTE).await?;
+        Ok(cluster)
+    }
+}
+
 /// A node that is left, and does not run.
 pub struct Survivor {
     disk: Arc<dyn Disk>,
@@ -62,18 +156,13 @@ pub struct Survivor {
 }
 
 impl Survivor {
-    /// Reads what the directory of a node knows of its cluster.
-    ///
-    /// # Errors
-    ///
-    /// If it is not a member of the cluster that the account store belongs to, or cannot be read.
-    pub async fn read(disk: Arc<dyn Disk>, accounts: &dyn Accounts) -> Result<Survivor, RecoverError> {
-        let identity = accounts.known_identity().await?.filter(|identity| identity.formed);
-        let cluster = identity.ok_or(RecoverError::NoCluster)?.cluster_id;
-        let (member, bound, name) = founding::bound(&*disk).await?.ok_or(RecoverError::NoMember)?;
+    async fn read(
+        disk: Arc<dyn Disk>,
+        cluster: ClusterId,
+        (member, bound, name): (MemberId, ClusterId, String),
+    ) -> Result<Survivor, RecoverError> {
         if bound != cluster {
-            let (found, expected) = (bound.to_string(), cluster.to_string());
-            return Err(RecoverError::OtherCluster { found, expected });
+            return Err(RecoverError::other_cluster(bound, cluster));
         }
         let state = kept::state(disk.clone(), member).await?;
         let is_other = |id: &&MemberId| **id != member;
@@ -108,14 +197,20 @@ impl Survivor {
     ///
     /// # Errors
     ///
-    /// If the account store or the disk fails. Once the store knows of the new cluster, any node with an empty directory
-    /// may found it.
+    /// If the account store or the disk fails. It can be tried again, from what [`Remains::read`] then finds. Once the
+    /// store knows of the new cluster, any node with an empty directory may found it.
     pub async fn give_up(self, accounts: &dyn Accounts) -> Result<ClusterId, RecoverError> {
-        let member = accounts.allocate_member(self.name.clone()).await?;
-        let anew = Founding::draw(&mut runtime::generator(), member);
-        let cluster = accounts.found_anew(self.cluster, anew).await?.cluster_id;
-        stamp::empty(&*self.disk).await?;
-        founding::rebind(&*self.disk, cluster, member, &self.name).await?;
-        Ok(cluster)
+        let Survivor { disk, cluster, name, .. } = self;
+        let founder = accounts.allocate_member(name.clone()).await?;
+        let note = Note { given_up: cluster.0, founder, name };
+        disk.write(NOTE, Bytes::from(wire::encode(&note))).await?;
+        let identity = accounts.found_anew(cluster, Founding::draw(&mut runtime::generator(), founder)).await?;
+        if !note.counts(&identity) {
+            return Err(RecoverError::other_cluster(cluster, identity.cluster_id));
+        }
+        Unfinished { disk, cluster: identity.cluster_id, note, is_bound: false }.finish().await
     }
 }
+
+#[cfg(test)]
+mod tests;
