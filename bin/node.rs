@@ -11,12 +11,14 @@ use std::time::Duration;
 use clap::Args;
 use cresset_core::cluster::STATE_VERSIONS;
 use cresset_core::config::{Checked, Config};
+use cresset_core::node::Unready;
 use cresset_net::accounts::{OpenError, Opened, postgres};
 use cresset_net::certificate::{self, Found};
 use cresset_net::clients::{Certificate, DerivePool};
 use cresset_net::clock::SystemClock;
 use cresset_net::consensus::SNAPSHOT_ENTRIES;
 use cresset_net::disk::DirectoryDisk;
+use cresset_net::health::Health;
 use cresset_net::run::{LinkProtection, Parts, Reception, Running, StartError, start};
 use cresset_net::runtime;
 use cresset_net::transport::TokioTransport;
@@ -117,13 +119,20 @@ async fn serve(config: &Config, stop_on_stdin_eof: bool) -> Result<(), Failure> 
 async fn begin(config: &Config) -> Result<Running, Failure> {
     let mistaken = |error: &dyn std::fmt::Display| Failure::Configuration(format!("cresset: {error}"));
     let certificate = read_certificate(config)?;
+    let disk = DirectoryDisk::open(&config.node.data).map_err(|error| {
+        mistaken(&format_args!("the data directory '{}' cannot be used: {error}", config.node.data.display()))
+    })?;
+    // Before the account store, which may have to be waited for.
+    let health = match config.node.health {
+        Some(address) => Some(Health::open(address, Unready::Starting.to_string()).await.map_err(|error| {
+            mistaken(&format_args!("cannot listen on {address}, where health is to be told: {error}"))
+        })?),
+        None => None,
+    };
     let accounts = Opened::open_when_there(&config.accounts).await.map_err(|error| match error {
         // Nothing that the configuration says.
         OpenError::Postgres(postgres::OpenError::Failed { .. }) => Failure::failed(error),
         OpenError::Postgres(_) | OpenError::Sqlite(_) => mistaken(&error),
-    })?;
-    let disk = DirectoryDisk::open(&config.node.data).map_err(|error| {
-        mistaken(&format_args!("the data directory '{}' cannot be used: {error}", config.node.data.display()))
     })?;
     let parts = Parts {
         transport: TokioTransport,
@@ -143,6 +152,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
         admin_socket: Some(config.node.admin_socket.clone()),
         follows_properties: true,
         versions: STATE_VERSIONS,
+        health,
         snapshot_entries: SNAPSHOT_ENTRIES,
     };
     start(config, parts).await.map_err(|error| match error {

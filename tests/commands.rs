@@ -333,6 +333,7 @@ fn status(members: u16, reachable: u16) -> ClusterStatus {
         clustering: true,
         alone: false,
         serving: reachable * 2 > members,
+        unready: None,
         leader: None,
         senior: None,
         term: 1,

@@ -182,11 +182,11 @@ fn table(status: &ClusterStatus) -> String {
     lines.push(format!("leader {leader} (term {}), senior {senior}, index {}", status.term, status.applied_index));
     lines.push(format!("{} sessions", status.sessions));
     lines.extend(difference_of_versions(status));
-    match (status.serving, status.alone) {
-        (true, false) => {}
-        (true, true) => lines.push(format!("{} serves alone: these are its own sessions", status.node)),
-        (false, false) => lines.push(format!("{} holds no lease and serves nobody at the moment", status.node)),
-        (false, true) => lines.push(format!("{} is about to serve alone", status.node)),
+    if status.serving && status.alone {
+        lines.push(format!("{} serves alone: these are its own sessions", status.node));
+    }
+    if let Some(reason) = &status.unready {
+        lines.push(format!("nobody can log in at {}: {reason}", status.node));
     }
     lines.push(status.advice.clone());
     lines.join("\n")
@@ -294,6 +294,7 @@ mod tests {
             clustering: true,
             alone: false,
             serving: true,
+            unready: None,
             leader: Some("node-1".to_owned()),
             senior: Some("node-1".to_owned()),
             term: 1,

@@ -10,6 +10,7 @@ pub mod consensus;
 mod control;
 mod discovery;
 pub mod disk;
+pub mod health;
 #[cfg(test)]
 mod hostile_bytes;
 pub mod links;

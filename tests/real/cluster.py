@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -45,11 +46,12 @@ def free_ports(count):
 class Node:
     """One node process: its configuration, its log, its life."""
 
-    def __init__(self, cluster, name, client_port, peer_port):
+    def __init__(self, cluster, name, client_port, peer_port, health_port):
         self.cluster = cluster
         self.name = name
         self.client_port = client_port
         self.peer_port = peer_port
+        self.health_port = health_port
         self.data = cluster.directory / name
         self.config = cluster.directory / f"{name}.xml"
         self.log = cluster.directory / f"{name}.log"
@@ -86,6 +88,7 @@ class Node:
     <join>{join or f"<tcp-ip>{members}</tcp-ip>"}</join>
     {cluster_settings}
   </cluster>
+  <health listen="{self.host}:{self.health_port}"/>
 </cresset>
 """
         )
@@ -104,7 +107,7 @@ class Node:
     def moves_to(self, machine):
         """Runs on a machine of its own, where every port is free."""
         self.machine, self.host, self.runs_in = machine, machine.address, machine.runs_in
-        self.client_port, self.peer_port = 5222, 5701
+        self.client_port, self.peer_port, self.health_port = 5222, 5701, 8080
 
     def connect(self, port=None, timeout=10):
         """A connection of a client."""
@@ -141,6 +144,18 @@ class Node:
         # 3: it answers, and serves nobody.
         return json.loads(run.stdout) if run.returncode in (0, 3) else None
 
+    def health(self, path="/health/ready"):
+        """What the node answers there: the number, and the line; nothing if nobody answers."""
+        connection = http.client.HTTPConnection(self.host, self.health_port, timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode().strip()
+        except ConnectionError:
+            return None
+        finally:
+            connection.close()
+
     async def status_later(self):
         return await asyncio.to_thread(self.status)
 
@@ -161,10 +176,8 @@ class Cluster:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.accounts = self.directory / "accounts.sqlite"
         self.database = database or (lambda _: f'<sqlite path="{self.accounts}"/>')
-        ports = free_ports(2 * len(names))
-        self.nodes = {
-            name: Node(self, name, ports[2 * at], ports[2 * at + 1]) for at, name in enumerate(names)
-        }
+        ports = free_ports(3 * len(names))
+        self.nodes = {name: Node(self, name, *ports[3 * at : 3 * at + 3]) for at, name in enumerate(names)}
         for node in self.nodes.values():
             node.write_config(**settings)
 

@@ -92,7 +92,8 @@ async def test_a_copy_of_a_directory_is_refused_while_its_member_runs_and_the_me
     config = member.config.read_text()
     member.config.write_text(config.replace(f'data="{member.data}"', f'data="{spare.data}"').replace(
         f":{member.client_port}\"", f":{spare.client_port}\"").replace(
-        f'listen address="127.0.0.1:{member.peer_port}"', f'listen address="127.0.0.1:{spare.peer_port}"'))
+        f'listen address="127.0.0.1:{member.peer_port}"', f'listen address="127.0.0.1:{spare.peer_port}"').replace(
+        f":{member.health_port}\"", f":{spare.health_port}\""))
     clone = trio.cli("node", "--config", member.config)
     member.config.write_text(config)
     assert clone.returncode == 1, clone.stderr

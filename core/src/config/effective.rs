@@ -61,6 +61,12 @@ impl Writer<'_> {
         self.cluster(1, &config.cluster);
         let socket = path(&config.node.admin_socket);
         self.line(1, format_args!("<admin socket=\"{socket}\"/>"), &[("", "admin@socket")]);
+        match config.node.health {
+            Some(address) => {
+                self.line(1, format_args!("<health listen=\"{address}\"/>"), &[("", "health@listen")]);
+            }
+            None => self.open(1, "<!-- health: not served by HTTP -->"),
+        }
         self.open(0, "</cresset>");
         self.out
     }

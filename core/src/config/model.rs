@@ -34,6 +34,8 @@ pub struct NodeSettings {
     pub data: PathBuf,
     /// The control socket. By default `admin.sock` in the data directory.
     pub admin_socket: PathBuf,
+    /// Where it is asked by HTTP whether it lives and lets clients log in; absent: nowhere.
+    pub health: Option<SocketAddr>,
 }
 
 /// Where accounts, rosters and offline messages are kept.

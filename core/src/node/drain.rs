@@ -51,7 +51,7 @@ impl Node {
         self.is_draining().then_some(self.drain.again)
     }
 
-    fn is_draining(&self) -> bool {
+    pub(super) fn is_draining(&self) -> bool {
         let Stage::Active(life) = self.stage else { return false };
         let is_drained = self.state.alive(life).is_some_and(Member::is_draining)
             || (planted!(DrainSendsEverybodyAway) && self.state.members().any(Member::is_draining));

@@ -34,6 +34,7 @@ mod output;
 mod peers;
 mod requests;
 mod succession;
+mod unready;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use orders::{Order, OrderId, Refusal, Wish};
 pub use output::{Answer, Output, Service};
+pub use unready::Unready;
 
 use self::batches::Batches;
 use self::drain::Drain;

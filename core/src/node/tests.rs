@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 mod orders;
+mod unready;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

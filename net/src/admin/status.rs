@@ -18,6 +18,9 @@ pub struct ClusterStatus {
     pub alone: bool,
     /// Whether the node that answers serves: in the cluster it needs a lease for that.
     pub serving: bool,
+    /// Why clients cannot log in at the node that answers; absent if they can.
+    #[serde(default)]
+    pub unready: Option<String>,
     /// The name of the leader, if this node knows one.
     pub leader: Option<String>,
     /// The name of the oldest active member.

@@ -141,6 +141,7 @@ fn status() -> ClusterStatus {
         clustering: true,
         alone: false,
         serving: true,
+        unready: None,
         leader: Some("a".to_owned()),
         senior: Some("a".to_owned()),
         term: 2,

@@ -26,7 +26,8 @@ use bytes::Bytes;
 use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
-    CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
+    CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request,
+    Service, Unready,
 };
 use cresset_core::wire;
 use cresset_core::{planted, sometimes};
@@ -69,6 +70,8 @@ pub(crate) struct Inlets {
 pub(crate) enum Question {
     /// How the cluster is.
     Status(oneshot::Sender<ClusterStatus>),
+    /// Why clients cannot log in, as far as the cluster is concerned.
+    Unready(oneshot::Sender<Option<Unready>>),
     /// Where clients of this node may go.
     SomewhereElse(oneshot::Sender<Option<SocketAddr>>),
     /// What happened to the members, the oldest first.
@@ -261,7 +264,12 @@ impl<C: Clock> Control<C> {
         match question {
             Question::Status(reply) => {
                 let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id, &self.programs);
-                answer(reply, self.switch.in_status(status));
+                let status = self.switch.in_status(status);
+                answer(reply, ClusterStatus { unready: self.unready().map(|reason| reason.to_string()), ..status });
+                None
+            }
+            Question::Unready(reply) => {
+                answer(reply, self.unready());
                 None
             }
             Question::SomewhereElse(reply) => {
@@ -297,6 +305,21 @@ impl<C: Clock> Control<C> {
                 self.handle(Input::Leave)
             }
         }
+    }
+
+    /// Why clients cannot log in: the cluster's reason, unless the node is by itself.
+    fn unready(&self) -> Option<Unready> {
+        let in_cluster = self.node.unready();
+        if in_cluster == Some(Unready::Witness) {
+            return in_cluster;
+        }
+        if self.switch.stops {
+            return Some(Unready::Stopping);
+        }
+        if self.switch.is_alone() {
+            return (self.router.gate().service() != Service::Serve).then_some(Unready::NotYetAlone);
+        }
+        if self.switch.is_leaving() { Some(Unready::NotYetAlone) } else { in_cluster }
     }
 
     fn link_event(&mut self, event: LinkEvent) -> Option<Turn> {

@@ -28,6 +28,7 @@ pub(super) fn status(
         clustering: true,
         alone: false,
         serving: node.service() == Service::Serve,
+        unready: None,
         leader: node.raft().leader.and_then(name_of),
         senior: state.senior().and_then(name_of),
         term: node.raft().term.0,

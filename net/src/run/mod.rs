@@ -16,6 +16,7 @@ mod found;
 mod properties;
 mod raft_lane;
 mod recover;
+mod told;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,21 +25,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::cluster::{Chronicle, Happening, Role, RouteView, VersionRange};
+use cresset_core::cluster::{Chronicle, Role, RouteView, VersionRange};
 use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
-use cresset_core::node::{Node, NodeSettings, Order, RaftStatus, Refusal};
+use cresset_core::node::{Node, NodeSettings, Order, RaftStatus, Refusal, Unready};
 use cresset_core::session::SessionSettings;
 use futures_util::FutureExt;
 use rand::RngExt;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::accounts::{Accounts, ClusterId};
-use crate::admin::{self, Answers, ClusterEvent, ClusterStatus, Request, Response};
+use crate::admin::{self, ClusterStatus};
 use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
@@ -47,6 +48,7 @@ use crate::control::stamp::Stamper;
 use crate::control::{Clustering, Control, End, Inlets, MeshMaker, PresentMesh, Question, Switch};
 use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
+use crate::health::Health;
 use crate::links::{Identity, JoinSecret, LinkEvent, LinkSecurity, Mesh, Services};
 use crate::router::Router;
 use crate::runtime;
@@ -57,6 +59,7 @@ pub use self::doors::{DoorsError, Reception};
 use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
 pub use self::recover::{RecoverError, Remains, Survivor, Unfinished};
+use self::told::{Told, ask};
 
 /// The file that makes a data directory a member's, for a simulation that looks at a disk from outside.
 #[cfg(cresset_simulated)]
@@ -98,6 +101,8 @@ pub struct Parts<T, C> {
     /// The versions of the agreed state that the program follows: [`STATE_VERSIONS`](cresset_core::cluster::STATE_VERSIONS),
     /// unless a simulation mixes programs.
     pub versions: VersionRange,
+    /// Where it is asked whether the node lives and is ready; absent where nobody asks.
+    pub health: Option<Health>,
     /// Entries between two snapshots: [`consensus::SNAPSHOT_ENTRIES`], unless a simulation wants many.
     pub snapshot_entries: u64,
 }
@@ -157,6 +162,8 @@ pub struct Running {
     doors: Option<Doors>,
     mesh: Arc<PresentMesh>,
     questions: mpsc::Sender<Question>,
+    told: Told,
+    health: Option<Health>,
     control: tokio::task::JoinHandle<End>,
     stamper: tokio::task::JoinHandle<FoundingError>,
     /// What runs for the operator.
@@ -176,7 +183,7 @@ pub struct Failure(pub String);
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
     let Parts { transport, disk, clock, accounts, machine, link_protection, reception, .. } = parts;
-    let Parts { admin_socket, follows_properties, snapshot_entries, versions, .. } = parts;
+    let Parts { admin_socket, follows_properties, health, snapshot_entries, versions, .. } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let followed = if follows_properties {
@@ -279,6 +286,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         router,
         doors: None,
         mesh,
+        told: Told::new(questions.clone(), accounts.clone()),
+        health,
         questions,
         control,
         stamper: runtime::spawn(stamper.run()),
@@ -303,7 +312,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
 }
 
 impl Running {
-    /// Opens the doors: for clients, then for the operator.
+    /// Opens the doors: for clients, then for the operator and for whoever asks how the node is.
     async fn open<T: Transport>(
         &mut self,
         config: &Config,
@@ -318,7 +327,10 @@ impl Running {
         }
         if let Some(path) = admin_socket {
             let server = admin::Server::open(&path).await?;
-            self.operation.push(runtime::spawn(server.serve(answers(self.questions.clone()))));
+            self.operation.push(runtime::spawn(server.serve(self.told.to_operators())));
+        }
+        if let Some(health) = &self.health {
+            health.answer_by(self.told.of_health());
         }
         Ok(())
     }
@@ -386,7 +398,7 @@ impl Running {
     /// node stops before. Whoever waits for the answer does not hold the node.
     pub fn order(&self, order: Order) -> impl Future<Output = Option<Result<(), Refusal>>> + Send + use<> {
         let questions = self.questions.clone();
-        async move { give(&questions, order).await }
+        async move { told::order(&questions, order).await }
     }
 
     /// Who holds a full JID as connections of this node read it at this moment, and how far the log is shown; absent
@@ -425,6 +437,9 @@ impl Running {
     /// others agree that this member has left. Each step has its time, within five seconds together; what does not
     /// succeed in it is left to the others, who would do the same if this node were killed.
     pub async fn stop(mut self) {
+        if let Some(health) = &self.health {
+            health.is_not_ready(Unready::Stopping.to_string());
+        }
         let elsewhere = ask(&self.questions, Question::SomewhereElse).await.flatten();
         if let Some(doors) = &self.doors {
             doors.close(elsewhere.map(|address| address.to_string()).as_deref(), FAREWELL_TIME_MAX).await;
@@ -544,55 +559,4 @@ async fn forward(mut from: watch::Receiver<RaftStatus>, to: watch::Sender<RaftSt
             return;
         }
     }
-}
-
-/// What the operator is answered.
-fn answers(questions: mpsc::Sender<Question>) -> Answers {
-    Arc::new(move |request| {
-        let questions = questions.clone();
-        async move {
-            answer(&questions, request).await.unwrap_or_else(|| Response::Refused { reason: "it stops".to_owned() })
-        }
-        .boxed()
-    })
-}
-
-async fn answer(questions: &mpsc::Sender<Question>, request: Request) -> Option<Response> {
-    let order = match request {
-        Request::Status => {
-            let status = Box::new(ask(questions, Question::Status).await?);
-            return Some(Response::Status { status });
-        }
-        Request::Events => {
-            let events = ask(questions, Question::Events).await?.into_iter().map(event).collect();
-            return Some(Response::Events { events });
-        }
-        Request::TransferLeader { to } => Order::TransferLeader { to },
-        Request::Remove { name } => Order::Remove { name },
-        Request::Drain { name } => Order::Drain { name },
-        Request::Undrain { name } => Order::Undrain { name },
-    };
-    Some(match give(questions, order).await? {
-        Ok(()) => Response::Done,
-        Err(refusal @ Refusal::NoQuorum) => Response::NoQuorum { reason: refusal.to_string() },
-        Err(refusal) => Response::Refused { reason: refusal.to_string() },
-    })
-}
-
-async fn give(questions: &mpsc::Sender<Question>, order: Order) -> Option<Result<(), Refusal>> {
-    ask(questions, |reply| Question::Order(order, reply)).await
-}
-
-fn event(happening: Happening) -> ClusterEvent {
-    let Happening { at, member, what } = happening;
-    ClusterEvent { at: at.to_xmpp(), member, what: what.to_string() }
-}
-
-async fn ask<T>(
-    questions: &mpsc::Sender<Question>,
-    question: impl FnOnce(oneshot::Sender<T>) -> Question,
-) -> Option<T> {
-    let (reply, answer) = oneshot::channel();
-    questions.send(question(reply)).await.ok()?;
-    answer.await.ok()
 }

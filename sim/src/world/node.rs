@@ -145,6 +145,7 @@ impl Ground {
                 name: self.name(),
                 data: PathBuf::from("/simulated"),
                 admin_socket: PathBuf::from("/simulated/admin.sock"),
+                health: None,
             },
             accounts: Accounts::Sqlite { path: PathBuf::from("/simulated/accounts") },
             clients: (!self.is_witness()).then(|| ClientSettings {
@@ -186,6 +187,7 @@ impl Ground {
             admin_socket: None,
             follows_properties: *follows_properties,
             versions: VersionRange { min: OLDEST_PROGRAM, max: self.program.load(Ordering::Acquire) },
+            health: None,
             snapshot_entries: *snapshot_entries,
         }
     }

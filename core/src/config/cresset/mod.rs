@@ -7,14 +7,15 @@ mod accounts;
 mod clients;
 pub(super) mod cluster;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::discovery::Discovery;
 use super::document::Element;
 use super::hazelcast::{CLUSTER_ADDRESS, CLUSTER_NAME};
-use super::model::{ClusterSettings, Config, NodeSettings, ServerRole};
+use super::model::{ClientSettings, ClusterSettings, Config, NodeSettings, ServerRole};
 use super::problem::Fault;
-use super::reading::{Kind, Reading, Shape, Text};
+use super::reading::{ADDRESS, Kind, Reading, Shape, Text};
 use super::timing::Timing;
 use crate::jid::{BareJid, DomainPart};
 
@@ -31,7 +32,7 @@ pub(super) fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Con
         root,
         &Shape {
             attributes: &[],
-            children: &["domain", "node", "accounts", "clients", "cluster", "admin"],
+            children: &["domain", "node", "accounts", "clients", "cluster", "admin", "health"],
             text: Text::Refused,
         },
     );
@@ -45,6 +46,7 @@ pub(super) fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Con
     let data = node.as_ref().map(|(_, data)| data.as_path());
     let accounts = accounts::read(reading, root, data, &cluster);
     let clients = clients::read(reading, root, &cluster);
+    let health = read_health(reading, root, clients.as_ref(), &cluster);
 
     let (name, data) = node?;
     let admin_socket = admin_socket.unwrap_or_else(|| data.join("admin.sock"));
@@ -58,7 +60,7 @@ pub(super) fn read_root(reading: &mut Reading<'_>, root: &Element) -> Option<Con
     }
     Some(Config {
         domain: domain?,
-        node: NodeSettings { name, data, admin_socket },
+        node: NodeSettings { name, data, admin_socket, health },
         accounts: accounts?,
         clients,
         cluster,
@@ -92,6 +94,28 @@ fn read_admin(reading: &mut Reading<'_>, root: &Element) -> Option<PathBuf> {
     let element = reading.child(root, "admin")?;
     reading.allow(element, &Shape { attributes: &["socket"], children: &[], text: Text::Refused });
     reading.required_path(element, "socket")
+}
+
+/// Whoever asks there is told no names and no secrets, and may ask as often as he likes.
+fn read_health(
+    reading: &mut Reading<'_>,
+    root: &Element,
+    clients: Option<&ClientSettings>,
+    cluster: &ClusterSettings,
+) -> Option<SocketAddr> {
+    let element = reading.child(root, "health")?;
+    reading.allow(element, &Shape { attributes: &["listen"], children: &[], text: Text::Refused });
+    let address = reading.required(element, "listen", &ADDRESS)?;
+    let of_clients = clients.iter().flat_map(|clients| &clients.listeners).any(|listener| listener.address == address);
+    if of_clients || cluster.listen == address {
+        let fault = Fault::Inconsistent(format!("{address} is listened on twice"));
+        reading.problem(element.place, fault);
+    }
+    if !address.ip().is_loopback() {
+        let message = format!("everybody who reaches {address} can ask whether this node serves");
+        reading.warn(Some(element.place), message);
+    }
+    Some(address)
 }
 
 fn domain(text: &str) -> Option<DomainPart> {

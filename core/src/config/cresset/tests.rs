@@ -36,6 +36,7 @@ const FULL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
     <crash-evidence enabled="false"/>
   </cluster>
   <admin socket="/run/cresset.sock"/>
+  <health listen="127.0.0.1:8080"/>
 </cresset>"#;
 
 #[test]
@@ -46,6 +47,7 @@ fn a_domain_a_name_and_a_directory_are_enough() {
     assert_eq!(config.node.admin_socket, Path::new("/etc/cresset/data/admin.sock"));
     assert_eq!(config.accounts, Accounts::Sqlite { path: "/etc/cresset/data/accounts.sqlite".into() });
     assert_eq!(config.cluster.timing, Timing::default());
+    assert_eq!(config.node.health, None);
     let clients = config.clients.expect("a server has clients");
     assert_eq!(clients.listeners[0].address, CLIENT_ADDRESS);
     assert_eq!(clients.listeners[0].tls, ListenerTls::Required);
@@ -68,6 +70,7 @@ fn everything_that_is_said_is_read() {
     assert_eq!(list.connection_time_max, Duration::from_secs(2));
     assert_eq!(config.cluster.timing.expel_after, Duration::from_millis(1500));
     assert!(!config.cluster.crash_evidence);
+    assert_eq!(config.node.health, Some("127.0.0.1:8080".parse().expect("an address")));
 }
 
 #[test]
@@ -254,6 +257,19 @@ fn what_may_not_be_meant_is_warned_about() {
     assert!(warnings(&near).is_empty(), "{:?}", warnings(&near));
     assert!(warnings("<cluster><expel-after milliseconds='9000'/></cluster>")[0].contains("longer than the 5 s"));
     assert!(warnings("").is_empty());
+}
+
+#[test]
+fn health_is_told_at_an_address_of_its_own_and_to_nobody_by_mistake() {
+    assert_section("<health/>", "<health> lacks the attribute 'listen': expected an IP address and a port");
+    assert_section("<health listen='8080'/>", "'8080' found for the attribute 'listen' of <health>");
+    assert_section("<health listen='[::1]:1' path='/x'/>", "unknown attribute 'path' of <health>; expected listen");
+    assert_section("<health listen='[::1]:1'>x</health>", "text 'x' found in <health>, which holds none");
+    assert_section("<health listen='0.0.0.0:5222'/>", "0.0.0.0:5222 is listened on twice");
+    assert_section("<health listen='127.0.0.1:5701'/>", "127.0.0.1:5701 is listened on twice");
+    assert!(warnings("<health listen='127.0.0.1:8080'/>").is_empty());
+    let open = warnings("<health listen='0.0.0.0:8080'/>");
+    assert!(open[0].contains("everybody who reaches 0.0.0.0:8080 can ask whether this node serves"), "{open:?}");
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn transfer_to(name: &str) -> Order {
 }
 
 impl World {
-    fn order(&mut self, at: u64, order: Order) {
+    pub(super) fn order(&mut self, at: u64, order: Order) {
         self.handle(at, Input::Order { id: OrderId(7), order });
     }
 

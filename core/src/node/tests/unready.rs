@@ -1,0 +1,54 @@
+//! Why clients cannot log in, and that they can when nothing is said.
+
+use super::*;
+
+#[test]
+fn a_node_is_ready_when_it_has_joined_and_holds_a_lease() {
+    let node = Node::new(Uptime::ZERO, settings(1));
+    assert_eq!(node.unready(), Some(Unready::Outside));
+
+    let world = World::of(3);
+
+    assert!(world.nodes.values().all(|node| node.unready().is_none()));
+}
+
+#[test]
+fn a_node_that_is_cut_off_says_that_no_quorum_counts_it_in() {
+    let mut world = World::of(3);
+    world.cut_off.insert(3);
+
+    world.run_until(10_000, |world| world.node(3).service() != Service::Serve);
+    assert_eq!(world.node(3).unready(), Some(Unready::NoLease));
+    world.run_until(10_000, |world| world.node(3).service() == Service::Close);
+
+    assert_eq!(world.node(3).unready(), Some(Unready::NoLease));
+    assert_eq!(world.node(1).unready(), None);
+}
+
+#[test]
+fn a_drained_node_is_not_ready_as_long_as_there_is_another_one() {
+    let mut world = World::of(2);
+    world.order(1, Order::Drain { name: "node2".to_owned() });
+    world.run(100);
+    assert_eq!((world.node(1).unready(), world.node(2).unready()), (None, Some(Unready::Drained)));
+
+    world.order(1, Order::Undrain { name: "node2".to_owned() });
+    world.run(100);
+
+    assert_eq!(world.node(2).unready(), None);
+}
+
+#[test]
+fn a_witness_is_never_ready_and_a_node_that_leaves_stops() {
+    let mut world = World::with(3, |settings| {
+        if settings.member == MemberId(3) {
+            settings.role = Role::Witness;
+        }
+    });
+    world.deaf_to_log.insert(2);
+
+    world.handle(2, Input::Leave);
+
+    assert_eq!(world.node(2).unready(), Some(Unready::Stopping));
+    assert_eq!(world.node(3).unready(), Some(Unready::Witness));
+}
