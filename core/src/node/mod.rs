@@ -53,7 +53,7 @@ use self::known::Known;
 use self::leading::Leading;
 use self::orders::Orders;
 use self::succession::Succession;
-use crate::cluster::{ClusterState, Role, VersionRange};
+use crate::cluster::{ClusterState, Member, Role, VersionRange};
 use crate::config::Timing;
 use crate::ids::{BootId, Life, LogIndex, MemberId};
 use crate::liveness::{Answered, Evidence, Lease, Silence};
@@ -219,6 +219,12 @@ impl Node {
             Stage::Joined(life) | Stage::Active(life) | Stage::Leaving(life) => Some(life),
             Stage::Aside | Stage::Joining | Stage::Over => None,
         }
+    }
+
+    /// Whether another member that lives is called as this one: only the later of the two may go on.
+    pub fn has_namesake(&self) -> bool {
+        let is_other = |member: &&Member| member.is_alive() && member.id != self.settings.member;
+        self.state.members().filter(is_other).any(|member| member.name == self.settings.name)
     }
 
     /// What Raft last said of itself: who votes in fact, which follows [`ClusterState::voters`] with some delay.

@@ -40,7 +40,7 @@ use crate::clock::Clock;
 use crate::consensus::apply::ToControl;
 use crate::consensus::{Consensus, ProposeError};
 use crate::discovery::Search;
-use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
+use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, LinkUp, Mesh};
 use crate::router::Router;
 use crate::runtime;
 use crate::witness::{self, Fact};
@@ -52,6 +52,9 @@ pub(crate) use switch::{Clustering, Switch};
 pub(crate) fn decoders() -> Vec<crate::hostile_bytes::Decoder> {
     vec![founding::tests::decoder(), stamp::tests::decoder()]
 }
+
+/// What helps if two nodes have one name.
+const NAMES: &str = "give each node a name and a directory of its own";
 
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
@@ -324,6 +327,10 @@ impl<C: Clock> Control<C> {
 
     fn link_event(&mut self, event: LinkEvent) -> Option<Turn> {
         match event {
+            LinkEvent::Up(up) if self.is_late_namesake_of(&up) => Some(Turn::End(End::Abandoned(format!(
+                "another node is called '{}' and runs at {}: {NAMES}",
+                self.name, up.address
+            )))),
             LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Dialled => {
                 tracing::info!(peer = %up.name, member = %up.peer.member, address = %up.address, "linked");
                 self.linked.insert(up.peer.member, up.peer.boot);
@@ -365,6 +372,12 @@ impl<C: Clock> Control<C> {
             }
             LinkEvent::Up(_) | LinkEvent::Refused { member: None, .. } => None,
         }
+    }
+
+    /// Whether this node has the name of one that was there before, which goes on. One whose disk was lost is gone when
+    /// another one has its name.
+    fn is_late_namesake_of(&self, up: &LinkUp) -> bool {
+        up.name == self.name && up.peer.member < self.mesh.borrow().identity().member && self.node.life().is_none()
     }
 
     fn control_message(&mut self, from: Peer, message: ControlMessage) -> Option<Turn> {
@@ -450,6 +463,11 @@ impl<C: Clock> Control<C> {
                 if service == Service::Serve {
                     self.end_alone(Service::Serve);
                 }
+            }
+            // Each would throw the other one out again and again.
+            Output::LifeOver { .. } if self.node.has_namesake() => {
+                let reason = format!("another node is called '{}' and has joined since: {NAMES}", self.name);
+                return Some(Turn::End(End::Abandoned(reason)));
             }
             Output::LifeOver { .. } if self.switch.is_alone() => return Some(Turn::NextLife),
             // Its sessions wait, for whatever it is that comes next.

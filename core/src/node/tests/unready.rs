@@ -1,6 +1,7 @@
 //! Why clients cannot log in, and that they can when nothing is said.
 
 use super::*;
+use crate::cluster::Join;
 
 #[test]
 fn a_node_is_ready_when_it_has_joined_and_holds_a_lease() {
@@ -51,4 +52,25 @@ fn a_witness_is_never_ready_and_a_node_that_leaves_stops() {
 
     assert_eq!(world.node(2).unready(), Some(Unready::Stopping));
     assert_eq!(world.node(3).unready(), Some(Unready::Witness));
+}
+
+/// G6: two machines were given one name. Each would join again as soon as the other one has.
+#[test]
+fn a_node_whose_name_another_one_has_taken_knows_why_its_life_is_over() {
+    let mut world = World::of(3);
+    let namesake = NodeSettings { name: "node3".to_owned(), ..settings(9) };
+    world.log.push(Command::Join(Join {
+        member: namesake.member,
+        boot: namesake.boot,
+        name: namesake.name,
+        peer_address: namesake.peer_address,
+        client_addresses: namesake.client_addresses,
+        role: namesake.role,
+        versions: namesake.versions,
+    }));
+
+    world.run(1);
+
+    assert!(world.over.contains(&3) && world.node(3).has_namesake());
+    assert!(!world.node(1).has_namesake() && world.node(1).unready().is_none());
 }
