@@ -13,8 +13,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::{Entry, Input, Node, NodeSettings, Output, RaftStatus};
-use crate::ids::{LogIndex, Term};
+use super::{Answer, Entry, Input, Node, NodeSettings, Output, RaftStatus, Service};
+use crate::cluster::Event;
+use crate::ids::{LogIndex, SessionId, Term};
 use crate::time::Uptime;
 
 /// A node by itself.
@@ -22,7 +23,23 @@ use crate::time::Uptime;
 pub struct Alone {
     node: Node,
     last: LogIndex,
-    output: VecDeque<Output>,
+    output: VecDeque<AloneOutput>,
+}
+
+/// What a node by itself orders: there is nobody else to whom anything could be said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AloneOutput {
+    /// Routing follows.
+    Event(Event),
+    /// Answers a session.
+    Answer {
+        /// Which.
+        session: SessionId,
+        /// How.
+        answer: Answer,
+    },
+    /// How clients are treated from here on.
+    Service(Service),
 }
 
 impl Alone {
@@ -55,11 +72,14 @@ impl Alone {
                             Entry { index: self.last, command: Some(Arc::new(command)) }
                         }))
                     }
-                    Output::Event(_) | Output::Answer { .. } | Output::Ordered { .. } | Output::Service(_) => {
-                        self.output.push_back(output);
+                    Output::Event(event) => self.output.push_back(AloneOutput::Event(event)),
+                    Output::Answer { session, answer } => {
+                        self.output.push_back(AloneOutput::Answer { session, answer });
                     }
-                    // There is nobody else.
-                    Output::Send { .. }
+                    Output::Service(service) => self.output.push_back(AloneOutput::Service(service)),
+                    // There is nobody else, and nobody orders anything of a node by itself.
+                    Output::Ordered { .. }
+                    | Output::Send { .. }
                     | Output::Dial(_)
                     | Output::TakeOver { .. }
                     | Output::Membership { .. }
@@ -78,7 +98,7 @@ impl Alone {
     }
 
     /// The next order, in the order of effects: an event, an answer, or how clients are treated.
-    pub fn poll_output(&mut self) -> Option<Output> {
+    pub fn poll_output(&mut self) -> Option<AloneOutput> {
         self.output.pop_front()
     }
 
@@ -98,9 +118,9 @@ mod tests {
     use super::*;
     use crate::cluster::{ConflictPolicy, Role, VersionRange};
     use crate::config::Timing;
-    use crate::ids::{BootId, MemberId, RouteId, SessionId};
+    use crate::ids::{BootId, MemberId, RouteId};
     use crate::jid::FullJid;
-    use crate::node::{Answer, Request, Service};
+    use crate::node::Request;
 
     #[test]
     fn a_node_by_itself_serves_within_two_heartbeats() {
@@ -110,7 +130,7 @@ mod tests {
         let mut served = None;
         while served.is_none() && now <= Uptime::ZERO + heartbeat * 2 {
             alone.handle(now, Input::Timeout);
-            let serves = |output: &Output| *output == Output::Service(Service::Serve);
+            let serves = |output: &AloneOutput| *output == AloneOutput::Service(Service::Serve);
             served = std::iter::from_fn(|| alone.poll_output()).any(|output| serves(&output)).then_some(now);
             now = alone.poll_timeout().expect("it beats").max(now);
         }
@@ -156,7 +176,7 @@ mod tests {
         alone.handle(now, Input::Request(Request::Bind { session, jid: jid(), conflict }));
         let mut bound = None;
         while let Some(output) = alone.poll_output() {
-            if let Output::Answer { answer: Answer::Bound { route }, .. } = output {
+            if let AloneOutput::Answer { answer: Answer::Bound { route }, .. } = output {
                 bound = Some(route);
             }
         }

@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use alone::Alone;
+pub use alone::{Alone, AloneOutput};
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use orders::{Order, OrderId, Refusal, Wish};

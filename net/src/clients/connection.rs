@@ -267,6 +267,10 @@ impl Connection {
             return;
         }
         sometimes!("a_session_lets_others_past_while_it_lives");
+        self.let_everybody_past();
+    }
+
+    pub(super) fn let_everybody_past(&mut self) {
         for pass in std::mem::take(&mut self.passes) {
             // Nobody waits any more if the other end is gone.
             let _ = pass.send(());

@@ -119,10 +119,7 @@ impl Connection {
             for parcel in parcels {
                 self.settings.router.take_back(&self.handle, parcel).await;
             }
-            for pass in std::mem::take(&mut self.passes) {
-                // Nobody waits any more if the other end is gone.
-                let _ = pass.send(());
-            }
+            self.let_everybody_past();
             let Some((events, waiting)) = self.handle.take_or_close() else { return };
             self.note_events(events);
             parcels = waiting;

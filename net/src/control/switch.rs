@@ -19,7 +19,7 @@ use std::time::Duration;
 use cresset_core::cluster::Event;
 use cresset_core::config::properties::Agreed;
 use cresset_core::ids::{BootId, LogIndex};
-use cresset_core::node::{Alone, Input, NodeSettings, Output, Service};
+use cresset_core::node::{Alone, AloneOutput, Input, NodeSettings, Service};
 use cresset_core::time::Uptime;
 use cresset_core::{planted, sometimes};
 use rand::RngExt;
@@ -259,28 +259,16 @@ impl<C: Clock> Control<C> {
         self.router.set_lease(alone.node().lease_until());
         while let Some(output) = alone.poll_output() {
             // What a node tells of itself comes after what it shows.
-            if !matches!(output, Output::Event(_)) {
+            if !matches!(output, AloneOutput::Event(_)) {
                 self.router.applied(alone.node().state().applied());
             }
             match output {
-                Output::Event(event) => self.router.handle_event(&event),
-                Output::Answer { session, answer } => self.router.answer(session, answer),
-                Output::Service(service) => {
+                AloneOutput::Event(event) => self.router.handle_event(&event),
+                AloneOutput::Answer { session, answer } => self.router.answer(session, answer),
+                AloneOutput::Service(service) => {
                     tracing::info!(?service, "by itself");
                     self.router.set_service(service, None);
                 }
-                Output::Ordered { .. }
-                | Output::Propose(_)
-                | Output::ProposeInTerm { .. }
-                | Output::Send { .. }
-                | Output::Dial(_)
-                | Output::TakeOver { .. }
-                | Output::Membership { .. }
-                | Output::TransferLeadership { .. }
-                | Output::SendAway { .. }
-                | Output::LifeOver { .. }
-                | Output::Left
-                | Output::Outgrown { .. } => {}
             }
         }
         self.router.applied(alone.node().state().applied());
