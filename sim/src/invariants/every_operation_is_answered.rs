@@ -122,6 +122,8 @@ fn due(plan: &Plan, connection: &Connection, asked: Duration) -> Duration {
     let peer = number.map(|number| plan.users[number].peer);
     let holds_up = |fault: &Fault| match fault {
         Fault::SlowReader { user } => Some(*user) == number || Some(*user) == peer,
+        // Who hears something between two pauses of his node keeps his patience.
+        Fault::Pause { .. } => true,
         // Without room on the disks of a quorum nothing is agreed on, and nobody is expelled.
         Fault::StoreStalls | Fault::DiskFull { .. } | Fault::SwitchedOff => true,
         _ => false,
