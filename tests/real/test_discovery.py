@@ -106,7 +106,7 @@ async def test_without_loopback_nodes_of_one_machine_do_not_hear_each_other(clus
     here, there = trio["a"], trio["c"]
     neighbour = trio["b"]
     neighbour.moves_to(here.machine)
-    neighbour.client_port, neighbour.peer_port = 5223, 5702
+    neighbour.client_port, neighbour.peer_port, neighbour.health_port = 5223, 5702, 8081
     neighbour.write_config(join=MULTICAST.replace("enabled='true'", "enabled='true' loopback-mode-enabled='false'"))
 
     # The first one leads: it is the one whom both find.
