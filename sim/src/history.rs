@@ -32,6 +32,12 @@ pub struct Connection {
 /// Why a connection ended of which its client takes no leave.
 pub const WITHOUT_A_WORD: &str = "gone without a word";
 
+/// Why one ended of which its client took its leave.
+pub const LEFT: &str = "left";
+
+/// Why one ended that its client did not need any more.
+pub const UNWANTED: &str = "not wanted any more";
+
 /// Ends the name of a client that has the full JID of a user's first one.
 pub const RIVAL: char = '\'';
 

@@ -11,7 +11,7 @@ use super::drawn::Absence;
 use super::life::Parting;
 use super::stream::Broken;
 use super::talk::Talk;
-use crate::history::{Event, WITHOUT_A_WORD};
+use crate::history::{Event, LEFT, UNWANTED, WITHOUT_A_WORD};
 
 /// How long a client that has said goodbye listens for the server's.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(3);
@@ -94,9 +94,9 @@ impl fmt::Display for Ending {
             Ending::Broken(broken) => broken.fmt(f),
             Ending::Storm => f.write_str("thrown off"),
             Ending::Race => f.write_str("cut before a race"),
-            Ending::Away(Absence::Told, _) => f.write_str("left"),
+            Ending::Away(Absence::Told, _) => f.write_str(LEFT),
             Ending::Away(Absence::Silent, _) => f.write_str(WITHOUT_A_WORD),
-            Ending::Unwanted(_) => f.write_str("not wanted any more"),
+            Ending::Unwanted(_) => f.write_str(UNWANTED),
         }
     }
 }

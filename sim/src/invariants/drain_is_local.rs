@@ -13,7 +13,7 @@ use cresset_core::node::Order;
 
 use super::found;
 use super::windows::{Window, windows};
-use crate::history::{Connection, Event, Record};
+use crate::history::{Connection, Event, LEFT, Record, UNWANTED, WITHOUT_A_WORD};
 use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
@@ -24,8 +24,8 @@ const QUIET_BEFORE: Duration = Duration::from_secs(5);
 /// away every quarter of a second, and as many users as a plan can have are eight times as many.
 const TAKES_AT_MOST: Duration = Duration::from_secs(3);
 
-/// How clients end connections by themselves, as they say it (`client::goodbye`).
-const OWN_WILL: [&str; 3] = ["left", "gone without a word", "not wanted any more"];
+/// How clients end connections by themselves.
+const OWN_WILL: [&str; 3] = [LEFT, WITHOUT_A_WORD, UNWANTED];
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let windows = windows(plan, history);

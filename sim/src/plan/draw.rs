@@ -20,6 +20,10 @@ use super::{BEGINS, Episode, Fault, Plan, Stored, Target, Way};
 use crate::parts::Drift;
 use crate::seeds::Seed;
 
+/// In the plans of seeds below it nobody operates the cluster: some of them have found bugs before anybody did
+/// (`tests/seeds.txt`), and are to go on meaning the same.
+pub(super) const FIRST_OPERATED_SEED: u64 = 1000;
+
 /// Of a hundred seeds, how many switch a family on.
 const FAMILY_PERCENT: u32 = 35;
 
@@ -93,7 +97,8 @@ impl Plan {
         let lasts = Duration::from_millis(random.random_range(25_000..=33_000));
         let heals_at = BEGINS + lasts;
         plan.episodes = Drawing::new(&plan, heals_at, random).episodes();
-        plan.healing_at(heals_at).with_operation_or_orders()
+        let plan = plan.healing_at(heals_at);
+        if seed < FIRST_OPERATED_SEED { plan } else { plan.with_operation_or_orders() }
     }
 }
 

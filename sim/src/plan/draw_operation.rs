@@ -11,11 +11,7 @@ use rand::rngs::StdRng;
 use super::draw::REPAIRED_IN;
 use super::{BEGINS, Fault, Plan, Target};
 
-/// Seeds below it have none of this: some of them have found bugs before there was any (`tests/seeds.txt`), and are to go
-/// on meaning the same.
-const FIRST_SEED: u64 = 1000;
-
-/// Of a hundred of the other seeds, how many have each of these.
+/// Of a hundred seeds, how many have each of these.
 const PERCENT: u32 = 15;
 
 /// How long a node may be missing at the beginning, in milliseconds: everything is made up for when users begin.
@@ -30,9 +26,6 @@ const UPGRADE_PACE: Duration = Duration::from_millis(4800);
 impl Plan {
     /// The same plan, with how operators run it.
     pub(super) fn with_operation(mut self) -> Plan {
-        if self.seed.0 < FIRST_SEED {
-            return self;
-        }
         let mut random = self.seed.generator("operation", 0);
         let mut is_drawn = || random.random_ratio(PERCENT, 100);
         let (witness, pieces, switch, outage, upgrade) = (is_drawn(), is_drawn(), is_drawn(), is_drawn(), is_drawn());
@@ -120,6 +113,7 @@ fn milliseconds(milliseconds: u64) -> Duration {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::draw::FIRST_OPERATED_SEED as FIRST_SEED;
     use super::*;
 
     #[test]

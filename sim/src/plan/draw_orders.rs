@@ -12,11 +12,7 @@ use rand::seq::IndexedRandom;
 use super::draw::{REPAIRED_IN, REPLACED_IN};
 use super::{BEGINS, Episode, Fault, Plan, Target};
 
-/// Seeds below it have no orders: some of them have found bugs before there were any (`tests/seeds.txt`), and are to go on
-/// meaning the same.
-const FIRST_SEED: u64 = 1000;
-
-/// Of a hundred of the other seeds that operators do nothing else in, how many have orders: three of ten seeds.
+/// Of a hundred seeds that operators do nothing else in, how many have orders: three of ten seeds.
 const ORDERS_PERCENT: u32 = 68;
 
 /// Orders in one plan.
@@ -34,7 +30,7 @@ impl Plan {
 
     fn with_orders(mut self) -> Plan {
         let mut random = self.seed.generator("orders", 0);
-        if self.seed.0 < FIRST_SEED || self.nodes < 2 || !random.random_ratio(ORDERS_PERCENT, 100) {
+        if self.nodes < 2 || !random.random_ratio(ORDERS_PERCENT, 100) {
             return self;
         }
         for _ in 0..random.random_range(1..=ORDERS_MAX) {
@@ -86,24 +82,9 @@ fn milliseconds(random: &mut StdRng, least: u64, most: u64) -> Duration {
     Duration::from_millis(random.random_range(least..=most.max(least)))
 }
 
-impl Fault {
-    /// Whether a disk loses something, or may have to be replaced.
-    fn loses_disk(&self) -> bool {
-        matches!(
-            self,
-            Fault::LoseDisk { .. }
-                | Fault::OldBackup { .. }
-                | Fault::SyncFails { .. }
-                | Fault::FlippedBit { .. }
-                | Fault::LostVote { .. }
-                | Fault::ShortReads { .. }
-                | Fault::Remove { .. }
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::draw::FIRST_OPERATED_SEED as FIRST_SEED;
     use super::*;
 
     #[test]

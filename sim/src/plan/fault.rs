@@ -349,21 +349,29 @@ impl Fault {
     /// Whether a process forgets what is not on its disk, or the disk does.
     #[allow(clippy::wildcard_enum_match_arm, reason = "all others do not")]
     pub(super) fn loses_memory(&self) -> bool {
-        matches!(
+        let loses_memory_only = matches!(
             self,
             Fault::Crash { .. }
-                | Fault::Remove { .. }
                 | Fault::PowerLoss { .. }
                 | Fault::RestartStorm { .. }
                 | Fault::Stop { .. }
                 | Fault::Upgrade { .. }
                 | Fault::OldProgram { .. }
-                | Fault::LoseDisk { .. }
+        );
+        loses_memory_only || self.loses_disk()
+    }
+
+    /// Whether a disk loses something, or may have to be replaced.
+    pub(super) fn loses_disk(&self) -> bool {
+        matches!(
+            self,
+            Fault::LoseDisk { .. }
                 | Fault::OldBackup { .. }
                 | Fault::SyncFails { .. }
                 | Fault::FlippedBit { .. }
                 | Fault::LostVote { .. }
                 | Fault::ShortReads { .. }
+                | Fault::Remove { .. }
         )
     }
 }
