@@ -118,7 +118,7 @@ fn config(
 ) -> Result<Config, Failure> {
     let listener = Listener { address: clients, advertise: Some(clients), tls: ListenerTls::Required };
     Ok(Config {
-        domain: DomainPart::new(DOMAIN).map_err(Failure::failed)?.into_owned(),
+        domain: DomainPart::new(DOMAIN).map_err(Failure::failed)?,
         node: NodeSettings { name, data: home.join("data"), admin_socket: home.join("admin.sock"), health: None },
         accounts: Accounts::Sqlite { path: accounts.to_owned() },
         clients: Some(ClientSettings {

@@ -28,7 +28,7 @@ const MESSAGE: &[u8] = b"<message to='juliet@example.org/balcony' id='b4d2f5a0-7
     <active xmlns='http://jabber.org/protocol/chatstates'/></message>";
 
 fn settings() -> Arc<SessionSettings> {
-    let domain = DomainPart::new("example.org").expect("a domain").into_owned();
+    let domain = DomainPart::new("example.org").expect("a domain");
     let settings = SessionSettings::new(domain, [0; 32], "0");
     Arc::new(SessionSettings { tls: TlsPolicy::Disabled, plain_without_tls: true, ..settings })
 }

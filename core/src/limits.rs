@@ -18,6 +18,24 @@ pub const XML_ATTRIBUTES_MAX: usize = 64;
 /// Bytes of one element or attribute name, prefix included. Beyond it: stream error `policy-violation`.
 pub const XML_NAME_BYTES_MAX: usize = 512;
 
+/// Bytes of one address: three parts and what stands between them (RFC 7622 section 3.1). Beyond it text is no JID, and
+/// is not looked at.
+pub const JID_BYTES_MAX: usize = 3 * JID_PART_BYTES_MAX + 2;
+
+/// Bytes of one part of an address, as written and as prepared (RFC 7622 section 3.1). Beyond it text is no JID.
+pub const JID_PART_BYTES_MAX: usize = 1023;
+
+/// Characters of one label of a domain. In the form that DNS has it has as many bytes at least, and may have 63
+/// (RFC 1035 section 2.3.4). Beyond it text is no JID, and is not converted.
+pub const JID_LABEL_CHARACTERS_MAX: usize = 63;
+
+/// Characters of a domain, as [`JID_LABEL_CHARACTERS_MAX`]. DNS allows 253 bytes.
+pub const JID_DOMAIN_CHARACTERS_MAX: usize = 253;
+
+/// Characters of a resource whose place is restricted by a rule (RFC 5892 appendix A), as the middle dot, if the resource
+/// has others that only PRECIS knows. Each costs a look through the whole of it. Beyond it text is no JID.
+pub const JID_CONTEXT_CHARACTERS_MAX: usize = 16;
+
 /// How long a connection may take to authenticate, whatever it sends meanwhile. Beyond it: stream error
 /// `connection-timeout`.
 pub const AUTHENTICATION_TIME_MAX: Duration = Duration::from_secs(30);

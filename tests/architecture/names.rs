@@ -59,6 +59,25 @@ const CORE: &[Ban] = &[
     ban("static", UNSHARED),
 ];
 
+const ADDRESS: &str = "crate::jid, which measures text before it prepares it";
+
+/// Other ways from text to an address than `core/src/jid`.
+const EVERY_CRATE: &[Ban] = &[
+    ban("jid::Jid", ADDRESS),
+    ban("jid::BareJid", ADDRESS),
+    ban("jid::FullJid", ADDRESS),
+    ban("jid::NodePart", ADDRESS),
+    ban("jid::DomainPart", ADDRESS),
+    ban("jid::ResourcePart", ADDRESS),
+    ban("jid::*all", ADDRESS),
+    ban("stringprep::*all", ADDRESS),
+    ban("nodeprep", ADDRESS),
+    ban("nameprep", ADDRESS),
+    ban("resourceprep", ADDRESS),
+    ban("idna::uts46", ADDRESS),
+    ban("precis_core", ADDRESS),
+];
+
 const RUNTIME: &str = "crate::runtime::spawn, which hands the seed on";
 const CLOCK: &str = "tokio::time::Instant, or crate::clock";
 
@@ -92,6 +111,9 @@ const PRINT: &[Ban] =
 
 /// What a simulation switches on and counts, in the build of the simulator only: state of the thread.
 const SIMULATED_SEAMS: &[&str] = &["core/src/planted.rs", "core/src/probe.rs"];
+
+/// The one room that makes addresses of text.
+const ADDRESS_SEAM: &str = "core/src/jid/";
 
 /// The one place in net that reads the clock of the machine.
 const CLOCK_SEAM: &str = "net/src/clock.rs";
@@ -180,6 +202,15 @@ fn net_decides_nothing_about_the_agreed_state_and_does_not_know_that_it_is_simul
 }
 
 #[test]
+fn addresses_are_made_of_text_in_one_room() {
+    for folder in ["core/src", "net/src", "sim/src", "bin"] {
+        let is_seam = |source: &Source| source.path.starts_with(ADDRESS_SEAM);
+        let sources: Vec<Source> = below(folder).into_iter().filter(|source| !is_seam(source)).collect();
+        assert_eq!(breaches(&sources, EVERY_CRATE), [""; 0]);
+    }
+}
+
+#[test]
 fn nothing_is_unwrapped_or_left_to_do() {
     for folder in ["core/src", "net/src", "sim/src", "bin"] {
         assert_eq!(breaches(&below(folder), EVERYWHERE), [""; 0]);
@@ -195,7 +226,7 @@ fn only_programs_print() {
 
 #[test]
 fn every_ban_catches_a_planted_breach() {
-    for ban in [CORE, NET, EVERYWHERE, PRINT].concat_all() {
+    for ban in [CORE, NET, EVERYWHERE, PRINT, EVERY_CRATE].concat_all() {
         let name = ban.name.replace("*all", "*");
         let planted = if ban.name.contains("::") { format!("use {name};") } else { format!("let x = {name}(1);") };
         let found = breaches(&[Source::new("core/src/x.rs", &planted)], &[ban]);
@@ -229,6 +260,9 @@ fn what_is_allowed_is_not_reported() {
     let source = || [Source::new("x.rs", allowed)];
     assert_eq!(breaches(&source(), CORE), [""; 0]);
     assert_eq!(breaches(&source(), EVERYWHERE), [""; 0]);
+    let addresses =
+        [Source::new("x.rs", "use crate::jid::Jid; use cresset_core::jid::*; pub mod jid; stringprep::saslprep(x)")];
+    assert_eq!(breaches(&addresses, EVERY_CRATE), [""; 0]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 
 use crate::cluster::Route;
 use crate::ids::RouteId;
-use crate::jid::{BareJid, DomainRef, Jid};
+use crate::jid::{BareJid, DomainPart, Jid};
 use crate::planted;
 use crate::stanza::{ErrorCondition, Kind, MessageType, PresenceType, Stanza};
 
@@ -50,15 +50,15 @@ impl Decision {
 }
 
 /// Whose routes a decision needs: the account of this domain that the stanza is for, if it is for one.
-pub fn recipient(domain: &DomainRef, stanza: &Stanza) -> Option<BareJid> {
+pub fn recipient(domain: &DomainPart, stanza: &Stanza) -> Option<BareJid> {
     let to = stanza.to.as_ref().or(stanza.from.as_ref())?;
-    (to.domain() == domain && to.node().is_some()).then(|| to.to_bare())
+    (to.domain() == *domain && to.node().is_some()).then(|| to.to_bare())
 }
 
 /// Decides where a stanza goes. `routes` are those of the [`recipient`], none if it has none.
-pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainRef, stanza: &Stanza) -> Decision {
+pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainPart, stanza: &Stanza) -> Decision {
     let Some(to) = stanza.to.as_ref().or(stanza.from.as_ref()) else { return Decision::Drop };
-    if to.domain() != domain {
+    if to.domain() != *domain {
         return error(stanza, foreign(domain, to));
     }
     if to.node().is_none() {
@@ -188,7 +188,7 @@ fn keep(stanza: &Stanza) -> Decision {
 
 /// A domain below ours would be a service of ours, and there is none (RFC 6120 section 10.4); any other is a remote
 /// one, and there is no federation.
-fn foreign(domain: &DomainRef, to: &Jid) -> ErrorCondition {
+fn foreign(domain: &DomainPart, to: &Jid) -> ErrorCondition {
     let below = to.domain().as_str().strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
     if below { ErrorCondition::ItemNotFound } else { ErrorCondition::RemoteServerNotFound }
 }
@@ -211,11 +211,11 @@ mod tests {
     /// Where the stanza goes, in one word or as the names of resources.
     fn outcome(resources: &[(&str, Option<i8>)], to: &str, kind: Kind) -> String {
         let routes: Vec<_> = resources.iter().zip(1..).map(|((name, priority), n)| route(name, *priority, n)).collect();
-        let domain = Jid::new("capulet.example").unwrap();
+        let domain = DomainPart::new("capulet.example").unwrap();
         let mut stanza = Stanza::new(kind).with_child(&Element::new("body", "jabber:client").with_text("Wherefore?"));
         stanza.to = Some(Jid::new(to).unwrap());
         stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
-        match decide(Some(&routes), domain.domain(), &stanza) {
+        match decide(Some(&routes), &domain, &stanza) {
             Decision::Deliver(routes) => {
                 routes.iter().map(|route| route.jid.resource().as_str()).collect::<Vec<_>>().join(" ")
             }
@@ -347,10 +347,10 @@ mod tests {
 
     #[test]
     fn what_is_not_worth_storing_passes_silently() {
-        let domain = Jid::new("capulet.example").unwrap();
+        let domain = DomainPart::new("capulet.example").unwrap();
         let mut stanza = Stanza::new(CHAT);
         stanza.to = Some(Jid::new(BARE).unwrap());
 
-        assert_eq!(decide(None, domain.domain(), &stanza), Decision::Drop);
+        assert_eq!(decide(None, &domain, &stanza), Decision::Drop);
     }
 }

@@ -19,17 +19,13 @@ impl Session {
         };
         let id = element.attribute("id").map(str::to_owned);
         let wanted = request.open().child("resource", names::BIND).map(|resource| resource.open().text().into_owned());
-        let jid = match wanted.as_deref().unwrap_or_default() {
-            "" => account.with_resource_str(&self.random_text::<12>()),
-            wanted => account.with_resource_str(wanted),
-        };
-        match jid {
-            Ok(jid) => {
-                self.output.order(Order::Bind { jid });
-                self.stage = Stage::Binding { id };
-            }
-            Err(_) => self.refuse_bind(id, ErrorCondition::BadRequest, Some("not a resource")),
-        }
+        let jid = account.with_resource_str(wanted.as_deref().unwrap_or_default()).unwrap_or_else(|_| {
+            // Who asks for none gets one, and so does who asks for one that cannot be: its owner could not log in else
+            // (RFC 6120 section 7.7.1).
+            account.with_resource_str(&self.random_text::<12>()).expect("letters and digits are a resource")
+        });
+        self.output.order(Order::Bind { jid });
+        self.stage = Stage::Binding { id };
     }
 
     /// Answers a bind.
@@ -53,13 +49,13 @@ impl Session {
                     BindRefusal::TooManySessions => ErrorCondition::ResourceConstraint,
                     BindRefusal::Unavailable => ErrorCondition::InternalServerError,
                 };
-                self.refuse_bind(id, condition, None);
+                self.refuse_bind(id, condition);
             }
         }
     }
 
-    fn refuse_bind(&mut self, id: Option<String>, condition: ErrorCondition, text: Option<&str>) {
-        let refusal = iq_with_id(IqType::Set, id).bounce(condition, text).expect("requests are answered");
+    fn refuse_bind(&mut self, id: Option<String>, condition: ErrorCondition) {
+        let refusal = iq_with_id(IqType::Set, id).bounce(condition, None).expect("requests are answered");
         self.output.write(|out| refusal.write(out));
         self.stage = Stage::Negotiating;
     }

@@ -166,7 +166,7 @@ impl BoundState {
     /// Notes presence on its way to the client, and answers whether it should come there.
     pub(super) fn note_presence(&mut self, stanza: &Stanza, origin: Origin) -> bool {
         let Kind::Presence(presence_type) = stanza.kind else { return true };
-        let Some(Ok(from)) = stanza.from.as_ref().map(Jid::try_as_full) else { return true };
+        let Some(from) = stanza.from.as_ref().filter(|from| from.is_full()) else { return true };
         let is_own = *from == self.jid;
         match presence_type {
             PresenceType::Available => {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::MemberId;
-use crate::jid::FullJid;
+use crate::jid::{FullJid, Jid};
 use crate::limits::{PRESENCE_GONE_MAX, PRESENCE_SEEN_MAX};
 use crate::planted;
 use crate::routing::Home;
@@ -42,18 +42,20 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The client is told that somebody is available.
-    pub(super) fn appears(&mut self, jid: &FullJid, origin: Origin) {
+    /// The client is told that somebody is available. Only who has a resource is.
+    pub(super) fn appears(&mut self, jid: &Jid, origin: Origin) {
         self.gone.retain(|gone| gone != jid);
         if let Some(known) = self.present.get_mut(jid) {
             *known = origin;
-        } else if self.present.len() < PRESENCE_SEEN_MAX {
-            self.present.insert(jid.clone(), origin);
+        } else if self.present.len() < PRESENCE_SEEN_MAX
+            && let Ok(jid) = FullJid::try_from(jid.clone())
+        {
+            self.present.insert(jid, origin);
         }
     }
 
     /// Whether the client is to be told that somebody is unavailable, who was there and says so.
-    pub(super) fn disappears(&mut self, jid: &FullJid, origin: Origin) -> bool {
+    pub(super) fn disappears(&mut self, jid: &Jid, origin: Origin) -> bool {
         let believes_anybody = planted!(StaleFarewellBelieved) || planted!(FarewellOfTheExpelled);
         match self.present.get(jid) {
             Some(known) if *known != origin && !believes_anybody => false,
@@ -61,7 +63,7 @@ impl Seen {
                 self.loses(jid);
                 true
             }
-            None if self.gone.contains(jid) && !believes_anybody => false,
+            None if self.gone.iter().any(|gone| gone == jid) && !believes_anybody => false,
             None => {
                 self.note_gone(jid);
                 true
@@ -70,7 +72,7 @@ impl Seen {
     }
 
     /// The client is told of an error: whether somebody is there is not known any more.
-    pub(super) fn forget(&mut self, jid: &FullJid) {
+    pub(super) fn forget(&mut self, jid: &Jid) {
         self.present.remove(jid);
     }
 
@@ -81,16 +83,17 @@ impl Seen {
         lost
     }
 
-    fn loses(&mut self, jid: &FullJid) {
+    fn loses(&mut self, jid: &Jid) {
         self.present.remove(jid);
         self.note_gone(jid);
     }
 
-    fn note_gone(&mut self, jid: &FullJid) {
+    fn note_gone(&mut self, jid: &Jid) {
+        let Ok(jid) = FullJid::try_from(jid.clone()) else { return };
         if self.gone.len() == PRESENCE_GONE_MAX {
             self.gone.pop_front();
         }
-        self.gone.push_back(jid.clone());
+        self.gone.push_back(jid);
     }
 }
 

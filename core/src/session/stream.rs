@@ -44,8 +44,7 @@ impl Session {
 
     fn check_header(&self, header: &StreamHeader) -> Result<(), StreamErrorCondition> {
         let to = header.to.as_deref().filter(|to| !to.is_empty()).ok_or(StreamErrorCondition::ImproperAddressing)?;
-        let is_served = BareJid::new(to).is_ok_and(|to| to.node().is_none() && *to.domain() == *self.settings.domain);
-        if !is_served {
+        if !self.is_served(to) {
             // Who has authenticated for this domain has no right to another one (RFC 6120 section 6.4.6).
             let is_authenticated = self.account.is_some();
             return Err(match is_authenticated {
@@ -59,6 +58,13 @@ impl Session {
             Some(1..) => Ok(()),
             Some(0) | None => Err(StreamErrorCondition::UnsupportedVersion),
         }
+    }
+
+    /// Whether an address is that of the server. Almost always it is written as the server writes it, and nothing has to
+    /// be prepared.
+    fn is_served(&self, to: &str) -> bool {
+        let domain = &self.settings.domain;
+        to == domain.as_str() || BareJid::new(to).is_ok_and(|to| to.node().is_none() && to.domain() == *domain)
     }
 
     /// Writes the server's header with an id that nobody can guess (RFC 6120 section 4.7.3).

@@ -158,7 +158,7 @@ async fn what_came_back_is_not_decided_about_before_the_node_serves() {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        let juliet = NodePart::new("juliet").unwrap().into_owned();
+        let juliet = NodePart::new("juliet").unwrap();
         assert_eq!(two.accounts.offline_count(juliet).await, Ok(0));
 
         two.router.set_service(Service::Serve, None);
@@ -204,9 +204,9 @@ struct Member {
 impl Member {
     async fn start(number: u64) -> Member {
         let accounts = MemoryAccounts::new();
-        let juliet = NodePart::new("juliet").unwrap().into_owned();
+        let juliet = NodePart::new("juliet").unwrap();
         accounts.add(juliet, Credentials::default()).await.unwrap();
-        let domain = DomainPart::new("capulet.example").unwrap().into_owned();
+        let domain = DomainPart::new("capulet.example").unwrap();
         let (router, _requests) =
             Router::new(domain, MemberId(number), Arc::new(accounts.clone()), SystemClock::start());
         router.set_service(Service::Serve, None);
@@ -288,7 +288,7 @@ impl Member {
 
     /// The bodies of what is stored for Juliet, once there are so many.
     async fn stored(&self, count: usize) -> Vec<String> {
-        let juliet = || NodePart::new("juliet").unwrap().into_owned();
+        let juliet = || NodePart::new("juliet").unwrap();
         let arrive = async {
             while self.accounts.offline_count(juliet()).await.unwrap() < count {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -400,7 +400,7 @@ impl World {
 
     /// A session looks up where its stanza is to go.
     pub(super) fn look_up(&mut self, host: usize, stanza: &Stanza) {
-        let Some(to) = stanza.to.as_ref().and_then(|to| to.node()).map(ToString::to_string) else { return };
+        let Some(to) = stanza.to.as_ref().and_then(|to| to.node()).map(|node| node.to_string()) else { return };
         if let Some(jid) = self.users.iter().find(|user| user.name == to).map(|user| user.jid.clone()) {
             self.look_up_at(host, &jid);
         }

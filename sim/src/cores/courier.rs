@@ -199,7 +199,7 @@ impl World {
 
     /// A session has said this and does not wait until it is decided.
     fn say_later(&mut self, host: usize, id: SessionId, mut outgoing: Outgoing) {
-        let account = recipient(self.domain.as_ref(), &outgoing.stanza);
+        let account = recipient(&self.domain, &outgoing.stanza);
         let Some(process) = &mut self.hosts[host].process else { return };
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
         session.courier.is_behind = true;
@@ -231,7 +231,7 @@ impl World {
     }
 
     fn row_of(&self, stanza: &Stanza) -> u64 {
-        row_of(recipient(self.domain.as_ref(), stanza).as_ref())
+        row_of(recipient(&self.domain, stanza).as_ref())
     }
 
     // ---- couriers ---------------------------------------------------------------------------------------------------
@@ -381,7 +381,7 @@ impl World {
         let Some(courier) = process.router.courier(id) else { return };
         let mut paths = std::mem::take(&mut courier.paths);
         let mut outgoing = outgoing;
-        if let Some(account) = recipient(self.domain.as_ref(), &outgoing.stanza) {
+        if let Some(account) = recipient(&self.domain, &outgoing.stanza) {
             paths.take_over(&account, &std::mem::take(&mut outgoing.ways));
         }
         let routed = self.route(host, &mut paths, outgoing);

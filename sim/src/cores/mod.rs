@@ -280,7 +280,7 @@ impl World {
             connections: Vec::new(),
             paths: Paths::new(seed.generator("network", 0), plan.latency),
             accounts: parts::accounts(users.iter().map(String::as_str)),
-            domain: DomainPart::new(DOMAIN).expect("the domain is one").into_owned(),
+            domain: DomainPart::new(DOMAIN).expect("the domain is one"),
             body: session::body(),
             timing: Timing::default(),
             chaos: Chaos::draw(&mut seed.generator("chaos", 0)),

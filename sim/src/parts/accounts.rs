@@ -34,7 +34,7 @@ pub fn accounts<'a>(names: impl IntoIterator<Item = &'a str>) -> MemoryAccounts 
     let keys = |hash| ScramKeys::derive(hash, &password, b"salt of a simulation".to_vec(), ITERATIONS);
     let credentials: Credentials = Hash::ALL.into_iter().map(keys).collect();
     for name in names {
-        let name = NodePart::new(name).expect("the name is a localpart").into_owned();
+        let name = NodePart::new(name).expect("the name is a localpart");
         let added = store.add(name, credentials.clone()).now_or_never().expect("the store answers at once");
         assert_eq!(added, Ok(Added::Created), "every user has a name of his own");
     }

@@ -140,7 +140,7 @@ impl Ground {
         let known = (0..addresses.len()).filter(|of| self.surroundings.lists.tell(self.number, *of));
         let peers = known.map(|number| SocketAddr::new(addresses[number], PEER_PORT));
         Config {
-            domain: DomainPart::new(DOMAIN).expect("the domain is one").into_owned(),
+            domain: DomainPart::new(DOMAIN).expect("the domain is one"),
             node: NodeSettings {
                 name: self.name(),
                 data: PathBuf::from("/simulated"),

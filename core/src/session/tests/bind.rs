@@ -30,20 +30,29 @@ fn who_proposes_no_resource_gets_one_that_nobody_can_guess() {
     }
 }
 
+/// T14. A person cannot choose another name for a phone in the middle of a log-in.
 #[test]
-fn a_resource_that_is_none_is_refused_and_another_may_follow() {
-    for resource in ["x".repeat(1024), "\u{202e}a\u{5d0}".to_owned(), "\u{e000}".to_owned()] {
+fn a_resource_that_cannot_be_is_replaced() {
+    for resource in ["x".repeat(1024), "\u{202e}a\u{5d0}".to_owned(), "\u{e000}".to_owned(), "\u{ad}".to_owned()] {
         let mut romeo = Client::authenticated();
 
         romeo.says(&bind(&resource));
 
-        assert!(romeo.order().is_none(), "{resource}");
-        romeo.hears(
-            "<iq id='b' type='error'><error type='modify'>\
-             <bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{any}</error></iq>",
-        );
-        romeo.says(&bind("balcony"));
-        assert!(matches!(romeo.order(), Some(Order::Bind { .. })));
+        let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind for {resource:?}") };
+        assert_eq!(jid.resource().as_str().len(), 16, "{resource:?}");
+    }
+}
+
+/// T14.
+#[test]
+fn a_resource_may_have_characters_of_today() {
+    for resource in ["Pixel \u{1f4f1}", "\u{1fae0}"] {
+        let mut romeo = Client::authenticated();
+
+        romeo.says(&bind(resource));
+
+        let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind for {resource:?}") };
+        assert_eq!(jid.as_str(), format!("romeo@example.org/{resource}"));
     }
 }
 

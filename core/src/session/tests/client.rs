@@ -194,10 +194,7 @@ impl Client {
 pub(super) const ROUTE: RouteId = RouteId { index: LogIndex(5), position: 0 };
 
 pub(super) fn settings(tls: TlsPolicy) -> SessionSettings {
-    SessionSettings {
-        tls,
-        ..SessionSettings::new(DomainPart::new("example.org").unwrap().into_owned(), [7; 32], "0.1.0")
-    }
+    SessionSettings { tls, ..SessionSettings::new(DomainPart::new("example.org").unwrap(), [7; 32], "0.1.0") }
 }
 
 /// The keys of Romeo's password, with one round: tests have no secrets.

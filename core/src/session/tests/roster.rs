@@ -87,6 +87,41 @@ fn a_roster_that_changes_while_it_is_loaded_is_loaded_again() {
     assert!(romeo.heard().contains(JULIET));
 }
 
+/// O12. Two spellings of one contact would be two rows of the store, and one that has no stable form a row that cannot be
+/// read again.
+#[test]
+fn a_contact_is_stored_in_its_one_form_or_refused() {
+    for spelling in
+        ["JULIET@example.org", "juliet@EXAMPLE.org.", "\u{FF4A}uliet@example.org", "ju\u{AD}liet@example\u{3002}org"]
+    {
+        let mut romeo = Client::bound();
+        romeo.says(&set(&format!("<item jid='{spelling}'/>")));
+
+        let RosterOrder::Set { jid, .. } = orders_of_roster(&mut romeo) else { panic!("{spelling} is a contact") };
+        assert_eq!(jid.as_str(), "juliet@example.org", "{spelling}");
+    }
+    for spelling in
+        ["x@&#x1806;", "&#x1F130;lice@example.org", "juliet@example.org./x", "juliet@example.org/x", "@", ""]
+    {
+        let mut romeo = Client::bound();
+        romeo.says(&set(&format!("<item jid='{spelling}'/>")));
+
+        assert!(romeo.order().is_none(), "{spelling}");
+        assert!(romeo.heard().contains("<jid-malformed "), "{spelling}");
+    }
+}
+
+/// O12.
+#[test]
+fn nobody_is_a_contact_of_himself_however_it_is_written() {
+    for spelling in ["romeo@example.org", "ROMEO@example.org.", "\u{FF52}omeo@example.org"] {
+        let mut romeo = Client::bound();
+        romeo.says(&set(&format!("<item jid='{spelling}'/>")));
+
+        assert!(romeo.heard().contains("<not-allowed "), "{spelling}");
+    }
+}
+
 #[test]
 fn a_contact_is_stored_then_pushed_then_confirmed() {
     let mut romeo = Client::bound();

@@ -49,9 +49,9 @@ impl World {
     async fn with(change: impl FnOnce(&mut ClientSettings)) -> World {
         let accounts = MemoryAccounts::new();
         for name in ["romeo", "juliet"] {
-            accounts.add(NodePart::new(name).unwrap().into_owned(), credentials()).await.unwrap();
+            accounts.add(NodePart::new(name).unwrap(), credentials()).await.unwrap();
         }
-        let domain = DomainPart::new("capulet.example").unwrap().into_owned();
+        let domain = DomainPart::new("capulet.example").unwrap();
         let (router, requests) =
             Router::new(domain.clone(), MemberId(1), Arc::new(accounts.clone()), SystemClock::start());
         let plane = Plane::start(router.clone(), requests);
@@ -100,7 +100,7 @@ impl World {
     }
 
     async fn stored_for(&self, name: &str) -> usize {
-        self.accounts.offline_count(NodePart::new(name).unwrap().into_owned()).await.unwrap()
+        self.accounts.offline_count(NodePart::new(name).unwrap()).await.unwrap()
     }
 
     /// Waits until the node has seen to what it can see to without time passing.
