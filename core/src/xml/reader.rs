@@ -42,6 +42,8 @@ pub struct StreamReader {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
+    /// Before the first byte of a stream that follows another one, of which white space may be left.
+    Restart,
     /// Before the first byte.
     Start,
     /// Before the root's start tag.
@@ -107,9 +109,10 @@ impl StreamReader {
     }
 
     /// Begins anew with the next byte that is not read: a new stream on the same connection (RFC 6120 section 4.3.3).
+    /// White space before it is nothing: some clients end each element with a line feed, also the last of a stream.
     pub fn restart(&mut self) {
         let unread = self.take_remaining();
-        *self = StreamReader { buffer: unread, ..StreamReader::new(self.limits) };
+        *self = StreamReader { buffer: unread, state: State::Restart, ..StreamReader::new(self.limits) };
     }
 
     /// Takes out what was fed and not read.
@@ -147,7 +150,7 @@ impl StreamReader {
                     self.state = State::Closed;
                     return Ok(Some(StreamEvent::Close));
                 }
-                State::Start | State::Prolog | State::Open => {}
+                State::Restart | State::Start | State::Prolog | State::Open => {}
             }
             if self.assembly.is_idle() && !self.begin_markup()? {
                 return Ok(None);
@@ -167,6 +170,12 @@ impl StreamReader {
 
     /// Goes to the next markup between elements. Whether there is any.
     fn begin_markup(&mut self) -> Result<bool, XmlError> {
+        if self.state == State::Restart && self.skip_white_space() {
+            self.state = State::Start;
+        }
+        if self.state == State::Restart {
+            return Ok(false);
+        }
         if self.state == State::Start {
             let rest = &self.buffer[self.position..];
             if rest.is_empty() {
@@ -179,10 +188,8 @@ impl StreamReader {
             }
             self.state = State::Prolog;
         }
-        let rest = &self.buffer[self.position..];
-        let blank = rest.iter().position(|byte| !is_whitespace(*byte)).unwrap_or(rest.len());
-        self.position += blank;
-        match &rest[blank..] {
+        self.skip_white_space();
+        match &self.buffer[self.position..] {
             [] => Ok(false),
             [b'<', b'!', ..] => Err(XmlError::RestrictedXml("a comment or a document type")),
             [b'<', ..] => Ok(true),
@@ -191,6 +198,13 @@ impl StreamReader {
             }
             [..] => Err(XmlError::NotWellFormed("not XML")),
         }
+    }
+
+    /// Goes to the next byte that is not white space. Whether there is one.
+    fn skip_white_space(&mut self) -> bool {
+        let rest = &self.buffer[self.position..];
+        self.position += rest.iter().position(|byte| !is_whitespace(*byte)).unwrap_or(rest.len());
+        self.position < self.buffer.len()
     }
 
     /// Reads one piece, if it is whole.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::characters::QualifiedName;
+use super::uri::is_uri;
 use super::{XmlError, ns};
 
 /// A part of a string.
@@ -100,6 +101,9 @@ impl Scope {
         bindings_max: usize,
     ) -> Result<(), XmlError> {
         self.check_reserved(prefix, namespace.of(&self.text))?;
+        if namespace.start != namespace.end && !is_uri(namespace.of(&self.text)) {
+            return Err(XmlError::NotWellFormed("a namespace that is no URI"));
+        }
         if prefix.is_empty() {
             self.default = namespace;
             return Ok(());

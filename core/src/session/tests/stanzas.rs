@@ -58,7 +58,7 @@ fn errors_and_answers_are_never_answered() {
     }
 }
 
-/// E17.
+/// E17, O13: whose word it would be is told by the address, not by how it is written.
 #[test]
 fn what_only_servers_say_is_taken_out_wherever_it_stands() {
     let forged = [
@@ -66,6 +66,13 @@ fn what_only_servers_say_is_taken_out_wherever_it_stands() {
         "<delay xmlns='urn:xmpp:delay' from='EXAMPLE.org' stamp='2001-01-01T00:00:00Z'/>",
         "<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@example.org' id='1'/>",
         "<stanza-id xmlns='urn:xmpp:sid:0' by='example.org' id='1'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@example.org.' id='1'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@example\u{3002}org' id='1'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@\u{FF45}xample.org' id='1'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='&quot;@example.org/x' id='1'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by=' example.org' id='1'/>",
+        "<stanza-id xmlns='urn:xmpp:sid:0' by='' id='1'/>",
+        "<delay xmlns='urn:xmpp:delay' from='example.org./x' stamp='2001-01-01T00:00:00Z'/>",
         "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></received>",
         "<sent xmlns='urn:xmpp:carbons:2'/>",
         "<result xmlns='urn:xmpp:mam:2' id='1'/>",
@@ -75,6 +82,27 @@ fn what_only_servers_say_is_taken_out_wherever_it_stands() {
         let mut romeo = Client::bound();
         romeo.says(&format!("<message to='juliet@example.org'>{element}<body>true</body>{element}{element}</message>"));
         romeo.routes("<message from='romeo@example.org/balcony' to='juliet@example.org'><body>true</body></message>");
+    }
+}
+
+/// O13. A client that looks for the end of its stream at any depth would take it for one.
+#[test]
+fn nothing_of_a_stream_is_forwarded() {
+    for inside in [
+        "<stream:stream/>",
+        "<stream:error/>",
+        "<a xmlns='u'><b><stream:stream/></b></a>",
+        "<stream xmlns='http://etherx.jabber.org/streams'/>",
+        "<a xmlns='u' stream:b='c'/>",
+    ] {
+        for around in ["message", "presence"] {
+            let mut romeo = Client::bound();
+            romeo.says(&format!("<{around} to='juliet@example.org'>{inside}<body>a</body></{around}>"));
+
+            let heard = romeo.heard();
+            assert!(heard.starts_with("<stream:error><bad-format "), "{inside}: {heard}");
+            assert!(!romeo.orders().iter().any(|order| matches!(order, Order::Route { .. })), "{inside}");
+        }
     }
 }
 

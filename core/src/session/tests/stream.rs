@@ -1,7 +1,10 @@
 //! How a stream begins and how it goes wrong.
 
-use super::client::{Client, HEADER, SERVER_HEADER, settings};
-use crate::session::{Order, TlsEstablished, TlsPolicy};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::client::{Client, HEADER, ROUTE, SERVER_HEADER, keys, settings};
+use crate::session::{Bound, CredentialsAnswer, Order, TlsEstablished, TlsPolicy};
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 const MECHANISMS: &str = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
@@ -58,6 +61,73 @@ fn who_names_himself_in_the_header_is_named_in_the_answer() {
     romeo.says(&HEADER.replace("to='", "from='romeo@example.org' to='"));
 
     assert!(romeo.heard().contains(" to='romeo@example.org' "));
+}
+
+/// T13. Clients that are built on one library of Go write a line feed behind every element, in the same packet or in the
+/// next one.
+#[test]
+fn white_space_behind_every_step_of_the_negotiation_is_nothing() {
+    for is_late in [false, true] {
+        for blanks in ["\n", "\r\n \t"] {
+            let mut romeo = Client::connected(settings(TlsPolicy::Required));
+            let says = |romeo: &mut Client, element: &str| match is_late {
+                true => [element, blanks].iter().for_each(|said| romeo.says(said)),
+                false => romeo.says(&format!("{element}{blanks}")),
+            };
+
+            says(&mut romeo, HEADER);
+            says(&mut romeo, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+            assert!(matches!(romeo.order(), Some(Order::StartTls)));
+            romeo.session.handle_tls(romeo.now, TlsEstablished);
+            romeo.says(blanks);
+            says(&mut romeo, HEADER);
+            let plain = BASE64_STANDARD.encode("\0romeo\0r0m30");
+            let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>";
+            let response = format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{plain}</response>");
+            says(&mut romeo, auth);
+            says(&mut romeo, &response);
+            romeo.session.handle_credentials(romeo.now, CredentialsAnswer::Found(keys()));
+            romeo.says(blanks);
+            romeo.session.handle_derived(romeo.now, keys());
+            romeo.says(blanks);
+            assert!(romeo.heard().contains("<success "));
+            romeo.orders();
+            says(&mut romeo, HEADER);
+            says(&mut romeo, "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+            let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind: {}", romeo.heard()) };
+            romeo.session.handle_bound(romeo.now, Ok(Bound { jid, route: ROUTE }));
+            says(&mut romeo, "<presence/>");
+            says(&mut romeo, "</stream:stream>");
+
+            let heard = romeo.heard();
+            assert!(heard.ends_with("</stream:stream>") && !heard.contains("<stream:error>"), "{heard}");
+        }
+    }
+}
+
+/// O2. `D(11)` of the report: eleven labels of 900 characters took 23 ms to refuse, for anybody who could connect.
+#[test]
+fn a_domain_that_is_too_long_is_not_served() {
+    let label: String = (0x4E00..0x5184).filter_map(char::from_u32).collect();
+    let long = vec![label; 11].join(".");
+    let mut romeo = Client::connected(settings(TlsPolicy::Required));
+
+    romeo.says(&HEADER.replace("to='example.org'", &format!("to='{long}' from='{long}'")));
+
+    let heard = romeo.heard();
+    assert!(heard.contains("<host-unknown ") && !heard.contains(" to="), "{heard}");
+}
+
+/// RFC 6120 section 4.7.2: a domain is compared as an address is.
+#[test]
+fn the_served_domain_may_be_written_otherwise() {
+    for to in ["EXAMPLE.org", "example.org.", "\u{FF45}xample.org", "example\u{3002}org"] {
+        let mut romeo = Client::connected(settings(TlsPolicy::Required));
+
+        romeo.says(&HEADER.replace("to='example.org'", &format!("to='{to}'")));
+
+        assert!(romeo.heard().contains("<stream:features>"), "{to}");
+    }
 }
 
 /// Group A of the hostile input: one header, one error, one end, and the transport is closed.
