@@ -145,6 +145,8 @@ bugs! {
         DeadVoterStays,
         /// A witness gets no vote.
         WitnessDoesNotVote,
+        /// A witness goes on leading when a server can.
+        WitnessLeadsOn,
         /// The version of the agreed state rises with the first member that follows a later one.
         VersionRaisedEarly,
         /// The version of the agreed state does not rise when the last member follows a later one.

@@ -117,6 +117,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "a_snapshot_is_installed", from(200, ANYONE), from(1000, FOLLOWER)),
     probe("core/node", "a_snapshot_says_that_a_life_is_over", RARE, RARE),
     probe("core/node", "a_voter_that_does_not_come_back_makes_room", RARE, RARE),
+    probe("core/node", "a_witness_hands_leadership_over", RARE, RARE),
     probe("core/node", "an_answer_of_another_term_confirms_nothing", from(20, ANYONE), from(30, LEADER)),
     probe("core/node", "an_answer_waits_for_the_lease", from(200, ANYONE), from(100, FOLLOWER)),
     probe("core/node", "an_earlier_ask_is_granted", from(20, ANYONE), from(30, LEADER)),

@@ -78,7 +78,7 @@ pub enum Event {
     },
     /// Other members than before are to vote.
     VotersChanged,
-    /// The oldest member that serves is another one.
+    /// The [senior](crate::cluster::ClusterState::senior) is another one.
     SeniorChanged(Option<MemberId>),
     /// A session holds a JID.
     RouteAdded(Arc<Route>),

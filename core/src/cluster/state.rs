@@ -16,7 +16,7 @@ use crate::cluster::routes::Routes;
 use crate::cluster::voters;
 use crate::cluster::{
     AccountRoutes, Applied, Batch, Command, ConflictPolicy, Event, ExpelReason, Join, Life, Member, MemberState,
-    Operation, OperationOutcome, Outcome, Rejection, Removal, Route, RoutePresence, VersionRange,
+    Operation, OperationOutcome, Outcome, Rejection, Removal, Role, Route, RoutePresence, VersionRange,
 };
 use crate::ids::{LogIndex, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, FullJid};
@@ -118,9 +118,10 @@ impl ClusterState {
         &self.voters
     }
 
-    /// The oldest member that serves.
+    /// The oldest server that takes part; the oldest witness if there is no server.
     pub fn senior(&self) -> Option<MemberId> {
-        self.members.values().filter(|member| member.is_active()).min_by_key(|member| member.incarnation).map(|m| m.id)
+        let active = self.members.values().filter(|member| member.is_active());
+        active.min_by_key(|member| (member.role == Role::Witness, member.incarnation)).map(|member| member.id)
     }
 
     /// The routes of an account, by id; none if it is offline or unknown.

@@ -191,6 +191,23 @@ fn the_oldest_life_that_serves_is_the_senior() {
     assert_eq!(cluster.state.senior(), Some(MemberId(2)));
 }
 
+/// T22. A witness that joined first.
+#[test]
+fn a_witness_is_the_senior_only_if_nobody_else_is_left() {
+    let mut cluster = Cluster::of(&[]);
+    let Command::Join(witness) = join(9, "w", 1) else { panic!("another command") };
+    cluster.apply(&Command::Join(Join { role: Role::Witness, ..witness }));
+    let life = cluster.life(9);
+    cluster.apply(&Command::Activate(life));
+    assert_eq!(cluster.state.senior(), Some(MemberId(9)));
+
+    cluster.start(1, "a", 1);
+    assert_eq!(cluster.state.senior(), Some(MemberId(1)));
+
+    let events = cluster.expel(1).events;
+    assert!(events.contains(&Event::SeniorChanged(Some(MemberId(9)))));
+}
+
 /// G11.
 #[test]
 fn a_program_of_another_version_cannot_join() {

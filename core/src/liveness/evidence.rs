@@ -5,7 +5,7 @@
 //! hosts and silence are never evidence. The machine only keeps what was said; whether those who say it are enough is
 //! asked of it with the voters that count at that moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{BootId, LogIndex, MemberId, Term};
 use crate::liveness::{VoterSets, has_quorum};
@@ -60,12 +60,20 @@ impl Evidence {
         has_quorum(voters, |id| id != member && witnesses.contains_key(&id))
     }
 
-    /// The voters that saw it, the one whose log reaches farthest first: the order in which they should try to lead.
-    pub fn successors(&self, member: MemberId, boot: BootId, voters: &VoterSets) -> Vec<MemberId> {
+    /// The voters that saw it, the one whose log reaches farthest first: the order in which they should try to lead. Of
+    /// those whose logs reach as far, the `reluctant` ones try last.
+    pub fn successors(
+        &self,
+        member: MemberId,
+        boot: BootId,
+        voters: &VoterSets,
+        reluctant: &BTreeSet<MemberId>,
+    ) -> Vec<MemberId> {
         let Some(witnesses) = self.seen.get(&(member, boot)) else { return Vec::new() };
         let votes = |id: &MemberId| voters.iter().any(|set| set.contains(id));
         let mut order: Vec<_> = witnesses.iter().filter(|(id, _)| votes(id) && **id != member).collect();
-        order.sort_by(|(a, a_end), (b, b_end)| b_end.cmp(a_end).then(a.cmp(b)));
+        let place = |id: &MemberId| (reluctant.contains(id), *id);
+        order.sort_by(|(a, a_end), (b, b_end)| b_end.cmp(a_end).then(place(a).cmp(&place(b))));
         order.into_iter().map(|(id, _)| *id).collect()
     }
 }
@@ -130,6 +138,21 @@ mod tests {
         evidence.seen(MemberId(2), MemberId(3), BOOT, end(2, 6));
         evidence.seen(MemberId(9), MemberId(3), BOOT, end(9, 9));
 
-        assert_eq!(evidence.successors(MemberId(3), BOOT, &voters()), vec![MemberId(2), MemberId(1)]);
+        let order = evidence.successors(MemberId(3), BOOT, &voters(), &BTreeSet::new());
+        assert_eq!(order, vec![MemberId(2), MemberId(1)]);
+    }
+
+    /// T22. A witness whose log is longer than the server's must lead, for the server would not get its vote.
+    #[test]
+    fn a_witness_tries_last_of_those_with_the_same_log() {
+        let mut evidence = Evidence::new();
+        evidence.seen(MemberId(1), MemberId(3), BOOT, end(2, 5));
+        evidence.seen(MemberId(2), MemberId(3), BOOT, end(2, 5));
+        let order =
+            |evidence: &Evidence| evidence.successors(MemberId(3), BOOT, &voters(), &BTreeSet::from([MemberId(1)]));
+
+        assert_eq!(order(&evidence), vec![MemberId(2), MemberId(1)]);
+        evidence.seen(MemberId(1), MemberId(3), BOOT, end(2, 6));
+        assert_eq!(order(&evidence), vec![MemberId(1), MemberId(2)]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::leading::{Sees, UNHEARD_AFTER_HEARTBEATS};
 use super::{BeatAnswer, CLOSE_AFTER_PAUSE, ControlMessage, Node, Output, Peer, Service, Stage};
-use crate::cluster::{Command, Member};
+use crate::cluster::{Command, Member, Role};
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -125,7 +125,9 @@ impl Node {
     pub(super) fn believe(&mut self, now: Uptime, suspect: Peer) {
         let is_leader = self.raft.leader == Some(suspect.member);
         if is_leader && self.evidence.is_conclusive(suspect.member, suspect.boot, &self.raft.voter_sets) {
-            let order = self.evidence.successors(suspect.member, suspect.boot, &self.raft.voter_sets);
+            let witnesses = self.state.members().filter(|member| member.role == Role::Witness);
+            let witnesses = witnesses.map(|member| member.id).collect();
+            let order = self.evidence.successors(suspect.member, suspect.boot, &self.raft.voter_sets, &witnesses);
             sometimes!("the_crash_of_the_leader_is_believed");
             self.succession.begin(now, suspect.member, order);
         }

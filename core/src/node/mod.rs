@@ -115,6 +115,8 @@ pub struct Node {
     orders: Orders,
     drain: Drain,
     leading: Option<Leading>,
+    /// When a witness that leads may hand over once more.
+    hand_over_again: Uptime,
     /// When this life began, and whom it hears became its business.
     began: Uptime,
     next_beat: Uptime,
@@ -178,6 +180,7 @@ impl Node {
             orders: Orders::default(),
             drain: Drain::default(),
             leading: None,
+            hand_over_again: now,
             began: now,
             next_beat: now,
             propose_again: now,
@@ -305,6 +308,7 @@ impl Node {
         self.answer_what_is_known(now);
         self.carry_out_orders(now);
         self.drain(now);
+        self.lead_only_without_servers(now);
     }
 
     /// What was asked too late is refused; everything else concerns nobody any more.

@@ -98,6 +98,12 @@ pub enum Refusal {
         /// Who.
         name: String,
     },
+    /// A witness is a small machine by intent.
+    #[error("'{name}' is a witness: it leads only while no server can")]
+    Witness {
+        /// Who.
+        name: String,
+    },
     /// Somebody has to serve.
     #[error("no other server is up that takes the clients of '{name}'")]
     NowhereToGo {
@@ -204,6 +210,8 @@ impl Node {
         let name = active(member)?.name.clone();
         if !self.raft.voter_sets.iter().all(|set| set.contains(&member.id)) {
             Err(Refusal::NoVote { name })
+        } else if member.role == Role::Witness {
+            Err(Refusal::Witness { name })
         } else if member.is_draining() {
             Err(Refusal::Drained { name })
         } else if member.id != self.settings.member && !self.reaches(member) {

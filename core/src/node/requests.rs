@@ -4,10 +4,28 @@ use super::batches::Batches;
 use super::{
     ControlMessage, Link, LinkState, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service, Stage,
 };
-use crate::cluster::{Command, Join, Member};
+use crate::cluster::{Command, Join, Member, Role};
 use crate::ids::MemberId;
 use crate::time::Uptime;
 use crate::{planted, sometimes};
+
+/// How welcome a member is as the leader.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fitness {
+    /// It is about to be stopped.
+    Drained,
+    /// It is a small machine by intent.
+    Witness,
+    Server,
+}
+
+fn fitness(member: &Member) -> Fitness {
+    match member.role {
+        Role::Server | Role::Witness if member.is_draining() => Fitness::Drained,
+        Role::Witness => Fitness::Witness,
+        Role::Server => Fitness::Server,
+    }
+}
 
 impl Node {
     pub(super) fn request(&mut self, request: Request) {
@@ -49,15 +67,33 @@ impl Node {
         }
     }
 
-    /// Who should lead after this node: of the voters that are linked, the one that has applied most, and one that is
-    /// drained only if all are.
+    /// Who should lead after this node: of the voters that are linked, the server that has applied most; a witness only if
+    /// there is no server, and one that is drained only if there is nobody else.
     pub(super) fn heir(&self) -> Option<MemberId> {
         let linked = |member: &&Member| member.id != self.settings.member && self.reaches(member);
         let voters = self.state.members().filter(|member| self.state.voters().contains(&member.id));
         voters
             .filter(linked)
-            .max_by_key(|member| (!member.is_draining(), self.known.applied_by(member.id), member.id))
+            .max_by_key(|member| (fitness(member), self.known.applied_by(member.id), member.id))
             .map(|member| member.id)
+    }
+
+    /// The server that should lead in the place of this witness, if one can: it votes, is heard, and has applied all that
+    /// was agreed before this node began to lead.
+    pub(super) fn server_that_can_lead(&self, now: Uptime) -> Option<MemberId> {
+        let leading = self.leading.as_ref()?;
+        // A change of voters ends under the leader that began it.
+        let [voters] = &self.raft.voter_sets[..] else { return None };
+        let can_lead = |member: &&Member| {
+            fitness(member) == Fitness::Server
+                && member.is_active()
+                && voters.contains(&member.id)
+                && self.reaches(member)
+                && self.hears(now, member)
+                && self.known.applied_by(member.id).is_some_and(|applied| leading.may_grant(applied))
+        };
+        let servers = self.state.members().filter(can_lead);
+        servers.max_by_key(|member| (self.known.applied_by(member.id), member.id)).map(|member| member.id)
     }
 
     pub(super) fn wants_to_propose(&self) -> bool {

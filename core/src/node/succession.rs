@@ -1,9 +1,13 @@
-//! Who leads after a leader whose crash was seen: one survivor at a time is asked to, all survivors asking the same.
+//! Who leads after a leader whose crash was seen: one survivor at a time is asked to, all survivors asking the same. And
+//! who leads after a witness, which leads only while no server can.
 
 use std::time::Duration;
 
+use super::{Node, Output, PROPOSE_AGAIN_AFTER};
+use crate::cluster::Role;
 use crate::ids::MemberId;
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 /// How long the chosen survivor has to become leader before the next one is chosen. Measured: 0 to 3 ms if its log is
 /// long enough.
@@ -21,6 +25,20 @@ struct Attempt {
     order: Vec<MemberId>,
     made: usize,
     due: Uptime,
+}
+
+impl Node {
+    /// Hands leadership over, if this node is a witness and a server can lead. A witness is a small machine by intent, and
+    /// is elected like any other voter: while no server is there, or because its log is the longest.
+    pub(super) fn lead_only_without_servers(&mut self, now: Uptime) {
+        if self.settings.role != Role::Witness || now < self.hand_over_again || planted!(WitnessLeadsOn) {
+            return;
+        }
+        let Some(to) = self.server_that_can_lead(now) else { return };
+        sometimes!("a_witness_hands_leadership_over");
+        self.hand_over_again = now + PROPOSE_AGAIN_AFTER;
+        self.output.push_back(Output::TransferLeadership { to });
+    }
 }
 
 impl Succession {

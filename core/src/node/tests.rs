@@ -2,6 +2,7 @@
 
 mod orders;
 mod unready;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -270,6 +270,13 @@ pub(super) fn loss_beside_a_witness(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan.with(at, milliseconds(random.random_range(7000..9000)), fault))
 }
 
+/// The leader of two nodes and their witness falls silent: the witness is as likely to be elected as the other node.
+pub(super) fn silent_leader_beside_a_witness(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan { witnesses: 1, ..Plan::calm(seed) }.with_users(4, milliseconds(300));
+    let at = BEGINS + milliseconds(random.random_range(500..1500));
+    whole(plan.with(at, milliseconds(random.random_range(3000..7000)), Fault::Isolate { node: Target::Leader }))
+}
+
 /// One node after the other is stopped and started with a newer program, and one of them goes back to the old one for a
 /// while.
 pub(super) fn rolling_upgrade(seed: u64, random: &mut StdRng) -> Plan {

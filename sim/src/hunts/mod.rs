@@ -174,6 +174,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::SilenceCountsAsCrash, made(20, made::short_silence)),
     (Bug::MailboxUnbounded, made(10, made::client_that_does_not_read)),
     (Bug::WitnessDoesNotVote, made(5, made::loss_beside_a_witness)),
+    (Bug::WitnessLeadsOn, made(20, made::silent_leader_beside_a_witness)),
     (Bug::VersionRaisedEarly, made(5, made::rolling_upgrade)),
     (Bug::VersionNeverRises, made(5, made::rolling_upgrade)),
     (Bug::FoundsUnclaimed, made(20, made::founder_that_is_late)),

@@ -38,6 +38,7 @@ mod switch_keeps_sessions;
 mod unavailable_once;
 mod versions_are_followed;
 mod windows;
+mod witness_leads_last;
 
 use crate::history::Record;
 use crate::plan::Plan;
@@ -102,6 +103,7 @@ invariants! {
     "majority_goes_on" by "promise P6": |plan, history| majority_goes_on::check(plan, history);
     "store_loss_spares_sessions" by "architecture, section 6": |plan, history| store_loss_spares_sessions::check(plan, history);
     "versions_are_followed" by "architecture, section 6": |plan, history| versions_are_followed::check(plan, history);
+    "witness_leads_last" by "architecture, section 3": |plan, history| witness_leads_last::check(plan, history);
     "switch_is_followed" by "promise P6": |plan, history| switch_is_followed::check(plan, history);
     "switch_keeps_sessions" by "promise P2": |plan, history| switch_keeps_sessions::check(plan, history);
     "convergence" by "promise P6": |plan, history| convergence::check(plan, history);

@@ -153,6 +153,21 @@ fn the_last_server_that_takes_clients_is_not_drained() {
     assert_eq!(world.ordered.last(), Some(&Ok(())));
 }
 
+/// T22.
+#[test]
+fn a_witness_is_not_told_to_lead() {
+    let mut world = World::with(3, |settings| {
+        if settings.member == MemberId(3) {
+            settings.role = Role::Witness;
+        }
+    });
+
+    world.order(1, transfer_to("node3"));
+    world.run(100);
+
+    assert_eq!(world.refusals(), ["'node3' is a witness: it leads only while no server can"]);
+}
+
 fn drain(name: &str) -> Order {
     Order::Drain { name: name.to_owned() }
 }
