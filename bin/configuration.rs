@@ -83,6 +83,11 @@ impl Sources {
         read(&main, hazelcast, &self.definitions).map_err(refused)
     }
 
+    /// The configuration file of our own, if there is one.
+    pub(crate) fn own_file(&self) -> Option<&Path> {
+        self.domain.is_none().then_some(self.config.as_path())
+    }
+
     /// What was given on the command line and has no effect: a sentence for each.
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.definitions.warnings()

@@ -68,7 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     end_at_the_first_panic();
     let seed = SysRng.try_next_u64().map_err(Failure::failed)?;
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let outcome = threads.block_on(runtime::scope(seed, serve(&config, arguments.stop_on_stdin_eof)));
+    let outcome = threads
+        .block_on(runtime::scope(seed, serve(&config, arguments.sources.own_file(), arguments.stop_on_stdin_eof)));
     // Whatever still runs has had its time.
     threads.shutdown_background();
     outcome
@@ -84,14 +85,14 @@ fn end_at_the_first_panic() {
     }));
 }
 
-async fn serve(config: &Config, stop_on_stdin_eof: bool) -> Result<(), Failure> {
+async fn serve(config: &Config, config_file: Option<&Path>, stop_on_stdin_eof: bool) -> Result<(), Failure> {
     let mut stop = signals::Stop::listen().map_err(Failure::failed)?;
     let mut reload = signals::reload().map_err(Failure::failed)?;
     let mut abandoned = stop_on_stdin_eof.then(end_of_stdin);
     let mut node = tokio::select! {
         biased;
         () = stop.asked() => return Ok(()),
-        started = begin(config) => started?,
+        started = begin(config, config_file) => started?,
     };
     tracing::info!(node = %config.node.name, domain = %config.domain, member = %node.member(), "the node runs");
     loop {
@@ -116,7 +117,7 @@ async fn serve(config: &Config, stop_on_stdin_eof: bool) -> Result<(), Failure> 
     Ok(())
 }
 
-async fn begin(config: &Config) -> Result<Running, Failure> {
+async fn begin(config: &Config, config_file: Option<&Path>) -> Result<Running, Failure> {
     let mistaken = |error: &dyn std::fmt::Display| Failure::Configuration(format!("cresset: {error}"));
     let certificate = read_certificate(config)?;
     let disk = DirectoryDisk::open(&config.node.data).map_err(|error| {
@@ -149,6 +150,7 @@ async fn begin(config: &Config) -> Result<Running, Failure> {
             derive: Arc::new(DerivePool::new(std::thread::available_parallelism().map_or(1, usize::from))),
             randomness: session_randomness,
         },
+        config_file: config_file.map(Path::to_owned),
         admin_socket: Some(config.node.admin_socket.clone()),
         follows_properties: true,
         versions: STATE_VERSIONS,
@@ -197,7 +199,12 @@ fn show_certificate_again(config: &Config, node: &Running) {
     }
 }
 
-fn read_secret(file: &Path) -> Result<Vec<u8>, Failure> {
+/// The join secret of the operator's.
+///
+/// # Errors
+///
+/// If the file cannot be used.
+pub(crate) fn read_secret(file: &Path) -> Result<Vec<u8>, Failure> {
     let mistaken = |what: String| Failure::Configuration(format!("{}: {what}", file.display()));
     let unreadable = |error: std::io::Error| mistaken(format!("cannot be read: {error}"));
     configuration::refuse_open(file, "the join secret")?;

@@ -107,3 +107,89 @@ async def test_what_cannot_be_recovered_is_said_in_a_sentence_and_changes_nothin
     assert "this node is a quorum: start it" in refused(recover(cluster, node, "--yes"))
     await cluster.start()
     assert node.status()["cluster_id"] == before
+
+
+async def test_members_with_empty_directories_do_not_count_as_alive(trio):
+    """T11. They answer, by the same names and at the same addresses, and are other members."""
+    left, *wiped = trio.nodes.values()
+    old = left.status()["cluster_id"]
+    for node in trio.nodes.values():
+        node.kill()
+    for node in wiped:
+        shutil.rmtree(node.data)
+    for node in trio.nodes.values():
+        node.start()
+
+    def is_told():
+        status = left.status()
+        return status and "they voted: b, c;" in status["advice"]
+
+    await until("the one that is left says who answers", is_told, 15)
+    advice = left.status()["advice"]
+    command = f"cresset cluster recover --force-new-cluster --config {left.config}"
+    assert "1 of 3 voters are there" in advice and "answer as new members and do not count" in advice, advice
+    assert command in advice, advice
+    waits = wiped[0].status()
+    assert "has nothing of it" in waits["advice"] and not waits["serving"], waits["advice"]
+
+    left.terminate()
+    await until("it stops", lambda: not left.is_running, 10)
+    done = await asyncio.to_thread(recover, trio, left, "--yes")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in wiped:
+        await ended(node, "this cluster was given up by 'cresset cluster recover'")
+        shutil.rmtree(node.data)
+    await trio.start()
+    assert left.status()["cluster_id"] != old
+
+
+async def test_a_single_server_that_lost_its_directory_is_told_what_helps(new_cluster):
+    """T11."""
+    cluster = new_cluster(names=("a",))
+    cluster.import_users(["romeo", "juliet"])
+    await cluster.start()
+    node = cluster["a"]
+    romeo = await Client("romeo", acknowledge=True).log_in(node)
+    romeo.say("juliet@example.org", "before it broke")
+    await romeo.acknowledged()
+    node.kill()
+    shutil.rmtree(node.data)
+    assert "start the node once, stop it, and say this again" in refused(recover(cluster, node, "--yes"))
+
+    node.start()
+
+    await until("it answers", lambda: node.status() is not None, 10)
+    command = f"cresset cluster recover --force-new-cluster --config {node.config}"
+    advice = node.status()["advice"]
+    assert "the data directory of this node has nothing of it" in advice and command in advice, advice
+    assert "0 of 0" not in advice, advice
+    node.terminate()
+    await until("it stops", lambda: not node.is_running, 10)
+    done = await asyncio.to_thread(recover, cluster, node, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    await cluster.start()
+    juliet = await Client("juliet").log_in(node)
+    await juliet.hears("before it broke")
+
+
+async def test_a_directory_that_knows_nobody_gives_up_nothing_while_another_node_runs(trio):
+    """T11. What was emptied cannot know whether the others are a quorum."""
+    wiped = trio["c"]
+    others = (trio["a"], trio["b"])
+    for node in trio.nodes.values():
+        node.kill()
+    shutil.rmtree(wiped.data)
+    wiped.start()
+    await until("it answers", lambda: wiped.status() is not None, 10)
+    wiped.terminate()
+    await until("it stops", lambda: not wiped.is_running, 10)
+    for node in others:
+        node.start()
+    await trio.formed(["a", "b"])
+
+    said = refused(await asyncio.to_thread(recover, trio, wiped, "--yes"))
+
+    assert "does not know who the members are, and other nodes run" in said, said
+    wiped.start()
+    await trio.formed()

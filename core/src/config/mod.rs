@@ -13,6 +13,7 @@
 //! Reading is a function: other files, variables and the addresses of the machine are asked of [`Surroundings`]. Not
 //! here: whether a certificate can be read or a port is free. Only the one who opens it can know.
 
+pub mod alike;
 mod assembly;
 mod cresset;
 mod database_url;

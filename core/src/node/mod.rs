@@ -23,6 +23,7 @@
 mod agreed;
 mod alive;
 mod alone;
+mod amiss;
 mod batches;
 mod drain;
 mod input;
@@ -41,6 +42,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use alone::{Alone, AloneOutput};
+pub use amiss::{Amiss, Surroundings};
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use orders::{Order, OrderId, Refusal, Wish};

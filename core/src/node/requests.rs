@@ -6,6 +6,7 @@ use super::{
 };
 use crate::cluster::{Command, Join, Member, Role};
 use crate::ids::MemberId;
+use crate::liveness::has_quorum;
 use crate::time::Uptime;
 use crate::{planted, sometimes};
 
@@ -65,6 +66,12 @@ impl Node {
             }
             Stage::Leaving(_) | Stage::Over => {}
         }
+    }
+
+    /// Whether this node leaves and no quorum is there that could agree on it. Its process may end: the others learn of it
+    /// as of a crash.
+    pub fn leaves_in_vain(&self) -> bool {
+        matches!(self.stage, Stage::Leaving(_)) && !has_quorum(&self.raft.voter_sets, |id| self.answers(id))
     }
 
     /// Who should lead after this node: of the voters that are linked, the server that has applied most; a witness only if

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod amiss;
 mod orders;
 mod unready;
 mod witness;
@@ -454,6 +455,23 @@ fn a_member_leaves_in_good_order() {
         world.node(1).state().member(MemberId(3)).unwrap().state,
         MemberState::Gone { expelled: None, .. }
     ));
+}
+
+/// O17. All three are stopped at once: the last one would wait for an agreement that nobody is left to make.
+#[test]
+fn a_member_that_leaves_and_reaches_no_quorum_leaves_in_vain() {
+    let mut world = World::of(3);
+    world.deaf_to_log.insert(3);
+    world.handle(3, Input::Leave);
+    assert!(!world.node(3).leaves_in_vain());
+
+    for gone in [1, 2] {
+        let peer = world.peer(gone);
+        world.handle(3, Input::LinkClosed(peer));
+    }
+
+    assert!(world.node(3).leaves_in_vain());
+    assert!(!world.node(2).leaves_in_vain(), "it does not leave");
 }
 
 /// Found by the simulator: promise P5. Nobody waits any more for who has left, and the leaver is the last to apply it.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use cresset_core::node::Amiss;
 use cresset_core::resilience::Resilience;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +66,7 @@ pub struct MemberStatus {
     pub address: SocketAddr,
     /// Where clients reach it.
     pub client_addresses: Vec<SocketAddr>,
-    /// Whether the node that answers has a link to it. True for itself.
+    /// Whether the node that answers has a link to a process that is this member. True for itself.
     pub reachable: bool,
     /// Sessions on it.
     pub sessions: u64,
@@ -107,15 +108,26 @@ impl MemberState {
 impl ClusterStatus {
     /// Counts the voters among the members and fills in [`can_lose`](Self::can_lose) and [`advice`](Self::advice).
     ///
-    /// A voter counts as present if it is active and this node reaches it.
+    /// A voter counts as present if it is this node, or a process that answers as that member.
     #[must_use]
     pub fn with_advice(mut self) -> Self {
         let voters = self.members.iter().filter(|member| member.voter);
-        let present = voters.clone().filter(|voter| voter.reachable && voter.state != MemberState::Gone);
+        let present = voters.clone().filter(|voter| voter.reachable);
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let resilience = Resilience { voters: count(voters.clone().count()), present: count(present.count()) };
         self.can_lose = resilience.can_lose();
         self.advice = resilience.advice();
+        self
+    }
+
+    /// Adds why waiting does not help. Where nothing is known of the cluster, that is all there is to say.
+    #[must_use]
+    pub fn with_amiss(mut self, amiss: Option<Amiss>) -> Self {
+        self.advice = match amiss {
+            None => self.advice,
+            Some(amiss) if self.members.is_empty() => amiss.to_string(),
+            Some(amiss) => format!("{}; {amiss}", self.advice),
+        };
         self
     }
 }

@@ -26,8 +26,8 @@ use bytes::Bytes;
 use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
-    CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request,
-    Service, Unready,
+    Amiss, CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request,
+    Service, Surroundings, Unready,
 };
 use cresset_core::wire;
 use cresset_core::{planted, sometimes};
@@ -55,6 +55,9 @@ pub(crate) fn decoders() -> Vec<crate::hostile_bytes::Decoder> {
 
 /// What helps if two nodes have one name.
 const NAMES: &str = "give each node a name and a directory of its own";
+
+/// Addresses of which it is remembered that they refuse this node. Of more an operator is not told.
+const REFUSALS_MAX: usize = 16;
 
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
@@ -139,6 +142,14 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) linked: BTreeMap<MemberId, BootId>,
     /// The version of the program of each member to which there was a link.
     pub(crate) programs: BTreeMap<MemberId, String>,
+    /// What those to whom there was a link call themselves.
+    pub(crate) called: BTreeMap<MemberId, String>,
+    /// Who refused to be linked with this node, where, and why.
+    pub(crate) refusals: BTreeMap<SocketAddr, String>,
+    /// Whether the cluster was founded before this process started.
+    pub(crate) was_founded: bool,
+    /// The command by which an operator founds another cluster from this directory.
+    pub(crate) recover: String,
     /// What happened to the members.
     pub(crate) chronicle: Chronicle,
     /// Who waits for the outcome of an order.
@@ -267,7 +278,7 @@ impl<C: Clock> Control<C> {
         match question {
             Question::Status(reply) => {
                 let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id, &self.programs);
-                let status = self.switch.in_status(status);
+                let status = self.switch.in_status(status.with_amiss(self.amiss()));
                 answer(reply, ClusterStatus { unready: self.unready().map(|reason| reason.to_string()), ..status });
                 None
             }
@@ -325,6 +336,12 @@ impl<C: Clock> Control<C> {
         if self.switch.is_leaving() { Some(Unready::NotYetAlone) } else { in_cluster }
     }
 
+    /// What an operator is told besides, if waiting does not help.
+    fn amiss(&self) -> Option<Amiss> {
+        let Control { called, refusals, was_founded, recover, .. } = self;
+        self.node.amiss(Surroundings { names: called, refusals, was_founded: *was_founded, recover })
+    }
+
     fn link_event(&mut self, event: LinkEvent) -> Option<Turn> {
         match event {
             LinkEvent::Up(up) if self.is_late_namesake_of(&up) => Some(Turn::End(End::Abandoned(format!(
@@ -334,6 +351,8 @@ impl<C: Clock> Control<C> {
             LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Dialled => {
                 tracing::info!(peer = %up.name, member = %up.peer.member, address = %up.address, "linked");
                 self.linked.insert(up.peer.member, up.peer.boot);
+                self.refusals.remove(&up.address);
+                self.called.insert(up.peer.member, up.name);
                 self.programs.insert(up.peer.member, up.program);
                 self.handle(Input::LinkUp(up.peer))
             }
@@ -354,10 +373,14 @@ impl<C: Clock> Control<C> {
                 }
             },
             LinkEvent::HelloRefused { refusal: HelloRefusal::Over, .. } => self.handle(Input::Over),
-            LinkEvent::HelloRefused { address, refusal, .. } => {
-                tracing::warn!(%address, %refusal, "a node that does not belong here");
+            // The links have logged it.
+            LinkEvent::HelloRefused { address, refusal, direction: Direction::Dialled } => {
+                if self.refusals.len() < REFUSALS_MAX || self.refusals.contains_key(&address) {
+                    self.refusals.insert(address, refusal.to_string());
+                }
                 None
             }
+            LinkEvent::HelloRefused { .. } => None,
             LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Accepted => {
                 self.callers.insert(up.peer.member, up.address);
                 self.dial();
@@ -418,7 +441,9 @@ impl<C: Clock> Control<C> {
         }
         self.show();
         self.chronicle.led_by(self.clock.wall(), self.node.raft().leader);
-        turn
+        // The others stop as well, or are not reached: there is nobody to wait for.
+        let is_done = || self.switch.stops && self.node.leaves_in_vain();
+        turn.or_else(|| is_done().then_some(Turn::End(End::Left)))
     }
 
     /// Announces that the read view shows everything that was applied.
@@ -528,6 +553,8 @@ impl<C: Clock> Control<C> {
     fn serve(&self, service: Service) {
         match service {
             Service::Serve => tracing::info!("serving"),
+            // Whoever stops gives its lease up, and has sent its clients away before.
+            Service::Pause | Service::Close if self.switch.stops => tracing::debug!(?service, "the node stops"),
             Service::Pause => {
                 tracing::warn!("the lease has ended: nobody is served until a quorum counts this node in")
             }

@@ -72,7 +72,7 @@ fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> Membe
         incarnation: member.incarnation.0,
         address: member.peer_address,
         client_addresses: member.client_addresses.clone(),
-        reachable: is_me || node.reaches(member),
+        reachable: node.answers(member.id),
         sessions: count(state.sessions_of(member.id)),
         applied_index: node.applied_by(member.id).map(|index| index.0),
         lease_remaining_ms: lease.map(milliseconds),

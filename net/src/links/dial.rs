@@ -116,6 +116,10 @@ async fn tell<D: DataService>(
             tracing::debug!(%address, %refusal, "hello refused");
             shared.report(LinkEvent::HelloRefused { address, direction: Direction::Dialled, refusal }).await;
         }
+        // It has left, or has been expelled, and is about to end or to begin another life.
+        Failure::Hello(refusal @ HelloRefusal::Superseded) => {
+            tracing::debug!(%address, ?lane, %refusal, "not linked")
+        }
         Failure::Hello(refusal) if lane == Lane::Control && !quiet => {
             tracing::warn!(%address, %refusal, "a peer and this node do not speak with each other");
             shared.report(LinkEvent::HelloRefused { address, direction: Direction::Dialled, refusal }).await;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use cresset_core::cluster::VersionRange;
+use cresset_core::config::alike::Difference;
 use cresset_core::ids::MemberId;
 use cresset_core::node::Peer;
 use futures_util::future::BoxFuture;
@@ -214,12 +215,18 @@ pub enum HelloRefusal {
          several machines keeps them in PostgreSQL, <accounts><postgresql url=\"…\"/></accounts>"
     )]
     OtherMachine,
+    /// What all members must say alike they say differently.
+    #[error(transparent)]
+    NotAlike(Difference),
     /// A hello that cannot be read.
     #[error("malformed hello")]
     Malformed,
     /// A reason that this program does not know.
     #[error("refused for a reason of a later version, number {0}")]
     Unknown(u8),
+    /// The dialling process only wanted to know who is here.
+    #[error("it only asked who is here")]
+    OnlyAsked,
     /// The handshake took too long, or too many others began one meanwhile.
     #[error("the handshake was not finished in time")]
     Unfinished,

@@ -8,6 +8,8 @@
 //!   ◀──────────── record: hello or refusal ─────────────
 //! ```
 //!
+//! Whoever dials may ask who is there in the place of its hello: it is told, and gets no link.
+//!
 //! The pattern is `NNpsk0`: strangers are turned away by the first message, before any work with keys, and what is
 //! recorded cannot be read later with the secret alone. The hello comes after both sides have contributed, so a
 //! replayed first message never gets as far as being judged. The status is not authenticated: it is a hint for the
@@ -20,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::event::{HelloRefusal, LinkFault};
 use super::hello::{Greeting, Hello, reason_number, refusal_of_number};
-use super::identity::{Identity, JoinSecret, LinkSecurity};
+use super::identity::{Identity, JoinSecret, Lane, LinkSecurity};
 use super::record::Sealing;
 use super::wire::{BoxedStream, Wire};
 
@@ -59,11 +61,24 @@ pub(super) async fn dial(
     write_greeting(&mut stream, &mut sealing, &Greeting::Hello(ours.clone())).await?;
     match read_greeting(&mut stream, &mut sealing).await? {
         Greeting::Refusal(number, theirs) => Err(refusal_of_number(number, ours, &theirs)),
+        Greeting::Question => Err(HelloRefusal::Malformed),
         Greeting::Hello(theirs) => {
             ours.judge(&theirs)?;
             let version = ours.common_version(&theirs);
             Ok(Acquainted { wire: Wire::new(stream, sealing, ours.lane), theirs, version })
         }
+    }
+}
+
+/// Asks, as the side that dialled, who is at the other end: nothing if it knows the secret and does not say, because its
+/// program is of a time when that was not asked.
+pub(super) async fn ask(mut stream: BoxedStream, security: &LinkSecurity) -> Result<Option<Identity>, HelloRefusal> {
+    let mut sealing = prove_as_dialler(&mut stream, security).await?;
+    write_greeting(&mut stream, &mut sealing, &Greeting::Question).await?;
+    match read_greeting(&mut stream, &mut sealing).await {
+        Ok(Greeting::Hello(theirs) | Greeting::Refusal(_, theirs)) => Ok(Some(theirs.identity)),
+        Ok(Greeting::Question) | Err(HelloRefusal::BrokenOff(LinkFault::Ended | LinkFault::Reset)) => Ok(None),
+        Err(refusal) => Err(refusal),
     }
 }
 
@@ -76,8 +91,15 @@ pub(super) async fn accept<G>(
     judge: impl FnOnce(&Hello) -> Result<G, HelloRefusal>,
 ) -> Result<(Acquainted, G), HelloRefusal> {
     let mut sealing = prove_as_listener(&mut stream, security).await?;
-    let Greeting::Hello(theirs) = read_greeting(&mut stream, &mut sealing).await? else {
-        return Err(HelloRefusal::Malformed);
+    let theirs = match read_greeting(&mut stream, &mut sealing).await? {
+        Greeting::Hello(theirs) => theirs,
+        Greeting::Refusal(..) => return Err(HelloRefusal::Malformed),
+        Greeting::Question => {
+            let ours = Hello { identity: identity.clone(), lane: Lane::Control };
+            write_greeting(&mut stream, &mut sealing, &Greeting::Hello(ours)).await?;
+            end(&mut stream).await;
+            return Err(HelloRefusal::OnlyAsked);
+        }
     };
     let ours = Hello { identity: identity.clone(), lane: theirs.lane };
     match ours.judge(&theirs).and_then(|()| judge(&theirs)) {

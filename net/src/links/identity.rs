@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use cresset_core::cluster::VersionRange;
+use cresset_core::config::alike::Alike;
 use cresset_core::ids::{BootId, MemberId};
 use sha2::Sha256;
 
@@ -32,6 +33,8 @@ pub struct Identity {
     /// The version of its program, for people; empty if it is of a time when that was not said. At most
     /// [`TEXT_BYTES_MAX`] bytes.
     pub program: String,
+    /// What all members must say alike; absent if its program is of a time when that was not said.
+    pub alike: Option<Alike>,
 }
 
 /// Bytes of a cluster id, a name or a machine in a hello. A longer one cannot be said.

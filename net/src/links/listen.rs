@@ -115,8 +115,16 @@ struct Complaints {
 
 impl Complaints {
     fn tell<D: DataService>(&mut self, shared: &Shared<D>, address: SocketAddr, refusal: HelloRefusal) {
-        // A process that looks for itself and one that is early are in order.
-        if matches!(refusal, HelloRefusal::SelfConnection | HelloRefusal::NotCurrent) {
+        // A process that looks for itself, one that is early, one that has left and is about to end, and an operator's
+        // command that asks are in order.
+        let is_in_order = matches!(
+            refusal,
+            HelloRefusal::SelfConnection
+                | HelloRefusal::NotCurrent
+                | HelloRefusal::Superseded
+                | HelloRefusal::OnlyAsked
+        );
+        if is_in_order {
             return;
         }
         let now = Instant::now();

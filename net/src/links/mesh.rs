@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cresset_core::config::alike::ALIKE_BYTES_MAX;
 use cresset_core::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{Home, Parcel, StanzaName};
@@ -73,11 +74,11 @@ impl<D: DataService> Mesh<D> {
         services: Services<D>,
     ) -> io::Result<(Mesh<D>, mpsc::Receiver<LinkEvent>)> {
         let Identity { cluster, name, machine, program, .. } = &identity;
-        if [cluster, name, machine, program].iter().any(|text| text.len() > TEXT_BYTES_MAX) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a cluster id or member name of more than 255 bytes",
-            ));
+        let alike = identity.alike.iter().flat_map(|alike| [&alike.domain, &alike.name, &alike.former_name]);
+        if [cluster, name, machine, program].iter().any(|text| text.len() > TEXT_BYTES_MAX)
+            || alike.into_iter().any(|text| text.len() > ALIKE_BYTES_MAX)
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a text of the hello is too long"));
         }
         let listener = transport.bind(listen).await?;
         if identity.address.port() == 0 {
@@ -173,6 +174,11 @@ impl<D: DataService> Mesh<D> {
             *applied = index.max(*applied);
             advances
         });
+    }
+
+    /// Whether there is a link over which the member can be told something.
+    pub fn is_linked(&self, member: MemberId) -> bool {
+        self.shared.registry().control_to(member).is_some()
     }
 
     /// Sends a message of the control plane, if there is room for it at once.

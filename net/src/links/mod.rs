@@ -3,6 +3,7 @@
 //! ```text
 //! 5  mesh        the handle: peers, messages, requests, lanes
 //! 4  dial, listen    make connections and keep them      link    runs one from Up to Closed
+//!    question    asks who is there, for a command that is no member
 //! 3  control, raft, home, owner    what each side of each lane does with frames
 //! 2  shared      who is linked and which process of a member is current (registry)
 //!    handshake   proof of the join secret, hello
@@ -30,6 +31,7 @@ mod link;
 mod listen;
 mod mesh;
 mod owner;
+mod question;
 mod raft;
 mod record;
 mod registry;
@@ -47,3 +49,4 @@ pub use event::{
 pub use home::DataLane;
 pub use identity::{Direction, Identity, JoinSecret, Lane, LinkSecurity, TEXT_BYTES_MAX};
 pub use mesh::{Mesh, Services};
+pub use question::{Present, who_is_at};

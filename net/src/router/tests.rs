@@ -219,6 +219,7 @@ impl Member {
             versions: VersionRange { min: 1, max: 1 },
             machine: String::new(),
             program: String::new(),
+            alike: None,
         };
         let services = Services { raft: Arc::new(NoRaft), data: router.clone() };
         let (mesh, mut events) =

@@ -21,11 +21,12 @@ mod told;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::{Chronicle, Role, RouteView, VersionRange};
+use cresset_core::config::alike::Alike;
 use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
@@ -58,7 +59,7 @@ use self::doors::Doors;
 pub use self::doors::{DoorsError, Reception};
 use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
-pub use self::recover::{RecoverError, Remains, Survivor, Unfinished};
+pub use self::recover::{AnswersAs, OtherVoter, RecoverError, Remains, Survivor, Unfinished};
 use self::told::{Told, ask};
 
 /// The file that makes a data directory a member's, for a simulation that looks at a disk from outside.
@@ -94,6 +95,8 @@ pub struct Parts<T, C> {
     pub link_protection: LinkProtection,
     /// What clients need that is not in the configuration.
     pub reception: Reception,
+    /// The file with the node's configuration, to be named to operators; absent if it has none of ours.
+    pub config_file: Option<PathBuf>,
     /// The control socket; absent where nobody operates the node from outside.
     pub admin_socket: Option<PathBuf>,
     /// Whether the node does what operators set for all nodes. A simulation in which nobody sets anything does without.
@@ -183,7 +186,7 @@ pub struct Failure(pub String);
 /// Whatever the operator has to put right first. Nothing runs then.
 pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) -> Result<Running, StartError> {
     let Parts { transport, disk, clock, accounts, machine, link_protection, reception, .. } = parts;
-    let Parts { admin_socket, follows_properties, health, snapshot_entries, versions, .. } = parts;
+    let Parts { admin_socket, follows_properties, health, snapshot_entries, versions, config_file, .. } = parts;
     let standing = founding::establish(&*disk, &*accounts, &config.node.name, &mut runtime::generator()).await?;
     let cluster_id = founding::hexadecimal(&standing.identity.cluster_id.0);
     let followed = if follows_properties {
@@ -211,6 +214,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         versions,
         machine,
         program: PROGRAM.to_owned(),
+        alike: Some(Alike::of(config, &agreed.former_name)),
     };
     let maker = |listen, address| {
         let identity = Identity { address, ..identity.clone() };
@@ -247,6 +251,10 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         seeds: search.candidates(),
         led_from: None,
         programs: BTreeMap::from([(standing.member, PROGRAM.to_owned())]),
+        called: BTreeMap::new(),
+        refusals: BTreeMap::new(),
+        was_founded: standing.identity.formed,
+        recover: recover_command(config_file.as_deref()),
         chronicle: Chronicle::default(),
         ordered: BTreeMap::new(),
         orders: 0,
@@ -458,11 +466,17 @@ impl Running {
             task.abort();
         }
         self.stamper.abort();
-        self.consensus.shutdown(HAND_OVER_TIME_MAX).await;
-        self.control.abort();
         let mesh = self.mesh.borrow().clone();
+        self.consensus.shutdown(HAND_OVER_TIME_MAX, |member| mesh.is_linked(member)).await;
+        self.control.abort();
         mesh.stop().await;
     }
+}
+
+/// The command by which an operator gives the cluster up whose log is lost.
+fn recover_command(config_file: Option<&Path>) -> String {
+    let file = config_file.map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
+    format!("cresset cluster recover --force-new-cluster --config {file}")
 }
 
 /// The version of the program, for people.

@@ -164,28 +164,31 @@ pub(super) async fn tell_if_given_up(
 
 /// Says so if the node does not serve after as many attempts as it is to make in silence. It goes on all the same.
 pub(super) async fn tell_if_alone(questions: mpsc::Sender<Question>, agreed: Agreed) {
-    if is_alone(&questions, &agreed).await {
+    if let Some(why) = is_alone(&questions, &agreed).await {
         let attempts = agreed.start_retries + 1;
         if agreed.start_alone {
-            tracing::warn!(attempts, "the node has not found its cluster");
+            tracing::warn!(attempts, why, "the node has not found its cluster");
             // Without a control plane the node stops.
             drop(questions.send(Question::ServeAlone).await);
             return;
         }
-        tracing::warn!(attempts, "the node has not found its cluster and serves nobody; it goes on looking for it");
+        tracing::warn!(
+            attempts,
+            why,
+            "the node has not found its cluster and serves nobody; it goes on looking for it"
+        );
     }
 }
 
-/// Whether the node does not serve at the end of any of its attempts.
-async fn is_alone(questions: &mpsc::Sender<Question>, agreed: &Agreed) -> bool {
+/// Whether the node does not serve at the end of any of its attempts, and what its status says of that.
+async fn is_alone(questions: &mpsc::Sender<Question>, agreed: &Agreed) -> Option<String> {
+    let mut why = None;
     for _ in 0..=agreed.start_retries {
         sleep(agreed.start_retry_after).await;
-        match ask(questions, Question::Status).await {
-            Some(status) if !status.serving => {}
-            Some(_) | None => return false,
-        }
+        let status = ask(questions, Question::Status).await.filter(|status| !status.serving)?;
+        why = Some(status.advice);
     }
-    true
+    why
 }
 
 #[cfg(test)]
@@ -213,7 +216,7 @@ mod tests {
         };
         let decide = async {
             let questions = questions;
-            is_alone(&questions, &agreed).await
+            is_alone(&questions, &agreed).await.is_some()
         };
         tokio::join!(decide, answer)
     }

@@ -15,21 +15,35 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::ids::MemberId;
 use cresset_core::wire;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
+use super::{LinkProtection, link_security};
 use crate::accounts::{Accounts, ClusterId, Founding, Identity, StoreError};
 use crate::consensus::{self, kept};
 use crate::control::founding::{self, FoundingError};
 use crate::control::stamp;
 use crate::disk::{Disk, DiskError};
+use crate::links::{Present, who_is_at};
 use crate::runtime;
+use crate::transport::Transport;
 
 /// The file of the note.
 const NOTE: &str = "recovery";
+
+/// How long a member may take to say who it is. One that lives on a network of today does so in milliseconds.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long it is waited for marks of members that run: two turns of theirs and some.
+const MARKED_WITHIN: Duration = Duration::from_millis(2500);
+
+/// How many members before and after this one are looked at: ids are counted up, one for each new directory.
+const MEMBERS_LOOKED_AT: u64 = 256;
 
 /// Why a cluster is not given up. A sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +61,10 @@ pub enum RecoverError {
     #[error("the data directory: {0}")]
     Kept(#[from] consensus::StartError),
     /// There is no directory of a member.
-    #[error("there is nothing to recover from: the data directory is not that of a member")]
+    #[error(
+        "there is nothing to recover from: the data directory is not that of a member; do it on the machine of one, or, if \
+         all directories are lost, start this node once, stop it, and say this again"
+    )]
     NoMember,
     /// There is no cluster.
     #[error("there is nothing to recover: no cluster was founded in this account store")]
@@ -97,7 +114,7 @@ impl Remains {
             return Err(RecoverError::NoCluster);
         }
         let bound = bound.ok_or(RecoverError::NoMember)?;
-        Ok(Remains::Survivor(Survivor::read(disk, identity.cluster_id, bound).await?))
+        Ok(Remains::Survivor(Survivor::read(disk, identity, bound).await?))
     }
 }
 
@@ -149,31 +166,56 @@ impl Unfinished {
 /// A node that is left, and does not run.
 pub struct Survivor {
     disk: Arc<dyn Disk>,
-    cluster: ClusterId,
+    identity: Identity,
+    member: MemberId,
     name: String,
-    voters: Vec<(String, SocketAddr)>,
+    voters: Vec<OtherVoter>,
     is_voter: bool,
+}
+
+/// Another member that votes, as the directory of a node knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OtherVoter {
+    /// The member.
+    pub member: MemberId,
+    /// What it is called.
+    pub name: String,
+    /// Where other members reached it.
+    pub address: SocketAddr,
+}
+
+/// Who answers in the place of a voter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswersAs {
+    /// That member.
+    Itself,
+    /// Another member of the cluster, which does not know what the voter had promised: the voter's directory is lost.
+    Another(MemberId),
+    /// Nobody who belongs to the cluster.
+    Nobody,
 }
 
 impl Survivor {
     async fn read(
         disk: Arc<dyn Disk>,
-        cluster: ClusterId,
+        identity: Identity,
         (member, bound, name): (MemberId, ClusterId, String),
     ) -> Result<Survivor, RecoverError> {
-        if bound != cluster {
-            return Err(RecoverError::other_cluster(bound, cluster));
+        if bound != identity.cluster_id {
+            return Err(RecoverError::other_cluster(bound, identity.cluster_id));
         }
         let state = kept::state(disk.clone(), member).await?;
         let is_other = |id: &&MemberId| **id != member;
         let others = state.voters().iter().filter(is_other).filter_map(|id| state.member(*id));
-        let voters = others.map(|voter| (voter.name.clone(), voter.peer_address)).collect();
-        Ok(Survivor { disk, cluster, name, voters, is_voter: state.voters().contains(&member) })
+        let voters = others
+            .map(|voter| OtherVoter { member: voter.id, name: voter.name.clone(), address: voter.peer_address })
+            .collect();
+        Ok(Survivor { disk, identity, member, name, voters, is_voter: state.voters().contains(&member) })
     }
 
     /// The cluster that it belongs to.
     pub fn cluster(&self) -> ClusterId {
-        self.cluster
+        self.identity.cluster_id
     }
 
     /// What it is called.
@@ -181,9 +223,54 @@ impl Survivor {
         &self.name
     }
 
-    /// The other members that vote, and where each was.
-    pub fn other_voters(&self) -> &[(String, SocketAddr)] {
+    /// The other members that vote.
+    pub fn other_voters(&self) -> &[OtherVoter] {
         &self.voters
+    }
+
+    /// Whether the directory knows who votes. One that was emptied, and has not been let in since, does not.
+    pub fn knows_the_voters(&self) -> bool {
+        self.is_voter || !self.voters.is_empty()
+    }
+
+    /// Asks at the address of a voter who is there. Only a process with the voter's own directory is alive as that
+    /// voter; one that does not say which member it is, because its program is older, counts as it.
+    pub async fn who_answers<T: Transport>(
+        &self,
+        transport: &T,
+        protection: &LinkProtection,
+        voter: &OtherVoter,
+    ) -> AnswersAs {
+        let security = link_security(protection, protection.join_secret(&self.identity.join_secret.0));
+        let ours = founding::hexadecimal(&self.identity.cluster_id.0);
+        match who_is_at(transport, voter.address, &security, ANSWER_TIME_MAX).await {
+            Present::Member { cluster, member } if cluster == ours && member == voter.member => AnswersAs::Itself,
+            Present::Member { cluster, member } if cluster == ours => AnswersAs::Another(member),
+            Present::Unnamed => AnswersAs::Itself,
+            Present::Member { .. } | Present::Nobody => AnswersAs::Nobody,
+        }
+    }
+
+    /// Other members that mark their directories in the account store at this moment, so that they run.
+    ///
+    /// # Errors
+    ///
+    /// If the account store does not answer.
+    pub async fn who_runs(&self, accounts: &dyn Accounts) -> Result<Vec<MemberId>, RecoverError> {
+        let first = self.member.0.saturating_sub(MEMBERS_LOOKED_AT).max(1);
+        let ids = (first..=self.member.0 + MEMBERS_LOOKED_AT).map(MemberId).filter(|id| *id != self.member);
+        let mut marked = Vec::new();
+        for id in ids {
+            marked.extend(accounts.stamp(id).await?.map(|stamp| (id, stamp)));
+        }
+        sleep(MARKED_WITHIN).await;
+        let mut running = Vec::new();
+        for (id, before) in marked {
+            if accounts.stamp(id).await? != Some(before) {
+                running.push(id);
+            }
+        }
+        Ok(running)
     }
 
     /// How many of the other voters have to be alive for the cluster to go on by itself, and how many if this node is
@@ -200,7 +287,8 @@ impl Survivor {
     /// If the account store or the disk fails. It can be tried again, from what [`Remains::read`] then finds. Once the
     /// store knows of the new cluster, any node with an empty directory may found it.
     pub async fn give_up(self, accounts: &dyn Accounts) -> Result<ClusterId, RecoverError> {
-        let Survivor { disk, cluster, name, .. } = self;
+        let Survivor { disk, identity, name, .. } = self;
+        let cluster = identity.cluster_id;
         let founder = accounts.allocate_member(name.clone()).await?;
         let note = Note { given_up: cluster.0, founder, name };
         disk.write(NOTE, Bytes::from(wire::encode(&note))).await?;

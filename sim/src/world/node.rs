@@ -184,6 +184,7 @@ impl Ground {
             machine: String::new(),
             link_protection: LinkProtection::PlaintextForSimulation,
             reception: Reception { certificate: None, derive: Arc::new(DeriveHere), randomness: runtime::generator },
+            config_file: None,
             admin_socket: None,
             follows_properties: *follows_properties,
             versions: VersionRange { min: OLDEST_PROGRAM, max: self.program.load(Ordering::Acquire) },

@@ -10,6 +10,8 @@ use super::{ENABLED, Setting, Value, named};
 pub struct Agreed {
     /// Whether the nodes are one cluster, or each serves its own clients.
     pub is_clustered: bool,
+    /// What the cluster was called before it is renamed; empty if it is not being renamed.
+    pub former_name: String,
     /// How long an operator's order may take.
     pub order_time_max: Duration,
     /// Whether a node that cannot find its cluster serves its own clients alone.
@@ -45,6 +47,7 @@ impl Agreed {
         };
         let agreed = Agreed {
             is_clustered: switch(&value(ENABLED)),
+            former_name: text(value("cluster.former-name")),
             order_time_max: seconds(&value("cluster.order.time-max")),
             start_alone: switch(&value("cluster.start.alone")),
             start_delay: seconds(&value("cluster.start.delay")),
@@ -68,6 +71,13 @@ fn seconds(value: &Value) -> Duration {
     match value {
         Value::Seconds(time) => *time,
         Value::Count(_) | Value::Switch(_) | Value::Text(_) => unreachable!("the table says that it is a time"),
+    }
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::Text(text) => text,
+        Value::Count(_) | Value::Seconds(_) | Value::Switch(_) => unreachable!("the table says that it is a text"),
     }
 }
 

@@ -88,6 +88,15 @@ pub const PROPERTIES: &[Property] = &[
         meaning: "whether the nodes are one cluster, or each serves its own clients; see `cresset cluster enable`",
     },
     Property {
+        name: "cluster.former-name",
+        alias: None,
+        kind: Kind::Text { bytes_max: 255 },
+        default: "",
+        takes_effect: TakesEffect::AtTheNextStart,
+        place: Setting::Shared,
+        meaning: "what the cluster was called, while its nodes are given another <cluster-name> one after the other",
+    },
+    Property {
         name: "cluster.order.time-max",
         alias: Some("hazelcast.max.execution.seconds"),
         kind: Kind::Seconds { min: 1, max: 60 },

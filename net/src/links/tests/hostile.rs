@@ -71,6 +71,25 @@ fn nodes_on_two_machines_with_one_sqlite_file_are_refused_and_both_say_what_to_d
     });
 }
 
+/// T9, T10. A node with the wrong file must not join without a word.
+#[test]
+fn another_domain_name_or_lease_is_refused_and_both_name_both() {
+    block_on_one_thread(async {
+        let lease = |times: Times| Times { lease: Duration::from_secs(12), ..times };
+        let others = [
+            Alike { domain: "other.example".into(), ..alike() },
+            Alike { name: "other".into(), ..alike() },
+            Alike { times: lease(alike().times), ..alike() },
+        ];
+        for other in others {
+            let (dials, listens) = both_refuse(|identity, _| identity.alike = Some(other.clone())).await;
+
+            assert_eq!(Some(dials), other.difference(&alike()).map(HelloRefusal::NotAlike));
+            assert_eq!(Some(listens), alike().difference(&other).map(HelloRefusal::NotAlike));
+        }
+    });
+}
+
 /// G11.
 #[test]
 fn versions_without_overlap_are_refused_and_both_name_both() {

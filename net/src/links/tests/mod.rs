@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::cluster::VersionRange;
+use cresset_core::config::Timing;
+use cresset_core::config::alike::{Alike, Times};
 use cresset_core::ids::{BootId, Incarnation, LogIndex, MemberId};
 use cresset_core::routing::{Parcel, Redecide, StanzaName};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -206,6 +208,16 @@ fn identity(member: u64) -> Identity {
         versions: VersionRange { min: 1, max: 1 },
         machine: "here".into(),
         program: format!("0.{member}.0"),
+        alike: Some(alike()),
+    }
+}
+
+fn alike() -> Alike {
+    Alike {
+        domain: "chat.example".into(),
+        name: "cresset".into(),
+        former_name: String::new(),
+        times: Times::of(&Timing::default()),
     }
 }
 

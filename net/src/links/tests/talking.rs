@@ -196,3 +196,23 @@ fn a_process_that_is_over_loses_its_links_and_gets_no_others() {
         assert_eq!(one.mesh.send_control(MemberId(2), Bytes::new()), Err(SendError::NotConnected));
     });
 }
+
+/// T11. A process answers as the member that it is, whoever was at its address before; nobody gets a link by asking.
+#[test]
+fn who_is_asked_says_which_member_it_is_and_gives_no_link() {
+    block_on_one_thread(async {
+        let mut node = Node::start(7).await;
+        let ask = async |address, security| who_is_at(&TokioTransport, address, &security, PATIENCE).await;
+        let stranger = LinkSecurity::Noise(JoinSecret::derive(b"guess"));
+        let nobody = {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
+        };
+
+        assert_eq!(ask(nobody, noise()).await, Present::Nobody);
+        assert_eq!(ask(node.address(), stranger).await, Present::Nobody);
+        let member = Present::Member { cluster: "chat.example".into(), member: MemberId(7) };
+        assert_eq!(ask(node.address(), noise()).await, member);
+        assert_eq!(node.events.try_recv().ok().filter(|event| matches!(event, LinkEvent::Up(_))), None);
+    });
+}
