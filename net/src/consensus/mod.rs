@@ -28,6 +28,7 @@ pub mod types;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cresset_core::cluster::Command;
 use cresset_core::ids::{MemberId, Term};
@@ -39,7 +40,7 @@ use tokio::sync::{mpsc, watch};
 use self::apply::{StateMachine, ToControl};
 use self::log::{Health, LogError, LogStore};
 use self::propose::Batch;
-use self::rpc::{Acknowledged, PeerCalls, Peers, Server};
+use self::rpc::{Acknowledged, PeerCalls, Peers, Server, UnderWay};
 use self::snapshots::SnapshotStore;
 use self::types::TypeConfig;
 use crate::disk::{Disk, DiskError};
@@ -61,6 +62,9 @@ pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
 /// Orders to propose that wait for openraft. Beyond it they are refused; who proposes does it again.
 const PROPOSALS_MAX: usize = 256;
+
+/// How long Raft may take to answer what it was asked before it ends: a sync of the disk. A full disk answers nothing.
+const ANSWERS_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// Why consensus cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +107,7 @@ pub struct Consensus {
     status: watch::Receiver<RaftStatus>,
     ended: watch::Receiver<Option<Ended>>,
     changes_membership: Arc<AtomicBool>,
+    under_way: UnderWay,
 }
 
 impl Consensus {
@@ -136,8 +141,8 @@ impl Consensus {
         runtime::spawn(status::publish(raft.clone(), log.clone(), status_sender, ended_sender));
         runtime::spawn(status::step_down_when_full(raft.clone(), log.clone()));
         runtime::spawn(propose::propose(raft.clone(), queue));
-        let changes_membership = Arc::default();
-        Ok(Consensus { member: settings.member, raft, log, proposals, status, ended, changes_membership })
+        let (changes_membership, under_way) = (Arc::default(), UnderWay::new());
+        Ok(Consensus { member: settings.member, raft, log, proposals, status, ended, changes_membership, under_way })
     }
 
     /// Founds a cluster of this member alone. Nothing happens if it belongs to one.
@@ -265,12 +270,12 @@ impl Consensus {
 
     /// Answers what other members ask.
     pub fn server(&self) -> Server {
-        Server::new(self.raft.clone(), self.log.clone())
+        Server::new(self.raft.clone(), self.log.clone(), self.under_way.clone())
     }
 
-    /// Ends this member's part: hands leadership over, if it leads and somebody else can, and stops.
-    pub async fn shutdown(&self, patience: std::time::Duration) {
-        if let Some(successor) = status::successor(&self.raft)
+    /// Ends this member's part: hands leadership over, if it leads and somebody else can who `is_there`, and stops.
+    pub async fn shutdown(&self, patience: Duration, is_there: impl Fn(MemberId) -> bool) {
+        if let Some(successor) = status::successor(&self.raft).filter(|successor| is_there(*successor))
             && self.raft.trigger().transfer_leader(successor.0).await.is_ok()
         {
             let mut status = self.status.clone();
@@ -284,6 +289,7 @@ impl Consensus {
 
     /// Stops without handing anything over.
     pub async fn abandon(&self) {
+        self.under_way.end(ANSWERS_TIME_MAX).await;
         // A full disk must not keep Raft from ending.
         self.log.close().await;
         if self.raft.shutdown().await.is_err() {

@@ -23,6 +23,7 @@ use futures_util::future::BoxFuture;
 pub use server::Server;
 
 pub(super) use client::{Acknowledged, Peers};
+pub(super) use server::UnderWay;
 
 /// Bytes of the largest question or answer: what the links carry in one message.
 pub const CALL_BYTES_MAX: usize = crate::links::CALL_BYTES_MAX;

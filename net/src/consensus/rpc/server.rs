@@ -2,13 +2,15 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::ids::MemberId;
 use openraft::errors::{Fatal, RaftError};
 use openraft::raft::SnapshotResponse;
 use openraft_rt::WatchReceiver;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 
 use super::check;
 use super::message::{Answer, Chunk, Question, decode, encode};
@@ -24,11 +26,35 @@ pub struct Server {
     log: LogStore,
     /// At most one snapshot at a time is put together; its bytes are bounded by `SNAPSHOT_BYTES_MAX`.
     assembly: Arc<Mutex<Option<Assembly>>>,
+    under_way: UnderWay,
+}
+
+/// Questions that Raft is about to answer: it ends when it has answered them. One that it leaves unanswered it would call
+/// an error in its log. Clones are the same.
+#[derive(Clone)]
+pub(in crate::consensus) struct UnderWay(Arc<Semaphore>);
+
+/// Questions at a time. The links bring far fewer.
+const UNDER_WAY_MAX: u32 = 1 << 20;
+
+impl UnderWay {
+    pub(in crate::consensus) fn new() -> Self {
+        UnderWay(Arc::new(Semaphore::new(UNDER_WAY_MAX as usize)))
+    }
+
+    /// Takes no more questions, and waits until Raft has answered those that it took, or `patience` is over.
+    pub(in crate::consensus) async fn end(&self, patience: Duration) {
+        let answered = timeout(patience, self.0.acquire_many(UNDER_WAY_MAX)).await.is_ok();
+        self.0.close();
+        if !answered {
+            tracing::debug!("Raft ends before it has answered everybody");
+        }
+    }
 }
 
 impl Server {
-    pub(in crate::consensus) fn new(raft: Raft, log: LogStore) -> Self {
-        Server { raft, log, assembly: Arc::default() }
+    pub(in crate::consensus) fn new(raft: Raft, log: LogStore, under_way: UnderWay) -> Self {
+        Server { raft, log, assembly: Arc::default(), under_way }
     }
 
     /// Answers one question of a member, who was authenticated as `from`. Whatever the bytes are, there is an answer.
@@ -38,7 +64,10 @@ impl Server {
             Err(error) => Answer::Refused(error.to_string()),
             Ok(question) => match check::question(&question, from, self.log.voted_term()) {
                 Err(error) => Answer::Refused(error.to_string()),
-                Ok(()) => self.answer(question).await.unwrap_or(Answer::Stopped),
+                Ok(()) => match self.under_way.0.try_acquire() {
+                    Ok(_answering) => self.answer(question).await.unwrap_or(Answer::Stopped),
+                    Err(_) => Answer::Stopped,
+                },
             },
         };
         if let Answer::Refused(reason) = &answer {
