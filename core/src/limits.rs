@@ -142,9 +142,23 @@ pub const OUTBOX_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// should that recipient's session end at the same moment, what follows may overtake what was under way to it.
 pub const PATHS_MAX: usize = 64;
 
-/// How long a sender waits for what is under way to a session that takes no messages any more and still has its route.
-/// Twice what it takes until a silent member is expelled: within that time whoever logs out is gone.
-pub const ABANDONED_WAY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long what one sender says to an account waits for what is under way to a session of that account that has become
+/// unavailable and still has its route. Mostly such a client logs out, and its route ends within milliseconds; one that
+/// stays connected and acknowledges nothing holds up what is said to itself, and no longer than this.
+pub const ABANDONED_WAY_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes that wait for such an account. Beyond it they are sent on at once, and order gives way.
+pub const ABANDONED_WAITING_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes of what one session has said that waits for its recipients (for a full lane, for the store, for what is under
+/// way on an ended route). Beyond it the client's bytes are not read.
+pub const SENDER_WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Recipients for whom something waits that one session has said. Beyond it the client's bytes are not read.
+pub const SENDER_QUEUES_MAX: usize = 256;
+
+/// Messages that one session has the store at work on at a time. What comes beyond it waits for one of them.
+pub const SENDER_STORING_MAX: usize = 16;
 
 /// As [`PATHS_MAX`], for what stood in one row of what came back.
 pub const ROW_PATHS_MAX: usize = 1024;

@@ -133,6 +133,8 @@ bugs! {
         PathForgotten,
         /// What is said to somebody who logs out may overtake what is on its way to him.
         AbandonedWayForgotten,
+        /// While something waits that a client has said, nothing else is read from it.
+        OneWaitHoldsAll,
         /// What came back is decided again as it came, whatever was said first.
         TurnIgnored,
         /// Watchers are told twice that a dead session is unavailable.

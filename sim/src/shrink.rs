@@ -112,7 +112,8 @@ fn without_users(plan: &Plan, out: &BTreeSet<usize>) -> Plan {
         if let Fault::Rival { user }
         | Fault::Flapping { user }
         | Fault::ResumptionRace { user }
-        | Fault::SlowReader { user } = &mut episode.fault
+        | Fault::SlowReader { user }
+        | Fault::NeverAcknowledges { user } = &mut episode.fault
         {
             *user = renumbered(*user);
         }

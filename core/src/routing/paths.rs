@@ -6,8 +6,10 @@
 //! ([`Outbox::pass`](crate::routing::Outbox::pass), or the queue of a session of this node).
 //!
 //! Whoever logs out is unavailable before its route ends, and what is said in between goes elsewhere or is stored. So a
-//! sender waits for such an [abandoned](Paths::abandoned) route as well; but it may belong to a client that stays
-//! connected and does not read, for whom nobody waits longer than [`ABANDONED_WAY_WAIT_MAX`].
+//! sender waits for such an [abandoned](Paths::abandoned) route as well: one that took messages when the sender used it and
+//! is not available any more. It may belong to a client that stays connected and acknowledges nothing, so what is said to
+//! that account, and nothing else, waits no longer than [`ABANDONED_WAY_WAIT_MAX`]. A client that never took messages, or
+//! whose priority is negative, is not about to go, and nobody waits for it.
 //!
 //! [`ABANDONED_WAY_WAIT_MAX`]: crate::limits::ABANDONED_WAY_WAIT_MAX
 //!
@@ -47,6 +49,8 @@ struct Path {
     /// A hash of the account. If two accounts share it, a sender waits once more than it has to.
     account: u64,
     way: Way,
+    /// The session took messages to its account then.
+    took_messages: bool,
 }
 
 /// The paths of one sender.
@@ -88,18 +92,21 @@ impl Paths {
         ended
     }
 
-    /// The routes of this account that stanzas took, that have not ended, that take no messages to the account any more,
-    /// and that are not `chosen` for what goes now. They are forgotten here: the caller waits for them and then decides.
+    /// The routes of this account that stanzas took while they took messages, that have not ended, that are not available
+    /// any more, and that are not `chosen` for what goes now. They are forgotten here: the caller waits for them and then
+    /// decides.
     #[must_use]
     pub fn abandoned(&mut self, account: &BareJid, routes: &[Arc<Route>], chosen: &[Arc<Route>]) -> SmallVec<[Way; 1]> {
         let is_left =
-            |route: &Route| !route.presence.accepts_messages() && chosen.iter().all(|chosen| chosen.id != route.id);
+            |route: &Route| !route.presence.is_available() && chosen.iter().all(|chosen| chosen.id != route.id);
         let left: SmallVec<[RouteId; 2]> = routes.iter().filter(|route| is_left(route)).map(|route| route.id).collect();
         if left.is_empty() || planted!(AbandonedWayForgotten) {
             return SmallVec::new();
         }
         let account = hash(account);
-        let abandoned = self.take_out(|path| path.account == account && left.contains(&path.way.route));
+        let is_abandoned =
+            |path: &Path| path.took_messages && path.account == account && left.contains(&path.way.route);
+        let abandoned = self.take_out(is_abandoned);
         sometimes!(!abandoned.is_empty(), "a_path_is_abandoned");
         abandoned
     }
@@ -114,7 +121,7 @@ impl Paths {
     /// Stanzas of somebody else went to this account by these routes.
     pub fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
         let account = hash(account);
-        ways.iter().for_each(|way| self.remember(account, *way));
+        ways.iter().for_each(|way| self.remember(Path { account, way: *way, took_messages: false }));
     }
 
     /// A stanza goes to this account by this route.
@@ -123,7 +130,8 @@ impl Paths {
             return;
         }
         let life = Life { member: route.member, incarnation: route.incarnation };
-        self.remember(hash(account), Way { life, route: route.id });
+        let way = Way { life, route: route.id };
+        self.remember(Path { account: hash(account), way, took_messages: route.presence.accepts_messages() });
     }
 
     fn take_out(&mut self, is_one: impl Fn(&Path) -> bool) -> SmallVec<[Way; 1]> {
@@ -132,18 +140,19 @@ impl Paths {
         ways
     }
 
-    fn remember(&mut self, account: u64, way: Way) {
-        let is_known = |path: &Path| path.way.route == way.route && path.account == account;
+    fn remember(&mut self, mut path: Path) {
+        let is_known = |known: &Path| known.way.route == path.way.route && known.account == path.account;
         // A conversation goes on with whom it went last, so the search is mostly one step.
-        if self.taken.back().is_some_and(is_known) {
+        if let Some(last) = self.taken.back_mut().filter(|last| is_known(last)) {
+            last.took_messages |= path.took_messages;
             return;
         }
         if let Some(at) = self.taken.iter().position(is_known) {
-            self.taken.remove(at);
+            path.took_messages |= self.taken.remove(at).is_some_and(|known| known.took_messages);
         } else if self.taken.len() == self.max {
             self.taken.pop_front();
         }
-        self.taken.push_back(Path { account, way });
+        self.taken.push_back(path);
     }
 }
 

@@ -501,7 +501,7 @@ impl Connection {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
-        let has_room = self.outbound.len() < OUTBOUND_BYTES_HIGH && self.work.is_idle();
+        let has_room = self.outbound.len() < OUTBOUND_BYTES_HIGH && self.work.has_room();
         if !has_room || self.starts_tls || !self.session.wants_bytes() || !self.settings.router.gate().may_serve(now) {
             return Poll::Pending;
         }

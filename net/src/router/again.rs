@@ -239,10 +239,10 @@ async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option
     };
     match routed {
         Routed::Done => {}
-        Routed::Finish(rest) => rest.await,
+        Routed::Finish(_, rest) | Routed::Store(_, rest) => rest.await,
         // The row's own paths brought it here.
-        Routed::Again(wait, outgoing, _) => {
-            wait.await;
+        Routed::Again(wait, outgoing) => {
+            wait.until.await;
             // Its error goes to somebody else, by another row.
             match said_in {
                 Some(generation) => router.push_said(Said { outgoing: *outgoing, ways: Vec::new(), generation }),

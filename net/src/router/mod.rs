@@ -51,7 +51,7 @@ use crate::links::{DataLane, Mesh};
 pub use again::Pass;
 pub use gate::Gate;
 pub use mailbox::{SessionHandle, ToSession};
-pub(crate) use route::{Outgoing, Routed};
+pub(crate) use route::{Outgoing, Routed, Wait};
 pub(crate) use sessions::Resumable;
 pub use ticket::Ticket;
 pub use view::View;

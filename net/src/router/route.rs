@@ -67,11 +67,24 @@ enum Who {
 pub(crate) enum Routed {
     /// It is on its way; the ticket will be told.
     Done,
-    /// Not yet: after this it is to be routed again, and nothing else of the same sender before it, because something of
-    /// his may be under way on these routes.
-    Again(BoxFuture<'static, ()>, Box<Outgoing>, Vec<Way>),
-    /// It will be when this is done, which nothing else of the same sender may overtake.
-    Finish(BoxFuture<'static, ()>),
+    /// Not yet: after the wait it is to be routed again, and nothing else of the same sender to that account before it.
+    Again(Wait, Box<Outgoing>),
+    /// It will be when this is done, which nothing else of the same sender to this account may overtake.
+    Finish(BareJid, BoxFuture<'static, ()>),
+    /// As for [`Routed::Finish`]; it is the store that is waited for.
+    Store(BareJid, BoxFuture<'static, ()>),
+}
+
+/// Before a stanza is routed again.
+pub(crate) struct Wait {
+    /// What is waited for.
+    pub(crate) until: BoxFuture<'static, ()>,
+    /// To whom something of the same sender may be under way until then.
+    pub(crate) account: BareJid,
+    /// By which routes.
+    pub(crate) ways: Vec<Way>,
+    /// Whether the wait may be given up, because order is all that it is for.
+    pub(crate) gives_way: bool,
 }
 
 impl Router {
@@ -98,22 +111,21 @@ impl Router {
             let ended = paths.ended(account, routes.as_deref());
             if !ended.is_empty() {
                 sometimes!("a_sender_waits_for_an_ended_path");
-                let wait = self.wait(who, ended.to_vec(), None, account, turn);
-                return Routed::Again(wait, Box::new(outgoing), ended.to_vec());
+                return Routed::Again(self.wait(who, ended.into_vec(), None, account, turn), Box::new(outgoing));
             }
         }
         let decision = decide(routes.as_deref(), &self.domain, &outgoing.stanza);
-        if let (Some(account), Some(routes)) = (&account, &routes) {
+        if let (Who::Sender, Some(account), Some(routes)) = (who, &account, &routes) {
             let abandoned = paths.abandoned(account, routes, decision.chosen());
             if !abandoned.is_empty() {
                 sometimes!("a_sender_waits_for_whoever_logs_out");
-                let wait = self.wait(who, abandoned.to_vec(), Some(ABANDONED_WAY_WAIT_MAX), account, turn);
-                return Routed::Again(wait, Box::new(outgoing), abandoned.to_vec());
+                let at_most = Some(ABANDONED_WAY_WAIT_MAX);
+                return Routed::Again(self.wait(who, abandoned.into_vec(), at_most, account, turn), Box::new(outgoing));
             }
         }
         match (decision, account) {
             (Decision::Deliver(chosen), Some(account)) => self.deliver(who, paths, &account, &chosen, outgoing),
-            (Decision::Store, Some(account)) => Routed::Finish(self.store(account, outgoing)),
+            (Decision::Store, Some(account)) => Routed::Store(account.clone(), self.store(account, outgoing)),
             (Decision::Bounce(condition), _) => self.bounce(who, paths, outgoing, condition),
             // Nothing is delivered to, or stored for, what is no account.
             (Decision::Drop | Decision::Deliver(_) | Decision::Store, _) => {
@@ -128,9 +140,9 @@ impl Router {
         loop {
             match self.route(paths, outgoing) {
                 Routed::Done => return,
-                Routed::Finish(rest) => return rest.await,
-                Routed::Again(wait, again, _) => {
-                    wait.await;
+                Routed::Finish(_, rest) | Routed::Store(_, rest) => return rest.await,
+                Routed::Again(wait, again) => {
+                    wait.until.await;
                     outgoing = *again;
                 }
             }
@@ -169,14 +181,15 @@ impl Router {
         at_most: Option<Duration>,
         account: &BareJid,
         turn: Turn,
-    ) -> BoxFuture<'static, ()> {
-        match who {
-            Who::Sender => self.wait_for_turn(ways, at_most, account.clone(), turn),
+    ) -> Wait {
+        let until: BoxFuture<'static, ()> = match who {
+            Who::Sender => self.wait_for_turn(ways.clone(), at_most, account.clone(), turn),
             Who::Row => {
-                let router = self.clone();
+                let (router, ways) = (self.clone(), ways.clone());
                 Box::pin(async move { router.clear(ways, at_most).await })
             }
-        }
+        };
+        Wait { until, account: account.clone(), ways, gives_way: at_most.is_some() }
     }
 
     fn deliver(
@@ -197,15 +210,15 @@ impl Router {
         if let [route] = chosen.as_slice() {
             return match self.put(route, outgoing) {
                 Put::Done => Routed::Done,
-                Put::Waiting(rest) => Routed::Finish(rest),
-                Put::Missed(missed) => Routed::Again(self.wait_for_view(), missed, Vec::new()),
+                Put::Waiting(rest) => Routed::Finish(account.clone(), rest),
+                Put::Missed(missed) => Routed::Again(self.wait_for_view(account), missed),
             };
         }
-        self.put_copies(chosen, outgoing)
+        self.put_copies(account, chosen, outgoing)
     }
 
     /// Hands a copy to each. Only if no session was there to take one it is decided again.
-    fn put_copies(self: &Arc<Self>, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
+    fn put_copies(self: &Arc<Self>, account: &BareJid, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
         let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
         // A copy that comes back is for whoever is there then and has not got it.
         let name = name.or_else(|| may_go_elsewhere(&stanza).then(|| self.next_name()).flatten());
@@ -221,13 +234,16 @@ impl Router {
         let retried = if missed.len() == chosen.len() { missed.pop() } else { None };
         missed.into_iter().filter_map(|missed| missed.ticket).for_each(Ticket::done);
         match retried {
-            Some(retried) => Routed::Again(self.wait_for_view(), retried, Vec::new()),
+            Some(retried) => Routed::Again(self.wait_for_view(account), retried),
             None if waiting.is_empty() => Routed::Done,
-            None => Routed::Finish(Box::pin(async move {
-                for rest in waiting {
-                    rest.await;
-                }
-            })),
+            None => {
+                let all = async move {
+                    for rest in waiting {
+                        rest.await;
+                    }
+                };
+                Routed::Finish(account.clone(), Box::pin(all))
+            }
         }
     }
 
@@ -283,7 +299,7 @@ impl Router {
                         && let Some(mut outgoing) = parcel_of(request)
                     {
                         outgoing.attempts += 1;
-                        router.wait_for_view().await;
+                        router.view_has_moved().await;
                         router.push_returned(outgoing);
                     }
                 }))
@@ -349,12 +365,20 @@ impl Router {
         })
     }
 
-    fn wait_for_view(self: &Arc<Self>) -> BoxFuture<'static, ()> {
+    fn wait_for_view(self: &Arc<Self>, account: &BareJid) -> Wait {
         let router = self.clone();
-        Box::pin(async move {
-            // It is decided again in any case, a bounded number of times.
-            drop(timeout(MOVE_TIME_MAX, router.moved.notified()).await);
-        })
+        let until = Box::pin(async move { router.view_has_moved().await });
+        Wait { until, account: account.clone(), ways: Vec::new(), gives_way: false }
+    }
+
+    /// Until the view moves on, or for a moment: what waits is decided again in any case, a bounded number of times.
+    async fn view_has_moved(&self) {
+        drop(timeout(MOVE_TIME_MAX, self.moved.notified()).await);
+    }
+
+    /// The account of this domain that the stanza is for, if it is for one.
+    pub(crate) fn recipient(&self, stanza: &Stanza) -> Option<BareJid> {
+        recipient(&self.domain, stanza)
     }
 }
 

@@ -7,6 +7,7 @@ use super::stream::Broken;
 use super::talk::{HELLO, Talk};
 use super::{ACKNOWLEDGEMENT, PING, RESOURCE};
 use crate::history::Event;
+use crate::world::Trouble;
 
 impl Talk<'_, '_> {
     /// An element came.
@@ -33,6 +34,9 @@ impl Talk<'_, '_> {
 
     /// Says how many stanzas came.
     pub(super) async fn acknowledge_all(&mut self) -> Result<(), Broken> {
+        if self.client.has(Trouble::NeverAcknowledges) {
+            return Ok(());
+        }
         let count = self.session.handled().to_string();
         self.stream.send(&Element::new("a", ACKNOWLEDGEMENT).with_attribute("h", &count)).await
     }

@@ -108,7 +108,9 @@ impl<'a> Client<'a> {
     pub(super) fn has(&self, trouble: Trouble) -> bool {
         let concerns = match trouble {
             Trouble::Rival => self.role == Role::Rival,
-            Trouble::Flapping | Trouble::ResumptionRace | Trouble::SlowReader => self.role == Role::First,
+            Trouble::Flapping | Trouble::ResumptionRace | Trouble::SlowReader | Trouble::NeverAcknowledges => {
+                self.role == Role::First
+            }
         };
         concerns && self.user.weather.has(self.user.number, trouble)
     }

@@ -83,6 +83,8 @@ pub struct User {
     pub peer: String,
     /// Which of the plan's users that is, if he is one.
     pub peer_number: usize,
+    /// Whom he asks something now and then although he does not talk to him, if the plan looks at that.
+    pub stranger: Option<String>,
     /// Where he logs in, the place he likes most first.
     pub doors: Vec<Door>,
     /// How often he says something.

@@ -65,6 +65,13 @@ impl Speech {
         }
     }
 
+    /// A question to somebody else.
+    pub(super) fn ask(&mut self, user: &User, name: &str, whom: &str) -> Saying {
+        self.said += 1;
+        let (id, to) = (format!("{name}.{}", self.said), user.jid(whom, Some(RESOURCE)));
+        Saying { stanza: ping(&to, &id), id: Known::Request(id), to }
+    }
+
     fn message(&mut self, user: &User, address: &str, id: &str) -> Element {
         let bytes = if user.weather.has(user.peer_number, Trouble::SlowReader) {
             self.random.random_range(FLOOD)

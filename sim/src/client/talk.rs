@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::goodbye::Ending;
 use super::life::{Arrival, Client};
 use super::session::{Known, Session};
+use super::speech::Saying;
 use super::stream::{Broken, ClientStream};
 use super::{ACKNOWLEDGEMENT, RESOURCE, Role};
 use crate::history::{Connection, Event};
@@ -21,6 +22,12 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a client waits for that answer. Longer than a node that lost its lease waits for it to come back.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How often a client that acknowledges nothing changes its presence.
+const TURN_EVERY: Duration = Duration::from_millis(1500);
+
+/// How often a client asks somebody to whom it does not talk, where that is looked at.
+const ASK_OTHERS_EVERY: Duration = Duration::from_millis(300);
 
 /// Messages that are not acknowledged, beyond which a user waits.
 const UNACKNOWLEDGED_MAX: usize = 100;
@@ -48,6 +55,11 @@ pub(super) struct Talk<'a, 'b> {
     asks_at: Instant,
     leaves_at: Option<Instant>,
     races_at: Option<Instant>,
+    /// When one that acknowledges nothing changes its presence.
+    turns_at: Option<Instant>,
+    is_unavailable: bool,
+    /// When somebody is asked to whom this client does not talk.
+    asks_others_at: Option<Instant>,
     reads: bool,
 }
 
@@ -56,6 +68,8 @@ impl<'a, 'b> Talk<'a, 'b> {
         let Arrival { connection, stream, session, is_new, early } = arrival;
         let now = Instant::now();
         let speaks_at = (client.role != Role::Watch).then(|| now + client.user.pace);
+        let asks_others = client.role == Role::First && client.user.stranger.is_some();
+        let asks_others_at = asks_others.then(|| now + ASK_OTHERS_EVERY);
         let leaves_at = (client.user.leaves && client.role == Role::First).then(|| now + client.drawn.stay());
         Talk {
             client,
@@ -71,6 +85,9 @@ impl<'a, 'b> Talk<'a, 'b> {
             asks_at: now + ASK_EVERY,
             leaves_at,
             races_at: None,
+            turns_at: None,
+            is_unavailable: false,
+            asks_others_at,
             reads: true,
         }
     }
@@ -133,6 +150,11 @@ impl<'a, 'b> Talk<'a, 'b> {
         }
         self.reads = reads;
         let is_to_race = self.client.has(Trouble::ResumptionRace) && self.session.resumption.is_some();
+        match self.turns_at {
+            None if self.client.has(Trouble::NeverAcknowledges) => self.turns_at = Some(Instant::now() + TURN_EVERY),
+            None if self.is_unavailable => self.turns_at = Some(Instant::now()),
+            None | Some(_) => {}
+        }
         match self.races_at {
             None if is_to_race => self.races_at = Some(Instant::now() + self.client.drawn.until_race()),
             Some(_) if !is_to_race => self.races_at = None,
@@ -146,7 +168,7 @@ impl<'a, 'b> Talk<'a, 'b> {
         let gives_up_at = self.asked_at.filter(|_| self.reads).map(|asked_at| asked_at + PATIENCE);
         // Whoever does not read stays until he does.
         let leaves_at = self.leaves_at.filter(|_| self.reads);
-        let others = [gives_up_at, self.speaks_at, leaves_at, self.races_at];
+        let others = [gives_up_at, self.speaks_at, leaves_at, self.races_at, self.turns_at, self.asks_others_at];
         others.into_iter().flatten().fold(self.asks_at, Instant::min)
     }
 
@@ -165,6 +187,13 @@ impl<'a, 'b> Talk<'a, 'b> {
                 let (absence, pause) = self.client.drawn.absence();
                 return Ok(Some(Ending::Away(absence, pause)));
             }
+        }
+        if is_due(self.turns_at) {
+            self.turn().await?;
+        }
+        if is_due(self.asks_others_at) {
+            self.asks_others_at = self.asks_others_at.map(|at| at + ASK_OTHERS_EVERY);
+            self.ask_a_stranger().await?;
         }
         if is_due(self.speaks_at) {
             self.speaks_at = self.speaks_at.map(|at| at + self.client.user.pace);
@@ -215,8 +244,30 @@ impl<'a, 'b> Talk<'a, 'b> {
         self.ask().await
     }
 
+    /// Is not available any more, or again.
+    async fn turn(&mut self) -> Result<(), Broken> {
+        let goes_on = self.client.has(Trouble::NeverAcknowledges);
+        self.turns_at = goes_on.then(|| Instant::now() + TURN_EVERY);
+        self.is_unavailable = goes_on && !self.is_unavailable;
+        let presence = Element::new("presence", ns::CLIENT);
+        let presence = if self.is_unavailable { presence.with_attribute("type", "unavailable") } else { presence };
+        self.write(presence, None).await
+    }
+
+    async fn ask_a_stranger(&mut self) -> Result<(), Broken> {
+        if let Some(stranger) = self.client.user.stranger.clone().filter(|_| !self.client.user.is_silent()) {
+            let saying = self.client.speech.ask(self.client.user, &self.client.name, &stranger);
+            self.utter(saying).await?;
+        }
+        Ok(())
+    }
+
     async fn say(&mut self) -> Result<(), Broken> {
         let saying = self.client.speech.next(self.client.user, &self.client.name);
+        self.utter(saying).await
+    }
+
+    async fn utter(&mut self, saying: Saying) -> Result<(), Broken> {
         let (connection, node, to) = (self.connection.clone(), self.node.to_owned(), saying.to);
         self.add(match saying.id.clone() {
             Known::Message(id) => Event::Sent { connection, node, to, id },

@@ -61,6 +61,7 @@ impl Fault {
             | Fault::WallClockFreeze { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
+            | Fault::NeverAcknowledges { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
             | Fault::Upgrade { .. }
@@ -121,6 +122,7 @@ impl World {
             | Fault::Flapping { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
+            | Fault::NeverAcknowledges { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
             | Fault::Upgrade { .. }
@@ -191,6 +193,7 @@ impl World {
             | Fault::WallClockFreeze { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
+            | Fault::NeverAcknowledges { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
             | Fault::Upgrade { .. }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 
 use crate::plan::{BEGINS, Fault, Level, Plan, Target};
 
@@ -96,6 +97,18 @@ pub(super) fn client_that_does_not_read(seed: u64, random: &mut StdRng) -> Plan 
     let plan = Plan::calm(seed).with_users(2, milliseconds(60));
     let lasts = milliseconds(random.random_range(7500..8500));
     whole(plan.with(BEGINS + milliseconds(500), lasts, Fault::SlowReader { user: random.random_range(0..2) }))
+}
+
+/// Some clients acknowledge nothing, and take messages and do not in turn, while others talk to them and to each other.
+pub(super) fn clients_that_acknowledge_nothing(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(8, milliseconds(150));
+    let count = random.random_range(1..=4);
+    let users: Vec<usize> = (0..8).collect();
+    for user in users.sample(random, count).copied().collect::<Vec<_>>() {
+        let (at, lasts) = (BEGINS + milliseconds(random.random_range(0..1500)), milliseconds(8000));
+        plan = plan.with(at, lasts, Fault::NeverAcknowledges { user });
+    }
+    whole(plan)
 }
 
 /// Everybody logs in again and again, and what was proposed once may be proposed twice, and late (as the seed says): the

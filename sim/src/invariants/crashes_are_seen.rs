@@ -111,6 +111,7 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::Flapping { .. }
         | Fault::ResumptionRace { .. }
         | Fault::SlowReader { .. }
+        | Fault::NeverAcknowledges { .. }
         | Fault::StoreStalls
         | Fault::StoreFails
         | Fault::Drain { .. }

@@ -33,6 +33,7 @@ mod raft;
 mod sessions;
 mod sound_nodes;
 mod store_loss_spares_sessions;
+mod strangers_do_not_wait;
 mod switch_is_followed;
 mod switch_keeps_sessions;
 mod unavailable_once;
@@ -98,6 +99,7 @@ invariants! {
     "counted_once" by "architecture, section 6": |plan, history| counted_once::check(plan, history);
     "drain_is_local" by "architecture, section 6": |plan, history| drain_is_local::check(plan, history);
     "queues_bounded" by "promise P10": |plan, history| queues_bounded::check(plan, history);
+    "strangers_do_not_wait" by "promise P10": |plan, history| strangers_do_not_wait::check(plan, history);
     "full_restart" by "promise P8": |plan, history| full_restart::check(plan, history);
     "one_cluster" by "architecture, section 6": |_, history| one_cluster::check(history);
     "majority_goes_on" by "promise P6": |plan, history| majority_goes_on::check(plan, history);

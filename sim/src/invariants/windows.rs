@@ -58,6 +58,7 @@ impl Window<'_> {
                 | Fault::Flapping { .. }
                 | Fault::ResumptionRace { .. }
                 | Fault::SlowReader { .. }
+                | Fault::NeverAcknowledges { .. }
         )
     }
 }

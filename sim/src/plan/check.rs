@@ -160,7 +160,8 @@ impl Fault {
             Fault::Rival { user }
             | Fault::Flapping { user }
             | Fault::ResumptionRace { user }
-            | Fault::SlowReader { user } => About::User(*user),
+            | Fault::SlowReader { user }
+            | Fault::NeverAcknowledges { user } => About::User(*user),
             Fault::Ring
             | Fault::Loss { .. }
             | Fault::Slow { .. }

@@ -226,6 +226,12 @@ pub enum Fault {
         #[serde(with = "names::user")]
         user: usize,
     },
+    /// The client acknowledges nothing that it is sent, and is available and unavailable in turn.
+    NeverAcknowledges {
+        /// By number, from 0; written from 1, as in `u2`.
+        #[serde(with = "names::user")]
+        user: usize,
+    },
     /// The account store does not answer.
     StoreStalls,
     /// The account store says at once that it is away.

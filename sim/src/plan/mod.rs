@@ -200,6 +200,12 @@ impl Plan {
         self.episodes.iter().any(|episode| episode.fault == Fault::SwitchedOff)
     }
 
+    /// Whether users ask others as well, to whom they do not talk: some clients acknowledge nothing, and nobody else is to
+    /// wait for that.
+    pub fn looks_at_strangers(&self) -> bool {
+        self.episodes.iter().any(|episode| matches!(episode.fault, Fault::NeverAcknowledges { .. }))
+    }
+
     /// How many nodes have clients: the first ones.
     pub fn servers(&self) -> usize {
         self.nodes - self.witnesses

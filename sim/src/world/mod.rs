@@ -169,6 +169,7 @@ fn user(plan: &Plan, number: usize, users: &[String], doors: &[Door], weather: &
         weather: weather.clone(),
         name: users[number].clone(),
         domain: DOMAIN.to_owned(),
+        stranger: plan.looks_at_strangers().then(|| users[(number + 2) % users.len()].clone()),
         peer: users.get(plan.users[number].peer).cloned().unwrap_or_else(|| "nobody".into()),
         doors,
         peer_number: plan.users[number].peer,

@@ -28,6 +28,8 @@ pub enum Trouble {
     ResumptionRace,
     /// He does not read.
     SlowReader,
+    /// He acknowledges nothing.
+    NeverAcknowledges,
 }
 
 #[derive(Debug, Default)]

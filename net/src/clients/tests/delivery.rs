@@ -60,7 +60,7 @@ async fn an_acknowledged_message_waits_for_a_store_that_is_away() {
         let account = Jid::new("juliet@capulet.example").unwrap().to_bare();
         world.accounts.set_available(false);
         let outgoing = Outgoing::accepted(chat(&account, "m1"));
-        let Routed::Finish(rest) = world.settings.router.route(&mut Paths::default(), outgoing) else {
+        let Routed::Store(_, rest) = world.settings.router.route(&mut Paths::default(), outgoing) else {
             panic!("it is stored");
         };
         let stored = crate::runtime::spawn(rest);

@@ -19,6 +19,7 @@ impl Breaker {
             Fault::Flapping { user } => self.trouble(number, *user, Trouble::Flapping),
             Fault::ResumptionRace { user } => self.trouble(number, *user, Trouble::ResumptionRace),
             Fault::SlowReader { user } => self.trouble(number, *user, Trouble::SlowReader),
+            Fault::NeverAcknowledges { user } => self.trouble(number, *user, Trouble::NeverAcknowledges),
             Fault::Storm { times, .. } => {
                 if let Some(node) = node {
                     self.repeat(number, time, *times, || Action::Storm(node));

@@ -240,6 +240,7 @@ impl Breaker {
             | Fault::Flapping { .. }
             | Fault::ResumptionRace { .. }
             | Fault::SlowReader { .. }
+            | Fault::NeverAcknowledges { .. }
             | Fault::StoreStalls
             | Fault::StoreFails => self.begin_with_clients(number, time, fault, first),
             Fault::SwitchedOff => self.switch_off(number),
