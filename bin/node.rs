@@ -20,7 +20,7 @@ use cresset_net::consensus::SNAPSHOT_ENTRIES;
 use cresset_net::disk::DirectoryDisk;
 use cresset_net::health::Health;
 use cresset_net::run::{LinkProtection, Parts, Reception, Running, StartError, start};
-use cresset_net::runtime;
+use cresset_net::runtime::{self, Workers};
 use cresset_net::transport::TokioTransport;
 use rand::rngs::{StdRng, SysRng};
 use rand::{SeedableRng, TryRng};
@@ -67,11 +67,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     end_at_the_first_panic();
     let seed = SysRng.try_next_u64().map_err(Failure::failed)?;
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)?;
-    let outcome = threads
-        .block_on(runtime::scope(seed, serve(&config, arguments.sources.own_file(), arguments.stop_on_stdin_eof)));
+    let (control, clients) = runtime::threads().map_err(Failure::failed)?;
+    let workers = Workers::of(clients.handle().clone());
+    let served = serve(&config, arguments.sources.own_file(), workers, arguments.stop_on_stdin_eof);
+    let outcome = control.block_on(runtime::scope(seed, served));
     // Whatever still runs has had its time.
-    threads.shutdown_background();
+    control.shutdown_background();
+    clients.shutdown_background();
     outcome
 }
 
@@ -85,14 +87,19 @@ fn end_at_the_first_panic() {
     }));
 }
 
-async fn serve(config: &Config, config_file: Option<&Path>, stop_on_stdin_eof: bool) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    config_file: Option<&Path>,
+    workers: Workers,
+    stop_on_stdin_eof: bool,
+) -> Result<(), Failure> {
     let mut stop = signals::Stop::listen().map_err(Failure::failed)?;
     let mut reload = signals::reload().map_err(Failure::failed)?;
     let mut abandoned = stop_on_stdin_eof.then(end_of_stdin);
     let mut node = tokio::select! {
         biased;
         () = stop.asked() => return Ok(()),
-        started = begin(config, config_file) => started?,
+        started = begin(config, config_file, workers) => started?,
     };
     tracing::info!(node = %config.node.name, domain = %config.domain, member = %node.member(), "the node runs");
     loop {
@@ -117,7 +124,7 @@ async fn serve(config: &Config, config_file: Option<&Path>, stop_on_stdin_eof: b
     Ok(())
 }
 
-async fn begin(config: &Config, config_file: Option<&Path>) -> Result<Running, Failure> {
+async fn begin(config: &Config, config_file: Option<&Path>, workers: Workers) -> Result<Running, Failure> {
     let mistaken = |error: &dyn std::fmt::Display| Failure::Configuration(format!("cresset: {error}"));
     let certificate = read_certificate(config)?;
     let disk = DirectoryDisk::open(&config.node.data).map_err(|error| {
@@ -149,6 +156,7 @@ async fn begin(config: &Config, config_file: Option<&Path>) -> Result<Running, F
             certificate,
             derive: Arc::new(DerivePool::new(std::thread::available_parallelism().map_or(1, usize::from))),
             randomness: session_randomness,
+            workers,
         },
         config_file: config_file.map(Path::to_owned),
         admin_socket: Some(config.node.admin_socket.clone()),

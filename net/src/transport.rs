@@ -19,7 +19,7 @@ const BACKLOG: u32 = 1024;
 /// A network: makes connections and listens for them.
 pub trait Transport: Clone + Send + Sync + 'static {
     /// One connection. Closing it, also by dropping it, is seen by the other side.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + Migrate + Unpin + Send + 'static;
     /// A port that is listened on.
     type Listener: Send + 'static;
 
@@ -41,6 +41,25 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of the system.
     fn local_address(&self, listener: &Self::Listener) -> io::Result<SocketAddr>;
+}
+
+/// A connection that can be served by other threads than those that accepted it.
+pub trait Migrate: Sized {
+    /// Registers the connection with the threads of the caller, which are woken for it from here on. What was read stays
+    /// read. A connection that nothing has to be registered for stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; the connection is closed then.
+    fn migrate(self) -> io::Result<Self> {
+        Ok(self)
+    }
+}
+
+impl Migrate for TcpStream {
+    fn migrate(self) -> io::Result<Self> {
+        TcpStream::from_std(self.into_std()?)
+    }
 }
 
 /// TCP as tokio has it, without Nagle's delay.

@@ -14,12 +14,11 @@ use super::dial::{HANDSHAKE_TIME_MAX, TELL_EVERY};
 use super::event::{HelloRefusal, LinkEvent};
 use super::handshake;
 use super::hello::{Hello, reason_number};
-use super::identity::Direction;
+use super::identity::{Direction, Lane};
 use super::link::{self, Link, Outlet};
 use super::registry::{Candidate, Inlet, NotEntered, Slot};
 use super::shared::{Registration, Shared};
 use super::wire::BoxedStream;
-use crate::runtime;
 use crate::transport::Transport;
 
 /// Handshakes at a time. Beyond it the oldest is given up: a peer needs milliseconds for one, so it is a stranger who
@@ -47,10 +46,7 @@ pub(super) async fn run<T: Transport, D: DataService>(
             Some((number, address, shaken)) = handshakes.next() => {
                 begun.remove(&number);
                 match shaken {
-                    Ok(link) => {
-                        let shared = shared.clone();
-                        runtime::spawn(async move { link::run(&shared, link).await });
-                    }
+                    Ok(link) => begin(&shared, link),
                     Err(refusal) => complaints.tell(&shared, address, refusal),
                 }
             }
@@ -74,6 +70,20 @@ pub(super) async fn run<T: Transport, D: DataService>(
             }
         }
     }
+}
+
+/// Runs a link on the threads of its lane.
+fn begin<D: DataService>(shared: &Arc<Shared<D>>, mut link: Link<D>) {
+    let (lane, task) = (link.registration.slot.lane, shared.clone());
+    shared.spawn(lane, async move {
+        if lane == Lane::Data {
+            match link.acquainted.wire.migrate() {
+                Ok(wire) => link.acquainted.wire = wire,
+                Err(error) => return tracing::debug!(%error, "a data lane was lost before it was up"),
+            }
+        }
+        link::run(&task, link).await;
+    });
 }
 
 async fn shake<D: DataService>(

@@ -26,7 +26,7 @@ use super::owner::{self, Fate};
 use super::raft::Call;
 use super::shared::{Dialler, End, Shared};
 use super::wire::BoxedStream;
-use crate::runtime;
+use crate::runtime::{self, Workers};
 use crate::transport::Transport;
 
 /// Events that wait for the control plane. Beyond it the links wait, each in its turn.
@@ -38,6 +38,14 @@ pub struct Services<D> {
     pub raft: Arc<dyn RaftService>,
     /// Parcels and what becomes of them.
     pub data: Arc<D>,
+    /// Where that happens.
+    pub workers: Workers,
+}
+
+impl<D> Clone for Services<D> {
+    fn clone(&self) -> Self {
+        Services { raft: self.raft.clone(), data: self.data.clone(), workers: self.workers.clone() }
+    }
 }
 
 /// The links of one node. Cheap to clone; all clones are the same mesh.
@@ -85,8 +93,9 @@ impl<D: DataService> Mesh<D> {
             identity.address.set_port(transport.local_address(&listener)?.port());
         }
         let (events, reported) = mpsc::channel(EVENTS_MAX);
-        let shared =
-            Arc::new(Shared::new(identity, security, dialler(transport.clone()), services.raft, services.data, events));
+        let Services { raft, data, workers } = services;
+        let dialler = dialler(transport.clone());
+        let shared = Arc::new(Shared::new(identity, security, dialler, raft, data, workers, events));
         let (stop, stopped) = oneshot::channel();
         let listening = runtime::spawn(listen::run(shared.clone(), transport, listener, stopped));
         let tasks = Tasks { dialled: BTreeMap::new(), listening: Some((stop, listening)) };
@@ -112,7 +121,7 @@ impl<D: DataService> Mesh<D> {
         for address in added {
             let keeps = Lane::ALL.map(|lane| {
                 let (keep, stop) = oneshot::channel();
-                runtime::spawn(dial::keep(self.shared.clone(), address, lane, stop));
+                self.shared.spawn(lane, dial::keep(self.shared.clone(), address, lane, stop));
                 keep
             });
             tasks.dialled.insert(address, keeps.into());
@@ -142,8 +151,8 @@ impl<D: DataService> Mesh<D> {
         let (owner, inbox) = owner::Owner::new(peer, incarnation, self.shared.clone());
         self.shared.lanes.pin().insert(peer.member, lane);
         self.shared.inboxes.pin().insert((peer.member, incarnation), inbox);
-        runtime::spawn(home.run());
-        runtime::spawn(owner.run());
+        self.shared.spawn(Lane::Data, home.run());
+        self.shared.spawn(Lane::Data, owner.run());
         self.shared.changed.notify_waiters();
     }
 

@@ -13,10 +13,11 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::data::DataService;
 use super::event::{LinkEvent, LinkFault, LinkId, RaftService};
 use super::home::LaneInlets;
-use super::identity::{Identity, LinkSecurity};
+use super::identity::{Identity, Lane, LinkSecurity};
 use super::owner::InboxInlets;
 use super::registry::{Candidate, NotEntered, Registry, Slot};
 use super::wire::BoxedStream;
+use crate::runtime::{self, Workers};
 
 /// Makes connections, whatever the transport.
 pub(super) type Dialler = Box<dyn Fn(SocketAddr) -> BoxFuture<'static, io::Result<BoxedStream>> + Send + Sync>;
@@ -28,6 +29,8 @@ pub(super) struct Shared<D: DataService> {
     pub(super) dialler: Dialler,
     pub(super) raft: Arc<dyn RaftService>,
     pub(super) data: Arc<D>,
+    /// Where data lanes run.
+    pub(super) workers: Workers,
     pub(super) events: mpsc::Sender<LinkEvent>,
     /// The lane to the current process of each member. Read for each stanza, hence without a lock.
     pub(super) lanes: papaya::HashMap<MemberId, LaneInlets<D>>,
@@ -50,6 +53,7 @@ impl<D: DataService> Shared<D> {
         dialler: Dialler,
         raft: Arc<dyn RaftService>,
         data: Arc<D>,
+        workers: Workers,
         events: mpsc::Sender<LinkEvent>,
     ) -> Self {
         let arrivals = Mutex::new(Arrivals::new(identity.boot));
@@ -59,6 +63,7 @@ impl<D: DataService> Shared<D> {
             dialler,
             raft,
             data,
+            workers,
             events,
             lanes: papaya::HashMap::new(),
             inboxes: papaya::HashMap::new(),
@@ -90,6 +95,15 @@ impl<D: DataService> Shared<D> {
     /// What this life has by another name.
     pub(super) fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().expect("nothing panics while it holds the table")
+    }
+
+    /// Starts a task of a lane on the threads that are for it: stanzas go over the data lane, and everything else must not
+    /// wait for a processor behind them.
+    pub(super) fn spawn(&self, lane: Lane, task: impl Future<Output = ()> + Send + 'static) {
+        match lane {
+            Lane::Data => drop(self.workers.spawn(task)),
+            Lane::Control | Lane::Raft => drop(runtime::spawn(task)),
+        }
     }
 
     /// Enters a link into the table; it leaves it when the registration is dropped.

@@ -14,6 +14,7 @@
 //! for the other's.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use super::event::LinkFault;
 use super::frame::{self, Assembly, Frame, FrameKind};
 use super::identity::Lane;
 use super::record::{BODY_BYTES_MAX, LENGTH_BYTES, PIECE_BYTES_MAX, Sealing};
+use crate::transport::Migrate;
 
 /// How often a link says that it is alive.
 const BEAT: Duration = Duration::from_millis(500);
@@ -56,9 +58,16 @@ pub(super) enum Reading {
 pub(super) type BoxedStream = Box<dyn Stream>;
 
 /// What a link needs of a connection.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// See [`Migrate::migrate`].
+    fn migrate(self: Box<Self>) -> io::Result<BoxedStream>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Migrate + Unpin + Send + 'static> Stream for S {
+    fn migrate(self: Box<Self>) -> io::Result<BoxedStream> {
+        Ok(Box::new(Migrate::migrate(*self)?))
+    }
+}
 
 /// A connection that carries sealed frames.
 pub(super) struct Wire {
@@ -84,8 +93,6 @@ pub(super) struct Wire {
 impl Wire {
     /// A connection whose handshake is done.
     pub(super) fn new(stream: BoxedStream, sealing: Sealing, lane: Lane) -> Wire {
-        let mut beats = tokio::time::interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Wire {
             stream,
             sealing,
@@ -96,10 +103,19 @@ impl Wire {
             queued: Vec::new(),
             sealed: Vec::new(),
             written: 0,
-            beats,
+            beats: beats(),
             spoke: false,
             unheard: 0,
         }
+    }
+
+    /// Goes on with the connection on the threads of the caller.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; the connection is closed then.
+    pub(super) fn migrate(self) -> io::Result<Wire> {
+        Ok(Wire { stream: self.stream.migrate()?, beats: beats(), ..self })
     }
 
     /// Adds a frame to what goes out with the next turn.
@@ -246,4 +262,10 @@ impl Wire {
         }
         Ok(())
     }
+}
+
+fn beats() -> Interval {
+    let mut beats = tokio::time::interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beats
 }

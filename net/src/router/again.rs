@@ -160,7 +160,7 @@ impl Router {
         let mut rows = lock(&self.rows);
         let entrance = rows.entry(row).or_insert_with(|| {
             let (entrance, arriving) = mpsc::unbounded_channel();
-            crate::runtime::spawn(run(self.myself.clone(), arriving, self.serves.subscribe()));
+            self.workers.spawn(run(self.myself.clone(), arriving, self.serves.subscribe()));
             entrance
         });
         self.undecided.fetch_add(1, Ordering::AcqRel);

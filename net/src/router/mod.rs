@@ -47,6 +47,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::links::{DataLane, Mesh};
+use crate::runtime::Workers;
 
 pub use again::Pass;
 pub use gate::Gate;
@@ -67,6 +68,8 @@ pub struct Router {
     member: MemberId,
     accounts: Arc<dyn Accounts>,
     time: Arc<dyn Time>,
+    /// Where rows run.
+    workers: Workers,
     control: mpsc::Sender<Request>,
     gate: Gate,
     /// Where clients are sent when the node closes.
@@ -130,6 +133,7 @@ impl Router {
         member: MemberId,
         accounts: Arc<dyn Accounts>,
         clock: impl Clock,
+        workers: Workers,
     ) -> (Arc<Router>, mpsc::Receiver<Request>) {
         let (control, requests) = mpsc::channel(REQUESTS_MAX);
         let router = Arc::new_cyclic(|myself| Router {
@@ -137,6 +141,7 @@ impl Router {
             member,
             accounts,
             time: Arc::new(clock),
+            workers,
             control,
             gate: Gate::default(),
             other_host: Mutex::default(),

@@ -20,7 +20,7 @@ use crate::accounts::memory::MemoryAccounts;
 use crate::accounts::{Claimant, Credentials};
 use crate::clock::SystemClock;
 use crate::links::{Identity, LinkSecurity, Peer, RaftService, Services};
-use crate::runtime;
+use crate::runtime::{self, Workers};
 use crate::transport::TokioTransport;
 
 /// How long a test waits for what must come.
@@ -208,7 +208,7 @@ impl Member {
         accounts.add(juliet, Credentials::default()).await.unwrap();
         let domain = DomainPart::new("capulet.example").unwrap();
         let (router, _requests) =
-            Router::new(domain, MemberId(number), Arc::new(accounts.clone()), SystemClock::start());
+            Router::new(domain, MemberId(number), Arc::new(accounts.clone()), SystemClock::start(), Workers::here());
         router.set_service(Service::Serve, None);
         let identity = Identity {
             cluster: "chat.example".to_owned(),
@@ -221,7 +221,7 @@ impl Member {
             program: String::new(),
             alike: None,
         };
-        let services = Services { raft: Arc::new(NoRaft), data: router.clone() };
+        let services = Services { raft: Arc::new(NoRaft), data: router.clone(), workers: Workers::here() };
         let (mesh, mut events) =
             Mesh::start(TokioTransport, identity.address, identity, LinkSecurity::PlaintextForSimulation, services)
                 .await

@@ -15,7 +15,7 @@ use crate::clients::{
     Admission, AdmissionLimits, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError, serve,
 };
 use crate::router::Router;
-use crate::runtime;
+use crate::runtime::Workers;
 use crate::transport::Transport;
 
 /// How often to look whether the last client has taken its leave.
@@ -48,6 +48,8 @@ pub struct Reception {
     pub derive: Arc<dyn Derive>,
     /// A generator for one session, seeded by the operating system except in a simulation.
     pub randomness: fn() -> StdRng,
+    /// The threads that serve clients, and carry what they say to other members.
+    pub workers: Workers,
 }
 
 /// The open ports.
@@ -67,7 +69,7 @@ impl Doors {
         reception: Reception,
         router: Arc<Router>,
     ) -> Result<Doors, DoorsError> {
-        let Reception { certificate, derive, randomness } = reception;
+        let Reception { certificate, derive, randomness, workers } = reception;
         let tls = certificate.map(ServerTls::new).transpose()?.map(Arc::new);
         let limits = AdmissionLimits {
             connections_max: usize::try_from(configured.connections_max).unwrap_or(usize::MAX),
@@ -83,7 +85,9 @@ impl Doors {
             }
             warn_of_clear_text(listener.address, policy);
             let unbound = |reason| DoorsError::Port { address: listener.address, reason };
-            let port = transport.bind(listener.address).await.map_err(unbound)?;
+            let (on_workers, at) = (transport.clone(), listener.address);
+            let port = workers.spawn(async move { on_workers.bind(at).await });
+            let port = port.await.expect("binding a port does not panic").map_err(unbound)?;
             let address = transport.local_address(&port).map_err(unbound)?;
             let session =
                 SessionSettings { tls: policy, plain_without_tls: policy == TlsPolicy::Disabled, ..session.clone() };
@@ -101,7 +105,7 @@ impl Doors {
         for (address, listener, settings) in bound {
             tracing::info!(%address, "clients may connect");
             addresses.push(address);
-            runtime::spawn(serve(transport.clone(), listener, settings, stopped.clone()));
+            workers.spawn(serve(transport.clone(), listener, settings, stopped.clone()));
         }
         Ok(Doors { addresses, tls, router, stop })
     }

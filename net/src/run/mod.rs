@@ -201,7 +201,9 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
     let boot = BootId(runtime::generator().random());
 
-    let (router, requests) = Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone());
+    let workers = reception.workers.clone();
+    let (router, requests) =
+        Router::new(config.domain.clone(), standing.member, accounts.clone(), clock.clone(), workers);
     let raft = Arc::new(RaftEnd::default());
     let join_secret = link_protection.join_secret(&standing.identity.join_secret.0);
     let security = link_security(&link_protection, join_secret);
@@ -218,7 +220,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     };
     let maker = |listen, address| {
         let identity = Identity { address, ..identity.clone() };
-        mesh_maker(transport.clone(), listen, identity, security.clone(), raft.clone(), router.clone())
+        let services = Services { raft: raft.clone(), data: router.clone(), workers: reception.workers.clone() };
+        mesh_maker(transport.clone(), listen, identity, security.clone(), services)
     };
     let (config, make_mesh, (mesh, links)) = open_links(config, boot, maker).await?;
     let config = &config;
@@ -554,13 +557,11 @@ fn mesh_maker<T: Transport>(
     listen: SocketAddr,
     identity: Identity,
     security: LinkSecurity,
-    raft: Arc<RaftEnd>,
-    router: Arc<Router>,
+    services: Services<Router>,
 ) -> MeshMaker {
     Box::new(move |boot| {
-        let (transport, identity, security) =
-            (transport.clone(), Identity { boot, ..identity.clone() }, security.clone());
-        let services = Services { raft: raft.clone(), data: router.clone() };
+        let (transport, identity, security, services) =
+            (transport.clone(), Identity { boot, ..identity.clone() }, security.clone(), services.clone());
         Mesh::start(transport, listen, identity, security, services).boxed()
     })
 }

@@ -19,7 +19,7 @@ use cresset_core::jid::DomainPart;
 use cresset_net::admin::{ClusterStatus, MemberState};
 use cresset_net::clients::DeriveHere;
 use cresset_net::run::{self, LinkProtection, Parts, Reception, Running};
-use cresset_net::runtime::{self, Standstill};
+use cresset_net::runtime::{self, Standstill, Workers};
 use tokio::time::timeout;
 
 use super::desk::Desk;
@@ -183,7 +183,12 @@ impl Ground {
             accounts: Arc::new(accounts.clone()),
             machine: String::new(),
             link_protection: LinkProtection::PlaintextForSimulation,
-            reception: Reception { certificate: None, derive: Arc::new(DeriveHere), randomness: runtime::generator },
+            reception: Reception {
+                certificate: None,
+                derive: Arc::new(DeriveHere),
+                randomness: runtime::generator,
+                workers: Workers::here(),
+            },
             config_file: None,
             admin_socket: None,
             follows_properties: *follows_properties,

@@ -29,7 +29,7 @@ use crate::accounts::memory::MemoryAccounts;
 use crate::accounts::{Accounts, Credentials};
 use crate::clock::SystemClock;
 use crate::router::Router;
-use crate::runtime;
+use crate::runtime::{self, Workers};
 
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 40_000);
 const OPEN: &str = "<stream:stream to='capulet.example' version='1.0' xmlns='jabber:client' \
@@ -54,7 +54,7 @@ impl World {
         }
         let domain = DomainPart::new("capulet.example").unwrap();
         let (router, requests) =
-            Router::new(domain.clone(), MemberId(1), Arc::new(accounts.clone()), SystemClock::start());
+            Router::new(domain.clone(), MemberId(1), Arc::new(accounts.clone()), SystemClock::start(), Workers::here());
         let plane = Plane::start(router.clone(), requests);
         let session = SessionSettings {
             tls: TlsPolicy::Disabled,

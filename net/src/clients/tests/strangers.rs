@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::transport::Transport;
+use crate::transport::{Migrate, Transport};
 
 /// Hostile case F2: one byte at a time does not buy more time.
 #[tokio::test(start_paused = true)]
@@ -126,6 +126,8 @@ async fn accepting_goes_on_after_the_descriptors_ran_out() {
     })
     .await;
 }
+
+impl Migrate for DuplexStream {}
 
 /// A network on which accepting fails so many times.
 #[derive(Clone)]

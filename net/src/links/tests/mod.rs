@@ -30,8 +30,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::runtime;
-use crate::transport::{TokioTransport, Transport};
+use crate::runtime::{self, Workers};
+use crate::transport::{Migrate, TokioTransport, Transport};
 pub(crate) use decoders::decoders;
 
 /// How long a test waits for what must come. Far beyond what it takes on a busy machine.
@@ -53,7 +53,8 @@ impl Node {
 
     async fn start_as<T: Transport>(transport: T, identity: Identity, security: LinkSecurity) -> Node {
         let (tell, sessions) = mpsc::unbounded_channel();
-        let services = Services { raft: Arc::new(Answers), data: Arc::new(Sessions { tell }) };
+        let services =
+            Services { raft: Arc::new(Answers), data: Arc::new(Sessions { tell }), workers: Workers::here() };
         let (mesh, events) = Mesh::start(transport, identity.address, identity, security, services).await.unwrap();
         Node { mesh, events, passed: Vec::new(), sessions }
     }
@@ -275,6 +276,8 @@ struct Pipe {
     stream: DuplexStream,
     frozen: Arc<AtomicBool>,
 }
+
+impl Migrate for Pipe {}
 
 impl Transport for Pipes {
     type Stream = Pipe;

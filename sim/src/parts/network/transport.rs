@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cresset_net::transport::Transport;
+use cresset_net::transport::{Migrate, Transport};
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::stream::Stream;
@@ -60,6 +60,8 @@ impl SimulatedTransport {
         asked
     }
 }
+
+impl Migrate for Stream {}
 
 impl Transport for SimulatedTransport {
     type Stream = Stream;
