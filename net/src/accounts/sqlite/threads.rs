@@ -1,7 +1,9 @@
 //! The threads that speak to SQLite, and the queues before them.
 //!
-//! A job is run again if its transaction failed because of another job: so a job is a function that may be called
-//! more than once, and nothing of what it did stays when its transaction is rolled back.
+//! Many jobs share one transaction, and each has a savepoint of its own: what a job that fails has done is undone, its
+//! caller is told, and the others are committed without it, together. Only if SQLite gives the whole transaction up
+//! because of one job, as it may when the disk is full, are the others run again. So a job is a function that may be
+//! called more than once, and nothing of what it did stays when its savepoint or its transaction is rolled back.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +22,10 @@ const JOBS_WAITING_MAX: usize = 1024;
 
 /// Jobs that share one commit. A bound on what is lost in one failure and on how long the first one waits.
 const JOBS_PER_COMMIT_MAX: usize = 512;
+
+/// How often a batch is begun that SQLite gives up because of one of its jobs, each time without that one. Beyond it all
+/// of its callers are told what happened: it is the disk then, and not the jobs.
+const TRIES_MAX: u32 = 4;
 
 /// How long a caller waits for room in a queue. Beyond it: [`StoreError::Busy`].
 const ROOM_TIME_MAX: Duration = Duration::from_secs(5);
@@ -172,29 +178,125 @@ fn read_all(connection: &Connection, jobs: &Mutex<mpsc::Receiver<Box<dyn Job>>>)
     }
 }
 
-enum Failure {
-    /// One of the jobs failed; the others might succeed without it.
-    Job(StoreError),
-    /// The transaction could not be begun or committed.
-    Transaction(StoreError),
+/// Why nothing of a batch is committed.
+struct Broken {
+    /// The job with which SQLite gave the transaction up; none if it could not be begun or committed.
+    by: Option<usize>,
+    error: StoreError,
 }
 
 fn commit(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) {
-    match in_transaction(connection, &mut jobs) {
-        Ok(()) => jobs.into_iter().for_each(|job| job.answer(Ok(()))),
-        Err(Failure::Job(_)) if jobs.len() > 1 => jobs.into_iter().for_each(|job| commit(connection, vec![job])),
-        Err(Failure::Job(error) | Failure::Transaction(error)) => {
-            jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
+    for tries in 1.. {
+        match in_transaction(connection, &mut jobs) {
+            Ok(outcomes) => return jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome)),
+            Err(Broken { by: Some(by), error }) if tries < TRIES_MAX => jobs.remove(by).answer(Err(error)),
+            Err(Broken { by: _, error }) => {
+                return jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
+            }
         }
     }
 }
 
-fn in_transaction(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+/// Runs all jobs in one transaction and commits what those have done that have not failed. Gives what became of each.
+fn in_transaction(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<Vec<Result<(), StoreError>>, Broken> {
+    let broken = |error: rusqlite::Error| Broken { by: None, error: error.into() };
     // Rolls back when it is dropped without having been committed.
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
-        .map_err(|error| Failure::Transaction(error.into()))?;
-    for job in jobs {
-        job.run(connection).map_err(Failure::Job)?;
+    let mut transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(broken)?;
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for (at, job) in jobs.iter_mut().enumerate() {
+        let by_this_job = |error| Broken { by: Some(at), error };
+        outcomes.push(on_savepoint(&mut transaction, job.as_mut()).map_err(by_this_job)?);
     }
-    transaction.commit().map_err(|error| Failure::Transaction(error.into()))
+    transaction.commit().map_err(broken)?;
+    Ok(outcomes)
+}
+
+/// Runs a job and undoes it if it fails. Gives what became of it.
+///
+/// # Errors
+///
+/// The transaction is gone, or it is not certain that the job is undone.
+fn on_savepoint(transaction: &mut Transaction<'_>, job: &mut dyn Job) -> Result<Result<(), StoreError>, StoreError> {
+    let mut savepoint = transaction.savepoint()?;
+    let outcome = job.run(&savepoint);
+    if let Err(error) = &outcome {
+        savepoint.rollback().map_err(|_| error.clone())?;
+    }
+    savepoint.commit()?;
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn open(path: &Path) -> Connection {
+        let connection = Connection::open(path).expect("a database");
+        connection.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE IF NOT EXISTS t (v)").expect("a table");
+        connection
+    }
+
+    fn rows(connection: &Connection) -> Result<i64, StoreError> {
+        Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+    }
+
+    /// A job, and how it is answered.
+    fn job<T: Send + 'static>(
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>) {
+        let (asker, answer) = oneshot::channel();
+        (Box::new(Work { work, result: None, asker }), answer)
+    }
+
+    /// O12: the others of its batch were committed one by one, each with a wait for the disk.
+    #[test]
+    fn a_batch_with_bad_jobs_is_one_commit_without_them() {
+        let directory = TempDir::new().expect("a directory");
+        let path = directory.path().join("t.sqlite");
+        let connection = open(&path);
+        let (mut jobs, mut answers) = (Vec::new(), Vec::new());
+        for number in 0..100 {
+            let path = path.clone();
+            // What is committed while the batch is run, as another process sees it.
+            let (job, answer) = job(move |connection| {
+                connection.execute("INSERT INTO t VALUES (?1)", [number])?;
+                match number % 10 {
+                    3 => Err(StoreError::TooMuch(number.to_string())),
+                    _ => rows(&Connection::open(&path)?),
+                }
+            });
+            jobs.push(job);
+            answers.push(answer);
+        }
+
+        commit(&connection, jobs);
+
+        for (number, answer) in answers.iter_mut().enumerate() {
+            let expected = if number % 10 == 3 { Err(StoreError::TooMuch(number.to_string())) } else { Ok(0) };
+            assert_eq!(answer.try_recv(), Ok(expected), "{number}");
+        }
+        assert_eq!(rows(&open(&path)), Ok(90));
+    }
+
+    /// As SQLite itself does for some failures of the disk.
+    #[test]
+    fn a_job_that_ends_the_transaction_takes_nobody_along() {
+        let directory = TempDir::new().expect("a directory");
+        let connection = open(&directory.path().join("t.sqlite"));
+        let (good, mut done) = job(|connection| Ok(connection.execute("INSERT INTO t VALUES (1)", [])?));
+        let (bad, mut failed) = job(|connection| -> Result<(), StoreError> {
+            connection.execute_batch("INSERT INTO t VALUES (2); ROLLBACK")?;
+            Err(StoreError::Busy)
+        });
+
+        commit(&connection, vec![good, bad]);
+
+        assert_eq!(failed.try_recv(), Ok(Err(StoreError::Busy)));
+        assert_eq!(done.try_recv(), Ok(Ok(1)));
+        assert_eq!(rows(&connection), Ok(1));
+    }
 }
