@@ -3,11 +3,17 @@
 //! | to | message | presence | iq |
 //! |---|---|---|---|
 //! | full JID, held | that resource | that resource | that resource |
-//! | full JID, not held | chat, normal: as to the bare JID; groupchat: error; else dropped | dropped | error |
+//! | full JID, not held | chat: as to the bare JID; normal, groupchat: error; else dropped | dropped | error |
 //! | bare JID, somebody available | chat, normal: the most available resources; headline: all that take messages; groupchat: error; error: dropped | all available resources | error |
 //! | bare JID, nobody available | chat, normal: stored; groupchat: error; else dropped | dropped | error |
 //! | the domain | error | dropped | error |
 //! | another domain | error | error | error |
+//!
+//! Only a chat goes on to other resources than the one it names, because a person may have taken up another device. A
+//! message of type normal concerns the resource that it names, and its sender is told that it is not there.
+//!
+//! "Stored" means every message but those that no recipient misses: see
+//! [`Stanza::is_storable`](crate::stanza::Stanza::is_storable).
 //!
 //! "Error" is `service-unavailable` (so that nobody learns whether an account exists) where an error may be answered,
 //! and nothing where it may not: see [`Kind::may_be_answered_with_error`](crate::stanza::Kind). What is for the
@@ -123,10 +129,12 @@ fn holder<'a>(routes: &'a [Arc<Route>], stanza: &Stanza) -> Option<&'a Arc<Route
     }
 }
 
-/// RFC 6121 sections 8.5.2.1.1, 8.5.2.2.1 and 8.5.3.2.1. Where the last lets us choose between an error and treating
-/// a message of type normal to a resource that has gone as one to the account, nothing is lost by the latter.
+/// RFC 6121 sections 8.5.2.1.1, 8.5.2.2.1 and 8.5.3.2.1. The last lets the server choose between an error and silence
+/// for a message of type normal to a resource that is not there. The sender may have been told that the server answers
+/// for it, so it is an error.
 fn message(routes: &[Arc<Route>], to: &Jid, kind: MessageType, stanza: &Stanza) -> Decision {
     match kind {
+        MessageType::Normal if to.resource().is_some() => Decision::Bounce(ErrorCondition::ServiceUnavailable),
         MessageType::Chat | MessageType::Normal => deliver(most_available(routes)).unwrap_or_else(|| keep(stanza)),
         MessageType::Headline if to.resource().is_none() => {
             deliver(accepting(routes).cloned().collect()).unwrap_or(Decision::Drop)
@@ -174,8 +182,8 @@ fn deliver(routes: ChosenRoutes) -> Option<Decision> {
     (!routes.is_empty()).then_some(Decision::Deliver(routes))
 }
 
-/// A message that nobody takes at the moment. What is not worth storing passes silently, except that who wrote
-/// something for a person is told that it cannot be kept.
+/// A message that no resource takes at the moment. A message that is not worth storing is dropped in silence. But a
+/// person who wrote a body and forbade storing it is told that it did not arrive.
 fn keep(stanza: &Stanza) -> Decision {
     if stanza.is_storable() {
         Decision::Store
@@ -266,12 +274,12 @@ mod tests {
         }
     }
 
-    /// RFC 6121 section 8.5.3.2.
+    /// O20. RFC 6121 section 8.5.3.2.
     #[test]
     fn a_full_jid_that_nobody_holds_falls_back_for_messages_to_a_person_only() {
         let rows = [
             (CHAT, "balcony"),
-            (NORMAL, "balcony"),
+            (NORMAL, "service-unavailable"),
             (GROUPCHAT, "service-unavailable"),
             (HEADLINE, "dropped"),
             (MESSAGE_ERROR, "dropped"),
@@ -281,7 +289,11 @@ mod tests {
             (RESULT, "dropped"),
         ];
         assert_rows(GONE, &[("balcony", Some(0))], &rows);
-        assert_rows(GONE, NOBODY, &[(CHAT, "stored"), (NORMAL, "stored"), (GET, "service-unavailable")]);
+        for resources in [NOBODY, &[("cell", Some(-1))], &[("balcony", None)]] {
+            let rows = [(CHAT, "stored"), (NORMAL, "service-unavailable"), (GROUPCHAT, "service-unavailable")];
+            assert_rows(GONE, resources, &rows);
+            assert_rows(GONE, resources, &[(GET, "service-unavailable"), (HEADLINE, "dropped")]);
+        }
     }
 
     /// RFC 6121 section 8.5.2.1.
@@ -331,7 +343,6 @@ mod tests {
         assert_rows("capulet.example", NOBODY, &[(CHAT, "service-unavailable"), (AVAILABLE, "dropped")]);
     }
 
-    /// Chat states to somebody who is away would otherwise come back as errors about nothing a person wrote.
     #[test]
     fn who_was_replaced_does_not_say_farewell_for_the_new_one() {
         let mut farewell = Stanza::new(UNAVAILABLE);
@@ -345,12 +356,37 @@ mod tests {
         assert!(!is_stale(&[route("chamber", Some(0), 2)], Some(own)));
     }
 
+    /// What becomes of a message with this payload to an account of which nobody is there.
+    fn fate(kind: Kind, payload: &'static str) -> Decision {
+        let domain = DomainPart::new("capulet.example").unwrap();
+        let to = Some(Jid::new(BARE).unwrap());
+        decide(None, &domain, &Stanza { to, payload: payload.into(), ..Stanza::new(kind) })
+    }
+
+    /// Chat states to somebody who is away would otherwise come back as errors about nothing a person wrote.
     #[test]
     fn what_is_not_worth_storing_passes_silently() {
-        let domain = DomainPart::new("capulet.example").unwrap();
-        let mut stanza = Stanza::new(CHAT);
-        stanza.to = Some(Jid::new(BARE).unwrap());
+        for payload in [
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+            "<ping xmlns='urn:x'/><no-store xmlns='urn:xmpp:hints'/>",
+        ] {
+            assert_eq!(fate(CHAT, payload), Decision::Drop, "{payload}");
+        }
+    }
 
-        assert_eq!(decide(None, &domain, &stanza), Decision::Drop);
+    /// T15: what was acknowledged and no XEP calls worthless is stored or comes back.
+    #[test]
+    fn what_is_worth_something_is_stored_or_comes_back() {
+        for payload in [
+            "<received xmlns='urn:xmpp:receipts' id='1'/>",
+            "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",
+            "<subject>Verona</subject>",
+            "<x xmlns='jabber:x:data' type='form'/>",
+        ] {
+            assert_eq!(fate(CHAT, payload), Decision::Store, "{payload}");
+            assert_eq!(fate(NORMAL, payload), Decision::Store, "{payload}");
+        }
+        let forbidden = "<body>burn this</body><no-store xmlns='urn:xmpp:hints'/>";
+        assert_eq!(fate(CHAT, forbidden), Decision::Bounce(ErrorCondition::ServiceUnavailable));
     }
 }

@@ -8,8 +8,10 @@ use crate::xml::{Child, Element, ns};
 const DELAY: &str = "urn:xmpp:delay";
 /// XEP-0334.
 const HINTS: &str = "urn:xmpp:hints";
-/// XEP-0380.
-const ENCRYPTION: &str = "urn:xmpp:eme:0";
+/// XEP-0085.
+const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// XEP-0359.
+const STANZA_IDS: &str = "urn:xmpp:sid:0";
 
 impl Stanza {
     /// The stanza as an element without attributes, to look at its children. Empty if the payload is not what
@@ -64,22 +66,32 @@ impl Stanza {
         self.with_child(&delay)
     }
 
-    /// Whether the stanza is worth keeping until its recipient is there (XEP-0160, RFC 6121 section 8.5.2): a message of
-    /// type chat or normal that has a body, is encrypted (XEP-0380) or asks to be stored, and does not ask for the
-    /// contrary (XEP-0334). A message of which only chat states are left is not.
+    /// Whether the stanza is worth keeping until its recipient is there: a message of type chat or normal, unless
+    /// XEP-0160 or XEP-0334 says otherwise. They exclude a chat that says nothing but chat states, and a message that
+    /// asks not to be stored. Receipts, markers, subjects and forms are kept as bodies are.
+    ///
+    /// A message that asks not to be stored for good (`no-permanent-store`) is kept: XEP-0334 section 3.3 lets it wait
+    /// for its recipient. Of `store` and `no-store` in one message the latter counts, as what cannot be taken back.
     pub fn is_storable(&self) -> bool {
+        let Ok(element) = Element::with_content(self.kind.name(), ns::CLIENT, &self.payload) else { return false };
+        let asks = |hint| element.child(hint, HINTS).is_some();
         match self.kind {
-            Kind::Message(MessageType::Chat | MessageType::Normal) => {}
+            Kind::Message(MessageType::Normal) => !asks("no-store"),
+            Kind::Message(MessageType::Chat) => !asks("no-store") && (asks("store") || says_something(&element)),
             Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
             | Kind::Presence(_)
-            | Kind::Iq(_) => return false,
+            | Kind::Iq(_) => false,
         }
-        let element = self.payload_element();
-        let has = |name, namespace| element.child(name, namespace).is_some();
-        let refused = has("no-store", HINTS) || has("no-permanent-store", HINTS);
-        let wanted = has("body", ns::CLIENT) || has("store", HINTS) || has("encryption", ENCRYPTION);
-        wanted && !refused
     }
+}
+
+/// Whether a message has content besides chat states, the thread that may go with them (XEP-0085 section 5.3), and what
+/// is about the message itself: hints and ids.
+fn says_something(message: &Element) -> bool {
+    let is_beside_the_point = |child: Child<'_>| {
+        matches!(child.namespace(), CHAT_STATES | HINTS | STANZA_IDS) || child.is("thread", ns::CLIENT)
+    };
+    message.children().any(|child| !is_beside_the_point(child))
 }
 
 #[cfg(test)]
@@ -94,32 +106,53 @@ mod tests {
 
     const CHAT: Kind = Kind::Message(MessageType::Chat);
 
+    const NORMAL: Kind = Kind::Message(MessageType::Normal);
+
+    /// T15: only what XEP-0160 and XEP-0334 name is not worth storing.
     #[test]
-    fn bodies_of_chat_and_normal_messages_are_stored() {
-        for (kind, payload) in [
-            (CHAT, "<body>a</body>"),
-            (
-                Kind::Message(MessageType::Normal),
-                "<body>a</body><active xmlns='http://jabber.org/protocol/chatstates'/>",
-            ),
-            (CHAT, "<received xmlns='urn:xmpp:receipts' id='1'/><store xmlns='urn:xmpp:hints'/>"),
-            (CHAT, "<encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>"),
+    fn what_chat_and_normal_messages_say_is_stored() {
+        for payload in [
+            "<body>a</body>",
+            "<body>a</body><active xmlns='http://jabber.org/protocol/chatstates'/>",
+            "<body>a</body><no-permanent-store xmlns='urn:xmpp:hints'/>",
+            "<body>a</body><no-copy xmlns='urn:xmpp:hints'/>",
+            "<body xmlns='http://www.w3.org/1999/xhtml'>a</body>",
+            "<subject>a</subject>",
+            "<received xmlns='urn:xmpp:receipts' id='1'/>",
+            "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/><thread>t</thread>",
+            "<x xmlns='jabber:x:data' type='submit'/>",
+            "<encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>",
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/><store xmlns='urn:xmpp:hints'/>",
         ] {
-            assert!(with(kind, payload).is_storable(), "{payload}");
+            for kind in [CHAT, NORMAL] {
+                assert!(with(kind, payload).is_storable(), "{kind:?} {payload}");
+            }
         }
+    }
+
+    #[test]
+    fn a_chat_of_nothing_but_chat_states_is_not_stored() {
+        for beside in [
+            "",
+            "<thread>t</thread>",
+            "<no-copy xmlns='urn:xmpp:hints'/>",
+            "<origin-id xmlns='urn:xmpp:sid:0' id='1'/>",
+        ] {
+            let payload = format!("<paused xmlns='http://jabber.org/protocol/chatstates'/>{beside}");
+            let stanza = Stanza { payload: payload.clone().into(), ..Stanza::new(CHAT) };
+            assert!(!stanza.is_storable(), "{payload}");
+        }
+        assert!(!with(CHAT, "").is_storable());
     }
 
     #[test]
     fn what_is_of_the_moment_is_not_stored() {
         for (kind, payload) in [
-            (CHAT, "<active xmlns='http://jabber.org/protocol/chatstates'/>"),
             (CHAT, "<body>a</body><no-store xmlns='urn:xmpp:hints'/>"),
-            (CHAT, "<body>a</body><no-permanent-store xmlns='urn:xmpp:hints'/>"),
-            (CHAT, "<body xmlns='http://www.w3.org/1999/xhtml'>a</body>"),
-            (CHAT, ""),
+            (NORMAL, "<x xmlns='jabber:x:data'/><no-store xmlns='urn:xmpp:hints'/><store xmlns='urn:xmpp:hints'/>"),
             (Kind::Message(MessageType::Headline), "<body>a</body>"),
             (Kind::Message(MessageType::Groupchat), "<body>a</body>"),
-            (Kind::Message(MessageType::Error), "<body>a</body>"),
+            (Kind::Message(MessageType::Error), "<body>a</body><store xmlns='urn:xmpp:hints'/>"),
             (Kind::Presence(PresenceType::Available), "<body>a</body>"),
             (Kind::Iq(IqType::Set), "<body>a</body>"),
         ] {
@@ -159,9 +192,11 @@ mod tests {
     #[test]
     fn a_payload_that_is_no_xml_is_as_good_as_none() {
         for payload in ["<body>", "</message>", "<body></x>", "a&b;", "<body><![CDATA["] {
-            let stanza = with(CHAT, payload);
-            assert_eq!(stanza.body(), None);
-            assert!(!stanza.is_storable());
+            for kind in [CHAT, NORMAL] {
+                let stanza = with(kind, payload);
+                assert_eq!(stanza.body(), None);
+                assert!(!stanza.is_storable());
+            }
         }
     }
 }
