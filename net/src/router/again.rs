@@ -53,6 +53,8 @@ pub(super) struct Said {
     ways: Vec<Way>,
     /// The life of the node in which it was said.
     generation: u64,
+    /// The route that its sender held, by which its farewell is known from that of somebody it replaced.
+    own: Option<RouteId>,
 }
 
 /// Somebody who waits until nothing is under way on a route of another member.
@@ -89,7 +91,7 @@ impl Router {
         if let Some(account) = recipient(&self.domain, &outgoing.stanza) {
             ways.extend(paths.hand_over(&account));
         }
-        self.push_said(Said { outgoing, ways, generation });
+        self.push_said(Said { outgoing, ways, generation, own: paths.own() });
     }
 
     fn push_said(&self, mut said: Said) {
@@ -209,7 +211,7 @@ async fn run(
 
 /// Decides, or waits for what may be earlier and gives back who has to wait for his turn again.
 async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option<Again> {
-    let (outgoing, said_in) = match again {
+    let (outgoing, said_by) = match again {
         Again::Sender(account, sender) => {
             let routes = router.view.routes_of(&account);
             let ended = paths.ended(&account, routes.as_deref());
@@ -227,12 +229,14 @@ async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option
             if let Some(account) = recipient(&router.domain, &said.outgoing.stanza) {
                 paths.take_over(&account, &said.ways);
             }
-            (said.outgoing, Some(said.generation))
+            (said.outgoing, Some((said.generation, said.own)))
         }
     };
+    let (said_in, own) = said_by.unzip();
     let is_owed = may_go_elsewhere(&outgoing.stanza) || said_in == Some(router.generation());
+    let own = own.flatten();
     let routed = if is_owed {
-        router.route_in_row(paths, outgoing)
+        router.route_in_row(paths, own, outgoing)
     } else {
         outgoing.ticket.into_iter().for_each(Ticket::done);
         Routed::Done
@@ -245,7 +249,7 @@ async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option
             wait.until.await;
             // Its error goes to somebody else, by another row.
             match said_in {
-                Some(generation) => router.push_said(Said { outgoing: *outgoing, ways: Vec::new(), generation }),
+                Some(generation) => router.push_said(Said { outgoing: *outgoing, ways: Vec::new(), generation, own }),
                 None => router.push_returned(*outgoing),
             }
         }

@@ -60,7 +60,10 @@ impl Outgoing {
 #[derive(Clone, Copy)]
 enum Who {
     Sender,
-    Row,
+    /// A row, for a sender that held this route.
+    Row {
+        own: Option<RouteId>,
+    },
 }
 
 /// What became of a stanza.
@@ -93,13 +96,22 @@ impl Router {
         self.route_for(Who::Sender, paths, outgoing)
     }
 
-    /// Routes what stands in a row, whose paths are those of all that stood in it.
-    pub(super) fn route_in_row(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing) -> Routed {
-        self.route_for(Who::Row, paths, outgoing)
+    /// Routes what stands in a row, whose paths are those of all that stood in it. Its sender held the route `own`.
+    pub(super) fn route_in_row(
+        self: &Arc<Self>,
+        paths: &mut Paths,
+        own: Option<RouteId>,
+        outgoing: Outgoing,
+    ) -> Routed {
+        self.route_for(Who::Row { own }, paths, outgoing)
     }
 
     fn route_for(self: &Arc<Self>, who: Who, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
-        if self.is_stale_farewell(paths, &outgoing.stanza) {
+        let own = match who {
+            Who::Sender => paths.own(),
+            Who::Row { own } => own,
+        };
+        if self.is_stale_farewell(own, &outgoing.stanza) {
             sometimes!("who_was_replaced_is_silent");
             outgoing.ticket.into_iter().for_each(Ticket::done);
             return Routed::Done;
@@ -159,13 +171,13 @@ impl Router {
         }
     }
 
-    fn is_stale_farewell(&self, paths: &Paths, stanza: &Stanza) -> bool {
+    fn is_stale_farewell(&self, own: Option<RouteId>, stanza: &Stanza) -> bool {
         if stanza.kind != Kind::Presence(PresenceType::Unavailable) {
             return false;
         }
         let account = stanza.from.as_ref().map(|from| from.to_bare());
         let routes = account.and_then(|account| self.view.routes_of(&account));
-        is_stale_farewell(routes.as_deref(), paths.own(), stanza)
+        is_stale_farewell(routes.as_deref(), own, stanza)
     }
 
     /// Until the view moves on.
@@ -184,7 +196,7 @@ impl Router {
     ) -> Wait {
         let until: BoxFuture<'static, ()> = match who {
             Who::Sender => self.wait_for_turn(ways.clone(), at_most, account.clone(), turn),
-            Who::Row => {
+            Who::Row { .. } => {
                 let (router, ways) = (self.clone(), ways.clone());
                 Box::pin(async move { router.clear(ways, at_most).await })
             }
