@@ -81,7 +81,8 @@ pub const SESSION_UNHANDLED_STANZAS_MAX: u64 = 1024;
 /// Entities whose presence one session has seen and whose loss it is told of. Of more it is not told.
 pub const PRESENCE_SEEN_MAX: usize = 5000;
 
-/// Entities that one session was told are gone and that it remembers, so as not to be told again.
+/// Entities of which the server itself told one session that they are gone, remembered so that their own word for it is
+/// not told as well. Of more it may be.
 pub const PRESENCE_GONE_MAX: usize = 32;
 
 /// Requests of one client for acknowledgement that wait for it. Beyond it they are answered at once with what is

@@ -6,10 +6,12 @@
 //! ```
 //!
 //! Presence sent to somebody directly is remembered until it is taken back, and so is whose presence the client has
-//! seen: whoever goes away without a word of his own is said to be gone exactly once.
+//! seen: whoever goes away without a word of his own is said to be gone exactly once. What a client itself says to
+//! somebody directly is delivered each time.
 //!
-//! Subscriptions to other accounts do not exist here: a request for one is refused with `feature-not-implemented`, and
-//! what would answer or end one changes nothing.
+//! Subscriptions to other accounts do not exist here. A request to a user of this domain gets no answer, as if the user
+//! had not decided, because an error would tell which users exist (RFC 6121 section 8.5.1). A request to anybody else is
+//! refused with `feature-not-implemented`. What would answer or end a subscription changes nothing.
 
 use crate::cluster::RoutePresence;
 use crate::ids::Sequence;
@@ -40,6 +42,7 @@ impl Session {
                 self.handle_directed_presence(now, number, presence_type, stanza);
             }
             (PresenceType::Error, true) => self.route(number, stanza),
+            (PresenceType::Subscribe, true) if self.is_of_a_user(stanza.to.as_ref()) => self.handled(now, number),
             (PresenceType::Subscribe, _) => self.refuse(now, number, &stanza, ErrorCondition::FeatureNotImplemented),
             (PresenceType::Error, false)
             | (

@@ -3,13 +3,19 @@
 //! A full JID may pass from one session to another, on another node, and what each of the two says comes by its own way:
 //! the farewell of the first may arrive behind the greeting of the second, and would make the client believe that
 //! somebody is gone who is there. But a session stays on its node. So who is seen from one node is not gone because
-//! another node says so; and whoever was said to be gone is not said to be gone again.
+//! another node says so.
+//!
+//! When a member is lost, the server itself says that its sessions are gone. What such a session had said before may
+//! come after that: a farewell from that life of the member repeats what the client knows, and is dropped. Every other
+//! farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
+//!
+//! Each full JID stands for itself: what one resource says changes nothing for the others of its account.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::MemberId;
+use crate::ids::Life;
 use crate::jid::{FullJid, Jid};
 use crate::limits::{PRESENCE_GONE_MAX, PRESENCE_SEEN_MAX};
 use crate::planted;
@@ -20,31 +26,33 @@ use crate::routing::Home;
 pub(super) enum Origin {
     /// On this node.
     Here,
-    /// On another one.
-    Member(MemberId),
+    /// On another one, in that life of it.
+    Member(Life),
 }
 
 impl Origin {
     /// Of what came from that home.
     pub(super) fn of(home: &Home) -> Origin {
         match home {
-            Home::Member { member, .. } => Origin::Member(*member),
+            Home::Member { member, incarnation, .. } => {
+                Origin::Member(Life { member: *member, incarnation: *incarnation })
+            }
             Home::Here { .. } | Home::Named { .. } | Home::Offline { .. } => Origin::Here,
         }
     }
 }
 
-/// Who is seen, and who was lately.
+/// Who is seen, and whom the server lately said to be gone.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
     present: BTreeMap<FullJid, Origin>,
-    gone: VecDeque<FullJid>,
+    gone: VecDeque<(FullJid, Origin)>,
 }
 
 impl Seen {
     /// The client is told that somebody is available. Only who has a resource is.
     pub(super) fn appears(&mut self, jid: &Jid, origin: Origin) {
-        self.gone.retain(|gone| gone != jid);
+        self.gone.retain(|(gone, from)| gone != jid || *from != origin);
         if let Some(known) = self.present.get_mut(jid) {
             *known = origin;
         } else if self.present.len() < PRESENCE_SEEN_MAX
@@ -60,14 +68,10 @@ impl Seen {
         match self.present.get(jid) {
             Some(known) if *known != origin && !believes_anybody => false,
             Some(_) => {
-                self.loses(jid);
+                self.present.remove(jid);
                 true
             }
-            None if self.gone.iter().any(|gone| gone == jid) && !believes_anybody => false,
-            None => {
-                self.note_gone(jid);
-                true
-            }
+            None => believes_anybody || !self.gone.iter().any(|(gone, from)| gone == jid && *from == origin),
         }
     }
 
@@ -78,22 +82,21 @@ impl Seen {
 
     /// Those of these whom the client sees. It is told that they are gone.
     pub(super) fn lost_among(&mut self, gone: &BTreeSet<FullJid>) -> Vec<FullJid> {
-        let lost: Vec<FullJid> = gone.iter().filter(|jid| self.present.contains_key(*jid)).cloned().collect();
-        lost.iter().for_each(|jid| self.loses(jid));
+        let mut lost = Vec::new();
+        for jid in gone {
+            if let Some(origin) = self.present.remove(jid) {
+                self.note_gone(jid, origin);
+                lost.push(jid.clone());
+            }
+        }
         lost
     }
 
-    fn loses(&mut self, jid: &Jid) {
-        self.present.remove(jid);
-        self.note_gone(jid);
-    }
-
-    fn note_gone(&mut self, jid: &Jid) {
-        let Ok(jid) = FullJid::try_from(jid.clone()) else { return };
+    fn note_gone(&mut self, jid: &FullJid, origin: Origin) {
         if self.gone.len() == PRESENCE_GONE_MAX {
             self.gone.pop_front();
         }
-        self.gone.push_back(jid);
+        self.gone.push_back((jid.clone(), origin));
     }
 }
 
@@ -101,11 +104,16 @@ impl Seen {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::ids::{Incarnation, MemberId};
 
-    const THERE: Origin = Origin::Member(MemberId(2));
+    const THERE: Origin = Origin::Member(Life { member: MemberId(2), incarnation: Incarnation(5) });
 
     fn juliet() -> FullJid {
-        "juliet@capulet.example/balcony".parse().unwrap()
+        juliet_at("balcony")
+    }
+
+    fn juliet_at(resource: &str) -> FullJid {
+        format!("juliet@capulet.example/{resource}").parse().unwrap()
     }
 
     #[test]
@@ -127,16 +135,51 @@ mod tests {
         assert!(seen.disappears(&juliet(), Origin::Here));
     }
 
+    /// O19.
     #[test]
-    fn nobody_is_gone_twice() {
+    fn what_somebody_says_again_is_told_again() {
         let mut seen = Seen::default();
-        assert!(seen.disappears(&juliet(), Origin::Here), "it may have been seen before");
-        assert!(!seen.disappears(&juliet(), THERE));
+        for origin in [Origin::Here, Origin::Here, THERE, THERE] {
+            assert!(seen.disappears(&juliet(), origin));
+        }
+    }
 
+    /// O19.
+    #[test]
+    fn whoever_the_server_said_is_gone_is_not_gone_twice() {
+        let mut seen = Seen::default();
         seen.appears(&juliet(), THERE);
+
         assert_eq!(seen.lost_among(&BTreeSet::from([juliet()])), [juliet()]);
+
+        assert!(!seen.disappears(&juliet(), THERE));
         assert!(!seen.disappears(&juliet(), THERE));
         assert!(seen.lost_among(&BTreeSet::from([juliet()])).is_empty());
+    }
+
+    /// O19: the full JID may be somebody's again, who has every right to say farewell.
+    #[test]
+    fn a_farewell_from_elsewhere_does_not_repeat_what_the_server_said() {
+        let next_life = Origin::Member(Life { member: MemberId(2), incarnation: Incarnation(9) });
+        for origin in [Origin::Here, next_life] {
+            let mut seen = Seen::default();
+            seen.appears(&juliet(), THERE);
+            seen.lost_among(&BTreeSet::from([juliet()]));
+
+            assert!(seen.disappears(&juliet(), origin), "{origin:?}");
+        }
+    }
+
+    /// T20.
+    #[test]
+    fn one_resource_takes_nothing_from_the_others() {
+        let mut seen = Seen::default();
+        let [one, two, three] = ["one", "two", "three"].map(juliet_at);
+        [&one, &two, &three].into_iter().for_each(|jid| seen.appears(jid, THERE));
+
+        assert!(seen.disappears(&two, THERE));
+        assert_eq!(seen.lost_among(&BTreeSet::from([one, two])), [juliet_at("one")]);
+        assert!(seen.disappears(&three, THERE));
     }
 
     #[test]
@@ -154,7 +197,8 @@ mod tests {
         let mut seen = Seen::default();
         let number = |number: usize| format!("a{number}@capulet.example/x").parse::<FullJid>().unwrap();
         (0..PRESENCE_SEEN_MAX + 10).for_each(|one| seen.appears(&number(one), THERE));
-        (0..PRESENCE_GONE_MAX + 10).for_each(|one| assert!(seen.disappears(&number(one), THERE)));
+        let lost = (0..PRESENCE_GONE_MAX + 10).map(number).collect();
+        assert_eq!(seen.lost_among(&lost).len(), PRESENCE_GONE_MAX + 10);
 
         assert_eq!(seen.present.len() + PRESENCE_GONE_MAX + 10, PRESENCE_SEEN_MAX);
         assert_eq!(seen.gone.len(), PRESENCE_GONE_MAX);

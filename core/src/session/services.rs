@@ -1,5 +1,5 @@
 //! What the server answers for itself and for the client's account: XEP-0030, XEP-0092, XEP-0199, XEP-0202, and what
-//! is left of the session request of RFC 3921.
+//! is left of the session request of RFC 3921. For other accounts it answers one question, the one for their items.
 
 use crate::ids::Sequence;
 use crate::session::stanzas::Responder;
@@ -48,6 +48,19 @@ impl Session {
                 return;
             }
         }
+        self.handled(now, number);
+    }
+
+    /// Another account has no items, whether or not it exists and whichever of its nodes the client asks for, so that
+    /// nobody finds out which accounts there are (XEP-0030 section 8).
+    pub(super) fn answer_foreign_items(&mut self, now: Uptime, number: Sequence, iq: &Stanza) {
+        let asked = iq.child("query", names::DISCO_ITEMS);
+        let items = Element::new("query", names::DISCO_ITEMS);
+        let items = match asked.as_ref().and_then(|asked| asked.attribute("node")) {
+            Some(node) => items.with_attribute("node", node),
+            None => items,
+        };
+        self.reply(iq.answer(Some(&items)));
         self.handled(now, number);
     }
 

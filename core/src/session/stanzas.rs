@@ -66,6 +66,9 @@ impl Session {
             (IqType::Get | IqType::Set, None) if self.asks_for_foreign_roster(&stanza) => {
                 self.refuse(now, number, &stanza, ErrorCondition::Forbidden);
             }
+            (IqType::Get, None) if self.asks_for_foreign_items(&stanza) => {
+                self.answer_foreign_items(now, number, &stanza)
+            }
             (IqType::Get | IqType::Set, None) if self.is_at_server(stanza.to.as_ref()) => {
                 self.refuse(now, number, &stanza, ErrorCondition::ServiceUnavailable);
             }
@@ -88,6 +91,11 @@ impl Session {
         jid.node().is_none() && *jid.domain() == *self.settings.domain
     }
 
+    /// Whether the address is one of a user of this domain, whether or not there is such a user.
+    pub(super) fn is_of_a_user(&self, jid: Option<&Jid>) -> bool {
+        jid.is_some_and(|jid| jid.node().is_some() && *jid.domain() == *self.settings.domain)
+    }
+
     fn is_at_server(&self, jid: Option<&Jid>) -> bool {
         jid.is_some_and(|jid| self.is_server(jid))
     }
@@ -95,6 +103,13 @@ impl Session {
     /// Rosters are nobody's but their owner's (RFC 6121 section 2.3.3).
     fn asks_for_foreign_roster(&self, stanza: &Stanza) -> bool {
         stanza.to.as_ref().is_some_and(Jid::is_bare) && stanza.has_child("query", names::ROSTER)
+    }
+
+    /// Whether another account of this domain is asked for its items.
+    fn asks_for_foreign_items(&self, stanza: &Stanza) -> bool {
+        stanza.to.as_ref().is_some_and(Jid::is_bare)
+            && self.is_of_a_user(stanza.to.as_ref())
+            && stanza.has_child("query", names::DISCO_ITEMS)
     }
 
     /// Routes a stanza of the client.

@@ -160,20 +160,51 @@ fn directed_presence_is_bounded() {
 /// E16 and E12: subscriptions do not exist, so nothing that answers one or asks for presence has an effect.
 #[test]
 fn subscriptions_change_nothing() {
-    let mut romeo = Client::bound();
+    let mut romeo = Client::managed();
     for presence_type in ["subscribed", "unsubscribe", "unsubscribed", "probe"] {
         romeo.says(&format!("<presence to='juliet@example.org' type='{presence_type}'/>"));
         assert!(romeo.order().is_none(), "{presence_type}");
         romeo.hears("");
     }
+    romeo.says("<r xmlns='urn:xmpp:sm:3'/>");
+    romeo.hears("<a xmlns='urn:xmpp:sm:3' h='4'/>");
+}
 
-    romeo.says("<presence to='juliet@example.org' type='subscribe' id='s'/>");
-
+/// O23: nobody learns by a request which users exist.
+#[test]
+fn a_request_for_a_subscription_to_a_user_has_no_answer() {
+    let mut romeo = Client::managed();
+    romeo.says("<presence to='nobody@example.org' type='subscribe' id='s'/>");
+    romeo.says("<presence to='juliet@example.org/balcony' type='subscribe' id='s'/>");
+    romeo.hears("");
     assert!(romeo.order().is_none());
-    romeo.hears(
-        "<presence from='juliet@example.org' to='romeo@example.org/balcony' id='s' type='error'>\
-         <error type='cancel'><feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>",
-    );
+    romeo.says("<r xmlns='urn:xmpp:sm:3'/>");
+    romeo.hears("<a xmlns='urn:xmpp:sm:3' h='2'/>");
+}
+
+#[test]
+fn a_request_for_a_subscription_to_anybody_else_is_refused() {
+    for to in ["example.org", "juliet@elsewhere.example"] {
+        let mut romeo = Client::bound();
+        romeo.says(&format!("<presence to='{to}' type='subscribe' id='s'/>"));
+
+        assert!(romeo.order().is_none());
+        romeo.hears(&format!(
+            "<presence from='{to}' to='romeo@example.org/balcony' id='s' type='error'><error type='cancel'>\
+             <feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>"
+        ));
+    }
+}
+
+/// O19: RFC 6121 section 8.5.2.1.2.
+#[test]
+fn each_farewell_that_somebody_says_is_delivered() {
+    let mut romeo = Client::available();
+    let farewell = "<presence from='juliet@example.org/a' to='romeo@example.org' type='unavailable'/>";
+    for key in 1..=3 {
+        romeo.gets(key, farewell);
+        romeo.hears(farewell);
+    }
 }
 
 /// P6: a member that dies takes its sessions with it, and each watcher is told once.

@@ -1,6 +1,7 @@
 //! What the server answers for itself and for the account.
 
 use super::client::Client;
+use crate::session::Order;
 
 fn get(to: &str, request: &str) -> String {
     format!("<iq type='get' id='1'{to}>{request}</iq>")
@@ -51,6 +52,38 @@ fn requests_to_the_account_are_answered() {
         let mut romeo = Client::bound();
         romeo.says(&get(to, "<query xmlns='http://jabber.org/protocol/disco#info'/>"));
         assert!(romeo.heard().contains("<identity category='account' type='registered'/>"));
+    }
+}
+
+/// O21. XEP-0030 section 8: nobody finds out who has an account.
+#[test]
+fn another_account_has_no_items_whether_or_not_it_exists() {
+    let items = "http://jabber.org/protocol/disco#items";
+    for (to, node) in [("juliet", ""), ("nobody", ""), ("juliet", " node='x'"), ("nobody", " node='x'")] {
+        let mut romeo = Client::bound();
+        romeo.says(&get(&format!(" to='{to}@example.org'"), &format!("<query xmlns='{items}'{node}/>")));
+
+        romeo.hears(&format!(
+            "<iq from='{to}@example.org' to='romeo@example.org/balcony' id='1' type='result'>\
+             <query xmlns='{items}'{node}/></iq>"
+        ));
+        assert!(romeo.order().is_none());
+    }
+}
+
+/// What else is asked of another account is refused in one way (XEP-0030 section 8), which is the router's business.
+#[test]
+fn other_questions_to_another_account_are_routed() {
+    for (kind, to, request) in [
+        ("get", "juliet@example.org", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+        ("set", "juliet@example.org", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+        ("get", "juliet@example.org/a", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+        ("get", "juliet@elsewhere.example", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+    ] {
+        let mut romeo = Client::bound();
+        romeo.says(&format!("<iq type='{kind}' id='1' to='{to}'>{request}</iq>"));
+
+        assert!(matches!(romeo.order(), Some(Order::Route { .. })), "{kind} {to} {request}");
     }
 }
 
