@@ -62,8 +62,8 @@ pub enum Order {
     Return(Box<Parcel>),
     /// Reads or changes the account's roster. Answer: `handle_roster`, in the order of the orders.
     Roster(RosterOrder),
-    /// The roster was changed: a copy of this iq, with `to` set, goes to each resource of the account that is
-    /// [interested](RoutePresence::interested), this one included.
+    /// The roster was changed: a copy of this iq, with `to` set, goes to each other resource of the account that is
+    /// [interested](RoutePresence::interested). The client of this session has been told.
     PushRoster(Stanza),
     /// Claims the account's offline messages for this route. Answer: `handle_offline`.
     ClaimOffline,

@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! get ─▶ announced as interested ─▶ Load ─▶ the items
-//! set ─▶ checked ─▶ Set or Remove ─▶ a push to each interested resource, a result to the client
+//! set ─▶ checked ─▶ Set or Remove ─▶ a push to each interested resource, then a result to the client
 //! ```
+//!
+//! The client that asked for a change is told of it as the others are, and before its request is answered: once it has
+//! the result, its roster is what the server has.
 //!
 //! A client that has the roster gets every change of it: it is announced before it is loaded, and if a push comes while
 //! the roster is being loaded, it is loaded once more, so an older roster never follows a newer item.
@@ -118,7 +121,13 @@ impl Session {
         let query = Element::new("query", names::ROSTER).with_child(item.clone());
         let push =
             Stanza { from: Some(Jid::from(bound.account.clone())), id: Some(id), ..Stanza::new(Kind::Iq(IqType::Set)) };
-        self.output.order(Order::PushRoster(push.with_child(&query)));
+        let push = push.with_child(&query);
+        if bound.announcer.wanted().interested {
+            let own = Stanza { to: Some(Jid::from(bound.jid.clone())), ..push.clone() };
+            self.note_push(&own);
+            self.reply(own);
+        }
+        self.output.order(Order::PushRoster(push));
     }
 }
 

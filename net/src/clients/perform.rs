@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use cresset_core::cluster::{ConflictPolicy, RouteView};
+use cresset_core::cluster::{ConflictPolicy, Route, RouteView};
 use cresset_core::jid::Jid;
 use cresset_core::node::Request;
-use cresset_core::routing::{Home, interested};
+use cresset_core::routing::{ChosenRoutes, Home, interested};
 use cresset_core::session::Order;
 use cresset_core::stanza::Stanza;
 
@@ -131,10 +131,14 @@ impl Connection {
         }
     }
 
+    /// Tells the other resources of the account.
     fn push_roster(&mut self, push: &Stanza) {
         let Some(account) = self.session.account() else { return };
         let Some(routes) = self.settings.router.view().routes_of(account) else { return };
-        for route in interested(&routes) {
+        // The session itself may be over by now, and its route is not.
+        let is_other = |route: &Arc<Route>| !matches!(self.holding, Holding::Route(own) if own == route.id);
+        let others: ChosenRoutes = interested(&routes).into_iter().filter(is_other).collect();
+        for route in others {
             let to = Some(Jid::from(route.jid.clone()));
             self.say(Saying::Stanza(Outgoing::accepted(Stanza { to, ..push.clone() })));
         }

@@ -158,6 +158,26 @@ fn a_contact_is_taken_out() {
     romeo.hears("<iq to='romeo@example.org/balcony' id='s' type='result'/>");
 }
 
+/// O22.
+#[test]
+fn whoever_asks_for_a_change_and_has_the_roster_is_told_of_the_change_before_the_result() {
+    let mut romeo = Client::bound();
+    romeo.says(GET);
+    romeo.announced();
+    romeo.session.handle_roster(romeo.now, loaded(Vec::new()));
+    romeo.orders();
+    romeo.heard();
+
+    romeo.says(&set("<item jid='juliet@example.org'/>"));
+    romeo.session.handle_roster(romeo.now, RosterAnswer::Set(Ok(juliet())));
+
+    romeo.hears(&format!(
+        "<iq from='romeo@example.org' to='romeo@example.org/balcony' id='{{any}}' type='set'>\
+         <query xmlns='jabber:iq:roster'>{JULIET}</query></iq>\
+         <iq to='romeo@example.org/balcony' id='s' type='result'/>"
+    ));
+}
+
 #[test]
 fn what_is_no_change_is_refused_by_name() {
     let group = |name: &str| format!("<item jid='juliet@example.org'><group>{name}</group></item>");
