@@ -61,8 +61,8 @@ pub const SESSION_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// to it.
 pub const RESUMPTION_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// How long messages to a session that was just bound wait for its initial presence. Beyond it they are delivered; a
-/// client that never sends presence gets what is sent to its full JID.
+/// How long messages to a session that was just bound wait for its initial presence while earlier ones to the same full
+/// JID are stored. Beyond it they are delivered; a client that never sends presence gets what is sent to its full JID.
 pub const INITIAL_PRESENCE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Messages kept for an account that is not there. Beyond it the sender gets `service-unavailable` (XEP-0160).

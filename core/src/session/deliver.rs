@@ -63,6 +63,7 @@ impl Session {
         if self.paused || !in_turn {
             bound.deliveries.wait(delivery);
             self.check_bounds();
+            self.look_for_earlier();
         } else {
             self.deliver(delivery);
         }

@@ -76,6 +76,11 @@ impl Deliveries {
         !self.waiting.is_empty()
     }
 
+    /// How many deliveries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Enters a delivery that is written.
     pub(super) fn written(&mut self, delivery: Delivery) {
         self.bytes += delivery.weight();

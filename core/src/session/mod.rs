@@ -3,7 +3,7 @@
 //! ```text
 //!             handle_bytes ┌─────────────────────────────────────────┐ Send, StartTls, Close
 //!  transport ─────────────▶│ stream ─▶ login ─▶ bind ─▶ stanzas:     │──────────────────────▶ transport
-//!                          │   presence, roster, services, offline   │ LookUpCredentials, Roster, ClaimOffline
+//!                          │   presence, roster, services, offline   │ LookUpCredentials, Roster, ClaimOffline, …
 //!  accounts  ─────────────▶│                                         │──────────────────────▶ accounts
 //!             handle_parcel│ tally: what the client sent             │ Bind, Announce, Route, Settle, Return, End
 //!  cluster   ─────────────▶│ delivery: what it is sent      (ack)    │──────────────────────▶ cluster
@@ -64,6 +64,7 @@ use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_STANZAS_MAX};
 use crate::routing::Parcel;
 use crate::sasl::ScramKeys;
 use crate::session::login::Login;
+use crate::session::offline::Earlier;
 use crate::session::output::Output;
 use crate::session::state::BoundState;
 use crate::session::tally::CountRequests;
@@ -93,8 +94,10 @@ pub struct Session {
     count_requests: CountRequests,
     /// When the client is asked again for what it did not acknowledge.
     ask_again: Option<Uptime>,
-    /// Until then messages wait for the initial presence, and for the stored ones that come before them.
+    /// Until then messages wait for the initial presence, if earlier ones are stored.
     awaits_presence_until: Option<Uptime>,
+    /// What is known of those.
+    earlier: Earlier,
     /// When messages are claimed again of which the store has said nothing.
     claim_again: Option<Uptime>,
     /// Until when a session without a transport may be resumed.
@@ -161,6 +164,7 @@ impl Session {
             count_requests: CountRequests::new(),
             ask_again: None,
             awaits_presence_until: None,
+            earlier: Earlier::Unknown,
             claim_again: None,
             hibernates_until: None,
             offline_answer: None,
@@ -248,6 +252,11 @@ impl Session {
         self.deliver_offline(now, answer);
     }
 
+    /// Answers [`Order::LookForStored`]: whether there is such a message.
+    pub fn handle_stored(&mut self, _now: Uptime, answer: Result<bool, StoreUnavailable>) {
+        self.deliver_unless_stored(answer);
+    }
+
     /// Everything that was handed out by [`Order::Send`] so far is on the socket.
     pub fn handle_written(&mut self, _now: Uptime) {
         self.settle_written();
@@ -322,6 +331,7 @@ impl Session {
             self.deliver_offline(now, answer);
         }
         self.deliver_waiting();
+        self.look_for_earlier();
         self.answer_count_requests(now);
         self.read(now);
     }

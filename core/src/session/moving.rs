@@ -32,6 +32,7 @@ impl Session {
         // What was not settled in time is decided about by its home as well.
         drop(bound.deliveries.adopt_written());
         bound.deliveries.leave_to_members();
+        self.earlier.forget_who_waits();
         let next = bound.presence.is_some().then_some(Next::BroadcastAgain);
         let announcement = bound.announcer.begin_again(next);
         // An answer that has come may be claimed by somebody else by now.

@@ -67,6 +67,11 @@ pub enum Order {
     PushRoster(Stanza),
     /// Claims the account's offline messages for this route. Answer: `handle_offline`.
     ClaimOffline,
+    /// Looks whether a message to exactly this full JID waits in the offline store. Answer: `handle_stored`.
+    LookForStored {
+        /// The JID of the session.
+        jid: FullJid,
+    },
     /// The session can be resumed by this id from now on: register it (XEP-0198 section 5).
     Resumable {
         /// The id, of at least 128 random bits.

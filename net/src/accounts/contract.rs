@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Sequence};
-use cresset_core::jid::NodePart;
+use cresset_core::jid::{FullJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
@@ -41,6 +41,7 @@ macro_rules! contract_tests {
             a_full_roster_takes_no_further_contact,
             messages_come_oldest_first_in_bounded_batches,
             a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least,
+            a_message_is_found_by_the_full_jid_to_which_it_was_sent,
             a_stanza_comes_out_as_it_went_in,
             a_full_offline_store_takes_no_further_message,
             a_message_is_kept_once_by_each_name,
@@ -234,6 +235,28 @@ pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_lea
     assert_eq!(claim(store, route(5), &[]).await.len(), 1);
     assert_eq!(claim(store, route(5), &[]).await.len(), 1);
     assert_eq!(claim(store, route(5), &[]).await.len(), 0);
+}
+
+pub(crate) async fn a_message_is_found_by_the_full_jid_to_which_it_was_sent(store: &dyn Accounts) {
+    let full = |resource: &str| format!("juliet@capulet.example/{resource}").parse::<FullJid>().expect("a full JID");
+    let to = |jid: &str| Stanza { to: Some(jid.parse().expect("a JID")), ..message("1") };
+    add(store, "juliet").await;
+    add(store, "nurse").await;
+    for sent in [to("juliet@capulet.example"), to("juliet@capulet.example/balcony")] {
+        assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(false));
+        assert_eq!(store.store_offline(name("juliet"), sent, UnixMillis(0), 10, None).await, Ok(Stored::Kept));
+    }
+
+    assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(true));
+    assert_eq!(store.is_stored_for(name("juliet"), full("chamber")).await, Ok(false));
+    assert_eq!(store.is_stored_for(name("nurse"), full("balcony")).await, Ok(false));
+    assert_eq!(store.is_stored_for(name("nobody"), full("balcony")).await, Ok(false));
+
+    let claimed = claim(store, route(1), &[]).await;
+    assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(true), "claimed and not arrived");
+    let keys = claimed.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(store.forget(name("juliet"), keys, route(1)).await, Ok(()));
+    assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(false));
 }
 
 pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {

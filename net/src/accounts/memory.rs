@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cresset_core::ids::{MemberId, RouteId};
-use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
 use cresset_core::planted;
 use cresset_core::routing::StanzaName;
@@ -283,6 +283,13 @@ impl Accounts for MemoryAccounts {
                 }
             }
             Ok(())
+        })
+    }
+
+    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool> {
+        self.with(move |tables| {
+            let Some(found) = tables.accounts.get(&account) else { return Ok(false) };
+            Ok(found.messages.values().any(|waiting| waiting.message.to.as_ref().is_some_and(|to| *to == recipient)))
         })
     }
 

@@ -28,7 +28,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use cresset_core::ids::{MemberId, RouteId};
-use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
@@ -152,6 +152,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Forgets messages that arrived. Only what is still claimed by this route goes.
     fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()>;
+
+    /// Whether a message to exactly this full JID waits for an account, claimed or not.
+    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool>;
 
     /// How many messages wait for an account, claimed ones included.
     fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize>;

@@ -355,6 +355,7 @@ impl Connection {
             ErrandAnswer::Derived(keys) => self.session.handle_derived(now, keys),
             ErrandAnswer::Roster(answer) => self.session.handle_roster(now, answer),
             ErrandAnswer::Offline(answer) => self.session.handle_offline(now, answer),
+            ErrandAnswer::Stored(answer) => self.session.handle_stored(now, answer),
             ErrandAnswer::Forgotten => {}
         }
         Poll::Ready(())
@@ -425,7 +426,7 @@ impl Connection {
         for errand in errands {
             match errand {
                 Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings).await),
-                Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } => {}
+                Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } | Errand::Look { .. } => {}
             }
         }
     }

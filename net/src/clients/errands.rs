@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
-use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::sasl::{Derivation, Hash, Mechanism, ScramKeys};
 use cresset_core::session::{
     CredentialsAnswer, OfflineMessage, RosterAnswer, RosterOrder, RosterRefusal, StoreUnavailable,
@@ -31,6 +31,10 @@ pub(super) enum Errand {
         account: BareJid,
         route: RouteId,
     },
+    /// Looks whether a message to exactly this JID is stored.
+    Look {
+        jid: FullJid,
+    },
     /// Forgets stored messages that have arrived.
     Forget {
         account: BareJid,
@@ -46,6 +50,7 @@ pub(super) enum ErrandAnswer {
     Derived(ScramKeys),
     Roster(RosterAnswer),
     Offline(Result<Vec<OfflineMessage>, StoreUnavailable>),
+    Stored(Result<bool, StoreUnavailable>),
     Forgotten,
 }
 
@@ -66,6 +71,10 @@ impl Errand {
             Errand::Claim { account, route } => {
                 Box::pin(async move { ErrandAnswer::Offline(claim(&router, &account, route).await) })
             }
+            Errand::Look { jid } => Box::pin(async move {
+                let found = router.accounts().is_stored_for(name_of(&jid.to_bare()), jid).await;
+                ErrandAnswer::Stored(found.map_err(|error| unavailable(&error)))
+            }),
             Errand::Forget { account, keys, route } => Box::pin(async move {
                 let forgotten = match account.node() {
                     Some(name) => router.accounts().forget(name.to_owned(), keys, route).await,

@@ -64,6 +64,7 @@ impl Connection {
                         self.errands.push_back(Errand::Claim { account, route: *route });
                     }
                 }
+                Order::LookForStored { jid } => self.errands.push_back(Errand::Look { jid }),
                 Order::Resumable { id } => {
                     if let Some(account) = self.session.account().cloned() {
                         self.settings.router.may_be_resumed(id.clone(), account, self.handle.clone());

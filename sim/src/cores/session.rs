@@ -83,6 +83,8 @@ pub(super) struct Session {
     handled: BTreeSet<u64>,
     handled_upto: u64,
     awaits_presence_until: Option<Uptime>,
+    /// Messages to its full JID are stored, and come before what comes while it awaits the presence.
+    is_preceded: bool,
     claim: Claim,
     waiting: VecDeque<Parcel>,
     /// Written and not acknowledged.
@@ -141,6 +143,7 @@ impl Session {
             handled: BTreeSet::new(),
             handled_upto: 0,
             awaits_presence_until: None,
+            is_preceded: false,
             claim: Claim::Absent,
             waiting: VecDeque::new(),
             written: VecDeque::new(),
@@ -156,11 +159,13 @@ impl Session {
             self.returned.push(parcel);
             return;
         }
-        let waits = self.is_paused
-            || self.awaits_presence_until.is_some()
-            || self.claim == Claim::Planned
-            || !self.waiting.is_empty();
+        let waits =
+            self.is_paused || self.awaits_presence() || self.claim == Claim::Planned || !self.waiting.is_empty();
         if waits { self.waiting.push_back(parcel) } else { self.write(parcel) }
+    }
+
+    fn awaits_presence(&self) -> bool {
+        self.awaits_presence_until.is_some() && self.is_preceded
     }
 
     fn write(&mut self, parcel: Parcel) {
@@ -171,7 +176,7 @@ impl Session {
     }
 
     fn deliver_waiting(&mut self) {
-        while !self.is_paused && self.awaits_presence_until.is_none() && self.claim != Claim::Planned {
+        while !self.is_paused && !self.awaits_presence() && self.claim != Claim::Planned {
             let Some(parcel) = self.waiting.pop_front() else { return };
             self.write(parcel);
         }
@@ -253,6 +258,7 @@ impl World {
     }
 
     fn read_mailbox(&mut self, host: usize, id: SessionId, uptime: Uptime) {
+        self.look_for_earlier(host, id);
         let Some(session) = self.session(host, id) else { return };
         if matches!(session.holding, Holding::Route(_)) {
             while let Some(parcel) = session.parcels.pop_front() {
@@ -262,6 +268,21 @@ impl World {
         let events = std::mem::take(&mut session.events);
         for event in events {
             self.session_event(host, id, uptime, event);
+        }
+    }
+
+    /// Whether messages that come before the presence have to wait for those that are stored.
+    fn look_for_earlier(&mut self, host: usize, id: SessionId) {
+        let Some(session) = self.session(host, id) else { return };
+        if session.awaits_presence_until.is_none() || session.is_preceded || session.parcels.is_empty() {
+            return;
+        }
+        let name = session.account.node().expect("only an account binds").to_owned();
+        let recipient = session.jid.clone();
+        let found = self.accounts.is_stored_for(name, recipient).now_or_never().expect("it answers at once");
+        if let Some(session) = self.session(host, id) {
+            // Nothing is held back by a store that is away.
+            session.is_preceded = found == Ok(true);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cresset_core::ids::{MemberId, RouteId};
-use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
@@ -113,6 +113,7 @@ behind_the_gate! {
     store_offline(account: NodePart, message: Stanza, at: UnixMillis, max: usize, name: Option<StanzaName>) -> Stored;
     claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;
     forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
+    is_stored_for(account: NodePart, recipient: FullJid) -> bool;
     offline_count(account: NodePart) -> usize;
     identity(candidate: Founding) -> Identity;
     form(founder: MemberId) -> bool;

@@ -25,6 +25,11 @@ fn claims(romeo: &mut Client) -> bool {
     romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline))
 }
 
+/// Whether the client's session asks for stored messages to its full JID.
+fn looks(romeo: &mut Client) -> bool {
+    romeo.orders().iter().any(|order| matches!(order, Order::LookForStored { .. }))
+}
+
 /// A client that has asked for what waits.
 fn claiming() -> Client {
     let mut romeo = Client::bound();
@@ -40,6 +45,10 @@ fn claiming() -> Client {
 fn a_message_that_comes_before_the_first_presence_does_not_overtake_the_stored_ones() {
     let mut romeo = Client::just_bound();
     romeo.gets(10, &live(10));
+    assert!(looks(&mut romeo));
+    romeo.session.handle_stored(romeo.now, Ok(true));
+    romeo.gets(11, &live(11));
+    assert!(!looks(&mut romeo));
     romeo.hears("");
 
     romeo.says("<presence/>");
@@ -48,7 +57,61 @@ fn a_message_that_comes_before_the_first_presence_does_not_overtake_the_stored_o
     romeo.session.handle_offline(romeo.now, Ok(vec![waited(1)]));
     romeo.session.handle_offline(romeo.now, Ok(vec![]));
 
+    romeo.hears(&(stamped(1) + &live(10) + &live(11)));
+}
+
+/// T16.
+#[test]
+fn a_message_to_the_full_jid_does_not_wait_for_presence_if_none_is_stored_before_it() {
+    for answer in [Ok(false), Err(StoreUnavailable)] {
+        let mut romeo = Client::just_bound();
+        romeo.gets(10, &live(10));
+        assert!(looks(&mut romeo));
+        romeo.gets(11, &live(11));
+        assert!(!looks(&mut romeo), "one question at a time");
+        romeo.hears("");
+
+        romeo.session.handle_stored(romeo.now, answer);
+        romeo.hears(&live(10));
+        assert!(looks(&mut romeo), "what came later is not answered for");
+        romeo.session.handle_stored(romeo.now, answer);
+
+        romeo.hears(&live(11));
+    }
+}
+
+/// T16: the claim sees to the order from there on.
+#[test]
+fn an_answer_that_presence_has_overtaken_releases_nothing() {
+    let mut romeo = Client::just_bound();
+    romeo.gets(10, &live(10));
+    romeo.says("<presence/>");
+    romeo.announced();
+    assert!(claims(&mut romeo));
+
+    romeo.session.handle_stored(romeo.now, Ok(false));
+
+    romeo.hears("");
+    romeo.session.handle_offline(romeo.now, Ok(vec![waited(1)]));
+    romeo.session.handle_offline(romeo.now, Ok(vec![]));
     romeo.hears(&(stamped(1) + &live(10)));
+}
+
+/// T16.
+#[test]
+fn a_pause_keeps_what_waits_for_the_next_answer() {
+    let mut romeo = Client::just_bound();
+    romeo.gets(10, &live(10));
+    assert!(looks(&mut romeo));
+
+    romeo.session.handle_pause(romeo.now);
+    romeo.session.handle_stored(romeo.now, Ok(false));
+    romeo.hears("");
+    romeo.session.handle_unpause(romeo.now);
+    assert!(looks(&mut romeo));
+    romeo.session.handle_stored(romeo.now, Ok(false));
+
+    romeo.hears(&live(10));
 }
 
 #[test]

@@ -32,7 +32,7 @@ mod settings;
 use std::collections::BTreeMap;
 
 use cresset_core::ids::{MemberId, RouteId};
-use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
@@ -221,6 +221,12 @@ impl Accounts for PostgresAccounts {
     fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()> {
         self.lane.write((account, keys, route), |transaction, (account, keys, route)| {
             offline::forget(transaction, account, keys, *route).boxed()
+        })
+    }
+
+    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool> {
+        self.lane.read((account, recipient), |client, (account, recipient)| {
+            offline::is_stored_for(client, account, recipient).boxed()
         })
     }
 

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use cresset_core::ids::{LogIndex, RouteId};
-use cresset_core::jid::{Jid, NodePart};
+use cresset_core::jid::{FullJid, Jid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::session::OfflineMessage;
 use cresset_core::stanza::Stanza;
@@ -150,6 +150,13 @@ pub(super) async fn forget(
     let gone = written(transaction, DELETE, &[&keys, &id, &index, &position]).await?;
     written(transaction, COUNT, &[&id, &gone.cast_signed()]).await?;
     Ok(())
+}
+
+pub(super) async fn is_stored_for(client: &Client, account: &NodePart, recipient: &FullJid) -> Result<bool, Failure> {
+    const FIND: &str = "SELECT EXISTS (SELECT 1 FROM cresset.messages
+         JOIN cresset.accounts ON accounts.id = messages.account WHERE accounts.name = $1 AND recipient = $2)";
+    let found = rows(client, FIND, &[&account.as_str(), &recipient.as_str()]).await?;
+    Ok(found.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
 }
 
 pub(super) async fn count(client: &Client, account: &NodePart) -> Result<usize, Failure> {

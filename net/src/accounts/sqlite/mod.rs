@@ -6,7 +6,8 @@
 //! ```
 //!
 //! * A write is answered after the commit that holds it is on the disk (`synchronous=FULL`), because the sender of an
-//!   offline message is told that the server answers for it. What gathers during one fsync shares the next one.
+//!   offline message is told that the server answers for it. What gathers during one fsync shares the next one. A job
+//!   that fails is undone by itself, and the others are committed together without it.
 //! * Readers never wait for the writer, nor the writer for them (write-ahead log).
 //! * Several processes open the same file. SQLite keeps their commits apart; one waits for another at most
 //!   [`BUSY_TIME_MAX`]. The file must lie on a local disk: the write-ahead log needs shared memory.
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::ids::{MemberId, RouteId};
-use cresset_core::jid::{BareJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
@@ -168,6 +169,10 @@ impl Accounts for SqliteAccounts {
 
     fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()> {
         self.threads.write(move |connection| offline::forget(connection, &account, &keys, route))
+    }
+
+    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool> {
+        self.threads.read(move |connection| offline::is_stored_for(connection, &account, &recipient))
     }
 
     fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize> {

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use cresset_core::ids::{LogIndex, RouteId};
-use cresset_core::jid::{Jid, NodePart};
+use cresset_core::jid::{FullJid, Jid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::session::OfflineMessage;
 use cresset_core::stanza::Stanza;
@@ -125,6 +125,18 @@ pub(super) fn forget(
         .prepare_cached("UPDATE accounts SET waiting = waiting - ?2 WHERE id = ?1")?
         .execute(params![id, to_sql(gone)])?;
     Ok(())
+}
+
+pub(super) fn is_stored_for(
+    connection: &Connection,
+    account: &NodePart,
+    recipient: &FullJid,
+) -> Result<bool, StoreError> {
+    let mut find = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM messages JOIN accounts ON accounts.id = messages.account
+         WHERE accounts.name = ?1 AND recipient = ?2)",
+    )?;
+    Ok(find.query_row([account.as_str(), recipient.as_str()], |row| row.get(0))?)
 }
 
 pub(super) fn count(connection: &Connection, account: &NodePart) -> Result<usize, StoreError> {

@@ -233,6 +233,140 @@ async fn clients_of_a_node_that_closes_are_told_why() {
     .await;
 }
 
+/// T20: whom the second farewell is for had been written to by a session that ended a moment before, so it is decided
+/// later and by somebody else.
+#[tokio::test(start_paused = true)]
+async fn whoever_stays_hears_of_each_resource_that_goes() {
+    seeded(async {
+        let world = World::new().await;
+        let mut one = world.available("romeo", "one").await;
+        let two = world.available("romeo", "two").await;
+        let mut three = world.available("romeo", "three").await;
+        three.hear("from='romeo@capulet.example/two'").await;
+        one.hear("from='romeo@capulet.example/three'").await;
+
+        for (mut leaves, name) in [(two, "two"), (one, "one")] {
+            leaves.say("</stream:stream>").await;
+            let farewell = format!("from='romeo@capulet.example/{name}' to='romeo@capulet.example' type='unavailable'");
+            three.hear(&farewell).await;
+        }
+    })
+    .await;
+}
+
+/// T20, with presence that is directed: one resource of an account takes nothing from the others.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_told_directly_hears_of_the_end_when_another_resource_has_gone() {
+    seeded(async {
+        let world = World::new().await;
+        let mut balcony = world.log_in("juliet", "balcony").await;
+        let mut chamber = world.log_in("juliet", "chamber").await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        for (client, resource) in [(&mut balcony, "balcony"), (&mut chamber, "chamber")] {
+            romeo.say(&format!("<presence to='juliet@capulet.example/{resource}'/>")).await;
+            client.hear("<presence").await;
+            client.hear("/>").await;
+        }
+
+        balcony.say("</stream:stream>").await;
+        balcony.hear_end().await;
+        romeo.say("</stream:stream>").await;
+
+        chamber
+            .hear("from='romeo@capulet.example/orchard' to='juliet@capulet.example/chamber' type='unavailable'")
+            .await;
+    })
+    .await;
+}
+
+/// O19: RFC 6121 section 8.5.2.1.2.
+#[tokio::test(start_paused = true)]
+async fn each_directed_farewell_reaches_each_available_resource() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        let mut juliets = [world.available("juliet", "balcony").await, world.available("juliet", "chamber").await];
+
+        for number in 1..=3 {
+            let id = format!("id='bye{number}'");
+            romeo.say(&format!("<presence to='juliet@capulet.example' type='unavailable' {id}/>")).await;
+            for juliet in &mut juliets {
+                juliet.hear(&id).await;
+            }
+        }
+    })
+    .await;
+}
+
+/// O22.
+#[tokio::test(start_paused = true)]
+async fn the_push_of_a_change_comes_before_its_result() {
+    seeded(async {
+        let world = World::new().await;
+        let mut asker = world.available("romeo", "orchard").await;
+        let mut other = world.available("romeo", "garden").await;
+        for client in [&mut asker, &mut other] {
+            client.say("<iq type='get' id='get'><query xmlns='jabber:iq:roster'/></iq>").await;
+            client.hear("id='get'").await;
+            client.hear("</iq>").await;
+        }
+
+        for (number, item) in
+            ["<item jid='a@b.example'/>", "<item jid='a@b.example' subscription='remove'/>"].iter().enumerate()
+        {
+            asker
+                .say(&format!("<iq type='set' id='set{number}'><query xmlns='jabber:iq:roster'>{item}</query></iq>"))
+                .await;
+            let heard = asker.hear(&format!("id='set{number}' type='result'/>")).await;
+            assert_eq!(heard.matches("<item jid='a@b.example'").count(), 1, "{heard}");
+            other.hear("<item jid='a@b.example'").await;
+        }
+        world.settle_down().await;
+        assert!(asker.hears_nothing(Duration::from_secs(1)).await);
+    })
+    .await;
+}
+
+/// T16: a session that has sent no presence is reached by its full JID.
+#[tokio::test(start_paused = true)]
+async fn a_message_does_not_wait_for_presence_if_nothing_is_stored_before_it() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        romeo.chat("juliet@capulet.example", "to the account").await;
+        world.settle_down().await;
+        let mut juliet = world.log_in("juliet", "balcony").await;
+        let began = tokio::time::Instant::now();
+
+        for body in numbered(1..=3) {
+            romeo.chat("juliet@capulet.example/balcony", &body).await;
+        }
+
+        assert_eq!(juliet.hear_bodies(3).await, numbered(1..=3));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+/// T16: what was sent to the full JID while nobody held it is stored, and comes first.
+#[tokio::test(start_paused = true)]
+async fn a_message_waits_for_presence_if_one_to_the_same_address_is_stored() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        romeo.chat("juliet@capulet.example/balcony", "m1").await;
+        world.settle_down().await;
+        let mut juliet = world.log_in("juliet", "balcony").await;
+
+        romeo.chat("juliet@capulet.example/balcony", "m2").await;
+        assert!(juliet.hears_nothing(Duration::from_secs(2)).await);
+        juliet.say("<presence/>").await;
+
+        assert_eq!(juliet.hear_bodies(2).await, numbered(1..=2));
+    })
+    .await;
+}
+
 fn chat(account: &BareJid, body: &str) -> Stanza {
     let body = Element::new("body", "jabber:client").with_text(body);
     let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
