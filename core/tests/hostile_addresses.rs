@@ -1,9 +1,9 @@
 //! What the most expensive text costs that somebody gives for an address (O2): `<stream:stream to='…'>` before anybody has
 //! said who he is, `<message to='…'/>` afterwards.
 //!
-//! The bound is that of an unoptimised build on a busy machine, and the shortest of several tries counts. Without the
-//! bounds of length the first of these take from 23 to 80 ms each in an optimised build, in which the dearest that is
-//! legal takes some 0.2 ms (`cargo bench -p cresset-core --bench address`).
+//! The bound is that of an unoptimised build on a busy machine, in which the dearest of these takes 0.4 ms, and the
+//! shortest of several tries counts. Without the bounds of length the first take from 23 to 80 ms each in an optimised
+//! build. `cargo bench -p cresset-core --bench address` tells what they take there.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

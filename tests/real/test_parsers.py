@@ -18,7 +18,7 @@ OPEN = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.
 CLIENT = "jabber:client"
 XML = "http://www.w3.org/XML/1998/namespace"
 NAMESPACES = [
-    CLIENT, "", "urn:a", "urn:xmpp:sm:3", "http://example.org/a?b=c&d='e'#f", "x'/", "eu.siacs.conversations.axolotl", "a%20b",
+    CLIENT, "", "urn:a", "urn:xmpp:sm:3", "http://example.org/a?b=c;d='e'#f", "x'/", "eu.siacs.conversations.axolotl", "a%20b",
     "//host:80/", "tag:a,b:(c)*;!$+=@~",
 ]
 NAMES = ["body", "x", "a-b.c", "_", "é", "日本", "x\u0300", "a\u00b7", "xmlns1", "xml", "delay"]
@@ -34,7 +34,7 @@ TEXTS = [
 def tree(dice, depth):
     attributes = {}
     for _ in range(dice.randrange(4)):
-        attributes[(dice.choice(["", "", "urn:b", "urn:'&"]), dice.choice(NAMES))] = "".join(dice.choices(TEXTS, k=dice.randrange(3)))
+        attributes[(dice.choice(["", "", "urn:b", "urn:'"]), dice.choice(NAMES))] = "".join(dice.choices(TEXTS, k=dice.randrange(3)))
     if dice.random() < 0.3:
         attributes[(XML, dice.choice(["lang", "space", "id", "base", "other"]))] = dice.choice(["de", "preserve", "a", "é x", ""])
     children = []
@@ -123,10 +123,12 @@ def with_expat(document, separator="\n"):
 
 
 def with_libxml2(document):
-    """As libxml2 reads it and writes it again in the canonical form, which expat reads."""
-    ran = subprocess.run(["xmllint", "--nonet", "--c14n", "-"], input=document.encode(), capture_output=True, check=False)
-    complaints = [line for line in ran.stderr.decode().splitlines() if " error :" in line or "parser error" in line]
-    assert ran.returncode == 0 and not complaints, ran.stderr.decode()[:2000]
+    """As libxml2 reads it and writes it again, which expat reads. What it says of the validity of `xml:id` is no matter of
+    reading."""
+    ran = subprocess.run(["xmllint", "--nonet", "--encode", "UTF-8", "-"], input=document.encode(), capture_output=True, check=False)
+    lines = ran.stderr.decode(errors="replace").splitlines()
+    complaints = [line for line in lines if "parser error :" in line or "namespace error :" in line]
+    assert ran.returncode == 0 and not complaints, (ran.returncode, complaints[:20])
     return with_expat(ran.stdout.decode())
 
 
@@ -181,13 +183,16 @@ class Pair:
         self.romeo = logged_in(node, "romeo")
         self.count = 0
 
-    def says(self, content):
+    def says(self, content, seconds=10):
         """What arrives, or nothing if the stream was ended instead: then Romeo has come back."""
         self.count += 1
         end = f"<end xmlns='urn:end' n='{self.count}'/></message>"
         self.romeo.send(f"<message to='{self.juliet.jid}' type='chat'>{content}{end}")
         self.romeo.send(f"<iq type='get' id='q{self.count}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")
-        answer = self.romeo.until(f"id='q{self.count}' type='result'/>|</stream:stream>")
+        try:
+            answer = self.romeo.until(f"id='q{self.count}' type='result'/>|</stream:stream>", seconds)
+        except AssertionError:
+            answer = "</stream:stream>"  # a quotation mark or a section that does not end: the server waits for more
         if "</stream:stream>" in answer:
             self.romeo.socket.close()
             self.juliet.ping()
@@ -196,7 +201,7 @@ class Pair:
             self.reasons = conditions(answer)
             return None
         heard = self.juliet.until(end)
-        return heard[heard.index("<message") :]
+        return heard[heard.rindex("<message from=") :]
 
     def close(self):
         self.romeo.socket.close()
@@ -233,7 +238,7 @@ def test_o10_three_parsers_read_what_was_meant(pair, with_browser):
     for read in (with_expat, with_libxml2, with_browser):
         for number, content in enumerate(contents(read(documents(heard)))):
             assert content == meant[number], (read, heard[number])
-    for separator in (" ", "}", "|", "\xff", "^"):
+    for separator in (" ", "}", "|", "^"):
         assert contents(with_expat(documents(heard), separator)) == meant, separator
 
 
@@ -278,6 +283,7 @@ REFUSED = [
     ("a brace behind a prefix", "<a xmlns:b='a{b' b:c=''/>"),
     ("a blank", "<a xmlns='a b'/>"),
     ("a line feed", "<a xmlns='a&#10;b'/>"),
+    ("an ampersand, of which libxml2 makes another namespace", "<a xmlns='a?b&amp;c#d'/>"),
     ("a bar", "<a xmlns='a|b'/>"),
     ("beyond ASCII", "<a xmlns='urn:\u00fc'/>"),
     ("a broken percent", "<a xmlns='a%zz'/>"),
@@ -316,7 +322,7 @@ def test_o10_what_is_broken_is_refused_or_read_by_all_alike(pair, with_browser):
     heard = []
     refused = 0
     for _ in range(250):
-        arrived = pair.says(broken(dice, written(tree(dice, 1), dice, CLIENT)))
+        arrived = pair.says(broken(dice, written(tree(dice, 1), dice, CLIENT)), seconds=1)
         if arrived:
             heard.append(arrived)
         else:

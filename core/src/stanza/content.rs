@@ -21,6 +21,13 @@ impl Stanza {
         Element::with_content(name, ns::CLIENT, &self.payload).unwrap_or_else(|_| Element::new(name, ns::CLIENT))
     }
 
+    /// Whether the payload is what [`Stanza::from_element`] would leave there, and may be written to a client. A store may
+    /// hold what another version accepted.
+    pub fn is_canonical(&self) -> bool {
+        Element::with_content(self.kind.name(), ns::CLIENT, &self.payload)
+            .is_ok_and(|element| element.content().as_bytes() == self.payload)
+    }
+
     /// The first child with this name and namespace.
     pub fn child(&self, name: &str, namespace: &str) -> Option<Element> {
         self.payload_element().child(name, namespace).map(|child| child.open())
@@ -160,6 +167,21 @@ mod tests {
         }
     }
 
+    /// O10. Such messages would end the stream of their recipient at every log-in.
+    #[test]
+    fn what_some_parsers_refuse_is_not_canonical() {
+        assert!(with(CHAT, "<body>a</body><x xmlns='urn:x'/>").is_canonical());
+        assert!(with(CHAT, "").is_canonical());
+        for payload in [
+            "<body>x</body><\u{132} xmlns='urn:x'/>",
+            "<a xmlns='a}b'/>",
+            "<stream xmlns='http://etherx.jabber.org/streams'/>",
+            "<b:a xmlns:b='urn:x'/>",
+        ] {
+            assert!(!with(CHAT, payload).is_canonical(), "{payload}");
+        }
+    }
+
     #[test]
     fn a_delay_is_noted_behind_the_content() {
         let stanza = with(CHAT, "<body>a</body>").with_delay("example.org", UnixMillis(0));
@@ -196,6 +218,7 @@ mod tests {
                 let stanza = with(kind, payload);
                 assert_eq!(stanza.body(), None);
                 assert!(!stanza.is_storable());
+                assert!(!stanza.is_canonical());
             }
         }
     }

@@ -191,5 +191,8 @@ fn read(row: &Row) -> Result<OfflineMessage, Failure> {
         language: text(row.try_get(6)?, "the language")?,
         payload: Bytes::from(row.try_get::<_, Vec<u8>>(7)?),
     };
+    if !message.is_canonical() {
+        return Err(unreadable("the content").into());
+    }
     Ok(OfflineMessage { key, message, at: UnixMillis(row.try_get::<_, i64>(1)?.cast_unsigned()) })
 }

@@ -166,5 +166,8 @@ fn read(row: &Row<'_>) -> Result<OfflineMessage, StoreError> {
         language: row.get(8)?,
         payload: Bytes::from(row.get::<_, Vec<u8>>(9)?),
     };
+    if !message.is_canonical() {
+        return Err(unreadable("the content"));
+    }
     Ok(OfflineMessage { key, message, at: UnixMillis(row.get::<_, i64>(3)?.cast_unsigned()) })
 }

@@ -120,16 +120,19 @@ async fn a_job_that_fails_does_not_take_others_along() {
 async fn an_unreadable_message_does_not_hold_up_the_others() {
     let (store, directory) = empty();
     add(&store, "juliet").await;
-    for id in ["1", "2", "3"] {
+    for id in ["1", "2", "3", "4"] {
         keep(&store, id).await;
     }
     let file = rusqlite::Connection::open(path(&directory)).expect("a database");
     file.execute("UPDATE messages SET kind = 'telegram' WHERE stanza_id = '2'", []).expect("changed");
+    // O10: it would end its reader's stream.
+    let poisoned = "<\u{132} xmlns='urn:x'/>".as_bytes();
+    file.execute("UPDATE messages SET payload = ?1 WHERE stanza_id = '3'", [poisoned]).expect("changed");
 
     let claimed = claim(&store, route(1), &[]).await;
 
-    assert!(claimed.iter().map(|(_, id)| id.as_str()).eq(["1", "3"]), "{claimed:?}");
-    assert_eq!(store.offline_count(name("juliet")).await, Ok(3));
+    assert!(claimed.iter().map(|(_, id)| id.as_str()).eq(["1", "4"]), "{claimed:?}");
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(4));
 }
 
 #[tokio::test]
