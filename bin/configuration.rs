@@ -128,7 +128,7 @@ impl Definitions {
                 Some(format!("-D {name}: warning: without effect: {reason}"))
             }
             Err(error @ BadName::WithoutMeaning { .. }) => Some(format!("-D {name}: warning: {error}")),
-            // Any other name is one of a variable.
+            // Any other name is one of a variable, or of a property of Hazelcast's, of which the reader tells.
             Err(BadName::Unknown { .. }) => None,
         };
         self.definitions.iter().filter_map(warning).collect()
@@ -173,6 +173,10 @@ impl Surroundings for Definitions {
         let is_name = !name.is_empty() && !name.contains(['=', '\0']);
         let value = is_name.then(|| std::env::var(name).ok())??;
         Some(Variable { value, given_by: "the environment" })
+    }
+
+    fn definitions(&self) -> Vec<String> {
+        self.definitions.iter().map(|(name, _)| name.clone()).collect()
     }
 
     fn addresses(&self) -> Vec<IpAddr> {

@@ -204,7 +204,22 @@ fn a_property_that_cannot_be_given_to_one_node_is_said_to_have_no_effect() {
         ["hazelcast.startup.retry.count=3", "hazelcast.startup.retry.seconds=0", "hazelcast.config.jmx.enabled=true"];
 
     let [count, time, switch] = given;
-    let output = cresset(&["config", "check", "-D", count, "-D", time, "-D", switch, "-D", "home=x", path(&file)]);
+    let of_hazelcast = "hazelcast.heartbeat.interval.seconds=1";
+    let output = cresset(&[
+        "config",
+        "check",
+        "-D",
+        count,
+        "-D",
+        time,
+        "-D",
+        switch,
+        "-D",
+        of_hazelcast,
+        "-D",
+        "home=x",
+        path(&file),
+    ]);
 
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -214,6 +229,10 @@ fn a_property_that_cannot_be_given_to_one_node_is_said_to_have_no_effect() {
     );
     assert!(said.contains("expected a whole number of seconds, from 1 to 3600"), "{said}");
     assert!(said.contains("has no meaning here: there is no Java"), "{said}");
+    assert!(
+        said.contains("warning: -D hazelcast.heartbeat.interval.seconds: without effect: fencing has times of its own"),
+        "{said}"
+    );
     assert!(!said.contains("home"), "{said}");
 }
 

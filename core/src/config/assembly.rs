@@ -13,7 +13,7 @@
 //!
 //! Values of variables are not looked at again: a variable cannot name another one, nor hold an element.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::FILE_BYTES_MAX;
@@ -34,6 +34,8 @@ pub(super) struct Assembly<'s> {
     begun: Vec<PathBuf>,
     /// Bytes that variables have put in.
     expanded_bytes: usize,
+    /// The variables whose values were put in.
+    pub(super) used: BTreeSet<String>,
 }
 
 impl<'s> Assembly<'s> {
@@ -45,6 +47,7 @@ impl<'s> Assembly<'s> {
             warnings: Vec::new(),
             begun: Vec::new(),
             expanded_bytes: 0,
+            used: BTreeSet::new(),
         }
     }
 
@@ -75,8 +78,7 @@ impl<'s> Assembly<'s> {
     pub(super) fn add_hazelcast(&mut self, path: &Path, content: &Content) -> Option<Element> {
         let root = self.add(path, content)?;
         if root.name != "hazelcast" {
-            let fault = Fault::WrongRoot { name: excerpt(&root.name), expected: "<hazelcast>" };
-            self.problem(root.place, fault);
+            self.problem(root.place, wrong_root(&root.name, "<hazelcast>"));
             return None;
         }
         Some(root)
@@ -168,6 +170,7 @@ impl<'s> Assembly<'s> {
                         return None;
                     }
                     out.push_str(&variable.value);
+                    self.used.insert(name.to_owned());
                     notes.push(format!("${{{}}} from {}", excerpt(name), variable.given_by));
                 }
                 None => {
@@ -196,6 +199,21 @@ impl<'s> Assembly<'s> {
             self.problems.push(Problem { place, fault });
         }
     }
+}
+
+/// What is wrong with a file that begins with this element. Files of Hazelcast's that are none of a member are known by
+/// how they begin.
+pub(super) fn wrong_root(name: &str, expected: &str) -> Fault {
+    let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
+    let hint = match local {
+        "hazelcast-client" | "hazelcast-client-failover" => {
+            ": this is the file of a client of Hazelcast's; that of a member is needed"
+        }
+        "beans" => ": this is a file of Spring; what it says about Hazelcast must stand in a file of its own",
+        "hazelcast" | "cresset" => ": names are written without a prefix, and the namespace as xmlns=\"…\"",
+        _ => "",
+    };
+    Fault::WrongRoot { name: excerpt(name), expected: format!("{expected}{hint}") }
 }
 
 /// What is before, in, and after the first `${…}`.

@@ -19,6 +19,11 @@ pub trait Surroundings {
     /// The value of `${name}`.
     fn variable(&self, name: &str) -> Option<Variable>;
 
+    /// The names that the operator gave a value on purpose, as with `-D`; the environment's are not among them.
+    fn definitions(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The addresses of this machine, in the order of its interfaces.
     fn addresses(&self) -> Vec<IpAddr>;
 

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::assembly::{Assembly, name_paths};
+use super::assembly::{Assembly, name_paths, wrong_root};
 use super::cresset;
 use super::document::{Attribute, Element};
 use super::files::{Content, Dialect, Files, Nowhere, Surroundings};
+use super::hazelcast;
 use super::model::{ClusterSettings, Config};
 use super::origins::{Ignored, Origins};
 use super::problem::{Fault, Place, Problem, Problems, Warning, excerpt};
@@ -92,6 +93,15 @@ pub fn load(
     hazelcast: Option<(&Path, &Content)>,
     surroundings: &dyn Surroundings,
 ) -> Result<Checked, Problems> {
+    load_expecting("<cresset>", main, hazelcast, surroundings)
+}
+
+fn load_expecting(
+    expected: &str,
+    main: &Main,
+    hazelcast: Option<(&Path, &Content)>,
+    surroundings: &dyn Surroundings,
+) -> Result<Checked, Problems> {
     let mut assembly = Assembly::new(surroundings);
     let root = match main {
         Main::File(path, content) => assembly.add(path, content),
@@ -101,15 +111,17 @@ pub fn load(
         }
     };
     let imported = hazelcast.and_then(|(path, content)| assembly.add_hazelcast(path, content));
-    let root = root.filter(|root| is_root(&mut assembly, root)).map(|mut root| {
+    let root = root.filter(|root| is_root(&mut assembly, root, expected)).map(|mut root| {
         if let Some(imported) = imported {
             cluster_of(&mut root).children.extend(imported.children);
         }
         name_paths(&mut root, "");
         root
     });
+    let used = std::mem::take(&mut assembly.used);
     let mut reading = reading(assembly, surroundings);
     let config = root.and_then(|root| cresset::read_root(&mut reading, &root));
+    hazelcast::name_definitions(&mut reading, &used);
     let (config, Findings { warnings, ignored, files, origins }) = finish(config, reading)?;
     Ok(Checked { config, warnings, ignored, files, origins })
 }
@@ -124,11 +136,14 @@ pub fn load_file(path: &Path, content: &Content, surroundings: &dyn Surroundings
     let root = assembly.add(path, content);
     let Some(mut root) = root.filter(|root| root.name == "hazelcast") else {
         let main = Main::File(path.to_owned(), content.clone());
-        return Ok(CheckedFile::Node(Box::new(load(&main, None, surroundings)?)));
+        let checked = load_expecting("<cresset> or <hazelcast>", &main, None, surroundings)?;
+        return Ok(CheckedFile::Node(Box::new(checked)));
     };
     name_paths(&mut root, "cluster");
+    let used = std::mem::take(&mut assembly.used);
     let mut reading = reading(assembly, surroundings);
     let cluster = cresset::cluster::read(&mut reading, &root);
+    hazelcast::name_definitions(&mut reading, &used);
     let (cluster, Findings { warnings, ignored, files, origins }) = finish(Some(cluster), reading)?;
     Ok(CheckedFile::Cluster(Box::new(CheckedCluster { cluster, warnings, ignored, files, origins })))
 }
@@ -140,15 +155,17 @@ struct Findings {
     origins: Origins,
 }
 
-fn is_root(assembly: &mut Assembly<'_>, root: &Element) -> bool {
+fn is_root(assembly: &mut Assembly<'_>, root: &Element, expected: &str) -> bool {
     if root.name == "cresset" {
         return true;
     }
-    let expected = match assembly.files.dialect(root.place) {
-        Dialect::Cresset => "<cresset>",
-        Dialect::Hazelcast => "<cresset>; a file of Hazelcast's is taken by --hazelcast-config",
+    let fault = match assembly.files.dialect(root.place) {
+        Dialect::Cresset => wrong_root(&root.name, expected),
+        Dialect::Hazelcast => Fault::WrongRoot {
+            name: excerpt(&root.name),
+            expected: format!("{expected}; a file of Hazelcast's is taken by --hazelcast-config"),
+        },
     };
-    let fault = Fault::WrongRoot { name: excerpt(&root.name), expected };
     assembly.problems.push(Problem { place: root.place, fault });
     false
 }

@@ -51,7 +51,7 @@ pub enum Fault {
     #[error("elements are nested deeper than {max}")]
     TooDeep { max: usize },
     #[error("the file begins with <{name}>; expected {expected}")]
-    WrongRoot { name: String, expected: &'static str },
+    WrongRoot { name: String, expected: String },
     #[error("the file '{path}' cannot be imported: {reason}")]
     Import { path: String, reason: String },
     #[error("more than {max} files are imported")]

@@ -204,8 +204,7 @@ impl Reading<'_> {
     /// Everything that stands in an element, parted as Hazelcast does: by `,`, `;` and blanks.
     pub(super) fn words<'e>(&mut self, element: &'e Element, expected: &str) -> Vec<&'e str> {
         self.allow(element, &Shape { attributes: &[], children: &[], text: Text::Allowed });
-        let is_between = |c: char| c == ',' || c == ';' || c.is_ascii_whitespace();
-        let words: Vec<&str> = element.text.split(is_between).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = words_of(&element.text).collect();
         if words.is_empty() {
             self.bad_value(element.place, format!("<{}>", element.name), "", expected);
         }
@@ -235,6 +234,12 @@ impl Reading<'_> {
         let fault = Fault::BadValue { subject, found: excerpt(found), expected: expected.to_owned() };
         self.problem(place, fault);
     }
+}
+
+/// What stands between `,`, `;` and blanks.
+pub(super) fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    let is_between = |c: char| c == ',' || c == ';' || c.is_ascii_whitespace();
+    text.split(is_between).filter(|word| !word.is_empty())
 }
 
 /// Attributes with which XML speaks about itself.

@@ -1,4 +1,4 @@
-//! Addresses of interfaces with wildcards: `10.3.16.*`, `10.3.10.4-18`, `2001:db8:*:*:*:*:*:1`.
+//! Addresses of interfaces with wildcards: `10.3.16.*`, `10.3.10.4-18`, `2001:db8:*:*:*:*:*:1`, `[2001:db8::5]`.
 //!
 //! Each octet of version 4, and each of the eight groups of version 6, is a number, `*`, or a range `a-b` that counts
 //! both ends (Hazelcast 5 reference manual, "Interfaces").
@@ -32,6 +32,14 @@ impl AddressPattern {
             (Parts::Version4(_), IpAddr::V6(_)) | (Parts::Version6(_), IpAddr::V4(_)) => false,
         }
     }
+
+    /// Whether no address is meant but those of this machine alone.
+    pub fn is_loopback(&self) -> bool {
+        match self.parts {
+            Parts::Version4([first, ..]) => first == (127, 127),
+            Parts::Version6(ranges) => ranges == Ipv6Addr::LOCALHOST.segments().map(|group| (group, group)),
+        }
+    }
 }
 
 fn is_within<T: PartialOrd>(ranges: &[(T, T)], parts: &[T]) -> bool {
@@ -42,7 +50,12 @@ impl FromStr for AddressPattern {
     type Err = NotAPattern;
 
     fn from_str(text: &str) -> Result<Self, NotAPattern> {
-        let parts = if text.contains(':') { version_6(text) } else { version_4(text) };
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let parts = match bare {
+            Some(bare) => version_6(bare),
+            None if text.contains(':') => version_6(text),
+            None => version_4(text),
+        };
         Ok(AddressPattern { parts: parts.ok_or(NotAPattern)?, written: text.to_owned() })
     }
 }
@@ -100,11 +113,24 @@ mod tests {
         assert!(matches("2001:db8::1", "2001:db8:0:0:0:0:0:1"));
         assert!(matches("2001:db8:*:*:*:*:*:1-f", "2001:db8::5:f") && !matches("2001:db8::1", "127.0.0.1"));
         assert!(!matches("2001:db8:*:*:*:*:*:1-f", "2001:db8::5:10"));
+        assert!(matches("[2001:db8::1]", "2001:db8::1") && matches("[2001:db8:*:*:*:*:*:1]", "2001:db8::1"));
     }
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for text in ["", "*", "10.0.0", "10.0.0.256", "10.0.0.5-1", "10.0.0.1:5701", "a.b.c.d", "fe80::*", "1:2:*"] {
+        for text in [
+            "",
+            "*",
+            "10.0.0",
+            "10.0.0.256",
+            "10.0.0.5-1",
+            "10.0.0.1:5701",
+            "a.b.c.d",
+            "fe80::*",
+            "1:2:*",
+            "[10.0.0.1]",
+            "[::1",
+        ] {
             assert_eq!(text.parse::<AddressPattern>(), Err(NotAPattern), "{text}");
         }
     }

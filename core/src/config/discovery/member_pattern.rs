@@ -11,7 +11,7 @@ use std::str::FromStr;
 use super::Ports;
 use crate::config::model::PeerAddress;
 
-/// Bytes of a host name (RFC 1035 section 2.3.4, without the final dot).
+/// Bytes of a host name (RFC 1035 section 2.3.4), the final dot not counted.
 const HOST_BYTES_MAX: usize = 253;
 
 /// Bytes of one label of it.
@@ -53,6 +53,18 @@ impl MemberPattern {
         };
         let each_port = |host: String| ports.iter().map(move |port| PeerAddress { host: host.clone(), port });
         self.host.hosts().into_iter().flat_map(each_port).collect()
+    }
+
+    /// Whether no host is meant but this machine: a name for it (RFC 6761 section 6.3), or one of its own addresses.
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            HostPattern::Name(name) => {
+                let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            HostPattern::Address(address) => address.is_loopback(),
+            HostPattern::Range { octets: [first, ..], .. } => *first == 127,
+        }
     }
 
     /// How many addresses that is.
@@ -157,7 +169,8 @@ pub(super) fn octet_range(octet: &str) -> Option<(u8, u8)> {
     }
 }
 
-/// Letters, digits, `-` and `_` in labels; at least one of them is no digit, or it would be half an address.
+/// Letters, digits, `-` and `_` in labels; at least one of them is no digit, or it would be half an address. A final dot
+/// makes a name absolute: it is looked up as it is, and in no search domain (RFC 1034 section 3.1).
 pub(in crate::config) fn is_host_name(host: &str) -> bool {
     let is_label = |label: &str| {
         (1..=LABEL_BYTES_MAX).contains(&label.len())
@@ -165,6 +178,7 @@ pub(in crate::config) fn is_host_name(host: &str) -> bool {
             && !label.starts_with('-')
     };
     let is_numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let host = host.strip_suffix('.').unwrap_or(host);
     !is_numeric && host.len() <= HOST_BYTES_MAX && host.split('.').all(is_label)
 }
 
@@ -194,7 +208,9 @@ mod tests {
 
     #[test]
     fn what_is_written_out_reads_back_the_same() {
-        for word in ["10.0.0.2", "10.0.0.2-5:1", "10.0.0.*", "a.example", "a:5701", "2001:db8::2", "[2001:db8::2]:1"] {
+        for word in
+            ["10.0.0.2", "10.0.0.2-5:1", "10.0.0.*", "a.example", "a:5701", "a.b.:1", "2001:db8::2", "[2001:db8::2]:1"]
+        {
             assert_eq!(pattern(word).to_string(), word);
         }
     }
@@ -223,6 +239,9 @@ mod tests {
             "2001:db8::*",
             ":5701",
             "a..b",
+            "a..",
+            ".",
+            "10.0.0.1.",
             "-a",
             "a/b",
             "ü",

@@ -4,6 +4,8 @@
 //! files and grow without bound, the second is an order to a program that is not this one. Only the five predefined
 //! entities and character references are resolved.
 
+mod encoding;
+
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
@@ -52,16 +54,27 @@ pub(super) fn parse(bytes: &[u8], file: u16) -> Result<Element, Problem> {
         let place = Place { file, line: 1, column: 1 };
         return Err(Problem { place, fault: Fault::TooLarge { bytes: bytes.len() } });
     }
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let valid = std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default();
-        Problem { place: Places::new(valid, file).of(valid.len()), fault: not_xml("a byte that is not UTF-8") }
-    })?;
+    let text = encoding::text_of(bytes, file)?;
+    let text = text.as_ref();
+    if is_yaml(text) {
+        let reason = "it is YAML: Hazelcast's configuration is read as XML alone, from a <hazelcast> file";
+        return Err(Problem { place: Place { file, line: 1, column: 1 }, fault: not_xml(reason) });
+    }
     if let Some((offset, character)) = text.char_indices().find(|(_, c)| !is_xml_character(*c)) {
         let fault = not_xml(&format!("the character U+{:04X}", u32::from(character)));
         return Err(Problem { place: Places::new(text, file).of(offset), fault });
     }
     Parser { places: Places::new(text, file), open: Vec::new(), root: None }.run()
+}
+
+/// Whether a text begins as YAML does: with `---`, or with a key. XML begins with `<`.
+fn is_yaml(text: &str) -> bool {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let Some(first) = lines.next() else { return false };
+    let is_key =
+        |key: &str| key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') && !key.is_empty();
+    let is_pair = |(key, value): (&str, &str)| is_key(key) && (value.is_empty() || value.starts_with(' '));
+    first.trim_end() == "---" || first.split_once(':').is_some_and(is_pair)
 }
 
 /// Production 2 (`Char`) of XML 1.0.
@@ -135,12 +148,8 @@ impl Parser<'_> {
                     self.text(&text, offset)?;
                 }
                 Event::Comment(_) => {}
-                Event::Decl(declaration) => {
-                    let encoding = declaration.encoding().and_then(Result::ok);
-                    if encoding.is_some_and(|name| !name.eq_ignore_ascii_case("utf-8")) {
-                        return Err(self.problem(offset, not_xml("an encoding other than UTF-8 is declared")));
-                    }
-                }
+                // What it says about the encoding was followed already.
+                Event::Decl(_) => {}
                 Event::PI(_) => return Err(self.refused(offset, "a processing instruction was")),
                 Event::DocType(_) => return Err(self.refused(offset, "a document type definition (DOCTYPE) was")),
                 Event::Eof => return self.finish(offset),

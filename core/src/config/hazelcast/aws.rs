@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::SWITCH;
 use crate::config::discovery::{Aws, AwsCredentials, AwsTag, Ports, Secret};
 use crate::config::document::Element;
 use crate::config::origins::Origin;
 use crate::config::problem::Fault;
-use crate::config::reading::{Kind, Reading, SECONDS, SWITCH, Shape, Text};
+use crate::config::reading::{Kind, Reading, SECONDS, Shape, Text};
 
 /// Hazelcast's `connection-timeout-seconds` and `read-timeout-seconds`.
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -67,6 +68,7 @@ const SHAPE: Shape = Shape {
         "iam-role",
         "region",
         "host-header",
+        "hostHeader",
         "security-group-name",
         "tag-key",
         "tag-value",
@@ -80,15 +82,18 @@ const SHAPE: Shape = Shape {
 };
 
 /// What `<aws>` says.
-pub(super) fn read(reading: &mut Reading<'_>, element: &Element, is_enabled: bool) -> Aws {
+pub(super) fn read(reading: &mut Reading<'_>, element: &Element) -> Aws {
     reading.allow(element, &SHAPE);
-    let credentials = read_credentials(reading, element, is_enabled);
+    let credentials = read_credentials(reading, element);
+    // As version 2 has it.
+    let host_header = reading.value(element, "hostHeader", &HOST);
+    let host_header = reading.value(element, "host-header", &HOST).or(host_header);
     let seconds = |reading: &mut Reading<'_>, name| reading.value(element, name, &SECONDS).unwrap_or(TIME_MAX);
     let is_public = reading.attribute(element, "use-public-ip", &SWITCH);
     Aws {
         credentials,
         region: reading.value(element, "region", &REGION),
-        host_header: reading.value(element, "host-header", &HOST).unwrap_or_else(|| "ec2.amazonaws.com".to_owned()),
+        host_header: host_header.unwrap_or_else(|| "ec2.amazonaws.com".to_owned()),
         security_group: reading.value(element, "security-group-name", &WORD),
         tags: read_tags(reading, element),
         connection_time_max: seconds(reading, "connection-timeout-seconds"),
@@ -99,37 +104,43 @@ pub(super) fn read(reading: &mut Reading<'_>, element: &Element, is_enabled: boo
     }
 }
 
-fn read_credentials(reading: &mut Reading<'_>, element: &Element, is_enabled: bool) -> AwsCredentials {
+/// Of one that is switched off: whether there is a secret in it that everybody on the machine may read.
+pub(super) fn warn_about_open_secret(reading: &mut Reading<'_>, element: &Element) {
+    let is_secret = |child: &&Element| child.name == "secret-key" && !child.text.trim().is_empty();
+    let Some(secret) = element.children.iter().find(is_secret) else { return };
+    if is_open(reading, secret) {
+        reading.warn(Some(secret.place), "the <secret-key> is not used, and everybody on this machine may read it");
+    }
+}
+
+fn is_open(reading: &Reading<'_>, secret: &Element) -> bool {
+    secret.note.is_none() && reading.files.everybody_may_read(secret.place)
+}
+
+fn read_credentials(reading: &mut Reading<'_>, element: &Element) -> AwsCredentials {
     let access_key = reading.value(element, "access-key", &WORD);
     let role = reading.value(element, "iam-role", &WORD).filter(|role| role != "DEFAULT");
     let secret = reading.child(element, "secret-key");
-    let secret_key = secret.and_then(|secret| read_secret(reading, secret, is_enabled));
+    let secret_key = secret.and_then(|secret| read_secret(reading, secret));
     match (access_key, secret_key, role) {
         (Some(access_key), Some(secret_key), None) => AwsCredentials::Key { access_key, secret_key },
         (None, None, Some(role)) => AwsCredentials::Role(role),
         (None, None, None) => AwsCredentials::Environment,
         (Some(_), _, _) | (_, Some(_), _) => {
-            if is_enabled {
-                let message = "<aws> takes <access-key> and <secret-key>, or <iam-role>, or none of them (then the \
-                               environment or the role of the instance is used)";
-                reading.problem(element.place, Fault::Inconsistent(message.to_owned()));
-            }
+            let message = "<aws> takes <access-key> and <secret-key>, or <iam-role>, or none of them (then the \
+                           environment or the role of the instance is used)";
+            reading.problem(element.place, Fault::Inconsistent(message.to_owned()));
             AwsCredentials::Environment
         }
     }
 }
 
 /// A key that everybody on the machine may read is nobody's secret. What is wrong with it is said without saying it.
-fn read_secret(reading: &mut Reading<'_>, element: &Element, is_enabled: bool) -> Option<Secret> {
+fn read_secret(reading: &mut Reading<'_>, element: &Element) -> Option<Secret> {
     reading.allow(element, &Shape { attributes: &[], children: &[], text: Text::Allowed });
-    if element.note.is_none() && reading.files.everybody_may_read(element.place) {
-        if is_enabled {
-            let file = reading.files.path(element.place).display().to_string();
-            reading.problem(element.place, Fault::EverybodyMayRead { what: "the <secret-key>", file });
-        } else {
-            reading
-                .warn(Some(element.place), "the <secret-key> is not used, and everybody on this machine may read it");
-        }
+    if is_open(reading, element) {
+        let file = reading.files.path(element.place).display().to_string();
+        reading.problem(element.place, Fault::EverybodyMayRead { what: "the <secret-key>", file });
     }
     let origin = Origin::at(element.text_place, element.note.as_deref());
     reading.origins.insert(element.path.clone(), origin);

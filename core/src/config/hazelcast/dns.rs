@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::is_enabled;
 use crate::config::discovery::{Dns, DnsQuery, HostPattern, MemberPattern, is_host_name};
 use crate::config::document::Element;
 use crate::config::origins::Origin;
@@ -83,11 +82,8 @@ fn note(reading: &mut Reading<'_>, query: &DnsQuery, element: &Element) {
     reading.origins.insert(format!("cluster/network/join/dns/{query}"), origin);
 }
 
-/// What `<kubernetes>` says if it is switched on and looks its members up by DNS; otherwise it is refused.
+/// What `<kubernetes>` says if it looks its members up by DNS; otherwise it is refused.
 pub(super) fn read_kubernetes(reading: &mut Reading<'_>, element: &Element, port: u16) -> Option<Dns> {
-    if !is_enabled(reading, element) {
-        return None;
-    }
     let Some(service) = reading.child(element, "service-dns") else {
         let how = "make a headless service, and name it with <service-dns>";
         let what = "asking the Kubernetes API".to_owned();

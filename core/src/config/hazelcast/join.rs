@@ -5,13 +5,13 @@
 //! mentioned; Hazelcast's own default file switches the one off and the other on, and means multicast.
 
 use super::properties::Properties;
-use super::{aws, dns, is_enabled, multicast, tcp_ip};
+use super::{SWITCH, aws, dns, is_enabled, multicast, tcp_ip};
 use crate::config::discovery::{Discovery, Multicast, Ports};
 use crate::config::document::Element;
 use crate::config::files::Dialect;
 use crate::config::origins::Origin;
 use crate::config::problem::Fault;
-use crate::config::reading::{Reading, SWITCH, Shape, Text};
+use crate::config::reading::{Reading, Shape, Text};
 
 const SHAPE: Shape = Shape {
     attributes: &[],
@@ -63,10 +63,10 @@ pub(in crate::config) fn read(
     let detects = switch(reading, join, "auto-detection");
     let is_wanted = detects.unwrap_or(switch(reading, join, "multicast") != Some(false));
     if reading.dialect(join.place) == Dialect::Hazelcast && is_wanted {
-        let by_default = when_nothing_is_said(reading, true);
+        let by_default = when_nothing_is_said(reading, true, properties);
         // What it says about multicast holds for this, too.
         let said = join.children.iter().find(|child| child.name == "multicast");
-        return said.map_or(by_default, |element| Discovery::Multicast(multicast::read(reading, element)));
+        return said.map_or(by_default, |element| Discovery::Multicast(multicast::read(reading, element, properties)));
     }
     let message = "<join> switches nothing on: this node looks for nobody, and waits to be found";
     reading.warn(Some(join.place), message);
@@ -80,13 +80,17 @@ fn switch(reading: &mut Reading<'_>, join: &Element, name: &str) -> Option<bool>
 }
 
 /// Hazelcast's auto-detection ends at multicast.
-pub(super) fn when_nothing_is_said(reading: &mut Reading<'_>, is_hazelcast: bool) -> Discovery {
+pub(super) fn when_nothing_is_said(
+    reading: &mut Reading<'_>,
+    is_hazelcast: bool,
+    properties: &Properties,
+) -> Discovery {
     if !is_hazelcast {
         return Discovery::Alone;
     }
     let reason = "nothing in <join> is switched on, and then Hazelcast's way is multicast".to_owned();
     reading.origins.insert("cluster/network/join".to_owned(), Origin::Follows(reason));
-    Discovery::Multicast(Multicast::default())
+    Discovery::Multicast(multicast::by_property(reading, Multicast::default(), properties))
 }
 
 fn read_one(reading: &mut Reading<'_>, element: &Element, ports: Ports, properties: &Properties) -> Option<Discovery> {
@@ -96,49 +100,49 @@ fn read_one(reading: &mut Reading<'_>, element: &Element, ports: Ports, properti
             reading.attribute(element, "enabled", &SWITCH);
             None
         }
-        "multicast" => {
-            let is_enabled = is_enabled(reading, element);
-            let multicast = multicast::read(reading, element);
-            is_enabled.then_some(Discovery::Multicast(multicast))
-        }
-        "tcp-ip" => {
-            let is_enabled = is_enabled(reading, element);
-            let list = tcp_ip::read(reading, element, ports, properties);
-            if !is_enabled {
-                if !list.members.is_empty() && element.attributes.iter().all(|attribute| attribute.name != "enabled") {
-                    let message = "<tcp-ip> lists members and is not used: Hazelcast wants enabled=\"true\" for that";
-                    reading.warn(Some(element.place), message);
-                }
-                return None;
-            }
-            if list.members.is_empty() && list.required_member.is_none() {
-                reading.warn(Some(element.place), "<tcp-ip> lists nobody: this node waits to be found");
-                reading.origins.insert("cluster/network/join".to_owned(), Origin::at(element.place, None));
-                return Some(Discovery::Alone);
-            }
-            Some(Discovery::TcpIp(list))
-        }
-        "dns" => {
-            let is_enabled = is_enabled(reading, element);
-            let dns = dns::read(reading, element, ports.first);
-            is_enabled.then_some(Discovery::Dns(dns))
-        }
-        "aws" => {
-            let is_enabled = is_enabled(reading, element);
-            let aws = aws::read(reading, element, is_enabled);
-            is_enabled.then_some(Discovery::Aws(aws))
-        }
-        "kubernetes" => dns::read_kubernetes(reading, element, ports.first).map(Discovery::Dns),
         "discovery-strategies" => {
             for strategy in element.children.iter().filter(|child| child.name == "discovery-strategy") {
                 refuse(reading, strategy, "a <discovery-strategy> (a Java class)");
             }
             None
         }
+        _ if !is_enabled(reading, element) => {
+            say_what_is_not_used(reading, element);
+            None
+        }
+        "multicast" => Some(Discovery::Multicast(multicast::read(reading, element, properties))),
+        "tcp-ip" => Some(read_list(reading, element, ports, properties)),
+        "dns" => Some(Discovery::Dns(dns::read(reading, element, ports.first))),
+        "aws" => Some(Discovery::Aws(aws::read(reading, element))),
+        "kubernetes" => dns::read_kubernetes(reading, element, ports.first).map(Discovery::Dns),
         name => {
             refuse(reading, element, &format!("<{name}>"));
             None
         }
+    }
+}
+
+fn read_list(reading: &mut Reading<'_>, element: &Element, ports: Ports, properties: &Properties) -> Discovery {
+    let list = tcp_ip::read(reading, element, ports, properties);
+    if list.members.is_empty() && list.required_member.is_none() {
+        reading.warn(Some(element.place), "<tcp-ip> lists nobody: this node waits to be found");
+        reading.origins.insert("cluster/network/join".to_owned(), Origin::at(element.place, None));
+        return Discovery::Alone;
+    }
+    Discovery::TcpIp(list)
+}
+
+/// What stands in a way that is switched off is not read. Two mistakes are seen from outside.
+fn say_what_is_not_used(reading: &mut Reading<'_>, element: &Element) {
+    let is_silent = element.attributes.iter().all(|attribute| attribute.name != "enabled");
+    let lists = |child: &Element| !child.text.trim().is_empty() || !child.children.is_empty();
+    match element.name.as_str() {
+        "tcp-ip" if is_silent && element.children.iter().any(lists) => {
+            let message = "<tcp-ip> lists members and is not used: Hazelcast wants enabled=\"true\" for that";
+            reading.warn(Some(element.place), message);
+        }
+        "aws" => aws::warn_about_open_secret(reading, element),
+        _ => {}
     }
 }
 

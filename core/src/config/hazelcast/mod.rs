@@ -5,14 +5,18 @@
 //! | `cluster-name`, `network`, `properties` | `map`, `queue` and all else that describes a data grid; `group`, `cp-subsystem` | protection that is switched on and would not be given; ways of discovery that are not there |
 //!
 //! Kinder than Hazelcast, which dies on what its schema does not know; stricter where the operator asked for protection
-//! (Hazelcast 5 reference manual, "Understanding Configuration").
+//! (Hazelcast 5 reference manual, "Understanding Configuration"). Words of all versions from 2.0 on are known. What stands
+//! in a section that is switched off is not read: it is an example, or was true once.
 
 mod aws;
 mod dns;
 mod join;
+mod known;
 mod multicast;
 mod network;
+mod own_address;
 mod properties;
+mod replacers;
 mod tcp_ip;
 #[cfg(test)]
 mod tests;
@@ -20,9 +24,11 @@ mod tests;
 use super::document::Element;
 use super::files::Dialect;
 use super::problem::{Fault, excerpt};
-use super::reading::{Kind, Reading, SWITCH, Shape, Text};
+use super::reading::{Kind, Reading, Shape, Text};
 
+use known::OF_A_GRID;
 pub(super) use network::{CLUSTER_ADDRESS, Listening, Network};
+pub(super) use properties::name_definitions;
 
 /// What a cluster is called unless a file says so.
 pub(super) const CLUSTER_NAME: &str = "cresset";
@@ -35,62 +41,27 @@ const NAME: Kind<String> = Kind {
     },
 };
 
-/// Elements that are read.
-const READ: &[&str] =
-    &["cluster-name", "group", "cp-subsystem", "network", "properties", "security", "advanced-network"];
-
-/// Elements that describe a data grid, or its Java.
-const OF_A_GRID: &[&str] = &[
-    "auditlog",
-    "cache",
-    "cardinality-estimator",
-    "crdt-replication",
-    "data-connection",
-    "durable-executor-service",
-    "dynamic-configuration",
-    "executor-service",
-    "flake-id-generator",
-    "hot-restart-persistence",
-    "instance-name",
-    "instance-tracking",
-    "integrity-checker",
-    "jet",
-    "license-key",
-    "list",
-    "listeners",
-    "lite-member",
-    "local-device",
-    "lock",
-    "management-center",
-    "map",
-    "member-attributes",
-    "memory",
-    "metrics",
-    "multimap",
-    "native-memory",
-    "partition-group",
-    "persistence",
-    "pn-counter",
-    "queue",
-    "quorum",
-    "reliable-topic",
-    "replicatedmap",
-    "rest",
-    "ringbuffer",
-    "scheduled-executor-service",
-    "semaphore",
-    "serialization",
-    "services",
-    "set",
-    "split-brain-protection",
-    "sql",
-    "topic",
-    "tpc",
-    "user-code-deployment",
-    "user-code-namespaces",
-    "vector-collection",
-    "wan-replication",
+/// Elements that are looked into.
+const READ: &[&str] = &[
+    "cluster-name",
+    "config-replacers",
+    "group",
+    "cp-subsystem",
+    "network",
+    "properties",
+    "security",
+    "advanced-network",
 ];
+
+/// `enabled` and the like. Up to 3.4 Hazelcast took `yes` and `on` for `true`.
+const SWITCH: Kind<bool> = Kind {
+    expected: "'true' or 'false'",
+    parse: |text| match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    },
+};
 
 /// Whether this child of `<cluster>` is looked at here: what Hazelcast knows, and whatever stands in a file of its.
 pub(super) fn looks_at(name: &str, dialect: Dialect) -> bool {
@@ -106,6 +77,7 @@ pub(super) struct Said {
 /// Reads the children of `cluster` that are Hazelcast's. `listening` is what our own `<listen>` says.
 pub(super) fn read(reading: &mut Reading<'_>, cluster: &Element, listening: Option<Listening>) -> Said {
     name_ignored(reading, cluster);
+    replacers::refuse(reading, cluster);
     for name in ["security", "advanced-network"] {
         refuse_if_enabled(reading, cluster, name);
     }
@@ -123,6 +95,8 @@ fn name_ignored(reading: &mut Reading<'_>, cluster: &Element) {
                 Some(child.place),
                 "<cp-subsystem> is ignored: members and sessions are always agreed by a quorum (Raft)",
             );
+        } else if child.name == "config-replacers" {
+            reading.ignore(child.place, &shown, "variables are ${name}, and nothing else is replaced");
         } else if OF_A_GRID.contains(&child.name.as_str()) {
             reading.ignore(child.place, &shown, "there is no data grid that it could configure");
         } else if reading.dialect(child.place) == Dialect::Hazelcast && !READ.contains(&child.name.as_str()) {
@@ -161,6 +135,12 @@ fn read_name(reading: &mut Reading<'_>, cluster: &Element) -> String {
         }
     }
     name.or(group_name).unwrap_or_else(|| CLUSTER_NAME.to_owned())
+}
+
+/// Whether an element says that it is switched off.
+fn is_switched_off(element: &Element) -> bool {
+    let said = element.attributes.iter().find(|attribute| attribute.name == "enabled");
+    said.is_some_and(|attribute| (SWITCH.parse)(attribute.value.trim()) == Some(false))
 }
 
 /// Whether an element that can be switched is: in a file of Hazelcast's only if it says so, in ours unless it says no.

@@ -1,26 +1,64 @@
 //! `<properties>`: Hazelcast's own properties, of which few have a meaning here.
 //!
-//! As in Hazelcast, a value given on the command line (`-D name=value`) goes before one in a file. What has no meaning is
-//! named with the reason; a name that is not known is named, too.
+//! A value given on the command line (`-D name=value`) goes before one in a file. What has no meaning is named with the
+//! reason, in the file or on the command line; a name that is not known is named, too.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::config::discovery::TcpIp;
+use super::{SWITCH, known};
+use crate::config::discovery::{HostPattern, MemberPattern, TcpIp};
 use crate::config::document::Element;
 use crate::config::origins::Origin;
-use crate::config::problem::excerpt;
-use crate::config::reading::{Kind, Reading, SECONDS, SWITCH, Shape, Text};
+use crate::config::problem::{Place, excerpt};
+use crate::config::properties::{BadName, named};
+use crate::config::reading::{Kind, Reading, SECONDS, Shape, Text};
 
 const TRIES: Kind<u16> = Kind {
     expected: "a number of ports, from 1 to 100",
     parse: |text| text.parse().ok().filter(|count| (1..=100).contains(count)),
+};
+pub(super) const GROUP: Kind<IpAddr> = Kind {
+    expected: "a multicast address, from 224.0.0.0 to 239.255.255.255, or ff00::/8",
+    parse: |text| text.parse::<IpAddr>().ok().filter(IpAddr::is_multicast),
+};
+pub(super) const PUBLIC: Kind<MemberPattern> = Kind {
+    expected: "a host name or an address, with or without a port, like 203.0.113.7:5701",
+    parse: |text| {
+        let pattern: MemberPattern = text.parse().ok()?;
+        (!matches!(pattern.host, HostPattern::Range { .. })).then_some(pattern)
+    },
+};
+const LOCAL: Kind<MemberPattern> = Kind {
+    expected: "a host name or an address of this machine, without a port",
+    parse: |text| (PUBLIC.parse)(text).filter(|pattern| pattern.port.is_none()),
 };
 
 const PORT_TRIES: &str = "hazelcast.tcp.join.port.try.count";
 const CONNECT_TIME: &str = "hazelcast.socket.connect.timeout.seconds";
 const JOIN_TIME: &str = "hazelcast.max.join.seconds";
 const BIND_ANY: &str = "hazelcast.socket.bind.any";
+const SERVER_BIND_ANY: &str = "hazelcast.socket.server.bind.any";
 const PREFER_VERSION_4: &str = "hazelcast.prefer.ipv4.stack";
+pub(super) const LOCAL_ADDRESS: &str = "hazelcast.local.localAddress";
+pub(super) const PUBLIC_ADDRESS: &str = "hazelcast.local.publicAddress";
+const MULTICAST_GROUP: &str = "hazelcast.multicast.group";
+
+/// Those with a meaning.
+const FOLLOWED: &[&str] = &[
+    PORT_TRIES,
+    CONNECT_TIME,
+    JOIN_TIME,
+    BIND_ANY,
+    SERVER_BIND_ANY,
+    PREFER_VERSION_4,
+    LOCAL_ADDRESS,
+    PUBLIC_ADDRESS,
+    MULTICAST_GROUP,
+];
+
+const NOT_KNOWN: &str = "it is not known here; is it spelled right?";
 
 /// What the properties say.
 pub(super) struct Properties {
@@ -34,51 +72,21 @@ pub(super) struct Properties {
     pub(super) binds_everywhere: bool,
     /// Whether addresses of version 4 are told to other members before those of version 6.
     pub(super) prefers_version_4: bool,
+    /// The address of this machine, whatever `<interfaces>` says.
+    pub(super) local_address: Option<Said<MemberPattern>>,
+    /// What the others are told, whatever `<public-address>` says.
+    pub(super) public_address: Option<Said<MemberPattern>>,
+    /// The group of multicast, whatever `<multicast>` says.
+    pub(super) multicast_group: Option<Said<IpAddr>>,
 }
 
-impl Default for Properties {
-    fn default() -> Self {
-        Properties {
-            ports_tried: TcpIp::PORTS_TRIED,
-            connection_time_max: TcpIp::CONNECTION_TIME_MAX,
-            join_time_max: TcpIp::JOIN_TIME_MAX,
-            binds_everywhere: true,
-            prefers_version_4: true,
-        }
-    }
+/// The value of a property and where it is from.
+pub(super) struct Said<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+    /// A file and its line, or the command line.
+    pub(super) source: String,
 }
-
-const FENCING: &str = "fencing has times of its own: <heartbeat>, <lease>, <expel-after>";
-const NO_MERGE: &str = "there is never a second cluster to merge with";
-const FORMING: &str = "forming needs no waiting: the identity in the shared database decides who founds the cluster";
-const NO_CALLS: &str = "there are no calls into a data grid";
-
-/// Properties without a meaning here, by name or by what the name begins with, and why.
-const NOT_NEEDED: &[(&str, &str)] = &[
-    ("hazelcast.heartbeat.", FENCING),
-    ("hazelcast.max.no.heartbeat.seconds", FENCING),
-    ("hazelcast.max.no.master.confirmation.seconds", FENCING),
-    ("hazelcast.icmp.", FENCING),
-    ("hazelcast.merge.", NO_MERGE),
-    ("hazelcast.max.join.merge.target.seconds", NO_MERGE),
-    ("hazelcast.wait.seconds.before.join", FORMING),
-    ("hazelcast.max.wait.seconds.before.join", FORMING),
-    ("hazelcast.mastership.claim.timeout.seconds", "the leader is elected (Raft)"),
-    ("hazelcast.member.list.publish.interval.seconds", "every member reads the members from the log"),
-    ("hazelcast.connect.all.wait.seconds", FORMING),
-    ("hazelcast.initial.", "a node serves as soon as a quorum counts it in, and never before"),
-    ("hazelcast.graceful.shutdown.max.wait", "a node stops in good order within five seconds"),
-    ("hazelcast.operation.", NO_CALLS),
-    ("hazelcast.partition.", "there are no partitions: every node has all routes"),
-    ("hazelcast.logging.type", "see --log-format and --log-filter"),
-    ("hazelcast.shutdownhook.", "a node stops in good order at SIGTERM"),
-    ("hazelcast.phone.home.enabled", "nothing is ever sent home"),
-    ("hazelcast.jmx", "there is no Java; see `cresset cluster status --json`"),
-    ("hazelcast.rest.enabled", "there is no data grid to be asked"),
-    ("hazelcast.memcache.enabled", "there is no data grid to be asked"),
-    ("hazelcast.diagnostics.", "see the log, and `cresset cluster status`"),
-    ("hazelcast.health.monitoring.", "see the log, and `cresset cluster status`"),
-];
 
 /// Reads `<properties>` of `cluster`.
 pub(super) fn read(reading: &mut Reading<'_>, cluster: &Element) -> Properties {
@@ -95,42 +103,78 @@ pub(super) fn read(reading: &mut Reading<'_>, cluster: &Element) -> Properties {
         }
     }
     let all = found.as_slice();
-    let default = Properties::default();
+    let everywhere = value(reading, all, BIND_ANY, &SWITCH).unwrap_or(true);
     Properties {
-        ports_tried: value(reading, all, PORT_TRIES, &TRIES).unwrap_or(default.ports_tried),
-        connection_time_max: value(reading, all, CONNECT_TIME, &SECONDS).unwrap_or(default.connection_time_max),
-        join_time_max: value(reading, all, JOIN_TIME, &SECONDS).unwrap_or(default.join_time_max),
-        binds_everywhere: value(reading, all, BIND_ANY, &SWITCH).unwrap_or(default.binds_everywhere),
-        prefers_version_4: value(reading, all, PREFER_VERSION_4, &SWITCH).unwrap_or(default.prefers_version_4),
+        ports_tried: value(reading, all, PORT_TRIES, &TRIES).unwrap_or(TcpIp::PORTS_TRIED),
+        connection_time_max: value(reading, all, CONNECT_TIME, &SECONDS).unwrap_or(TcpIp::CONNECTION_TIME_MAX),
+        join_time_max: value(reading, all, JOIN_TIME, &SECONDS).unwrap_or(TcpIp::JOIN_TIME_MAX),
+        binds_everywhere: value(reading, all, SERVER_BIND_ANY, &SWITCH).unwrap_or(everywhere),
+        prefers_version_4: value(reading, all, PREFER_VERSION_4, &SWITCH).unwrap_or(true),
+        local_address: said(reading, all, LOCAL_ADDRESS, &LOCAL),
+        public_address: said(reading, all, PUBLIC_ADDRESS, &PUBLIC),
+        multicast_group: said(reading, all, MULTICAST_GROUP, &GROUP),
     }
 }
 
 fn name_ignored(reading: &mut Reading<'_>, property: &Element, name: &str) {
-    if [PORT_TRIES, CONNECT_TIME, JOIN_TIME, BIND_ANY, PREFER_VERSION_4].contains(&name) {
-        return;
+    if let Some(reason) = reason_against(name) {
+        reading.ignore(property.place, &format!("the property '{}'", excerpt(name)), &reason);
     }
-    let shown = format!("the property '{}'", excerpt(name));
-    let matches =
-        |known: &str| name == known || (known.ends_with('.') || known == "hazelcast.jmx") && name.starts_with(known);
-    let reason = NOT_NEEDED.iter().find(|(known, _)| matches(known)).map(|(_, reason)| *reason);
-    reading.ignore(property.place, &shown, reason.unwrap_or("it is not known here; is it spelled right?"));
+}
+
+/// Why a property in a file has no effect; nothing if it has one.
+fn reason_against(name: &str) -> Option<String> {
+    if FOLLOWED.contains(&name) {
+        return None;
+    }
+    Some(match (known::without_use(name), named(name)) {
+        (Some(reason), _) | (None, Err(BadName::WithoutMeaning { reason, .. })) => reason.to_owned(),
+        (None, Ok(property)) => {
+            format!("it is one of Openfire's plugin; see '{}' in `cresset property`", property.name)
+        }
+        (None, Err(BadName::Unknown { .. })) => NOT_KNOWN.to_owned(),
+    })
+}
+
+/// Warns about definitions by which the operator expects something of Hazelcast's, and gets nothing. `used` are those
+/// whose values were put into files. What our own properties and those of the plugin make of a definition is not told here.
+pub(in crate::config) fn name_definitions(reading: &mut Reading<'_>, used: &BTreeSet<String>) {
+    for name in reading.surroundings.definitions() {
+        let is_ours = !matches!(named(&name), Err(BadName::Unknown { .. }));
+        if !name.starts_with("hazelcast.") || is_ours || used.contains(&name) {
+            continue;
+        }
+        if let Some(reason) = reason_against(&name) {
+            reading.warn(None, format!("-D {}: without effect: {reason}", excerpt(&name)));
+        }
+    }
+}
+
+fn value<T>(reading: &mut Reading<'_>, found: &[(String, &Element)], name: &'static str, kind: &Kind<T>) -> Option<T> {
+    said(reading, found, name, kind).map(|said| said.value)
 }
 
 /// The value of one property: the command line's, else the last one in the file.
-fn value<T>(reading: &mut Reading<'_>, found: &[(String, &Element)], name: &'static str, kind: &Kind<T>) -> Option<T> {
+fn said<T>(
+    reading: &mut Reading<'_>,
+    found: &[(String, &Element)],
+    name: &'static str,
+    kind: &Kind<T>,
+) -> Option<Said<T>> {
     let element = found.iter().rev().find(|(given, _)| given == name).map(|(_, element)| *element);
     let Some(variable) = reading.surroundings.variable(name) else {
-        let value = reading.bare_text(element?, kind);
         let element = element?;
+        let value = reading.bare_text(element, kind);
         reading.origins.insert(name.to_owned(), Origin::at(element.text_place, element.note.as_deref()));
-        return value;
+        let source = reading.files.line(element.text_place);
+        return Some(Said { value: value?, place: element.text_place, source });
     };
+    let place = element.map_or(reading.start(), |element| element.place);
     let value = (kind.parse)(variable.value.trim());
     if value.is_none() {
-        let place = element.map_or(reading.start(), |element| element.place);
         let subject = format!("the property '{name}', given by {}", variable.given_by);
         reading.bad_value(place, subject, &variable.value, kind.expected);
     }
     reading.origins.insert(name.to_owned(), Origin::Follows(variable.given_by.to_owned()));
-    value
+    Some(Said { value: value?, place, source: variable.given_by.to_owned() })
 }

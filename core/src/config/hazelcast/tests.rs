@@ -1,6 +1,8 @@
 //! Files of Hazelcast's, from bytes to settings. Each test is one row of what a compatible reader understands, or one
 //! input that must not be understood.
 
+mod versions;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -647,11 +649,15 @@ impl Surroundings for Around {
         Some(Variable { value, given_by: "the test" })
     }
 
+    fn definitions(&self) -> Vec<String> {
+        self.variables.keys().cloned().collect()
+    }
+
     fn addresses(&self) -> Vec<IpAddr> {
         self.addresses.clone()
     }
 
     fn address_of(&self, host: &str) -> Option<IpAddr> {
-        (host == "chat.example").then(|| IpAddr::from([198, 51, 100, 1]))
+        (host.trim_end_matches('.') == "chat.example").then(|| IpAddr::from([198, 51, 100, 1]))
     }
 }
