@@ -19,6 +19,7 @@ use clap::Args;
 use cresset_core::sasl::Password;
 use cresset_net::accounts::sqlite::SqliteAccounts;
 use cresset_net::accounts::{Accounts, Added, Credentials};
+use cresset_net::disk::make_private;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 
@@ -79,7 +80,7 @@ impl Folder {
             return Ok(Folder::Temporary(temporary));
         };
         let failed = |error| Failure::Failed(format!("'{}' cannot be used: {error}", path.display()));
-        std::fs::create_dir_all(path).map_err(failed)?;
+        make_private(path).map_err(failed)?;
         if std::fs::read_dir(path).map_err(failed)?.next().is_some() {
             return Err(Failure::Failed(format!("'{}' is not empty: a demo begins with fresh data", path.display())));
         }

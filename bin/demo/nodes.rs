@@ -4,6 +4,7 @@
 //! child outlives a demo, however the demo ends.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ impl RunningNode {
     /// If the process cannot be started.
     pub(crate) fn start(plan: &PlannedNode, log_arguments: &[String]) -> Result<RunningNode, Failure> {
         let program = std::env::current_exe().map_err(Failure::failed)?;
-        let log = File::options().create(true).append(true).open(&plan.log).map_err(Failure::failed)?;
+        let log = File::options().create(true).append(true).mode(0o600).open(&plan.log).map_err(Failure::failed)?;
         let child = Command::new(program)
             .args(log_arguments)
             .arg("node")

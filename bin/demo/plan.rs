@@ -10,6 +10,7 @@ use cresset_core::config::{
     Timing,
 };
 use cresset_core::jid::DomainPart;
+use cresset_net::disk::make_private;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use rand::rngs::StdRng;
@@ -73,7 +74,7 @@ impl Plan {
         for (number, (clients, peer)) in clients.into_iter().zip(&peers).enumerate() {
             let name = name(number);
             let home = folder.join(&name);
-            fs::create_dir_all(&home).map_err(Failure::failed)?;
+            make_private(&home).map_err(Failure::failed)?;
             let config = config(name, &home, &accounts, clients, *peer, &peers)?;
             let file = home.join("cresset.xml");
             fs::write(&file, config.to_xml()).map_err(Failure::failed)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use cresset_core::config::{CheckedFile, Config};
+use cresset_core::config::{Accounts, CheckedFile, Config};
 
 use crate::configuration::{self, Definitions};
 use crate::exit::Failure;
@@ -70,6 +70,9 @@ fn certificate_warnings(config: &Config) -> Vec<String> {
 fn refuse_open_secrets(config: &Config) -> Result<(), Failure> {
     if let Some(file) = &config.cluster.secret_file {
         configuration::refuse_open(file, "the join secret")?;
+    }
+    if let Accounts::Sqlite { path } = &config.accounts {
+        configuration::refuse_open(path, "the account database")?;
     }
     let certificate = config.clients.as_ref().and_then(|clients| clients.certificate.as_ref());
     certificate.map_or(Ok(()), |files| configuration::refuse_open(&files.key, "the private key"))

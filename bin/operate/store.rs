@@ -6,6 +6,7 @@ use clap::Args;
 use cresset_core::config::Accounts as Place;
 use cresset_core::jid::DomainPart;
 use cresset_net::accounts::{Accounts, Opened, StoreFuture};
+use cresset_net::disk::make_private;
 use cresset_net::runtime::scope;
 use tokio::runtime::Runtime;
 
@@ -90,7 +91,7 @@ fn prepare(path: &Path, missing: Missing, is_configured: bool) -> Result<(), Fai
     }
     // The place that a configuration names is meant to be there; a node that starts would create it, too.
     if is_configured && let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)
+        make_private(directory)
             .map_err(|error| Failure::failed(format!("cannot create '{}': {error}", directory.display())))?;
     }
     Ok(())

@@ -4,13 +4,15 @@
 //! has compared its fingerprint once is not asked again. The key is written first and is for the owner only; a pair of
 //! which one half is missing is made anew.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use cresset_core::config::{CertificateFiles, Config};
 use thiserror::Error;
+
+use crate::disk::make_private;
 
 /// The files of a certificate that signs itself, in the data directory.
 const CHAIN: &str = "certificate.pem";
@@ -62,7 +64,7 @@ fn make(domain: &str, data: &Path, files: &CertificateFiles) -> Result<(), Certi
     // Certificates hold names in the form of the DNS (RFC 6125 section 6.4.2).
     let name = idna::domain_to_ascii(domain).map_err(|_| CertificateError::NoName { domain: domain.to_owned() })?;
     let pair = rcgen::generate_simple_self_signed([name]).map_err(not_made)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| not_kept(data, error))?;
+    make_private(data).map_err(|error| not_kept(data, error))?;
     write(&files.key, 0o600, &pair.signing_key.serialize_pem())?;
     write(&files.chain, 0o644, &pair.cert.pem())
 }

@@ -5,9 +5,9 @@
 //! who writes; readers wait for their answer.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
@@ -23,6 +23,16 @@ const OPEN_FILES_MAX: usize = 4;
 /// What a file is called while [`Disk::write`] fills it.
 const UNFINISHED: &str = ".unfinished";
 
+/// What may be done with a directory that is made: by its owner everything, by others nothing. The log tells who talks to
+/// whom, and when.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+
+/// The same for a file.
+const PRIVATE_FILE: u32 = 0o600;
+
+/// The bits of a mode by which everybody may do something.
+const EVERYBODY: u32 = 0o007;
+
 type Work = Box<dyn FnOnce(&mut Directory) + Send>;
 
 /// A data directory. Clones share the thread, which ends when the last of them is dropped.
@@ -32,15 +42,20 @@ pub struct DirectoryDisk {
 }
 
 impl DirectoryDisk {
-    /// Opens a directory, making it (and those above it) if it does not exist. What an interrupted write left behind is
-    /// removed.
+    /// Opens a directory, making it (and those above it) for its owner alone if it does not exist. What an interrupted
+    /// write left behind is removed. One that was made for others, too, is taken with a warning: what is in it is not
+    /// theirs, but they see that it is there.
     ///
     /// # Errors
     ///
     /// If the directory cannot be made or read, or another process uses it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
+        make_private(path)?;
         let lock = File::open(path)?;
+        if lock.metadata()?.mode() & EVERYBODY != 0 {
+            let directory = path.display();
+            tracing::warn!(%directory, "everybody on this machine may look into the data directory: chmod o-rwx it");
+        }
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io::Error::other("another process uses it"),
             TryLockError::Error(error) => error,
@@ -152,7 +167,7 @@ impl Directory {
             if is_made && offset > 0 {
                 return Err(ErrorKind::NotFound.into());
             }
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(&path)?;
             if is_made {
                 self.sync_directory()?;
             }
@@ -193,7 +208,7 @@ impl Directory {
     }
 
     fn write_unfinished(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path)?;
         file.write_all_at(content, 0)?;
         file.sync_all()
     }
@@ -213,6 +228,15 @@ impl Directory {
     fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
+}
+
+/// Makes a directory, and those above it, for its owner alone. One that is there stays as it is.
+///
+/// # Errors
+///
+/// If it cannot be made.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path)
 }
 
 fn named(operation: &'static str, file: &str, error: &io::Error) -> DiskError {

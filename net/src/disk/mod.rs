@@ -18,7 +18,7 @@ mod memory;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-pub use directory::DirectoryDisk;
+pub use directory::{DirectoryDisk, make_private};
 pub use memory::MemoryDisk;
 
 /// Bytes of the longest file name.

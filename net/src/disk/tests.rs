@@ -1,3 +1,5 @@
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 /// What every disk does, whoever stands behind it.
@@ -30,6 +32,21 @@ async fn contract(disk: &dyn Disk) {
 async fn a_directory_is_a_disk() {
     let directory = tempfile::tempdir().expect("there is a temporary directory");
     contract(&DirectoryDisk::open(directory.path()).expect("it can be opened")).await;
+}
+
+/// O15. The log tells who talks to whom, whatever the umask is.
+#[tokio::test]
+async fn a_directory_and_its_files_are_their_owners_alone() {
+    let above = tempfile::tempdir().expect("there is a temporary directory");
+    let path = above.path().join("of-all/of-one");
+    let disk = DirectoryDisk::open(&path).expect("it can be opened");
+
+    disk.append_sync("log-1", 0, Bytes::from_static(b"abc")).await.expect("there is room");
+    disk.write("vote", Bytes::from_static(b"one")).await.expect("there is room");
+
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(path.parent().expect("there is one")), mode(&path)), (0o700, 0o700));
+    assert_eq!((mode(&path.join("log-1")), mode(&path.join("vote"))), (0o600, 0o600));
 }
 
 #[tokio::test]

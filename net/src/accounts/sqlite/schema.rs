@@ -8,7 +8,7 @@
 //! date is opened without any lock.
 
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +19,9 @@ use super::{BUSY_TIME_MAX, LOOK_AGAIN_AFTER};
 
 /// `CRSS`: marks a file as an account store of ours.
 const APPLICATION_ID: i32 = 0x4352_5353;
+
+/// The bits of a mode by which everybody may do something.
+const EVERYBODY: u32 = 0o007;
 
 /// Statements that stay prepared on each connection: more than there are.
 const STATEMENTS_MAX: usize = 64;
@@ -150,6 +153,15 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// It holds the join secret, by which anybody is a member of the cluster.
+    #[error(
+        "the account store {} is open to everybody on this machine, and the join secret is in it: chmod o-rwx it",
+        path.display()
+    )]
+    EverybodyMay {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It cannot be opened, read or written.
     #[error("cannot open the account store {}: {reason}", path.display())]
     Failed {
@@ -190,6 +202,20 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
+/// The file and those in which SQLite keeps what is on its way into it. A copy or a backup may have lost its rights.
+fn refuse_open_files(path: &Path) -> Result<(), OpenError> {
+    for ending in ["", "-wal", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(ending);
+        let path = PathBuf::from(file);
+        // One that cannot be looked at is left to SQLite.
+        if path.metadata().is_ok_and(|metadata| metadata.mode() & EVERYBODY != 0) {
+            return Err(OpenError::EverybodyMay { path });
+        }
+    }
+    Ok(())
+}
+
 fn prepare_for_writing(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(wait_for_a_migration))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -227,6 +253,7 @@ fn migrate(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<
     let refuse = |error: rusqlite::Error| refusal(path, &error);
     let look = Transaction::new_unchecked(connection, TransactionBehavior::Deferred).map_err(refuse)?;
     let is_up_to_date = missing(connection, path, migrations)?.is_some_and(<[_]>::is_empty);
+    refuse_open_files(path)?;
     drop(look);
     if is_up_to_date {
         return switch_to_write_ahead_log(connection).map_err(refuse);

@@ -111,6 +111,33 @@ fn the_file_is_its_owners_alone() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// O15. The join secret is in it. A copy may have lost its rights, and an operator may have made the file.
+#[test]
+fn a_file_that_everybody_may_read_is_refused() {
+    let (path, _directory) = place();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
+    drop(open_for_writing(&path).expect("created"));
+
+    for open in [0o644, 0o604, 0o602] {
+        mode(&path, open);
+        let refused = open_for_writing(&path).expect_err("open to everybody");
+        assert_eq!(refused, OpenError::EverybodyMay { path: path.clone() });
+        assert!(refused.to_string().contains("chmod o-rwx"), "{refused}");
+    }
+    mode(&path, 0o640);
+    let connection = open_for_writing(&path).expect("its group is the operator's business");
+    connection.execute("INSERT INTO accounts (name) VALUES ('juliet')", []).expect("inserted");
+    let log = path.with_extension("sqlite-wal");
+    mode(&log, 0o644);
+    assert_eq!(open_for_writing(&path).expect_err("open"), OpenError::EverybodyMay { path: log.clone() });
+    mode(&log, 0o640);
+
+    let (touched, _directory) = place();
+    std::fs::write(&touched, "").expect("written");
+    mode(&touched, 0o644);
+    assert_eq!(open_for_writing(&touched).expect_err("open"), OpenError::EverybodyMay { path: touched.clone() });
+}
+
 fn place() -> (PathBuf, TempDir) {
     let directory = TempDir::new().expect("a directory");
     (directory.path().join("accounts.sqlite"), directory)
