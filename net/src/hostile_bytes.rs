@@ -82,10 +82,13 @@ fn reserved_kib(when: &str) -> u64 {
 }
 
 fn decoders() -> Vec<Decoder> {
-    [crate::links::tests::decoders(), crate::consensus::decoders(), crate::control::decoders()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let of_rooms = [
+        crate::links::tests::decoders(),
+        crate::consensus::decoders(),
+        crate::control::decoders(),
+        crate::run::decoders(),
+    ];
+    of_rooms.into_iter().flatten().collect()
 }
 
 /// A process of its own, because memory is counted by process.

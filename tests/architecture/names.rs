@@ -106,6 +106,13 @@ const EVERYWHERE: &[Ban] = &[
     ban("unsafe", "nothing: the workspace forbids it"),
 ];
 
+/// What encodes and decodes, by a crate that nobody keeps any more (RUSTSEC-2025-0141): it can be replaced where it is
+/// known.
+const ENCODING: &[Ban] = &[ban("bincode", "cresset_core::wire")];
+
+/// The one place that knows it.
+const ENCODING_SEAM: &str = "core/src/wire.rs";
+
 const PRINT: &[Ban] =
     &[ban("println", "tracing"), ban("print", "tracing"), ban("eprintln", "tracing"), ban("eprint", "tracing")];
 
@@ -217,6 +224,18 @@ fn nothing_is_unwrapped_or_left_to_do() {
     }
 }
 
+/// O18.
+#[test]
+fn one_place_knows_how_values_are_encoded() {
+    let is_seam = |source: &Source| source.path == ENCODING_SEAM;
+    for folder in ["core", "net", "sim", "bin", "tests"] {
+        let sources: Vec<Source> = below(folder).into_iter().filter(|source| !is_seam(source)).collect();
+        assert_eq!(breaches(&sources, ENCODING), [""; 0]);
+    }
+    let seam: Vec<Source> = below("core/src").into_iter().filter(is_seam).collect();
+    assert!(!breaches(&seam, ENCODING).is_empty());
+}
+
 #[test]
 fn only_programs_print() {
     for folder in ["core/src", "net/src"] {
@@ -226,7 +245,7 @@ fn only_programs_print() {
 
 #[test]
 fn every_ban_catches_a_planted_breach() {
-    for ban in [CORE, NET, EVERYWHERE, PRINT, EVERY_CRATE].concat_all() {
+    for ban in [CORE, NET, EVERYWHERE, ENCODING, PRINT, EVERY_CRATE].concat_all() {
         let name = ban.name.replace("*all", "*");
         let planted = if ban.name.contains("::") { format!("use {name};") } else { format!("let x = {name}(1);") };
         let found = breaches(&[Source::new("core/src/x.rs", &planted)], &[ban]);

@@ -220,6 +220,7 @@ impl Kind {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::wire;
 
     /// Members send each other nothing but stanzas, so each byte here is paid for every message.
     #[test]
@@ -228,13 +229,12 @@ mod tests {
                    <body>It is the east, and Juliet is the sun.</body></message>";
         let stanza = Stanza::from_element(Element::parse(xml.as_bytes(), "jabber:client").unwrap()).unwrap();
 
-        let encoded = bincode::serde::encode_to_vec(&stanza, bincode::config::standard()).unwrap();
-        let (decoded, _): (Stanza, usize) =
-            bincode::serde::decode_from_slice(&encoded, bincode::config::standard()).unwrap();
+        let encoded = wire::encode(&stanza);
+        let decoded: Stanza = wire::decode(&encoded, encoded.len()).unwrap();
 
         let strings = "romeo@example.org/orchard".len() + "juliet@example.org/balcony".len() + "b4d2f5a0".len();
-        // Kind and type; one byte for each of four options; one for the length of each of four strings.
-        assert_eq!(encoded.len(), strings + stanza.payload.len() + 2 + 4 + 4);
+        // The version; kind and type; one byte for each of four options; one for the length of each of four strings.
+        assert_eq!(encoded.len(), strings + stanza.payload.len() + 1 + 2 + 4 + 4);
         assert!(encoded.len() < xml.len());
         assert_eq!(decoded, stanza);
     }

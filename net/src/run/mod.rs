@@ -66,6 +66,12 @@ use self::told::{Told, ask};
 #[cfg(cresset_simulated)]
 pub const BINDING: &str = founding::FILE;
 
+/// For the attack on all decoders.
+#[cfg(test)]
+pub(crate) fn decoders() -> Vec<crate::hostile_bytes::Decoder> {
+    vec![recover::tests::decoder()]
+}
+
 /// Entries of the log and questions that wait for the control task. Raft waits beyond it.
 const CONTROL_QUEUE_MAX: usize = 64;
 

@@ -301,4 +301,4 @@ impl Survivor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

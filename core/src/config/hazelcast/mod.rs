@@ -53,12 +53,13 @@ const READ: &[&str] = &[
     "advanced-network",
 ];
 
-/// `enabled` and the like. Up to 3.4 Hazelcast took `yes` and `on` for `true`.
+/// `enabled` and the like. Up to 3.4 Hazelcast took `yes` and `on` for `true`. Later schemas take `1` as well, and then it
+/// is read as false, so that is no answer; `0` is.
 const SWITCH: Kind<bool> = Kind {
     expected: "'true' or 'false'",
     parse: |text| match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" => Some(true),
-        "false" | "no" | "off" => Some(false),
+        "false" | "no" | "off" | "0" => Some(false),
         _ => None,
     },
 };

@@ -4,6 +4,7 @@ use super::client::{Client, HEADER, fates};
 use crate::ids::Sequence;
 use crate::session::state::BoundState;
 use crate::session::{Order, StreamErrorCondition};
+use crate::wire;
 
 const SM: &str = "urn:xmpp:sm:3";
 
@@ -232,11 +233,9 @@ fn all_that_moves_with_a_session_can_be_written_down() {
     romeo.gets(1, &message(1));
     let state = romeo.session.bound.as_deref().unwrap();
 
-    let configuration = bincode::config::standard();
-    let bytes = bincode::serde::encode_to_vec(state, configuration).unwrap();
-    let (read, length): (BoundState, usize) = bincode::serde::decode_from_slice(&bytes, configuration).unwrap();
+    let bytes = wire::encode(state);
+    let read: BoundState = wire::decode(&bytes, bytes.len()).unwrap();
 
-    assert_eq!(length, bytes.len());
     assert_eq!(format!("{read:?}"), format!("{state:?}"));
 }
 

@@ -7,9 +7,17 @@ use super::*;
 use crate::accounts::memory::MemoryAccounts;
 use crate::control::founding::{Standing, establish};
 use crate::disk::MemoryDisk;
+use crate::hostile_bytes::{Decoder, unsealed};
 
 /// More than a recovery takes, of the disk and of the store.
 const STEPS_MAX: u64 = 20;
+
+/// For the attack on all decoders.
+pub(in crate::run) fn decoder() -> Decoder {
+    let note = Note { given_up: [7; 16], founder: MemberId(300), name: "node-a".to_owned() };
+    let decode = |bytes: &[u8]| wire::decode::<Note>(bytes, 4096).is_ok();
+    Decoder { name: "note of a recovery", sound: vec![wire::encode(&note)], seal: unsealed, decode }
+}
 
 async fn start(disk: &MemoryDisk, accounts: &MemoryAccounts, seed: u64) -> Standing {
     establish(disk, accounts, "a", &mut StdRng::seed_from_u64(seed)).await.expect("it starts")

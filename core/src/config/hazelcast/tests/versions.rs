@@ -261,7 +261,7 @@ fn addresses_of_version_6_go_first_if_the_property_says_so() {
 /// T8. Up to 3.4.
 #[test]
 fn yes_and_on_are_true_in_hazelcasts_words() {
-    for (no, yes) in [("no", "yes"), ("off", "on"), ("FALSE", "TRUE"), (" false ", " true ")] {
+    for (no, yes) in [("no", "yes"), ("off", "on"), ("FALSE", "TRUE"), (" false ", " true "), ("0", "true")] {
         let text = format!("<multicast enabled='{no}'/><tcp-ip enabled='{yes}'><member>a</member></tcp-ip>");
         assert!(matches!(settings(&join(&text)).discovery, Discovery::TcpIp(_)), "{text}");
         refused(&hazelcast(&format!("<network><ssl enabled='{yes}'/></network>")), "asks for a protection");
