@@ -13,6 +13,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::Config;
@@ -38,7 +39,7 @@ pub struct Alike {
 }
 
 /// The times on which fencing rests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Times {
     /// Between two signs of life.
     pub heartbeat: Duration,
@@ -117,6 +118,13 @@ impl Times {
     pub fn of(timing: &Timing) -> Times {
         let Timing { heartbeat, lease, drift_percent, expel_after, .. } = *timing;
         Times { heartbeat, lease, drift_percent, expel_after }
+    }
+
+    /// How long a node that ran with `former` times waits, from its start, before it takes part with these: until every
+    /// lease has ended for which it answered. That is what the silence is for after which a member of the former times
+    /// is expelled.
+    pub fn wait_after(self, former: Times) -> Duration {
+        if self == former { Duration::ZERO } else { former.expel_after }
     }
 
     /// Those that are not as `others`, in the words of the file.

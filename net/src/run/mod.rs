@@ -16,6 +16,7 @@ mod found;
 mod properties;
 mod raft_lane;
 mod recover;
+mod times;
 mod told;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::cluster::{Chronicle, Role, RouteView, VersionRange};
-use cresset_core::config::alike::Alike;
+use cresset_core::config::alike::{Alike, Times};
 use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
@@ -205,6 +206,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let agreed = followed.as_ref().map_or_else(Agreed::default, |followed| followed.agreed.clone());
     let clustering = Clustering::of(&agreed);
     wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
+    times::settle(&*disk, Times::of(&config.cluster.timing)).await?;
     let boot = BootId(runtime::generator().random());
 
     let workers = reception.workers.clone();
