@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,6 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
 use super::admission::Admitted;
+use super::close::close;
 use super::errands::{Errand, ErrandAnswer};
 use super::outbound::Outbound;
 use super::work::Work;
@@ -64,6 +64,9 @@ pub(super) struct Connection {
     pub(super) returned: Vec<Parcel>,
     pub(super) passes: Vec<oneshot::Sender<()>>,
     pub(super) resumption: Option<ResumptionId>,
+    /// Why the session is not driven any further, once that is so. It stays until the task heeds it, whoever hears the
+    /// order.
+    pub(super) stop: Option<Stop>,
     timer: Option<Pin<Box<Sleep>>>,
     timer_at: Option<Uptime>,
     /// When the transport is given up if the client has taken nothing more.
@@ -125,6 +128,7 @@ impl Connection {
             returned: Vec::new(),
             passes: Vec::new(),
             resumption: None,
+            stop: None,
             timer: None,
             timer_at: None,
             write_deadline: None,
@@ -134,7 +138,8 @@ impl Connection {
     /// Drives the session to its end and sees to what it leaves behind.
     pub(super) async fn run(mut self: Box<Self>) {
         let stop = loop {
-            if let ControlFlow::Break(stop) = self.obey() {
+            self.obey();
+            if let Some(stop) = self.stop.take() {
                 break stop;
             }
             self.held = None;
@@ -329,13 +334,15 @@ impl Connection {
         if !matches!(self.transport, Transport::None) {
             sometimes!("a_session_is_resumed_while_it_still_has_a_connection");
             self.session.handle_superseded(now);
-            // The orders concern the transport that goes.
-            drop(self.obey());
-        }
-        if !self.session.is_resumable() {
-            return;
+            // These orders are about the transport that goes.
+            self.obey();
         }
         let Attach { transport, outbound, admitted, handled, remaining } = attach;
+        if !self.session.is_resumable() {
+            // The session is ending. The client finds out and begins anew.
+            close(transport, outbound, Some(admitted));
+            return;
+        }
         self.transport = Transport::Open(transport);
         self.outbound = outbound;
         self.admitted = Some(admitted);

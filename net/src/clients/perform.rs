@@ -1,6 +1,5 @@
 //! Carries the orders of a session out.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use cresset_core::cluster::{ConflictPolicy, Route, RouteView};
@@ -18,8 +17,12 @@ use super::work::Saying;
 use crate::router::{Outgoing, SessionHandle, Ticket};
 
 impl Connection {
-    /// Carries out what the session has ordered, in order.
-    pub(super) fn obey(&mut self) -> ControlFlow<Stop> {
+    /// Carries out what the session has ordered, in order. What follows the order to resume another session is that one's
+    /// business.
+    pub(super) fn obey(&mut self) {
+        if let Some(Stop::Resumes { .. }) = self.stop {
+            return;
+        }
         while let Some(order) = self.session.poll_output() {
             match order {
                 Order::Send(bytes) => {
@@ -72,16 +75,21 @@ impl Connection {
                     }
                 }
                 Order::Resume { id, account, handled } => match self.settings.router.resumable(&id, &account) {
-                    Some(session) => return ControlFlow::Break(Stop::Resumes { session, handled }),
+                    Some(session) => {
+                        self.stop.get_or_insert(Stop::Resumes { session, handled });
+                        return;
+                    }
                     None => {
                         let now = self.now();
                         self.session.handle_resume_failed(now);
                     }
                 },
-                Order::End => return ControlFlow::Break(Stop::Over),
+                // What comes to a session that is over goes back all the same.
+                Order::End => {
+                    self.stop.get_or_insert(Stop::Over);
+                }
             }
         }
-        ControlFlow::Continue(())
     }
 
     /// Gives the transport, and what the client sent behind its request, to the session that it resumes.

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use cresset_core::cluster::{Event, Removal, RouteView};
+use cresset_core::jid::BareJid;
+use cresset_core::session::{ResumptionId, StreamErrorCondition};
+
 use super::*;
+use crate::router::{SessionHandle, ToSession};
 
 const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
 
@@ -115,6 +120,89 @@ async fn an_acknowledgement_counts_what_was_taken_or_stored() {
         assert_eq!(world.stored_for("romeo").await, 1);
     })
     .await;
+}
+
+/// Outside trial O8. What ends a session and a transport for it can wait in its mailbox together, if the session is busy
+/// meanwhile. It ended in words only: it held its JID for ever, and what was sent to it vanished.
+#[tokio::test(start_paused = true)]
+async fn what_ends_a_session_ends_it_although_a_transport_for_it_comes_with_it() {
+    seeded(async {
+        for end in [End::Close, End::Overflow, End::Replaced, End::TooHigh] {
+            let world = World::new().await;
+            let mut romeo = world.available("romeo", "orchard").await;
+            let (_juliet, id) = resumable(&world).await;
+            let session = session_of(&world, &id);
+            let (_late, too_high) = attaching(&world, 99).await;
+            let (mut new, attach) = attaching(&world, 0).await;
+
+            end.tell(&world, &session, too_high);
+            assert!(session.attach(attach).is_ok());
+            new.hear_end().await;
+            world.settle_down().await;
+
+            assert_eq!(world.settings.router.session_count(), 1, "only Romeo's is left after {end:?}");
+            romeo.chat("juliet@capulet.example/balcony", "m1").await;
+            world.settle_down().await;
+            assert_eq!(world.stored_for("juliet").await, 1, "nobody holds the JID after {end:?}");
+        }
+    })
+    .await;
+}
+
+/// What can end a session by its mailbox.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Close,
+    Overflow,
+    Replaced,
+    /// A resumption by a client that claims to have handled more than it was sent.
+    TooHigh,
+}
+
+impl End {
+    fn tell(self, world: &World, session: &SessionHandle, too_high: Box<Attach>) {
+        let condition = StreamErrorCondition::SystemShutdown;
+        match self {
+            End::Close => drop(session.tell(ToSession::Close { condition, other_host: None })),
+            End::Overflow => drop(session.tell(ToSession::Overflow)),
+            End::Replaced => {
+                let router = &world.settings.router;
+                let routes = router.view().routes_of(&BareJid::new("juliet@capulet.example").unwrap()).unwrap();
+                let route = routes.iter().find(|route| route.session == session.id).unwrap().clone();
+                let reason = Removal::Replaced { by: route.id };
+                router.handle_event(&Event::RouteRemoved { route, reason });
+            }
+            End::TooHigh => assert!(session.attach(too_high).is_ok()),
+        }
+    }
+}
+
+fn session_of(world: &World, id: &str) -> Arc<SessionHandle> {
+    let account = BareJid::new("juliet@capulet.example").unwrap();
+    world.settings.router.resumable(&ResumptionId(id.to_owned()), &account).unwrap()
+}
+
+/// The transport of a client that resumes, before it is in the mailbox of any session of Juliet's.
+async fn attaching(world: &World, handled: u32) -> (Client, Box<Attach>) {
+    let router = &world.settings.router;
+    let (id, account) = (ResumptionId("caught".to_owned()), BareJid::new("juliet@capulet.example").unwrap());
+    let caught = router.enter();
+    router.may_be_resumed(id.clone(), account, caught.clone());
+    let mut client = world.connect();
+    client.log_in("juliet").await;
+    resume(&mut client, &id.0, handled).await;
+    loop {
+        let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0)).await;
+        let attach = events.into_iter().find_map(|event| match event {
+            ToSession::Attach(attach) => Some(attach),
+            _ => None,
+        });
+        if let Some(attach) = attach {
+            router.may_not_be_resumed(&id);
+            router.leave(&caught, None);
+            return (client, attach);
+        }
+    }
 }
 
 async fn resumable(world: &World) -> (Client, String) {
