@@ -9,6 +9,10 @@ pub const STANZA_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of one top-level element before authentication. Beyond it: stream error `policy-violation`.
 pub const STANZA_BYTES_BEFORE_AUTHENTICATION_MAX: usize = 64 * 1024;
 
+/// Bytes of the id and of `xml:lang` of a stanza. Beyond it the stanza is refused with `bad-request`. As much as a part
+/// of a JID may have.
+pub const STANZA_TEXT_BYTES_MAX: usize = 1023;
+
 /// Nesting of elements within a stanza, the stanza itself being 1. Beyond it: stream error `policy-violation`.
 pub const XML_DEPTH_MAX: usize = 64;
 
@@ -54,8 +58,14 @@ pub const SESSIONS_PER_ACCOUNT_MAX: usize = 32;
 /// `resource-constraint` and what waited is routed again.
 pub const SESSION_QUEUE_STANZAS_MAX: usize = 10_000;
 
-/// Bytes that wait for one client. Beyond it as for [`SESSION_QUEUE_STANZAS_MAX`].
+/// Weight of the stanzas that wait for one client, in its mailbox and unacknowledged. Beyond it as for
+/// [`SESSION_QUEUE_STANZAS_MAX`].
 pub const SESSION_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Weight of the stanzas that wait on one node for all clients of one account. A session may have as much of it as is
+/// left, so the sum never comes near it, and a session for which little waits is not ended because much waits for
+/// others. Beyond what is left as for [`SESSION_QUEUE_STANZAS_MAX`].
+pub const ACCOUNT_QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long a session without a connection may be resumed (XEP-0198 `max`); what a client asks beyond it is reduced
 /// to it.
@@ -75,11 +85,21 @@ pub const ROSTER_ITEMS_MAX: usize = 5000;
 /// presence is refused with `resource-constraint`.
 pub const DIRECTED_PRESENCE_MAX: usize = 1000;
 
+/// Bytes of the JIDs of those entities. Beyond it as for [`DIRECTED_PRESENCE_MAX`].
+pub const DIRECTED_PRESENCE_BYTES_MAX: usize = 256 * 1024;
+
 /// Stanzas of one client that are not handled yet. Beyond it the client's bytes are not read.
-pub const SESSION_UNHANDLED_STANZAS_MAX: u64 = 1024;
+pub const SESSION_UNHANDLED_STANZAS_MAX: usize = 1024;
+
+/// Weight of the stanzas of one client that are not handled yet, wherever they wait: for an announcement, the account
+/// store, a lane or what is under way. Beyond it the client's bytes are not read.
+pub const SESSION_UNHANDLED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Entities whose presence one session has seen and whose loss it is told of. Of more it is not told.
 pub const PRESENCE_SEEN_MAX: usize = 5000;
+
+/// Bytes of the JIDs of those entities. Of more the session is not told.
+pub const PRESENCE_SEEN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Entities of which the server itself told one session that they are gone, remembered so that their own word for it is
 /// not told as well. Of more it may be.
@@ -128,7 +148,7 @@ pub const REROUTES_MAX: u8 = 8;
 /// Parcels to one member that nobody there has taken yet. At the bound the senders' sockets are not read.
 pub const OUTBOX_UNTAKEN_PARCELS_MAX: u64 = 20_000;
 
-/// Bytes of parcels to one member that nobody there has taken yet. At the bound as for
+/// Weight of parcels to one member that nobody there has taken yet. At the bound as for
 /// [`OUTBOX_UNTAKEN_PARCELS_MAX`].
 pub const OUTBOX_UNTAKEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -136,8 +156,20 @@ pub const OUTBOX_UNTAKEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// [`OUTBOX_UNTAKEN_PARCELS_MAX`].
 pub const OUTBOX_PARCELS_MAX: usize = 1_000_000;
 
-/// Bytes of parcels to one member that are not settled. At the bound as for [`OUTBOX_UNTAKEN_PARCELS_MAX`].
+/// Weight of parcels to one member that are not settled. At the bound as for [`OUTBOX_UNTAKEN_PARCELS_MAX`].
 pub const OUTBOX_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Which part of what is left of [`OUTBOX_BYTES_MAX`] the parcels for one account may have that are not settled. The more
+/// accounts do not acknowledge, the less each of them may have, and there is always room for those who do. Beyond it a
+/// stanza comes back to its sender with `resource-constraint`.
+pub const OUTBOX_ACCOUNT_SHARE: usize = 16;
+
+/// Weight of what waits to be put on one lane. Beyond it its senders wait, each with one stanza.
+pub const LANE_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Weight of parcels that come from other members before this node knows their routes. Beyond it they go back and are
+/// decided again.
+pub const EARLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Recipients for whom one sender remembers by which route it last reached them. Beyond it the oldest is forgotten;
 /// should that recipient's session end at the same moment, what follows may overtake what was under way to it.

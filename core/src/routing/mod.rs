@@ -26,7 +26,7 @@ pub use decide::{
 };
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Orphan, Received};
-pub use outbox::{Outbox, OutboxOrder, Redecide};
+pub use outbox::{Outbox, OutboxOrder, Redecide, Refused};
 pub use parcel::{Home, Parcel};
 pub use paths::{Paths, Way};
 pub use row::{Row, Turn};

@@ -15,22 +15,31 @@
 //! A sender whose stanzas took a route that no longer exists asks for [`Outbox::pass`] before it sends to the same
 //! recipient another way: it is let past when nothing is under way on that route any more, so nothing overtakes.
 //!
+//! What is kept for one account is bounded by a share of what is left, so that the sessions of one account that do not
+//! acknowledge fill the outbox for themselves and for nobody else. A stanza beyond the share goes back to its sender.
+//!
 //! It writes no sockets and chooses no routes. A connection is `link_up` when it may be written to; the frames of an
 //! older connection must not be handed in after that.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Bound::{Excluded, Included};
 
 use bytes::Bytes;
 
 use crate::ids::{BootId, LogIndex, RouteId, Sequence};
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX};
+use crate::limits::{
+    OUTBOX_ACCOUNT_SHARE, OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX,
+};
 use crate::routing::arrivals::StanzaName;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
 use crate::routing::row::Turn;
-use crate::stanza::Stanza;
+use crate::stanza::{Kind, STANZA_OVERHEAD_BYTES, Stanza};
 use crate::wire;
 use crate::{planted, sometimes};
+
+/// Bytes of the frame of a parcel besides its texts, at most: its numbers, its name, and the lengths of the texts.
+const FRAME_BYTES: usize = 96;
 
 /// The parcels on their way to one life of one member. `Origin` is who wants to know that a parcel was taken, `Pass`
 /// who wants to know that a route is clear.
@@ -41,8 +50,14 @@ pub struct Outbox<Origin, Pass> {
     last: Sequence,
     taken: Sequence,
     kept: BTreeMap<Sequence, Kept<Origin>>,
+    /// The weight that may be kept: [`OUTBOX_BYTES_MAX`].
+    bytes_max: usize,
+    /// The weight of what is kept.
     kept_bytes: usize,
+    /// The weight of those of them that the peer has not taken.
     untaken_bytes: usize,
+    /// The weight of what is kept by account; no entry if there is nothing.
+    shares: BTreeMap<AccountHash, usize>,
     /// Parcels under way by route; no entry if there are none.
     under_way: BTreeMap<RouteId, u32>,
     passes: BTreeMap<RouteId, Vec<Pass>>,
@@ -65,8 +80,35 @@ pub enum OutboxOrder<Origin, Pass> {
     Handled(Origin),
     /// Decide again where this stanza goes.
     Redecide(Redecide<Origin>),
+    /// Tell the sender that there is too much under way to the account for which this was.
+    Refused(Refused<Origin>),
     /// Nothing is under way any more on the route that was asked about.
     Passed(Pass),
+}
+
+/// A stanza that the outbox does not take.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused<Origin> {
+    /// What it is.
+    pub stanza: Stanza,
+    /// Who has not been told yet that the stanza is taken care of.
+    pub origin: Origin,
+}
+
+/// An account among those for which something is kept. Two that have the same hash share what each of them may have.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+struct AccountHash(u64);
+
+impl AccountHash {
+    /// Of the account for which a stanza is.
+    fn of(stanza: &Stanza) -> AccountHash {
+        let mut hasher = DefaultHasher::new();
+        if let Some(to) = stanza.to.as_ref().or(stanza.from.as_ref()) {
+            // A slash is what the resource begins with.
+            to.as_str().split('/').next().hash(&mut hasher);
+        }
+        AccountHash(hasher.finish())
+    }
 }
 
 /// A stanza that was not delivered.
@@ -91,6 +133,8 @@ pub struct Redecide<Origin> {
 #[derive(Debug)]
 struct Kept<Origin> {
     frame: Bytes,
+    weight: usize,
+    account: AccountHash,
     route: RouteId,
     origin: Option<Origin>,
     attempts: u8,
@@ -117,8 +161,10 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             last: Sequence(0),
             taken: Sequence(0),
             kept: BTreeMap::new(),
+            bytes_max: OUTBOX_BYTES_MAX,
             kept_bytes: 0,
             untaken_bytes: 0,
+            shares: BTreeMap::new(),
             under_way: BTreeMap::new(),
             passes: BTreeMap::new(),
             returned: VecDeque::new(),
@@ -130,8 +176,16 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         }
     }
 
+    /// An outbox that may keep so much and no more.
+    #[cfg(test)]
+    pub(super) fn within(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
     /// Takes charge of a stanza for a route of the peer that was returned `attempts` times before, and that somebody may
-    /// have by that name. After the end of the peer's life it is to be decided again at once.
+    /// have by that name. After the end of the peer's life it is to be decided again at once. If more is kept for the same
+    /// account than its share and the sender has not been told that the stanza is taken care of, it is refused.
     pub fn send(
         &mut self,
         origin: Option<Origin>,
@@ -141,6 +195,15 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         name: Option<StanzaName>,
         turn: Turn,
     ) {
+        let (weight, account) = (stanza.weight(), AccountHash::of(&stanza));
+        let is_refused = self.link != Link::Gone && self.is_beyond_share(account, weight, stanza.kind);
+        let origin = match origin {
+            Some(origin) if is_refused => {
+                sometimes!("an_account_has_more_under_way_than_its_share");
+                return self.orders.push_back(OutboxOrder::Refused(Refused { stanza, origin }));
+            }
+            origin => origin,
+        };
         let number = self.next_number();
         // `last` counts it all the same: a number is never used twice.
         if self.link == Link::Gone {
@@ -150,8 +213,8 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             self.orders.push_back(OutboxOrder::Redecide(redecide));
             return;
         }
-        let frame = encode(&DataFrame::Parcel { number, route, stanza, name });
-        self.keep(number, Kept { frame, route, origin, attempts, turn, returned: false });
+        let frame = encode(&DataFrame::Parcel { number, route, stanza, name }, weight - STANZA_OVERHEAD_BYTES);
+        self.keep(number, Kept { frame, weight, account, route, origin, attempts, turn, returned: false });
     }
 
     /// Tells the session that holds a route of the peer to claim stored messages.
@@ -160,8 +223,9 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             return;
         }
         let number = self.next_number();
-        let frame = encode(&DataFrame::Nudge { number, route });
-        self.keep(number, Kept { frame, route, origin: None, attempts: 0, turn: Turn::default(), returned: false });
+        let frame = encode(&DataFrame::Nudge { number, route }, 0);
+        let (weight, account, turn) = (STANZA_OVERHEAD_BYTES, AccountHash::default(), Turn::default());
+        self.keep(number, Kept { frame, weight, account, route, origin: None, attempts: 0, turn, returned: false });
     }
 
     /// Answers `Passed` when nothing that was sent on this route before is under way any more.
@@ -188,7 +252,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         untaken >= OUTBOX_UNTAKEN_PARCELS_MAX
             || self.untaken_bytes >= OUTBOX_UNTAKEN_BYTES_MAX
             || self.kept.len() >= OUTBOX_PARCELS_MAX
-            || self.kept_bytes >= OUTBOX_BYTES_MAX
+            || self.kept_bytes >= self.bytes_max
     }
 
     /// Parcels that are not settled.
@@ -230,6 +294,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         }
         self.kept_bytes = 0;
         self.untaken_bytes = 0;
+        self.shares.clear();
         self.taken = self.last;
         self.under_way.clear();
         for pass in std::mem::take(&mut self.passes).into_values().flatten() {
@@ -273,14 +338,23 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         self.orders.pop_front()
     }
 
+    /// Whether an account would have more than its share with a stanza of that weight. What cannot be answered with an
+    /// error would be lost in silence, so it has twice the room.
+    fn is_beyond_share(&self, account: AccountHash, weight: usize, kind: Kind) -> bool {
+        let share = self.bytes_max.saturating_sub(self.kept_bytes) / OUTBOX_ACCOUNT_SHARE;
+        let share = if kind.may_be_answered_with_error() { share } else { 2 * share };
+        self.shares.get(&account).copied().unwrap_or_default() + weight > share
+    }
+
     fn next_number(&mut self) -> Sequence {
         self.last = Sequence(self.last.0 + 1);
         self.last
     }
 
     fn keep(&mut self, number: Sequence, kept: Kept<Origin>) {
-        self.kept_bytes += kept.frame.len();
-        self.untaken_bytes += kept.frame.len();
+        self.kept_bytes += kept.weight;
+        self.untaken_bytes += kept.weight;
+        *self.shares.entry(kept.account).or_default() += kept.weight;
         *self.under_way.entry(kept.route).or_default() += 1;
         if self.link == Link::Up {
             self.orders.push_back(OutboxOrder::Transmit(kept.frame.clone()));
@@ -310,7 +384,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
 
     fn transmit_ranges(&mut self, ranges: Vec<NumberRange>, frame: impl Fn(Vec<NumberRange>) -> DataFrame) {
         for chunk in ranges.chunks(RANGES_PER_FRAME_MAX) {
-            self.orders.push_back(OutboxOrder::Transmit(encode(&frame(chunk.to_vec()))));
+            self.orders.push_back(OutboxOrder::Transmit(encode(&frame(chunk.to_vec()), 0)));
         }
     }
 
@@ -320,7 +394,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             return;
         }
         for kept in self.kept.range_mut((Excluded(self.taken), Included(upto))).map(|(_, kept)| kept) {
-            self.untaken_bytes = self.untaken_bytes.saturating_sub(kept.frame.len());
+            self.untaken_bytes = self.untaken_bytes.saturating_sub(kept.weight);
             if let Some(origin) = kept.origin.take() {
                 self.orders.push_back(OutboxOrder::Handled(origin));
             }
@@ -384,7 +458,13 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     /// Removes a parcel from what is kept; its route still counts it.
     fn forget(&mut self, number: Sequence) -> Option<Kept<Origin>> {
         let kept = self.kept.remove(&number)?;
-        self.kept_bytes -= kept.frame.len();
+        self.kept_bytes -= kept.weight;
+        if let Some(share) = self.shares.get_mut(&kept.account) {
+            *share -= kept.weight;
+            if *share == 0 {
+                self.shares.remove(&kept.account);
+            }
+        }
         Some(kept)
     }
 
@@ -420,6 +500,9 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     }
 }
 
-fn encode(frame: &DataFrame) -> Bytes {
-    Bytes::from(wire::encode(frame))
+/// The bytes of a frame whose texts have so many: written without growing, so without room to spare.
+fn encode(frame: &DataFrame, text_bytes: usize) -> Bytes {
+    let mut bytes = Vec::with_capacity(text_bytes + FRAME_BYTES);
+    wire::encode_into(frame, &mut bytes);
+    Bytes::from(bytes)
 }

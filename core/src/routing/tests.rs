@@ -14,6 +14,8 @@ use crate::wire;
 
 const HOME: BootId = BootId(10);
 const OWNER: BootId = BootId(20);
+/// What the outbox of a test may keep that is to become full.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
 const ROUTE: RouteId = RouteId { index: LogIndex(7), position: 0 };
 
 #[test]
@@ -162,6 +164,60 @@ fn a_stalled_peer_makes_senders_wait_and_a_slow_client_does_not() {
     assert!(!pair.outbox.is_full(), "all taken, none settled");
 }
 
+/// O9. Eight hibernated sessions filled the lane, and everybody else waited for the rest of five minutes.
+#[test]
+fn accounts_that_do_not_acknowledge_fill_the_outbox_for_themselves_only() {
+    let mut pair = Pair::connected_within(BYTES_MAX);
+    let mut sent = 0;
+
+    for account in (1..=100).flat_map(|_| 1..=100) {
+        sent += 1;
+        pair.send_large(sent, Some(sent), account);
+        pair.exchange();
+        assert!(!pair.outbox.is_full());
+    }
+    let (handled, refused) = (pair.handled.len(), pair.refused);
+    pair.send_large(sent + 1, Some(sent + 1), 101);
+    pair.exchange();
+
+    assert!(handled > 1000 && refused > 5000, "{handled} {refused}");
+    assert_eq!((pair.handled.len(), pair.refused), (handled + 1, refused), "one more account has room");
+}
+
+/// O9. What the sender's client was told to be in good hands is not given back to it.
+#[test]
+fn a_stanza_that_was_accepted_is_never_refused() {
+    let mut pair = Pair::connected_within(BYTES_MAX);
+
+    (1..=500).for_each(|number| pair.send_large(number, None, 1));
+    pair.exchange();
+
+    assert_eq!((pair.refused, pair.outbox.len()), (0, 500));
+}
+
+/// O9. The weight of what is forgotten is given back, whichever way it goes.
+#[test]
+fn an_account_has_its_whole_share_again_when_everything_is_settled_or_came_back() {
+    let mut pair = Pair::connected_within(BYTES_MAX);
+    let most = BYTES_MAX / crate::limits::OUTBOX_ACCOUNT_SHARE / 5000;
+
+    for round in 0..4 {
+        for number in 1..=most as u64 / 2 {
+            pair.send_large(round * 1000 + number, Some(number), 1);
+        }
+        pair.exchange();
+        assert_eq!(pair.refused, 0);
+        if round % 2 == 1 {
+            pair.outbox.applied(LogIndex(10));
+            pair.held.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| pair.give_back(number, 10));
+        } else {
+            pair.settle_everywhere();
+        }
+        pair.exchange();
+        assert!(pair.outbox.is_empty());
+    }
+}
+
 /// The sender's node is expelled twice before it gets through. Its third life must not call the stanza by another name.
 #[test]
 fn a_stanza_that_was_decided_about_again_keeps_its_first_name() {
@@ -293,6 +349,7 @@ struct Pair {
     settled: BTreeSet<u64>,
     handled: Vec<u64>,
     redecided: Vec<u64>,
+    refused: u64,
     passed: Vec<&'static str>,
 }
 
@@ -310,8 +367,18 @@ impl Pair {
             settled: BTreeSet::new(),
             handled: Vec::new(),
             redecided: Vec::new(),
+            refused: 0,
             passed: Vec::new(),
         };
+        pair.connect();
+        pair.exchange();
+        pair
+    }
+
+    fn connected_within(bytes_max: usize) -> Pair {
+        let mut pair = Pair::connected();
+        pair.disconnect();
+        pair.outbox = Outbox::new(HOME, OWNER).within(bytes_max);
         pair.connect();
         pair.exchange();
         pair
@@ -321,6 +388,15 @@ impl Pair {
         let mut stanza = Stanza::new(Kind::Message(MessageType::Chat));
         stanza.id = Some(number.to_string());
         self.outbox.send(Some(number), route, stanza, 0, None, Turn(number));
+    }
+
+    /// A stanza of 4 KB for somebody.
+    fn send_large(&mut self, number: u64, origin: Option<u64>, account: u64) {
+        let to = Some(format!("a{account}@example.org/x").parse().unwrap());
+        let (id, payload) = (Some(number.to_string()), vec![b'x'; 4000].into());
+        let stanza = Stanza { to, id, payload, ..Stanza::new(Kind::Message(MessageType::Chat)) };
+        let route = RouteId { index: LogIndex(account), position: 0 };
+        self.outbox.send(origin, route, stanza, 0, None, Turn(number));
     }
 
     fn connect(&mut self) {
@@ -351,6 +427,7 @@ impl Pair {
                         self.outbox.confirm(redecide.number);
                     }
                 }
+                OutboxOrder::Refused(_) => self.refused += 1,
                 OutboxOrder::Passed(pass) => self.passed.push(pass),
             }
         }

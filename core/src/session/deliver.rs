@@ -112,6 +112,7 @@ impl Session {
             self.output.order(Order::Settle(home));
         }
         bound.deliveries.shrink();
+        bound.tally.shrink();
         self.reader.shrink();
         self.claim_if_planned();
     }

@@ -16,9 +16,6 @@ use crate::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
 use crate::routing::{Home, Turn};
 use crate::stanza::Stanza;
 
-/// Bytes for which a stanza counts besides its content: its addresses, and what it takes to keep it.
-const STANZA_OVERHEAD_BYTES: usize = 256;
-
 /// A stanza for the client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Delivery {
@@ -30,7 +27,7 @@ pub(super) struct Delivery {
 
 impl Delivery {
     fn weight(&self) -> usize {
-        self.stanza.payload.len() + STANZA_OVERHEAD_BYTES
+        self.stanza.weight()
     }
 }
 
@@ -49,7 +46,7 @@ pub(super) struct Deliveries {
     /// How many at the front of `unsettled` were written before the client asked for acknowledgements, and are settled
     /// by being written.
     uncounted: usize,
-    /// Of `waiting` and `unsettled`.
+    /// The weight of `waiting` and `unsettled`.
     bytes: usize,
     /// What the client is to be told it was sent; absent if it does not acknowledge. Wraps.
     sent: Option<u32>,
@@ -170,6 +167,11 @@ impl Deliveries {
         self.uncounted = 0;
         self.acknowledged = self.sent();
         std::mem::take(&mut self.unsettled).into_iter().chain(std::mem::take(&mut self.waiting))
+    }
+
+    /// The weight of everything that is on its way to the client.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether more waits for the client than may.

@@ -25,6 +25,7 @@ mod announce;
 mod bind;
 mod deliver;
 mod delivery;
+mod directed;
 mod error;
 mod facts;
 mod login;
@@ -60,7 +61,7 @@ pub use settings::{SessionSettings, TlsPolicy};
 
 use crate::ids::{RouteId, Sequence};
 use crate::jid::{BareJid, FullJid};
-use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_STANZAS_MAX};
+use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_BYTES_MAX, SESSION_UNHANDLED_STANZAS_MAX};
 use crate::routing::Parcel;
 use crate::sasl::ScramKeys;
 use crate::session::login::Login;
@@ -306,7 +307,7 @@ impl Session {
     pub fn handle_expelled(&mut self, _now: Uptime) {
         if let Some(bound) = self.bound.as_mut() {
             bound.presence = None;
-            bound.directed.clear();
+            bound.directed.take();
         }
     }
 
@@ -399,9 +400,10 @@ impl Session {
             Stage::Opening | Stage::Negotiating => true,
             Stage::Login(login) => login.awaits_client(),
             Stage::Handshake | Stage::Binding { .. } | Stage::Resuming | Stage::Over => false,
-            Stage::Bound => {
-                self.bound.as_ref().is_some_and(|bound| bound.tally.unhandled() < SESSION_UNHANDLED_STANZAS_MAX)
-            }
+            Stage::Bound => self.bound.as_ref().is_some_and(|bound| {
+                bound.tally.unhandled() < SESSION_UNHANDLED_STANZAS_MAX
+                    && bound.tally.unhandled_bytes() < SESSION_UNHANDLED_BYTES_MAX
+            }),
         };
         is_clients_turn && !self.paused && self.transport == Transport::Open
     }
@@ -424,6 +426,13 @@ impl Session {
     /// Whether the session has lost its transport and waits for another one.
     pub fn is_resumable(&self) -> bool {
         self.transport == Transport::Lost && self.hibernates_until.is_some()
+    }
+
+    /// The weight of the stanzas that the session keeps for its client: those that wait, those that the client has not
+    /// acknowledged, and those from the offline store that come in a pause.
+    pub fn queue_bytes(&self) -> usize {
+        let stored = self.offline_answer.iter().flatten().flatten().map(|stored| stored.message.weight());
+        stored.sum::<usize>() + self.bound.as_ref().map_or(0, |bound| bound.deliveries.bytes())
     }
 
     /// Whether it goes on although more waits for its client than may wait, which must not be.

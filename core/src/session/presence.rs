@@ -16,7 +16,6 @@
 use crate::cluster::RoutePresence;
 use crate::ids::Sequence;
 use crate::jid::Jid;
-use crate::limits::DIRECTED_PRESENCE_MAX;
 use crate::session::announce::{Announcement, Next};
 use crate::session::seen::Origin;
 use crate::session::state::{BoundState, Claim};
@@ -99,7 +98,7 @@ impl Session {
         let is_initial = is_available && bound.presence.is_none();
         let told = match is_available {
             true => Vec::new(),
-            false => std::mem::take(&mut bound.directed).into_iter().collect(),
+            false => bound.directed.take().into_iter().collect(),
         };
         bound.presence = is_available.then(|| presence.clone());
         let probe = probe_beside(&presence);
@@ -126,9 +125,7 @@ impl Session {
         let (Some(bound), Some(to)) = (self.bound.as_mut(), stanza.to.clone()) else { return };
         if presence_type == PresenceType::Unavailable {
             bound.directed.remove(&to);
-        } else if bound.directed.len() < DIRECTED_PRESENCE_MAX || bound.directed.contains(&to) {
-            bound.directed.insert(to);
-        } else {
+        } else if !bound.directed.insert(to) {
             self.refuse(now, number, &stanza, ErrorCondition::ResourceConstraint);
             return;
         }
@@ -200,11 +197,7 @@ impl BoundState {
             from: Some(Jid::from(self.jid.clone())),
             ..Stanza::new(Kind::Presence(PresenceType::Unavailable))
         };
-        std::mem::take(&mut self.directed)
-            .into_iter()
-            .chain(own)
-            .map(|to| Stanza { to: Some(to), ..farewell.clone() })
-            .collect()
+        self.directed.take().into_iter().chain(own).map(|to| Stanza { to: Some(to), ..farewell.clone() }).collect()
     }
 }
 

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::RoutePresence;
@@ -31,7 +32,7 @@ use crate::xml::Element;
 pub(super) struct RosterRequest {
     /// Its number among the client's stanzas.
     pub(super) number: Sequence,
-    /// The request.
+    /// The request, without its content.
     pub(super) iq: Stanza,
     /// It asks for all items, and one of them has changed since the accounts were asked.
     pub(super) is_outdated: bool,
@@ -39,8 +40,10 @@ pub(super) struct RosterRequest {
 
 impl Session {
     /// A request of the client to its own roster.
-    pub(super) fn handle_roster_request(&mut self, now: Uptime, number: Sequence, iq: Stanza, query: &Element) {
+    pub(super) fn handle_roster_request(&mut self, now: Uptime, number: Sequence, mut iq: Stanza, query: &Element) {
         let Some(bound) = self.bound.as_mut() else { return };
+        // What it says is in the query. The rest is kept until it is answered.
+        iq.payload = Bytes::new();
         if bound.roster_requests.len() >= ROSTER_REQUESTS_MAX {
             self.refuse(now, number, &iq, ErrorCondition::ResourceConstraint);
             return;

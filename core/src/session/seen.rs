@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Life;
 use crate::jid::{FullJid, Jid};
-use crate::limits::{PRESENCE_GONE_MAX, PRESENCE_SEEN_MAX};
+use crate::limits::{PRESENCE_GONE_MAX, PRESENCE_SEEN_BYTES_MAX, PRESENCE_SEEN_MAX};
 use crate::planted;
 use crate::routing::Home;
 
@@ -46,6 +46,8 @@ impl Origin {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
     present: BTreeMap<FullJid, Origin>,
+    /// Of the JIDs of those who are present.
+    present_bytes: usize,
     gone: VecDeque<(FullJid, Origin)>,
 }
 
@@ -55,10 +57,15 @@ impl Seen {
         self.gone.retain(|(gone, from)| gone != jid || *from != origin);
         if let Some(known) = self.present.get_mut(jid) {
             *known = origin;
-        } else if self.present.len() < PRESENCE_SEEN_MAX
+            return;
+        }
+        let bytes = self.present_bytes + jid.as_str().len();
+        if self.present.len() < PRESENCE_SEEN_MAX
+            && bytes <= PRESENCE_SEEN_BYTES_MAX
             && let Ok(jid) = FullJid::try_from(jid.clone())
         {
             self.present.insert(jid, origin);
+            self.present_bytes = bytes;
         }
     }
 
@@ -68,7 +75,7 @@ impl Seen {
         match self.present.get(jid) {
             Some(known) if *known != origin && !believes_anybody => false,
             Some(_) => {
-                self.present.remove(jid);
+                self.remove(jid);
                 true
             }
             None => believes_anybody || !self.gone.iter().any(|(gone, from)| gone == jid && *from == origin),
@@ -77,19 +84,25 @@ impl Seen {
 
     /// The client is told of an error: whether somebody is there is not known any more.
     pub(super) fn forget(&mut self, jid: &Jid) {
-        self.present.remove(jid);
+        self.remove(jid);
     }
 
     /// Those of these whom the client sees. It is told that they are gone.
     pub(super) fn lost_among(&mut self, gone: &BTreeSet<FullJid>) -> Vec<FullJid> {
         let mut lost = Vec::new();
         for jid in gone {
-            if let Some(origin) = self.present.remove(jid) {
+            if let Some(origin) = self.remove(jid) {
                 self.note_gone(jid, origin);
                 lost.push(jid.clone());
             }
         }
         lost
+    }
+
+    fn remove(&mut self, jid: &Jid) -> Option<Origin> {
+        let origin = self.present.remove(jid)?;
+        self.present_bytes -= jid.as_str().len();
+        Some(origin)
     }
 
     fn note_gone(&mut self, jid: &FullJid, origin: Origin) {
@@ -202,5 +215,18 @@ mod tests {
 
         assert_eq!(seen.present.len() + PRESENCE_GONE_MAX + 10, PRESENCE_SEEN_MAX);
         assert_eq!(seen.gone.len(), PRESENCE_GONE_MAX);
+    }
+
+    /// O9.
+    #[test]
+    fn long_addresses_fill_the_memory_before_many_do() {
+        let mut seen = Seen::default();
+        let number = |number: usize| format!("a@capulet.example/{number:0>1000}").parse::<FullJid>().unwrap();
+        (0..2000).for_each(|one| seen.appears(&number(one), THERE));
+
+        let remembered = seen.present.len();
+        assert!(remembered * 1018 <= PRESENCE_SEEN_BYTES_MAX && remembered > 1000, "{remembered}");
+        (0..2000).for_each(|one| seen.forget(&number(one)));
+        assert_eq!(seen.present_bytes, 0);
     }
 }

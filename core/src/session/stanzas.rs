@@ -29,6 +29,7 @@ impl Session {
         match Stanza::from_element(element) {
             Ok(stanza) => {
                 let stanza = Stanza { from: Some(jid), ..stanza };
+                bound.tally.weigh(stanza.weight());
                 match stanza.kind {
                     Kind::Presence(presence_type) => self.handle_presence(now, number, presence_type, stanza),
                     Kind::Message(_) => self.handle_message(now, number, stanza),

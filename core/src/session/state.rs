@@ -1,14 +1,15 @@
 //! What a session is once it holds its JID: everything that would move with it to another node.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::RouteId;
-use crate::jid::{BareJid, FullJid, Jid};
+use crate::jid::{BareJid, FullJid};
 use crate::session::ResumptionId;
 use crate::session::announce::Announcer;
 use crate::session::delivery::Deliveries;
+use crate::session::directed::Directed;
 use crate::session::roster_requests::RosterRequest;
 use crate::session::seen::Seen;
 use crate::session::tally::Tally;
@@ -36,7 +37,7 @@ pub(super) struct BoundState {
     /// The presence that was broadcast last, if the session is available.
     pub(super) presence: Option<Stanza>,
     /// To whom presence was sent directly, to be told when the session goes.
-    pub(super) directed: BTreeSet<Jid>,
+    pub(super) directed: Directed,
     /// Whose available presence the client has seen, to be told when they are lost.
     pub(super) seen: Seen,
     /// Requests to the roster in the order of their answers.
@@ -90,7 +91,7 @@ impl BoundState {
             management: None,
             announcer: Announcer::default(),
             presence: None,
-            directed: BTreeSet::new(),
+            directed: Directed::default(),
             seen: Seen::default(),
             roster_requests: VecDeque::new(),
             claim: Claim::Idle,

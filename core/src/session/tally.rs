@@ -4,41 +4,56 @@
 //! longest run from the beginning. Numbers are 64 bits wide, and what the client sees is their difference to the number
 //! at which counting began, modulo 2^32.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Sequence;
 use crate::planted;
 
-/// The count of a client's stanzas.
+/// Room for so many stanzas that are not handled is kept while there are none.
+const IDLE_ROOM: usize = 8;
+
+/// The count of a client's stanzas. Its memory is bounded by what is not handled, however much is handled beyond that.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally {
     /// Stanzas that came.
     received: u64,
-    /// All of them up to this one are handled.
-    handled: u64,
-    /// Those beyond that are handled too.
-    ahead: BTreeSet<u64>,
+    /// Those that are not known to be handled, in order.
+    unhandled: VecDeque<Unhandled>,
+    /// Their weights.
+    unhandled_bytes: usize,
     /// How many had come when the client asked for acknowledgements.
     begun_at: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Unhandled {
+    number: u64,
+    weight: usize,
 }
 
 impl Tally {
     /// A stanza came; gives its number.
     pub(super) fn receive(&mut self) -> Sequence {
         self.received += 1;
+        self.unhandled.push_back(Unhandled { number: self.received, weight: 0 });
         Sequence(self.received)
+    }
+
+    /// The stanza that came last has this weight until it is handled.
+    pub(super) fn weigh(&mut self, weight: usize) {
+        if let Some(last) = self.unhandled.back_mut() {
+            self.unhandled_bytes += weight;
+            last.weight += weight;
+        }
     }
 
     /// A stanza was handled. What was handled before or never came changes nothing.
     pub(super) fn handle(&mut self, number: Sequence) {
-        if number.0 <= self.handled || number.0 > self.received {
-            return;
-        }
-        self.ahead.insert(number.0);
-        while self.ahead.remove(&(self.handled + 1)) {
-            self.handled += 1;
+        let Ok(at) = self.unhandled.binary_search_by_key(&number.0, |unhandled| unhandled.number) else { return };
+        if let Some(handled) = self.unhandled.remove(at) {
+            self.unhandled_bytes -= handled.weight;
         }
     }
 
@@ -50,7 +65,7 @@ impl Tally {
     /// The count that the client is told. Zero as long as stanzas from before the beginning are not handled.
     pub(super) fn acknowledged(&self) -> u32 {
         // Truncation is the wrap at 2^32 that XEP-0198 section 4 asks for.
-        let handled = if planted!(AcknowledgedBeforeHandover) { self.received } else { self.handled };
+        let handled = if planted!(AcknowledgedBeforeHandover) { self.received } else { self.handled() };
         handled.saturating_sub(self.begun_at) as u32
     }
 
@@ -61,12 +76,35 @@ impl Tally {
 
     /// Whether all stanzas up to this number are handled.
     pub(super) fn is_handled_up_to(&self, number: u64) -> bool {
-        self.handled >= number || planted!(AcknowledgedBeforeHandover)
+        self.handled() >= number || planted!(AcknowledgedBeforeHandover)
     }
 
     /// How many stanzas came and are not known to be handled.
-    pub(super) fn unhandled(&self) -> u64 {
-        self.received - self.handled - self.ahead.len() as u64
+    pub(super) fn unhandled(&self) -> usize {
+        self.unhandled.len()
+    }
+
+    /// The weight of the stanzas that came and are not known to be handled.
+    pub(super) fn unhandled_bytes(&self) -> usize {
+        self.unhandled_bytes
+    }
+
+    /// Gives back memory that a burst needed. The little that one stanza after the other needs stays.
+    pub(super) fn shrink(&mut self) {
+        if self.unhandled.is_empty() && self.unhandled.capacity() > IDLE_ROOM {
+            self.unhandled = VecDeque::new();
+        }
+    }
+
+    /// What the empty queue holds on to.
+    #[cfg(test)]
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.unhandled.capacity() * size_of::<Unhandled>()
+    }
+
+    /// All stanzas up to this one are handled.
+    fn handled(&self) -> u64 {
+        self.unhandled.front().map_or(self.received, |oldest| oldest.number - 1)
     }
 }
 
@@ -125,10 +163,29 @@ mod tests {
         assert_eq!(tally.acknowledged(), 1);
     }
 
+    /// O9. One stanza that waits must not make the server keep anything of all that were handled after it.
+    #[test]
+    fn what_is_handled_beyond_one_that_waits_takes_no_memory_and_has_no_weight() {
+        let mut tally = Tally::default();
+        tally.receive();
+        tally.weigh(1000);
+
+        for _ in 0..100_000 {
+            let number = tally.receive();
+            tally.weigh(3000);
+            tally.handle(number);
+        }
+
+        assert_eq!((tally.unhandled(), tally.unhandled_bytes(), tally.acknowledged()), (1, 1000, 0));
+        assert!(tally.capacity_bytes() < 1024);
+        tally.handle(Sequence(1));
+        assert_eq!((tally.unhandled_bytes(), tally.acknowledged()), (0, 100_001));
+    }
+
     #[test]
     fn the_count_wraps_at_two_to_the_thirty_second() {
         let near = u64::from(u32::MAX);
-        let mut tally = Tally { received: near, handled: near, ahead: BTreeSet::new(), begun_at: 0 };
+        let mut tally = Tally { received: near, ..Tally::default() };
         assert_eq!(tally.acknowledged(), u32::MAX);
 
         let number = tally.receive();

@@ -181,7 +181,7 @@ impl Stanza {
             to: self.from.clone(),
             id: self.id.clone(),
             language: self.language.clone(),
-            payload: written.into(),
+            payload: super::exact(written),
         })
     }
 }

@@ -16,10 +16,12 @@
 mod content;
 mod error;
 mod read;
+mod weight;
 mod write;
 
 pub use error::{ErrorCondition, ErrorType, StanzaError};
 pub use read::{Refusal, StanzaFault};
+pub use weight::STANZA_OVERHEAD_BYTES;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -109,7 +111,7 @@ impl Stanza {
             to: self.from.clone(),
             id: self.id.clone(),
             language: None,
-            payload: written.into(),
+            payload: exact(written),
         }
     }
 
@@ -118,9 +120,15 @@ impl Stanza {
     pub fn with_child(mut self, child: &Element) -> Stanza {
         let mut payload = Vec::from(self.payload);
         child.write(&mut payload);
-        self.payload = payload.into();
+        self.payload = exact(payload);
         self
     }
+}
+
+/// Content without room to spare: it may be kept for long, and counts only for what it is.
+fn exact(mut written: Vec<u8>) -> Bytes {
+    written.shrink_to_fit();
+    written.into()
 }
 
 impl Kind {

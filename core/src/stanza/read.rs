@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{ErrorCondition, IqType, Kind, PresenceType, Stanza};
 use crate::jid::Jid;
+use crate::limits::STANZA_TEXT_BYTES_MAX;
 use crate::xml::{Element, ns};
 
 /// Why an element is no stanza that could be handled.
@@ -30,8 +31,9 @@ impl Stanza {
     ///
     /// # Errors
     ///
-    /// [`StanzaFault`]: not a stanza, an address that is no JID, an unknown type of presence or iq, an iq without id, or
-    /// a request without exactly one child element (RFC 6120 section 8.2.3).
+    /// [`StanzaFault`]: not a stanza, an address that is no JID, an unknown type of presence or iq, an iq without id, a
+    /// request without exactly one child element (RFC 6120 section 8.2.3), or an id or a language of more than
+    /// [`STANZA_TEXT_BYTES_MAX`], which then is not in the answer.
     pub fn from_element(element: Element) -> Result<Stanza, StanzaFault> {
         if element.namespace() != ns::CLIENT {
             return Err(StanzaFault::NotAStanza);
@@ -47,13 +49,16 @@ impl Stanza {
             },
         };
         let mut stanza = Stanza::new(kind);
-        stanza.id = attributes.id.map(str::to_owned);
-        stanza.language = attributes.language.map(str::to_owned);
+        let texts = [attributes.id, attributes.language];
+        let [id, language] = texts.map(|text| text.filter(|text| text.len() <= STANZA_TEXT_BYTES_MAX));
+        let are_texts_short = texts == [id, language];
+        stanza.id = id.map(str::to_owned);
+        stanza.language = language.map(str::to_owned);
         let from = address(attributes.from);
         let to = address(attributes.to);
         let is_iq_in_order = is_iq_in_order(kind, attributes.id, element.children().len());
         stanza.payload = Bytes::from(element.into_content());
-        match (known && is_iq_in_order, from, to) {
+        match (known && is_iq_in_order && are_texts_short, from, to) {
             (true, Ok(from), Ok(to)) => Ok(Stanza { from, to, ..stanza }),
             (false, _, _) => Err(stanza.refuse(ErrorCondition::BadRequest)),
             (true, _, _) => Err(stanza.refuse(ErrorCondition::JidMalformed)),
@@ -181,6 +186,20 @@ mod tests {
         for xml in ["<body/>", "<message xmlns='jabber:server'/>", "<stream xmlns='http://etherx.jabber.org/streams'/>"]
         {
             assert_eq!(read(xml), Err(StanzaFault::NotAStanza), "{xml}");
+        }
+    }
+
+    /// O9. Whoever gets the stanza has to keep its id, and its answer has it too.
+    #[test]
+    fn an_id_or_a_language_that_is_too_long_is_refused_and_not_echoed() {
+        let (longest, longer) = ("x".repeat(STANZA_TEXT_BYTES_MAX), "x".repeat(STANZA_TEXT_BYTES_MAX + 1));
+        for attribute in ["id", "xml:lang"] {
+            assert!(read(&format!("<message {attribute}='{longest}'/>")).is_ok());
+
+            let refusal = refusal(&format!("<message {attribute}='{longer}'/>"));
+            let answer = refusal.answer.unwrap();
+            assert_eq!(refusal.condition, ErrorCondition::BadRequest);
+            assert!(answer.weight() < 1024 + crate::stanza::STANZA_OVERHEAD_BYTES);
         }
     }
 

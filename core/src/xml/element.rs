@@ -148,7 +148,9 @@ impl Element {
     }
 
     /// The canonical XML between the tags, which is not copied.
-    pub fn into_content(self) -> String {
+    pub fn into_content(mut self) -> String {
+        // What was taken out has left room.
+        self.content.shrink_to_fit();
         self.content
     }
 

@@ -72,7 +72,7 @@ impl Connection {
                 }
             }
         }
-        let taken = std::pin::pin!(poll_fn(|cx| handle.poll_take(cx, usize::MAX)));
+        let taken = std::pin::pin!(poll_fn(|cx| handle.poll_take(cx, usize::MAX, 0)));
         if let Either::Left(((events, parcels), _)) = select(taken, moves).await {
             self.returned.extend(parcels);
             self.note_events(events);

@@ -1,9 +1,10 @@
 //! What the data lanes need of the sessions, and what sessions ask of a lane.
 
 use cresset_core::ids::{LogIndex, RouteId};
+use cresset_core::limits::LANE_QUEUE_BYTES_MAX;
 use cresset_core::node::Peer;
-use cresset_core::routing::{Parcel, Redecide, StanzaName, Turn};
-use cresset_core::stanza::Stanza;
+use cresset_core::routing::{Parcel, Redecide, Refused, StanzaName, Turn};
+use cresset_core::stanza::{STANZA_OVERHEAD_BYTES, Stanza};
 
 /// The sessions, as the data lanes see them. Every call returns at once: a lane serves all sessions and waits for none.
 /// What it hands over is bounded by what the lanes may keep and by the queues of the sessions.
@@ -33,6 +34,9 @@ pub trait DataService: Send + Sync + 'static {
     /// Decides again where a stanza goes that `peer` did not take; if it says so, confirms it afterwards by
     /// [`Mesh::confirm`](super::Mesh::confirm).
     fn redecide(&self, peer: Peer, again: Redecide<Self::Origin>);
+
+    /// Tells the sender of a stanza that too much is under way to the account for which it was.
+    fn refused(&self, refused: Refused<Self::Origin>);
 
     /// Nothing is under way any more on the route that was asked about.
     fn passed(&self, pass: Self::Pass);
@@ -77,4 +81,14 @@ pub enum ToLane<Origin, Pass> {
         /// Whom to answer.
         pass: Pass,
     },
+}
+
+impl<Origin, Pass> ToLane<Origin, Pass> {
+    /// Bytes for which it counts while it waits for the lane.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            ToLane::Parcel { stanza, .. } => stanza.weight().min(LANE_QUEUE_BYTES_MAX),
+            ToLane::Nudge { .. } | ToLane::Pass { .. } => STANZA_OVERHEAD_BYTES,
+        }
+    }
 }

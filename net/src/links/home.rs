@@ -7,16 +7,18 @@
 //!        passed
 //! ```
 //!
-//! The queue is not read while the outbox is full, so its senders wait, and with them their clients' sockets. Answers
-//! and confirmations, which make room, are always read.
+//! The queue is not read while the outbox is full, so its senders wait, and with them their clients' sockets: what waits
+//! in it has at most [`LANE_QUEUE_BYTES_MAX`]. Answers and confirmations, which make room, are always read.
 
 use std::sync::Arc;
 
 use cresset_core::ids::{BootId, Incarnation, LogIndex, Sequence};
+use cresset_core::limits::LANE_QUEUE_BYTES_MAX;
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataAnswer, Outbox, OutboxOrder};
 use cresset_core::wire;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
 
 use super::data::{DataService, ToLane};
 use super::event::LinkFault;
@@ -27,26 +29,28 @@ use super::shared::{End, EndTeller};
 use super::wire::Reading;
 use crate::witness::{self, Fact};
 
-/// Requests of sessions that wait for the lane. Beyond it sessions wait.
-const QUEUE_MAX: usize = 1024;
-
 /// Requests that are taken before bytes are moved again.
 const BATCH_MAX: usize = 512;
 
 /// Confirmations that wait for the lane, which takes them before anything else. Beyond it their senders wait a moment.
 const CONFIRMED_MAX: usize = 1024;
 
-type Queued<D> = ToLane<<D as DataService>::Origin, <D as DataService>::Pass>;
+type Request<D> = ToLane<<D as DataService>::Origin, <D as DataService>::Pass>;
+
+/// A request with the room that it has in the queue.
+type Queued<D> = (Request<D>, OwnedSemaphorePermit);
 
 /// The lane to one life of another member, as sessions use it.
 pub struct DataLane<D: DataService> {
     peer: Peer,
-    queue: mpsc::Sender<Queued<D>>,
+    queue: mpsc::UnboundedSender<Queued<D>>,
+    /// Bytes for which the queue has room. Closed with the queue.
+    room: Arc<Semaphore>,
 }
 
 impl<D: DataService> Clone for DataLane<D> {
     fn clone(&self) -> Self {
-        DataLane { peer: self.peer, queue: self.queue.clone() }
+        DataLane { peer: self.peer, queue: self.queue.clone(), room: self.room.clone() }
     }
 }
 
@@ -62,7 +66,10 @@ impl<D: DataService> DataLane<D> {
     ///
     /// The life is over; what was to be sent comes back, to be decided again.
     pub async fn send(&self, request: ToLane<D::Origin, D::Pass>) -> Result<(), ToLane<D::Origin, D::Pass>> {
-        self.queue.send(request).await.map_err(|refused| refused.0)
+        match self.room.clone().acquire_many_owned(weight_of::<D>(&request)).await {
+            Ok(room) => self.queue.send((request, room)).map_err(|refused| refused.0.0),
+            Err(_) => Err(request),
+        }
     }
 
     /// As [`send`](Self::send) for those who cannot wait.
@@ -74,9 +81,17 @@ impl<D: DataService> DataLane<D> {
     pub fn try_send(
         &self,
         request: ToLane<D::Origin, D::Pass>,
-    ) -> Result<(), mpsc::error::TrySendError<ToLane<D::Origin, D::Pass>>> {
-        self.queue.try_send(request)
+    ) -> Result<(), TrySendError<ToLane<D::Origin, D::Pass>>> {
+        match self.room.clone().try_acquire_many_owned(weight_of::<D>(&request)) {
+            Ok(room) => self.queue.send((request, room)).map_err(|refused| TrySendError::Closed(refused.0.0)),
+            Err(TryAcquireError::NoPermits) => Err(TrySendError::Full(request)),
+            Err(TryAcquireError::Closed) => Err(TrySendError::Closed(request)),
+        }
     }
+}
+
+fn weight_of<D: DataService>(request: &Request<D>) -> u32 {
+    u32::try_from(request.weight()).expect("it is bounded by the room of the queue")
 }
 
 /// Where a lane is reached from within the mesh.
@@ -102,7 +117,8 @@ pub(super) struct Home<D: DataService> {
     service: Arc<D>,
     outbox: Outbox<D::Origin, D::Pass>,
     attached: Option<Attached>,
-    queue: mpsc::Receiver<Queued<D>>,
+    queue: mpsc::UnboundedReceiver<Queued<D>>,
+    room: Arc<Semaphore>,
     confirmed: mpsc::Receiver<Sequence>,
     connections: mpsc::Receiver<Attached>,
     applied: watch::Receiver<LogIndex>,
@@ -118,19 +134,16 @@ impl<D: DataService> Home<D> {
         service: Arc<D>,
         applied: watch::Receiver<LogIndex>,
     ) -> (Home<D>, LaneInlets<D>) {
-        let (to_queue, queue) = mpsc::channel(QUEUE_MAX);
+        let (to_queue, queue) = mpsc::unbounded_channel();
+        let room = Arc::new(Semaphore::new(LANE_QUEUE_BYTES_MAX));
         let (to_confirmed, confirmed) = mpsc::channel(CONFIRMED_MAX);
         let (to_connections, connections) = mpsc::channel(1);
         let (to_end, end) = EndTeller::new();
         let outbox = Outbox::new(home, peer.boot);
-        let home = Home { peer, service, outbox, attached: None, queue, confirmed, connections, applied, end };
-        let inlets = LaneInlets {
-            lane: DataLane { peer, queue: to_queue },
-            incarnation,
-            confirmed: to_confirmed,
-            connections: to_connections,
-            end: to_end,
-        };
+        let lane = DataLane { peer, queue: to_queue, room: room.clone() };
+        let home = Home { peer, service, outbox, attached: None, queue, room, confirmed, connections, applied, end };
+        let inlets =
+            LaneInlets { lane, incarnation, confirmed: to_confirmed, connections: to_connections, end: to_end };
         (home, inlets)
     }
 
@@ -149,7 +162,7 @@ impl<D: DataService> Home<D> {
                 biased;
                 end = &mut self.end => match end {
                     Ok(End::LifeOver | End::OwnLifeOver) => return self.life_over().await,
-                    Ok(End::MeshStopped) | Err(_) => return,
+                    Ok(End::MeshStopped) | Err(_) => return self.room.close(),
                 },
                 turned = Attached::turn(&mut self.attached, Reading::On) => {
                     if let Err(fault) = turned {
@@ -162,7 +175,7 @@ impl<D: DataService> Home<D> {
                     self.outbox.applied(index);
                 }
                 Some(attached) = self.connections.recv() => self.attach(attached),
-                Some(request) = self.queue.recv(), if !self.outbox.is_full() => self.take(request),
+                Some((request, _room)) = self.queue.recv(), if !self.outbox.is_full() => self.take(request),
             }
         }
     }
@@ -177,12 +190,12 @@ impl<D: DataService> Home<D> {
             if self.outbox.is_full() {
                 break;
             }
-            let Ok(request) = self.queue.try_recv() else { break };
+            let Ok((request, _room)) = self.queue.try_recv() else { break };
             self.take(request);
         }
     }
 
-    fn take(&mut self, request: Queued<D>) {
+    fn take(&mut self, request: Request<D>) {
         match request {
             ToLane::Parcel { origin, route, stanza, attempts, name, turn } => {
                 self.outbox.send(origin, route, stanza, attempts, name, turn);
@@ -219,6 +232,7 @@ impl<D: DataService> Home<D> {
                 }
                 OutboxOrder::Handled(origin) => self.service.handled(origin),
                 OutboxOrder::Redecide(again) => self.service.redecide(self.peer, again),
+                OutboxOrder::Refused(refused) => self.service.refused(refused),
                 OutboxOrder::Passed(pass) => self.service.passed(pass),
             }
         }
@@ -247,7 +261,8 @@ impl<D: DataService> Home<D> {
         self.outbox.peer_gone();
         self.carry_out();
         self.queue.close();
-        while let Some(request) = self.queue.recv().await {
+        self.room.close();
+        while let Some((request, _room)) = self.queue.recv().await {
             self.take(request);
             self.carry_out();
         }

@@ -6,18 +6,20 @@
 //! A mailbox is closed by its own session, in the same step in which it is found empty: so what was accepted is always
 //! dealt with, and who comes too late is told so and decides again.
 //!
-//! Bounds: beyond [`SESSION_QUEUE_STANZAS_MAX`] or [`SESSION_QUEUE_BYTES_MAX`] the session is told once to end; what
-//! comes until its route is gone is accepted and routed again. Events are few: one for each thing that the session
-//! asked for, and one for each change of the cluster.
+//! Bounds: beyond [`SESSION_QUEUE_STANZAS_MAX`] or [`SESSION_QUEUE_BYTES_MAX`], to which what the session keeps for its
+//! client counts too, and beyond what the other sessions of its account leave of [`ACCOUNT_QUEUE_BYTES_MAX`] the session
+//! is told once to end; what comes until its route is gone is accepted and routed again. Events are few: one for each
+//! thing that the session asked for, and one for each change of the cluster.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use cresset_core::cluster::Removal;
 use cresset_core::ids::{RouteId, Sequence, SessionId};
-use cresset_core::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
+use cresset_core::jid::BareJid;
+use cresset_core::limits::{ACCOUNT_QUEUE_BYTES_MAX, SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::Parcel;
 use cresset_core::session::{RoutesGone, StreamErrorCondition};
@@ -26,9 +28,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clients::Attach;
 use crate::witness::{self, Fact};
-
-/// What a parcel costs beside its payload, roughly.
-const PARCEL_BYTES: usize = 256;
 
 /// An event for one session.
 #[derive(Debug)]
@@ -80,14 +79,34 @@ pub struct SessionHandle {
     pub id: SessionId,
     generation: AtomicU64,
     revoked: AtomicBool,
+    /// What waits for all sessions of the account; absent until this one is bound.
+    account: OnceLock<Arc<AccountQueue>>,
     inner: Mutex<Inner>,
+}
+
+/// The weight of what waits on this node for the clients of one account.
+#[derive(Debug)]
+pub(super) struct AccountQueue {
+    pub(super) account: BareJid,
+    bytes: AtomicUsize,
+}
+
+impl AccountQueue {
+    pub(super) fn new(account: BareJid) -> Self {
+        AccountQueue { account, bytes: AtomicUsize::new(0) }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     events: VecDeque<ToSession>,
     parcels: VecDeque<Parcel>,
+    /// Their weight.
     parcel_bytes: usize,
+    /// The weight of what the session itself keeps for its client.
+    kept_bytes: usize,
+    /// How much of these two is counted for the account.
+    counted: usize,
     overflowed: bool,
     closed: bool,
     waker: Option<Waker>,
@@ -96,7 +115,8 @@ struct Inner {
 impl SessionHandle {
     pub(super) fn new(id: SessionId, generation: u64) -> Self {
         let generation = AtomicU64::new(generation);
-        SessionHandle { id, generation, revoked: AtomicBool::new(false), inner: Mutex::default() }
+        let (account, inner) = (OnceLock::new(), Mutex::default());
+        SessionHandle { id, generation, revoked: AtomicBool::new(false), account, inner }
     }
 
     /// The life of the node in which the session began or has gone on; what it holds of an earlier one belongs to others.
@@ -130,9 +150,11 @@ impl SessionHandle {
         if inner.closed {
             return Err(Box::new(parcel));
         }
-        inner.parcel_bytes += size_of_parcel(&parcel);
+        inner.parcel_bytes += parcel.stanza.weight();
         inner.parcels.push_back(parcel);
-        let full = inner.parcels.len() > SESSION_QUEUE_STANZAS_MAX || inner.parcel_bytes > SESSION_QUEUE_BYTES_MAX;
+        let left = self.count(&mut inner);
+        let is_heavy = inner.weight() > SESSION_QUEUE_BYTES_MAX.min(left);
+        let full = inner.parcels.len() > SESSION_QUEUE_STANZAS_MAX || is_heavy;
         if full && !inner.overflowed && !planted!(MailboxUnbounded) {
             sometimes!("a_mailbox_overflows");
             inner.overflowed = true;
@@ -160,9 +182,39 @@ impl SessionHandle {
         self.lock().parcels.is_empty()
     }
 
-    /// All events, and stanzas until they have so many bytes: none if that is zero. For the session's own task only.
-    pub(crate) fn poll_take(&self, context: &Context<'_>, bytes: usize) -> Poll<(VecDeque<ToSession>, Vec<Parcel>)> {
+    /// The weight of what waits for the client, here and in the session.
+    #[cfg(test)]
+    pub(crate) fn weight(&self) -> usize {
+        self.lock().weight()
+    }
+
+    /// The session is bound, and one of this account. Answers whether that is news.
+    pub(super) fn belongs_to(&self, account: &Arc<AccountQueue>) -> bool {
+        let is_news = self.account.set(account.clone()).is_ok();
+        if is_news {
+            self.count(&mut self.lock());
+        }
+        is_news
+    }
+
+    /// What waits for its account, once [`belongs_to`](SessionHandle::belongs_to) was called.
+    pub(super) fn account(&self) -> Option<&Arc<AccountQueue>> {
+        self.account.get()
+    }
+
+    /// All events, and stanzas until they have so many bytes: none if that is zero. The session keeps stanzas of that
+    /// weight for its client. For the session's own task only.
+    pub(crate) fn poll_take(
+        &self,
+        context: &Context<'_>,
+        bytes: usize,
+        kept_bytes: usize,
+    ) -> Poll<(VecDeque<ToSession>, Vec<Parcel>)> {
         let mut inner = self.lock();
+        inner.kept_bytes = kept_bytes;
+        if inner.counted != inner.weight() {
+            self.count(&mut inner);
+        }
         if inner.events.is_empty() && (bytes == 0 || inner.parcels.is_empty()) {
             inner.register(context.waker());
             return Poll::Pending;
@@ -172,7 +224,7 @@ impl SessionHandle {
         while taken < bytes
             && let Some(parcel) = inner.parcels.pop_front()
         {
-            taken += size_of_parcel(&parcel);
+            taken += parcel.stanza.weight();
             parcels.push(parcel);
         }
         inner.parcel_bytes -= taken;
@@ -203,10 +255,26 @@ impl SessionHandle {
         if inner.events.is_empty() && inner.parcels.is_empty() {
             inner.closed = true;
             inner.waker = None;
+            (inner.parcel_bytes, inner.kept_bytes) = (0, 0);
+            self.count(&mut inner);
             return None;
         }
-        inner.parcel_bytes = 0;
+        (inner.parcel_bytes, inner.kept_bytes) = (0, 0);
+        self.count(&mut inner);
         Some((std::mem::take(&mut inner.events), std::mem::take(&mut inner.parcels).into()))
+    }
+
+    /// Counts for the account what waits for this client; answers how much more may wait for it.
+    fn count(&self, inner: &mut Inner) -> usize {
+        let Some(account) = self.account.get() else { return ACCOUNT_QUEUE_BYTES_MAX };
+        let (weight, counted) = (inner.weight(), inner.counted);
+        inner.counted = weight;
+        // Relaxed: the number is all that is shared, and nothing else follows from it.
+        let before = match weight >= counted {
+            true => account.bytes.fetch_add(weight - counted, Ordering::Relaxed) + (weight - counted),
+            false => account.bytes.fetch_sub(counted - weight, Ordering::Relaxed) - (counted - weight),
+        };
+        ACCOUNT_QUEUE_BYTES_MAX.saturating_sub(before)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -216,6 +284,10 @@ impl SessionHandle {
 }
 
 impl Inner {
+    fn weight(&self) -> usize {
+        self.parcel_bytes + self.kept_bytes
+    }
+
     fn register(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
@@ -230,8 +302,4 @@ fn wake(mut inner: MutexGuard<'_, Inner>) {
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-fn size_of_parcel(parcel: &Parcel) -> usize {
-    parcel.stanza.payload.len() + PARCEL_BYTES
 }

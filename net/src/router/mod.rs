@@ -17,6 +17,7 @@
 //! It decides nothing: that is [`cresset_core::routing`] and [`cresset_core::node`].
 
 mod again;
+mod early;
 mod gate;
 mod mailbox;
 mod moving;
@@ -28,17 +29,16 @@ mod tests;
 mod ticket;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use cresset_core::cluster::{Event, Removal, Route};
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, SessionId};
-use cresset_core::jid::{DomainPart, FullJid};
+use cresset_core::jid::{BareJid, DomainPart, FullJid};
 use cresset_core::limits::OFFLINE_MESSAGES_MAX;
 use cresset_core::node::{Answer, Request, Service};
-use cresset_core::routing::Parcel;
 use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use cresset_core::{planted, sometimes};
@@ -57,6 +57,8 @@ pub(crate) use sessions::Resumable;
 pub use ticket::Ticket;
 pub use view::View;
 
+use early::Early;
+use mailbox::AccountQueue;
 use view::FixedState;
 
 /// Requests of sessions that wait for the control plane. Beyond it a session waits, and is not read from meanwhile.
@@ -87,6 +89,8 @@ pub struct Router {
     /// Counts the lives of this member in this process.
     generation: watch::Sender<u64>,
     resumable: Mutex<BTreeMap<ResumptionId, Resumable>>,
+    /// What waits for the accounts that have sessions here, and how many they have. Not on the way of any stanza.
+    queues: Mutex<BTreeMap<BareJid, (usize, Arc<AccountQueue>)>>,
     /// Written once for each life of this node.
     mesh: RwLock<Option<Mesh<Router>>>,
     /// The lane to the life of each member that ended last: what was under way on it may still be on its way back.
@@ -98,8 +102,8 @@ pub struct Router {
     /// Whether the view is one to decide by: while the node does not serve it may be old.
     serves: watch::Sender<bool>,
     myself: Weak<Router>,
-    /// Parcels for routes that this node has not applied yet. Bounded by the outboxes of the others.
-    early: Mutex<VecDeque<Parcel>>,
+    /// Parcels for routes that this node has not applied yet.
+    early: Mutex<Early>,
     /// Whether the sessions are to go on when this life of the node is over.
     is_leaving: AtomicBool,
     /// For whom something was stored while this node was by itself; absent while it is not.
@@ -154,6 +158,7 @@ impl Router {
             sent_away: AtomicU64::new(0),
             generation: watch::Sender::new(0),
             resumable: Mutex::default(),
+            queues: Mutex::default(),
             mesh: RwLock::default(),
             ended: Mutex::default(),
             rows: Mutex::default(),
@@ -303,6 +308,7 @@ impl Router {
         if route.member == self.member
             && let Some(session) = self.session(route.session)
         {
+            self.counts_for(&session, route.jid.to_bare());
             self.by_route.pin().insert(route.id, session);
         }
         if planted!(ViewFollowsLater) && route.member != self.member {

@@ -66,7 +66,7 @@ impl Router {
         let gone = Arc::new(RoutesGone { jids: elsewhere.map(|route| route.jid.clone()).collect() });
         lock(&self.gone).clear();
         lock(&self.ended).clear();
-        lock(&self.early).clear();
+        drop(lock(&self.early).take());
         self.view.begin_again(begin);
         if !begin.is_in_the_log_of(LogIndex(0)) {
             lock(&self.stored_alone).get_or_insert(StoredAlone::For(BTreeSet::new()));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::BareJid;
-use cresset_core::routing::{Home, Parcel, Redecide, StanzaName, claimant, may_go_elsewhere};
+use cresset_core::routing::{Home, Parcel, Redecide, Refused, StanzaName, claimant, may_go_elsewhere};
 use cresset_core::sometimes;
+use cresset_core::stanza::ErrorCondition;
 use futures_util::FutureExt;
 
 use super::again::Pass;
@@ -34,8 +35,10 @@ impl DataService for Router {
         if parcel.route.index > index {
             // The sender has seen more of the log than this node.
             sometimes!("a_parcel_comes_before_its_route");
-            early.push_back(parcel);
-            return Ok(());
+            match early.push(parcel) {
+                Ok(()) => return Ok(()),
+                Err(parcel) => return Err(Box::new(Missed { parcel: *parcel, index })),
+            }
         }
         sometimes!("a_parcel_misses_its_session");
         Err(Box::new(Missed { parcel, index }))
@@ -63,6 +66,14 @@ impl DataService for Router {
         self.decide_again(peer, redecide);
     }
 
+    fn refused(&self, refused: Refused<Ticket>) {
+        // The sender is to have the error before the stanza counts as handled.
+        match refused.stanza.bounce(ErrorCondition::ResourceConstraint, Some("too much is under way to this account")) {
+            Some(error) => self.push_returned(Outgoing::new(error, Some(refused.origin))),
+            None => refused.origin.done(),
+        }
+    }
+
     fn passed(&self, pass: Pass) {
         // What came back before this stands in its row by now. Nobody waits any more if the other end is gone.
         let _ = pass.send(());
@@ -72,7 +83,7 @@ impl DataService for Router {
 impl Router {
     /// Delivers what came before this node knew the route for which it is.
     pub(super) fn deliver_early(&self) {
-        let early = std::mem::take(&mut *lock(&self.early));
+        let early = lock(&self.early).take();
         for parcel in early {
             if let Err(missed) = self.deliver(parcel)
                 && let Some(mesh) = self.mesh()

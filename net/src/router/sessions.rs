@@ -7,7 +7,7 @@ use cresset_core::ids::{RouteId, SessionId};
 use cresset_core::jid::BareJid;
 use cresset_core::session::ResumptionId;
 
-use super::mailbox::{SessionHandle, ToSession};
+use super::mailbox::{AccountQueue, SessionHandle, ToSession};
 use super::{Router, lock};
 
 /// A session that may be resumed.
@@ -36,6 +36,27 @@ impl Router {
         self.sessions.pin().remove(&session.id);
         if let Some(route) = route {
             self.by_route.pin().remove(&route);
+        }
+        let Some(AccountQueue { account, .. }) = session.account().map(AsRef::as_ref) else { return };
+        let mut queues = lock(&self.queues);
+        if let Some((sessions, _)) = queues.get_mut(account) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                queues.remove(account);
+            }
+        }
+    }
+
+    /// A session of this node is bound: what waits for it counts for its account from here on.
+    pub(super) fn counts_for(&self, session: &SessionHandle, account: BareJid) {
+        if session.account().is_some() {
+            return;
+        }
+        let mut queues = lock(&self.queues);
+        let (sessions, queue) =
+            queues.entry(account.clone()).or_insert_with(|| (0, Arc::new(AccountQueue::new(account))));
+        if session.belongs_to(queue) {
+            *sessions += 1;
         }
     }
 

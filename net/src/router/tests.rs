@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cresset_core::cluster::{RoutePresence, VersionRange};
 use cresset_core::ids::{BootId, Sequence};
 use cresset_core::jid::{Jid, NodePart};
-use cresset_core::routing::{Home, Paths};
+use cresset_core::routing::{Home, Parcel, Paths, Refused};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::xml::Element;
 use futures_util::FutureExt;
@@ -19,7 +19,7 @@ use super::*;
 use crate::accounts::memory::MemoryAccounts;
 use crate::accounts::{Claimant, Credentials};
 use crate::clock::SystemClock;
-use crate::links::{Identity, LinkSecurity, Peer, RaftService, Services};
+use crate::links::{DataService, Identity, LinkSecurity, Peer, RaftService, Services};
 use crate::runtime::{self, Workers};
 use crate::transport::TokioTransport;
 
@@ -38,6 +38,26 @@ async fn a_stanza_reaches_a_session_of_another_member_and_its_sender_hears_of_it
 
         let parcel = two.received(&route).await;
         assert_eq!(parcel.stanza.body().as_deref(), Some("m1"));
+        assert_eq!(heard(&sender).await, Sequence(1));
+    })
+    .await;
+}
+
+/// O9. The sender of what a lane does not take gets an error before the stanza counts as handled.
+#[tokio::test]
+async fn a_stanza_beyond_the_share_of_its_recipient_comes_back_as_an_error() {
+    two_members(async |one, two| {
+        let route = bound(&one, &two, 5).await;
+        let sender = one.router.enter();
+        let origin = Ticket::Session { session: sender.clone(), number: Sequence(1) };
+        let from = Some(Jid::new(JULIET).unwrap());
+        let stanza = Stanza { from, ..Stanza::new(Kind::Message(MessageType::Chat)) };
+
+        one.router.refused(Refused { stanza, origin });
+
+        let error = two.received(&route).await.stanza;
+        assert_eq!(error.kind, Kind::Message(MessageType::Error));
+        assert!(String::from_utf8_lossy(&error.payload).contains("<resource-constraint"));
         assert_eq!(heard(&sender).await, Sequence(1));
     })
     .await;
@@ -182,7 +202,7 @@ async fn who_was_alone_tells_whoever_is_there_what_it_stored_meanwhile() {
 
         let nudged = async {
             loop {
-                let (events, _) = poll_fn(|cx| session.poll_take(cx, 0)).await;
+                let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0)).await;
                 if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
                     return;
                 }
@@ -273,7 +293,7 @@ impl Member {
 
     /// The next stanza in the mailbox of a session.
     async fn received(&self, session: &Arc<SessionHandle>) -> Parcel {
-        let take = poll_fn(|cx| session.poll_take(cx, 1).map(|(_, mut parcels)| parcels.pop()));
+        let take = poll_fn(|cx| session.poll_take(cx, 1, 0).map(|(_, mut parcels)| parcels.pop()));
         let search = async {
             let mut take = take;
             loop {
@@ -315,7 +335,7 @@ async fn bound(one: &Member, two: &Member, index: u64) -> Arc<SessionHandle> {
 async fn heard(sender: &Arc<SessionHandle>) -> Sequence {
     let search = async {
         loop {
-            let (events, _) = poll_fn(|cx| sender.poll_take(cx, 0)).await;
+            let (events, _) = poll_fn(|cx| sender.poll_take(cx, 0, 0)).await;
             for event in events {
                 if let ToSession::Handled(number) = event {
                     return number;

@@ -11,8 +11,10 @@ use cresset_core::ids::{Sequence, SessionId};
 use cresset_core::jid::BareJid;
 use cresset_core::node::{Peer, Request, Service};
 use cresset_core::planted;
-use cresset_core::routing::{Home, Parcel, Paths, Redecide, Row, StanzaName, Turn, Way, may_go_elsewhere, recipient};
-use cresset_core::stanza::Stanza;
+use cresset_core::routing::{
+    Home, Parcel, Paths, Redecide, Refused, Row, StanzaName, Turn, Way, may_go_elsewhere, recipient,
+};
+use cresset_core::stanza::{ErrorCondition, Stanza};
 
 use super::lanes::ToLane;
 use super::queue::Moment;
@@ -159,6 +161,14 @@ impl World {
         let confirm = confirm.then_some(Ticket::Confirm { peer, number });
         let ticket = Ticket::both(origin, confirm);
         self.push_returned(host, Outgoing { ticket, attempts, name, turn: Some(turn), ..Outgoing::new(stanza, None) });
+    }
+
+    /// Too much is under way to the account for which this was.
+    pub(super) fn refused(&mut self, host: usize, refused: Refused<Ticket>) {
+        match refused.stanza.bounce(ErrorCondition::ResourceConstraint, None) {
+            Some(error) => self.push_returned(host, Outgoing::new(error, Some(refused.origin))),
+            None => self.ticket_done(host, refused.origin),
+        }
     }
 
     /// What is left of a parcel is decided here.

@@ -291,6 +291,7 @@ impl World {
                 }
                 OutboxOrder::Handled(ticket) => self.ticket_done(host, ticket),
                 OutboxOrder::Redecide(again) => self.decide_again(host, peer, again),
+                OutboxOrder::Refused(refused) => self.refused(host, refused),
                 OutboxOrder::Passed(pass) => self.passed(host, pass),
             }
         }

@@ -2,7 +2,10 @@
 
 use super::client::{Client, fates};
 use crate::ids::Sequence;
-use crate::limits::{ACK_REQUESTS_MAX, SESSION_QUEUE_STANZAS_MAX, SESSION_UNHANDLED_STANZAS_MAX};
+use crate::limits::{
+    ACK_REQUESTS_MAX, SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX, SESSION_UNHANDLED_BYTES_MAX,
+    SESSION_UNHANDLED_STANZAS_MAX,
+};
 use crate::session::Order;
 
 const SM: &str = "urn:xmpp:sm:3";
@@ -234,10 +237,42 @@ fn large_stanzas_count_by_their_bytes() {
     assert!(romeo.session.is_over());
 }
 
+/// O9.
+#[test]
+fn who_sends_more_than_is_handled_is_not_read_however_few_stanzas_that_are() {
+    let mut romeo = Client::bound();
+    let message = format!("<message to='juliet@example.org'><body>{}</body></message>", "x".repeat(200_000));
+
+    romeo.says(&message.repeat(20));
+
+    let routed = romeo.orders().len();
+    assert!(routed * message.len() < SESSION_UNHANDLED_BYTES_MAX + message.len(), "{routed}");
+    assert!(!romeo.session.wants_bytes());
+    romeo.session.handle_handled(romeo.now, Sequence(1));
+    assert_eq!(romeo.orders().len(), 1);
+}
+
+/// O9. What the client acknowledges late has weight by everything that is kept of it.
+#[test]
+fn addresses_and_ids_count_for_what_waits() {
+    let mut romeo = Client::bound();
+    romeo.says("<enable xmlns='urn:xmpp:sm:3'/>");
+    let (resource, id) = ("x".repeat(1000), "y".repeat(1000));
+    let mut count = 0;
+
+    while !romeo.session.is_over() {
+        count += 1;
+        romeo.gets(count, &format!("<iq type='result' id='{id}' from='juliet@example.org/{resource}'/>"));
+    }
+
+    let bytes = usize::try_from(count).unwrap() * 2000;
+    assert!(bytes > SESSION_QUEUE_BYTES_MAX / 2 && bytes < SESSION_QUEUE_BYTES_MAX, "{bytes}");
+}
+
 #[test]
 fn who_sends_faster_than_it_is_handled_is_not_read() {
     let mut romeo = Client::bound();
-    let most = usize::try_from(SESSION_UNHANDLED_STANZAS_MAX).unwrap();
+    let most = SESSION_UNHANDLED_STANZAS_MAX;
 
     romeo.says(&"<message to='juliet@example.org'/>".repeat(most + 1));
     assert_eq!(romeo.orders().len(), most);

@@ -192,7 +192,7 @@ async fn attaching(world: &World, handled: u32) -> (Client, Box<Attach>) {
     client.log_in("juliet").await;
     resume(&mut client, &id.0, handled).await;
     loop {
-        let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0)).await;
+        let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0, 0)).await;
         let attach = events.into_iter().find_map(|event| match event {
             ToSession::Attach(attach) => Some(attach),
             _ => None,

@@ -23,7 +23,7 @@ use cresset_core::cluster::VersionRange;
 use cresset_core::config::Timing;
 use cresset_core::config::alike::{Alike, Times};
 use cresset_core::ids::{BootId, Incarnation, LogIndex, MemberId};
-use cresset_core::routing::{Parcel, Redecide, StanzaName};
+use cresset_core::routing::{Parcel, Redecide, Refused, StanzaName};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -136,6 +136,7 @@ enum Told {
     Inherited(Parcel),
     Handled(u64),
     Redecide(Redecide<u64>),
+    Refused(Refused<u64>),
     Passed(u64),
 }
 
@@ -177,6 +178,10 @@ impl DataService for Sessions {
 
     fn redecide(&self, _peer: Peer, again: Redecide<u64>) {
         self.tell(Told::Redecide(again));
+    }
+
+    fn refused(&self, refused: Refused<u64>) {
+        self.tell(Told::Refused(refused));
     }
 
     fn passed(&self, pass: u64) {
