@@ -76,7 +76,16 @@ pub const RESUMPTION_TIME_MAX: Duration = Duration::from_secs(300);
 pub const INITIAL_PRESENCE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Messages kept for an account that is not there. Beyond it the sender gets `service-unavailable` (XEP-0160).
-pub const OFFLINE_MESSAGES_MAX: usize = 1000;
+pub const OFFLINE_MESSAGES_MAX: u64 = 1000;
+
+/// Weight of the messages kept for an account that is not there. Beyond it as for [`OFFLINE_MESSAGES_MAX`].
+pub const OFFLINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Messages of one sender kept for an account that is not there. Beyond it as for [`OFFLINE_MESSAGES_MAX`].
+pub const OFFLINE_MESSAGES_PER_SENDER_MAX: u64 = 500;
+
+/// Weight of those messages. Beyond it as for [`OFFLINE_MESSAGES_MAX`].
+pub const OFFLINE_BYTES_PER_SENDER_MAX: u64 = 4 * 1024 * 1024;
 
 /// Items of one roster. Beyond it a roster set is refused with `resource-constraint`.
 pub const ROSTER_ITEMS_MAX: usize = 5000;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::NodePart;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
@@ -71,7 +72,7 @@ async fn store_one(store: Arc<SqliteAccounts>, name: NodePart, number: usize) {
         language: None,
         payload: Bytes::from_static(&[b'x'; 200]),
     };
-    let stored = store.store_offline(name, message, UnixMillis(1), 1000, None).await;
+    let stored = store.store_offline(name, message, UnixMillis(1), OfflineQuota::default(), None).await;
     assert_eq!(stored, Ok(Stored::Kept));
 }
 

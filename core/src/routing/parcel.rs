@@ -50,3 +50,16 @@ pub enum Home {
         claimant: RouteId,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stanza::STANZA_OVERHEAD_BYTES;
+
+    /// O9. The heads of five allocations take 16 bytes each.
+    #[test]
+    fn the_overhead_of_a_stanza_covers_a_parcel_in_a_queue_that_has_just_doubled() {
+        let bytes = 2 * size_of::<Parcel>() + 5 * 16;
+        assert!(bytes <= STANZA_OVERHEAD_BYTES, "{bytes}");
+    }
+}

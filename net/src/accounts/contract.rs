@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use cresset_core::config::properties::{OfflineQuota, Waiting};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::jid::{FullJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
@@ -44,6 +45,8 @@ macro_rules! contract_tests {
             a_message_is_found_by_the_full_jid_to_which_it_was_sent,
             a_stanza_comes_out_as_it_went_in,
             a_full_offline_store_takes_no_further_message,
+            what_waits_is_bounded_by_its_weight,
+            nobody_fills_the_whole_store_of_another,
             a_message_is_kept_once_by_each_name,
             a_message_belongs_to_one_live_route,
             a_claim_of_a_route_of_another_log_is_not_respected,
@@ -228,7 +231,7 @@ pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_lea
         ..Stanza::new(Kind::Message(MessageType::Chat))
     };
     for _ in 0..2 {
-        let stored = store.store_offline(name("juliet"), long.clone(), UnixMillis(0), 10, None).await;
+        let stored = store.store_offline(name("juliet"), long.clone(), UnixMillis(0), quota(10), None).await;
         assert_eq!(stored, Ok(Stored::Kept));
     }
 
@@ -274,7 +277,7 @@ pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
     let stanzas = [full, subscribe, kind(Kind::Iq(IqType::Set))];
 
     for (at, stanza) in (7..).zip(&stanzas) {
-        let stored = store.store_offline(name("juliet"), stanza.clone(), UnixMillis(at), 9, None).await;
+        let stored = store.store_offline(name("juliet"), stanza.clone(), UnixMillis(at), quota(9), None).await;
         assert_eq!(stored, Ok(Stored::Kept));
     }
 
@@ -287,10 +290,10 @@ pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
 pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Accounts) {
     add(store, "juliet").await;
     for expected in [Stored::Kept, Stored::Kept, Stored::Full] {
-        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2, None).await;
+        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), quota(2), None).await;
         assert_eq!(stored, Ok(expected));
     }
-    let unknown = store.store_offline(name("romeo"), message("x"), UnixMillis(0), 2, None).await;
+    let unknown = store.store_offline(name("romeo"), message("x"), UnixMillis(0), quota(2), None).await;
     assert_eq!(unknown, Ok(Stored::NoSuchAccount));
 
     let claimed = claim(store, route(1), &[]).await;
@@ -298,8 +301,50 @@ pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Ac
 
     assert_eq!(store.offline_count(name("juliet")).await, Ok(1));
     assert_eq!(store.offline_count(name("romeo")).await, Ok(0));
-    let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), 2, None).await;
+    let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), quota(2), None).await;
     assert_eq!(stored, Ok(Stored::Kept));
+}
+
+/// O14.
+pub(crate) async fn what_waits_is_bounded_by_its_weight(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let weight = sent_by("romeo", 1000).weight() as u64;
+    let quota = within(Waiting { messages: 9, bytes: 2 * weight }, UNBOUNDED);
+
+    for expected in [Stored::Kept, Stored::Kept, Stored::Full] {
+        assert_eq!(
+            store.store_offline(name("juliet"), sent_by("romeo", 1000), UnixMillis(0), quota, None).await,
+            Ok(expected)
+        );
+    }
+    let claimed = claim(store, route(1), &[]).await;
+    store.forget(name("juliet"), vec![claimed[0].0], route(1)).await.expect("available");
+
+    let longer = store.store_offline(name("juliet"), sent_by("romeo", 1001), UnixMillis(0), quota, None).await;
+    assert_eq!(longer, Ok(Stored::Full));
+    let as_long = store.store_offline(name("juliet"), sent_by("romeo", 1000), UnixMillis(0), quota, None).await;
+    assert_eq!(as_long, Ok(Stored::Kept));
+}
+
+/// O14. By number and by weight.
+pub(crate) async fn nobody_fills_the_whole_store_of_another(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let weight = sent_by("romeo", 1000).weight() as u64;
+    let by_number = within(UNBOUNDED, Waiting { messages: 2, bytes: u64::MAX });
+    let by_weight = within(UNBOUNDED, Waiting { messages: 9, bytes: 2 * weight });
+
+    for (sender, bytes, quota, expected) in [
+        ("romeo/orchard", 1000, by_number, Stored::Kept),
+        ("romeo/tomb", 1000, by_number, Stored::Kept),
+        ("romeo/street", 1, by_number, Stored::Full),
+        ("romeo/street", 1, by_weight, Stored::Full),
+        ("tybalt/street", 1000, by_number, Stored::Kept),
+        ("tybalt/street", 1001, by_weight, Stored::Full),
+    ] {
+        let stored = store.store_offline(name("juliet"), sent_by(sender, bytes), UnixMillis(0), quota, None).await;
+        assert_eq!(stored, Ok(expected), "{sender} {bytes}");
+    }
+    assert_eq!(store.offline_count(name("juliet")).await, Ok(3));
 }
 
 /// The sender's node and the recipient's may both decide to store the same message, the second one late.
@@ -307,7 +352,8 @@ pub(crate) async fn a_message_is_kept_once_by_each_name(store: &dyn Accounts) {
     add(store, "juliet").await;
     let named = |number| StanzaName { home: BootId(7), owner: BootId(8), number: Sequence(number) };
     for (number, at) in [(1, 0), (1, 10), (2, 10)] {
-        let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(at), 9, Some(named(number))).await;
+        let stored =
+            store.store_offline(name("juliet"), message("x"), UnixMillis(at), quota(9), Some(named(number))).await;
         assert_eq!(stored, Ok(Stored::Kept));
     }
     let claimed = claim(store, route(1), &[]).await;
@@ -316,7 +362,10 @@ pub(crate) async fn a_message_is_kept_once_by_each_name(store: &dyn Accounts) {
     store.forget(name("juliet"), keys, route(1)).await.expect("available");
 
     for (at, waiting) in [(20, 0), (NAME_KEPT_MS + 1, 1)] {
-        store.store_offline(name("juliet"), message("x"), UnixMillis(at), 9, Some(named(1))).await.expect("available");
+        store
+            .store_offline(name("juliet"), message("x"), UnixMillis(at), quota(9), Some(named(1)))
+            .await
+            .expect("available");
         assert_eq!(store.offline_count(name("juliet")).await, Ok(waiting), "{at}");
     }
 }
@@ -562,9 +611,31 @@ pub(crate) async fn add(store: &dyn Accounts, localpart: &str) {
     assert_eq!(store.add(name(localpart), credentials("secret")).await, Ok(Added::Created));
 }
 
+/// No bound at all.
+const UNBOUNDED: Waiting = Waiting { messages: i64::MAX as u64, bytes: u64::MAX };
+
+/// Bounds for an account and for each sender.
+fn within(account: Waiting, sender: Waiting) -> OfflineQuota {
+    OfflineQuota { account, sender }
+}
+
+/// Room for so many messages, whatever they weigh.
+pub(crate) fn quota(messages: u64) -> OfflineQuota {
+    within(Waiting { messages, ..UNBOUNDED }, UNBOUNDED)
+}
+
+/// A message of romeo, or of who is given with a resource, whose content has so many bytes; all resources are as long.
+fn sent_by(sender: &str, bytes: usize) -> Stanza {
+    let (account, resource) = sender.split_once('/').unwrap_or((sender, ""));
+    let jid = format!("{account}@verona.example/{resource:x>20}");
+    let from = Some(jid.parse().expect("a JID"));
+    let (id, payload) = (Some("1".to_owned()), Bytes::from(vec![b'x'; bytes]));
+    Stanza { from, id, payload, ..Stanza::new(Kind::Message(MessageType::Chat)) }
+}
+
 /// Keeps a message for juliet.
 pub(crate) async fn keep(store: &dyn Accounts, id: &str) -> Stored {
-    store.store_offline(name("juliet"), message(id), UnixMillis(1), 1000, None).await.expect("available")
+    store.store_offline(name("juliet"), message(id), UnixMillis(1), quota(1000), None).await.expect("available")
 }
 
 /// Claims messages of juliet for a route whose node knows all of them; answers keys and ids.

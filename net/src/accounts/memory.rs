@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use cresset_core::config::properties::{OfflineQuota, Waiting};
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
@@ -47,11 +48,11 @@ struct Tables {
 struct Account {
     credentials: Credentials,
     roster: BTreeMap<BareJid, RosterItem>,
-    messages: BTreeMap<i64, Waiting>,
+    messages: BTreeMap<i64, Kept>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Kept {
     message: Stanza,
     at: UnixMillis,
     holder: Option<RouteId>,
@@ -138,6 +139,16 @@ impl Tables {
 }
 
 impl Account {
+    /// What waits, of all and of one sender.
+    fn waiting(&self, sender: &str) -> [Waiting; 2] {
+        let add = |[all, of_sender]: [Waiting; 2], kept: &Kept| {
+            let weight = kept.message.weight();
+            let is_theirs = kept.message.sending_account() == sender;
+            [all.and_one(weight), if is_theirs { of_sender.and_one(weight) } else { of_sender }]
+        };
+        self.messages.values().fold(Default::default(), add)
+    }
+
     fn claim(&mut self, claimant: &Claimant) -> Vec<OfflineMessage> {
         let (mut claimed, mut bytes) = (Vec::new(), 0);
         for (&key, waiting) in &mut self.messages {
@@ -146,7 +157,7 @@ impl Account {
             }
             if waiting.holder.is_none_or(|holder| claimant.may_take_from(holder)) {
                 waiting.holder = Some(claimant.route);
-                bytes += waiting.message.payload.len();
+                bytes += waiting.message.weight();
                 claimed.push(OfflineMessage { key, message: waiting.message.clone(), at: waiting.at });
             }
         }
@@ -248,7 +259,7 @@ impl Accounts for MemoryAccounts {
         account: NodePart,
         message: Stanza,
         at: UnixMillis,
-        max: usize,
+        quota: OfflineQuota,
         name: Option<StanzaName>,
     ) -> StoreFuture<'_, Stored> {
         self.with(move |tables| {
@@ -257,12 +268,14 @@ impl Accounts for MemoryAccounts {
             if name.is_some_and(|name| tables.names.contains_key(&name)) {
                 return Ok(Stored::Kept);
             }
-            if found.messages.len() >= max {
+            let weight = message.weight();
+            let [all, of_sender] = found.waiting(message.sending_account()).map(|waiting| waiting.and_one(weight));
+            if !all.is_within(quota.account) || !of_sender.is_within(quota.sender) {
                 return Ok(Stored::Full);
             }
             tables.names.extend(name.map(|name| (name, at)));
             tables.messages_stored += 1;
-            found.messages.insert(tables.messages_stored, Waiting { message, at, holder: None });
+            found.messages.insert(tables.messages_stored, Kept { message, at, holder: None });
             Ok(Stored::Kept)
         })
     }

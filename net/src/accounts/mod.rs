@@ -27,6 +27,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -53,7 +54,7 @@ pub const ACCOUNTS_PER_CALL_MAX: usize = 10_000;
 /// Messages that one [`Accounts::claim`] hands out; the caller asks again until it gets none.
 pub const CLAIM_MESSAGES_MAX: usize = 100;
 
-/// Bytes of messages that one claim hands out, one message at least: far below what may wait for a client, or whoever is
+/// Weight of the messages that one claim hands out, one message at least: far below what may wait for a client, or whoever is
 /// sent much while away could not log in any more.
 pub const CLAIM_BYTES_MAX: usize = 1024 * 1024;
 
@@ -135,14 +136,15 @@ pub trait Accounts: Send + Sync + 'static {
     /// Takes an item out of a roster; answers whether it was there.
     fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool>;
 
-    /// Keeps a message for an account, which then has at most `max` of them. One that was kept by the same name within
-    /// the last [`NAME_KEPT_MS`] milliseconds is not kept again, whether it is still there or was handed out.
+    /// Keeps a message for an account, if what waits for it is within the quota then, and what its sender has sent of
+    /// that. One that was kept by the same name within the last [`NAME_KEPT_MS`] milliseconds is not kept again, whether
+    /// it is still there or was handed out.
     fn store_offline(
         &self,
         account: NodePart,
         message: Stanza,
         at: UnixMillis,
-        max: usize,
+        quota: OfflineQuota,
         name: Option<StanzaName>,
     ) -> StoreFuture<'_, Stored>;
 

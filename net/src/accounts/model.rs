@@ -93,7 +93,7 @@ pub enum RosterWrite {
 pub enum Stored {
     /// It is kept.
     Kept,
-    /// As many wait as may wait.
+    /// As much waits as may wait, of all or of its sender.
     Full,
     /// There is no such account.
     NoSuchAccount,

@@ -341,7 +341,7 @@ fn whom(router: &Router, saying: &Saying) -> Option<Whom> {
 /// What it keeps while it waits.
 fn weight(saying: &Saying) -> usize {
     match saying {
-        Saying::Stanza(outgoing) => size_of::<Outgoing>() + outgoing.stanza.payload.len(),
+        Saying::Stanza(outgoing) => outgoing.stanza.weight(),
         Saying::Request(_) => size_of::<Request>(),
     }
 }

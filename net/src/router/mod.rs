@@ -35,9 +35,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use cresset_core::cluster::{Event, Removal, Route};
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart, FullJid};
-use cresset_core::limits::OFFLINE_MESSAGES_MAX;
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
@@ -110,8 +110,8 @@ pub struct Router {
     stored_alone: Mutex<Option<moving::StoredAlone>>,
     /// Routes that went with the member that is being expelled.
     gone: Mutex<BTreeSet<FullJid>>,
-    /// How many messages wait for one account; beyond it they are bounced.
-    offline_messages_max: AtomicUsize,
+    /// How much waits for one account; beyond it messages are bounced.
+    offline_quota: Mutex<OfflineQuota>,
 }
 
 /// A clock as the router keeps it.
@@ -170,7 +170,7 @@ impl Router {
             is_leaving: AtomicBool::new(false),
             stored_alone: Mutex::default(),
             gone: Mutex::default(),
-            offline_messages_max: AtomicUsize::new(OFFLINE_MESSAGES_MAX),
+            offline_quota: Mutex::default(),
         });
         (router, requests)
     }
@@ -195,9 +195,9 @@ impl Router {
         self.time.wall()
     }
 
-    /// Bounds from here on how many messages are kept for one account. What is kept already stays.
-    pub(crate) fn set_offline_messages_max(&self, messages: usize) {
-        self.offline_messages_max.store(messages, Ordering::Relaxed);
+    /// Bounds from here on how much is kept for one account. What is kept already stays.
+    pub(crate) fn set_offline_quota(&self, quota: OfflineQuota) {
+        *lock(&self.offline_quota) = quota;
     }
 
     pub(crate) fn accounts(&self) -> &Arc<dyn Accounts> {

@@ -19,9 +19,9 @@ use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
 
-use super::Router;
 use super::again::Pass;
 use super::ticket::Ticket;
+use super::{Router, lock};
 use crate::accounts::{StoreError, Stored};
 use crate::links::ToLane;
 
@@ -339,11 +339,10 @@ impl Router {
             if planted!(OfflineNotStored) {
                 return outgoing.ticket.into_iter().for_each(Ticket::done);
             }
-            let messages_max = router.offline_messages_max.load(Ordering::Relaxed);
+            let quota = *lock(&router.offline_quota);
             let stored = loop {
                 let (message, at) = (outgoing.stanza.clone(), router.time.wall());
-                let stored =
-                    router.accounts.store_offline(name.clone(), message, at, messages_max, outgoing.name).await;
+                let stored = router.accounts.store_offline(name.clone(), message, at, quota, outgoing.name).await;
                 match stored {
                     // Its sender was told that it is taken care of, and may be gone.
                     Err(StoreError::Busy | StoreError::Unavailable(_)) if outgoing.ticket.is_none() => {

@@ -50,7 +50,7 @@ async fn a_stanza_beyond_the_share_of_its_recipient_comes_back_as_an_error() {
         let route = bound(&one, &two, 5).await;
         let sender = one.router.enter();
         let origin = Ticket::Session { session: sender.clone(), number: Sequence(1) };
-        let from = Some(Jid::new(JULIET).unwrap());
+        let from = Some(Jid::new(&format!("{JULIET}/balcony")).unwrap());
         let stanza = Stanza { from, ..Stanza::new(Kind::Message(MessageType::Chat)) };
 
         one.router.refused(Refused { stanza, origin });

@@ -103,7 +103,7 @@ impl Followed {
         router: Arc<Router>,
         switch: watch::Sender<Clustering>,
     ) {
-        router.set_offline_messages_max(self.agreed.offline_messages_max);
+        router.set_offline_quota(self.agreed.offline);
         loop {
             sleep(LOOK_AGAIN_AFTER).await;
             // That the store is away is told by those who need it for more.
@@ -113,7 +113,7 @@ impl Followed {
             }
             tell_changes(&self.stored, &stored);
             self = Followed::of(stored);
-            router.set_offline_messages_max(self.agreed.offline_messages_max);
+            router.set_offline_quota(self.agreed.offline);
             switch.send_replace(self.clustering());
         }
     }
@@ -260,6 +260,6 @@ mod tests {
 
         let followed = Followed::read(&accounts).await.expect("available");
 
-        assert_eq!(followed.agreed, Agreed { offline_messages_max: 3, ..Agreed::default() });
+        assert_eq!(followed.agreed.offline.account.messages, 3);
     }
 }

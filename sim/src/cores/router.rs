@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use cresset_core::cluster::{AccountRoutes, Event, Removal, Route};
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{LogIndex, MemberId, RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
-use cresset_core::limits::{OFFLINE_MESSAGES_MAX, REROUTES_MAX};
+use cresset_core::limits::REROUTES_MAX;
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::{
     ChosenRoutes, Decision, Home, Parcel, Paths, StanzaName, claimant, decide, may_go_elsewhere, recipient,
@@ -456,7 +457,7 @@ impl World {
         let name = account.node().expect("a recipient is an account").to_owned();
         let stored = self
             .accounts
-            .store_offline(name, outgoing.stanza.clone(), UnixMillis(0), OFFLINE_MESSAGES_MAX, outgoing.name)
+            .store_offline(name, outgoing.stanza.clone(), UnixMillis(0), OfflineQuota::default(), outgoing.name)
             .now_or_never()
             .expect("the store answers at once");
         let condition = match stored {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -110,7 +111,7 @@ behind_the_gate! {
     set_contact(account: NodePart, contact: BareJid, name: Option<String>, groups: Vec<String>) -> RosterWrite;
     set_subscription(account: NodePart, contact: BareJid, subscription: Subscription, asked: bool) -> RosterWrite;
     remove_contact(account: NodePart, contact: BareJid) -> bool;
-    store_offline(account: NodePart, message: Stanza, at: UnixMillis, max: usize, name: Option<StanzaName>) -> Stored;
+    store_offline(account: NodePart, message: Stanza, at: UnixMillis, quota: OfflineQuota, name: Option<StanzaName>) -> Stored;
     claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;
     forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
     is_stored_for(account: NodePart, recipient: FullJid) -> bool;

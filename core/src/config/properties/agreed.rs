@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::quota::{OfflineQuota, Waiting};
 use super::{ENABLED, Setting, Value, named};
 
 /// What all nodes follow.
@@ -24,8 +25,8 @@ pub struct Agreed {
     pub start_retry_after: Duration,
     /// How long a voter may be gone before a member that waits gets its vote; for ever if absent.
     pub replace_voter_after: Option<Duration>,
-    /// How many messages wait for an account that is away.
-    pub offline_messages_max: usize,
+    /// How much waits for an account that is away.
+    pub offline: OfflineQuota,
 }
 
 impl Agreed {
@@ -54,7 +55,16 @@ impl Agreed {
             start_retries: count(&value("cluster.start.retries")),
             start_retry_after: seconds(&value("cluster.start.retry-after")),
             replace_voter_after: Some(seconds(&value("cluster.voters.replace-after"))).filter(|time| !time.is_zero()),
-            offline_messages_max: usize::try_from(count(&value("offline.messages-max"))).unwrap_or(usize::MAX),
+            offline: OfflineQuota {
+                account: Waiting {
+                    messages: count(&value("offline.messages-max")),
+                    bytes: count(&value("offline.bytes-max")),
+                },
+                sender: Waiting {
+                    messages: count(&value("offline.messages-per-sender-max")),
+                    bytes: count(&value("offline.bytes-per-sender-max")),
+                },
+            },
         };
         (agreed, problems)
     }
@@ -98,7 +108,6 @@ fn count(value: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::OFFLINE_MESSAGES_MAX;
 
     fn agreed(rows: &[(&str, &str)]) -> (Agreed, Vec<String>) {
         let stored = rows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
@@ -110,16 +119,24 @@ mod tests {
         let (nothing, problems) = agreed(&[]);
 
         assert!(problems.is_empty(), "{problems:?}");
-        assert_eq!(nothing.offline_messages_max, OFFLINE_MESSAGES_MAX);
+        assert_eq!(nothing.offline, OfflineQuota::default());
         assert_eq!((nothing.start_delay, nothing.start_retry_after), (Duration::ZERO, Duration::from_secs(10)));
     }
 
     #[test]
     fn what_is_set_counts() {
-        let (set, problems) = agreed(&[("cluster.start.delay", "7"), ("offline.messages-max", "5")]);
+        let (set, problems) = agreed(&[
+            ("cluster.start.delay", "7"),
+            ("offline.bytes-max", "4"),
+            ("offline.bytes-per-sender-max", "2"),
+            ("offline.messages-max", "3"),
+            ("offline.messages-per-sender-max", "1"),
+        ]);
 
         assert!(problems.is_empty(), "{problems:?}");
-        assert_eq!((set.start_delay, set.offline_messages_max), (Duration::from_secs(7), 5));
+        assert_eq!(set.start_delay, Duration::from_secs(7));
+        let (account, sender) = (Waiting { messages: 3, bytes: 4 }, Waiting { messages: 1, bytes: 2 });
+        assert_eq!(set.offline, OfflineQuota { account, sender });
     }
 
     /// Somebody has written into the database by hand, or a later version has.

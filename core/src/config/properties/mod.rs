@@ -14,9 +14,11 @@
 
 mod agreed;
 mod kind;
+mod quota;
 
 pub use agreed::Agreed;
 pub use kind::{BadValue, Kind, Value};
+pub use quota::{OfflineQuota, Waiting};
 
 /// One property.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,6 +153,24 @@ pub const PROPERTIES: &[Property] = &[
         meaning: "how long a voter may be gone before a member that waits gets its vote; 0: until it is removed or replaced",
     },
     Property {
+        name: "offline.bytes-max",
+        alias: None,
+        kind: Kind::Count { min: 0, max: 1_000_000_000_000 },
+        default: "16777216",
+        takes_effect: TakesEffect::AtOnce,
+        place: Setting::Shared,
+        meaning: "how many bytes of messages wait for an account that is away; beyond it they are bounced",
+    },
+    Property {
+        name: "offline.bytes-per-sender-max",
+        alias: None,
+        kind: Kind::Count { min: 0, max: 1_000_000_000_000 },
+        default: "4194304",
+        takes_effect: TakesEffect::AtOnce,
+        place: Setting::Shared,
+        meaning: "how many bytes of messages of one sender wait for an account that is away; beyond it they are bounced",
+    },
+    Property {
         name: "offline.messages-max",
         alias: None,
         kind: Kind::Count { min: 0, max: 100_000 },
@@ -158,6 +178,15 @@ pub const PROPERTIES: &[Property] = &[
         takes_effect: TakesEffect::AtOnce,
         place: Setting::Shared,
         meaning: "how many messages wait for an account that is away; beyond it they are bounced",
+    },
+    Property {
+        name: "offline.messages-per-sender-max",
+        alias: None,
+        kind: Kind::Count { min: 0, max: 100_000 },
+        default: "500",
+        takes_effect: TakesEffect::AtOnce,
+        place: Setting::Shared,
+        meaning: "how many messages of one sender wait for an account that is away; beyond it they are bounced",
     },
 ];
 

@@ -31,6 +31,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -204,11 +205,11 @@ impl Accounts for PostgresAccounts {
         account: NodePart,
         message: Stanza,
         at: UnixMillis,
-        max: usize,
+        quota: OfflineQuota,
         name: Option<StanzaName>,
     ) -> StoreFuture<'_, Stored> {
-        self.lane.write((account, message, at, max, name), |transaction, (account, message, at, max, name)| {
-            offline::store(transaction, account, message, *at, *max, *name).boxed()
+        self.lane.write((account, message, at, quota, name), |transaction, (account, message, at, quota, name)| {
+            offline::store(transaction, account, message, *at, quota, *name).boxed()
         })
     }
 

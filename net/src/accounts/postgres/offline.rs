@@ -4,6 +4,7 @@
 //! chooses is still true when it writes, whatever the others do meanwhile.
 
 use bytes::Bytes;
+use cresset_core::config::properties::{OfflineQuota, Waiting};
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::{FullJid, Jid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -12,6 +13,7 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::credentials::{lock, to_sql};
 use super::failure::Failure;
@@ -24,24 +26,25 @@ pub(super) async fn store(
     account: &NodePart,
     message: &Stanza,
     at: UnixMillis,
-    max: usize,
+    quota: &OfflineQuota,
     name: Option<StanzaName>,
 ) -> Result<Stored, Failure> {
-    const LOCK: &str = "SELECT id, waiting FROM cresset.accounts WHERE name = $1 FOR NO KEY UPDATE";
-    const COUNT: &str = "UPDATE cresset.accounts SET waiting = waiting + 1 WHERE id = $1";
+    const LOCK: &str = "SELECT id, waiting, waiting_bytes FROM cresset.accounts WHERE name = $1 FOR NO KEY UPDATE";
+    const COUNT: &str = "UPDATE cresset.accounts SET waiting = $2, waiting_bytes = $3 WHERE id = $1";
     const INSERT: &str = "INSERT INTO cresset.messages
-         (account, at, kind, sender, recipient, stanza_id, language, payload)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+         (account, at, kind, sender, recipient, stanza_id, language, payload, weight, sender_account)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let locked = rows(transaction, LOCK, &[&account.as_str()]).await?;
     let Some(row) = locked.first() else { return Ok(Stored::NoSuchAccount) };
-    let (id, waiting): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    if waiting >= to_sql(max) {
+    let (id, counted) = (row.try_get(0)?, waiting(row, 1)?);
+    let (weight, sender) = (message.weight(), message.sending_account());
+    let Some(all) = with_room(transaction, id, counted, weight, sender, quota).await? else {
         let is_kept = match name {
             Some(name) => is_kept(transaction, name, at).await?,
             None => false,
         };
         return Ok(if is_kept { Stored::Kept } else { Stored::Full });
-    }
+    };
     if let Some(name) = name
         && !keep_name(transaction, name, at).await?
     {
@@ -50,13 +53,52 @@ pub(super) async fn store(
     let (from, to) = (message.from.as_ref().map(Jid::as_str), message.to.as_ref().map(Jid::as_str));
     let (stanza_id, language) = (message.id.as_deref().map(str::as_bytes), message.language.as_deref());
     let (at_row, kind, language) = (at.0.cast_signed(), kind_text(message.kind), language.map(str::as_bytes));
-    let payload = &message.payload[..];
-    written(transaction, INSERT, &[&id, &at_row, &kind, &from, &to, &stanza_id, &language, &payload]).await?;
-    written(transaction, COUNT, &[&id]).await?;
+    let (payload, weight) = (&message.payload[..], to_sql(weight));
+    let values: [&(dyn ToSql + Sync); 10] =
+        [&id, &at_row, &kind, &from, &to, &stanza_id, &language, &payload, &weight, &sender];
+    written(transaction, INSERT, &values).await?;
+    written(transaction, COUNT, &[&id, &all.messages.cast_signed(), &all.bytes.cast_signed()]).await?;
     if name.is_some() {
         forget_old_names(transaction, at).await?;
     }
     Ok(Stored::Kept)
+}
+
+/// What waits for an account with one more message, if there is room for it.
+async fn with_room(
+    transaction: &Transaction<'_>,
+    id: i64,
+    counted: Waiting,
+    weight: usize,
+    sender: &str,
+    quota: &OfflineQuota,
+) -> Result<Option<Waiting>, Failure> {
+    const ALL: &str = "SELECT count(*), coalesce(sum(weight), 0)::bigint FROM cresset.messages WHERE account = $1";
+    const OF_SENDER: &str = "SELECT count(*), coalesce(sum(weight), 0)::bigint FROM cresset.messages
+         WHERE account = $1 AND sender_account = $2";
+    let mut all = counted.and_one(weight);
+    if !all.is_within(quota.account) {
+        // A program of an older version counts the messages that it takes out and not their bytes.
+        all = sum(&rows(transaction, ALL, &[&id]).await?)?.and_one(weight);
+    }
+    if !all.is_within(quota.account) {
+        return Ok(None);
+    }
+    if all.is_within(quota.sender) {
+        return Ok(Some(all));
+    }
+    let of_sender = sum(&rows(transaction, OF_SENDER, &[&id, &sender]).await?)?.and_one(weight);
+    Ok(of_sender.is_within(quota.sender).then_some(all))
+}
+
+fn sum(rows: &[Row]) -> Result<Waiting, Failure> {
+    waiting(rows.first().expect("a sum is one row"), 0)
+}
+
+/// A number of messages and their weight, in two columns from that one on.
+fn waiting(row: &Row, column: usize) -> Result<Waiting, Failure> {
+    let count = |column: usize| row.try_get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    Ok(Waiting { messages: count(column)?, bytes: count(column + 1)? })
 }
 
 async fn is_kept(transaction: &Transaction<'_>, name: StanzaName, at: UnixMillis) -> Result<bool, Failure> {
@@ -91,7 +133,7 @@ pub(super) async fn claim(
     account: &NodePart,
     claimant: &Claimant,
 ) -> Result<Vec<OfflineMessage>, Failure> {
-    const FIND: &str = "SELECT key, holder_index, holder_position, octet_length(payload)
+    const FIND: &str = "SELECT key, holder_index, holder_position, greatest(weight, octet_length(payload))
          FROM cresset.messages WHERE account = $1 ORDER BY key";
     const TAKE: &str = "UPDATE cresset.messages SET holder_index = $2, holder_position = $3 WHERE key = ANY($1)
          RETURNING key, at, kind, sender, recipient, stanza_id, language, payload";
@@ -130,7 +172,7 @@ fn choose<'a>(waiting: &mut impl Iterator<Item = &'a Row>, claimant: &Claimant) 
     {
         if holder(row)?.is_none_or(|holder| claimant.may_take_from(holder)) {
             keys.push(row.try_get(0)?);
-            bytes += usize::try_from(row.try_get::<_, i32>(3)?).unwrap_or(0);
+            bytes += usize::try_from(row.try_get::<_, i64>(3)?).unwrap_or(0);
         }
     }
     Ok(keys)
@@ -143,12 +185,14 @@ pub(super) async fn forget(
     route: RouteId,
 ) -> Result<(), Failure> {
     const DELETE: &str = "DELETE FROM cresset.messages
-         WHERE key = ANY($1) AND account = $2 AND holder_index = $3 AND holder_position = $4";
-    const COUNT: &str = "UPDATE cresset.accounts SET waiting = waiting - $2 WHERE id = $1";
+         WHERE key = ANY($1) AND account = $2 AND holder_index = $3 AND holder_position = $4 RETURNING weight";
+    const COUNT: &str = "UPDATE cresset.accounts
+         SET waiting = waiting - $2, waiting_bytes = greatest(waiting_bytes - $3, 0) WHERE id = $1";
     let Some(id) = lock(transaction, account).await? else { return Ok(()) };
     let (index, position) = (route.index.0.cast_signed(), i64::from(route.position));
-    let gone = written(transaction, DELETE, &[&keys, &id, &index, &position]).await?;
-    written(transaction, COUNT, &[&id, &gone.cast_signed()]).await?;
+    let gone = rows(transaction, DELETE, &[&keys, &id, &index, &position]).await?;
+    let weights = gone.iter().map(|row| row.try_get::<_, i64>(0)).collect::<Result<Vec<_>, _>>()?;
+    written(transaction, COUNT, &[&id, &to_sql(gone.len()), &weights.iter().sum::<i64>()]).await?;
     Ok(())
 }
 

@@ -24,7 +24,7 @@ const LOCK: i64 = 0x4352_4553_5345_5400;
 const MIGRATION_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     r#"
     CREATE TABLE cresset.accounts (
         id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -120,6 +120,22 @@ pub(super) const MIGRATIONS: [&str; 3] = [
         number BIGINT NOT NULL,
         process BIGINT NOT NULL
     );
+"#,
+    r#"
+    -- What messages count for in quotas, and for whose. A row that an older program writes counts for nobody.
+    ALTER TABLE cresset.messages ADD COLUMN weight BIGINT NOT NULL DEFAULT 0;
+    ALTER TABLE cresset.messages ADD COLUMN sender_account TEXT COLLATE "C" NOT NULL DEFAULT '';
+    UPDATE cresset.messages SET
+        weight = 512 + octet_length(payload) + coalesce(octet_length(sender), 0)
+            + coalesce(octet_length(recipient), 0) + coalesce(octet_length(stanza_id), 0)
+            + coalesce(octet_length(language), 0),
+        sender_account = coalesce(split_part(sender, '/', 1), '');
+    CREATE INDEX messages_by_sender ON cresset.messages (account, sender_account);
+
+    -- The weight of its rows of `messages`, as `waiting` is their number. Looked up again before anything is refused.
+    ALTER TABLE cresset.accounts ADD COLUMN waiting_bytes BIGINT NOT NULL DEFAULT 0;
+    UPDATE cresset.accounts SET waiting_bytes =
+        (SELECT coalesce(sum(weight), 0) FROM cresset.messages WHERE messages.account = accounts.id);
 "#,
 ];
 

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -157,10 +158,10 @@ impl Accounts for SqliteAccounts {
         account: NodePart,
         message: Stanza,
         at: UnixMillis,
-        max: usize,
+        quota: OfflineQuota,
         name: Option<StanzaName>,
     ) -> StoreFuture<'_, Stored> {
-        self.threads.write(move |connection| offline::store(connection, &account, &message, at, max, name))
+        self.threads.write(move |connection| offline::store(connection, &account, &message, at, &quota, name))
     }
 
     fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>> {

@@ -4,6 +4,7 @@
 //! nodes: it must be readable for every later version, and for an operator's query.
 
 use bytes::Bytes;
+use cresset_core::config::properties::{OfflineQuota, Waiting};
 use cresset_core::ids::{LogIndex, RouteId};
 use cresset_core::jid::{FullJid, Jid, NodePart};
 use cresset_core::routing::StanzaName;
@@ -21,7 +22,7 @@ pub(super) fn store(
     account: &NodePart,
     message: &Stanza,
     at: UnixMillis,
-    max: usize,
+    quota: &OfflineQuota,
     name: Option<StanzaName>,
 ) -> Result<Stored, StoreError> {
     if let Some(name) = name
@@ -29,20 +30,17 @@ pub(super) fn store(
     {
         return Ok(Stored::Kept);
     }
-    let id: Option<i64> = connection
-        .prepare_cached("UPDATE accounts SET waiting = waiting + 1 WHERE name = ?1 AND waiting < ?2 RETURNING id")?
-        .query_row(params![account.as_str(), to_sql(max)], |row| row.get(0))
-        .optional()?;
-    let Some(id) = id else {
-        return match account_id(connection, account)? {
-            Some(_) => Ok(Stored::Full),
-            None => Ok(Stored::NoSuchAccount),
-        };
-    };
+    let Some((id, counted)) = counted(connection, account)? else { return Ok(Stored::NoSuchAccount) };
+    let (weight, sender) = (message.weight(), message.sending_account());
+    let Some(waiting) = with_room(connection, id, counted, weight, sender, quota)? else { return Ok(Stored::Full) };
+    connection
+        .prepare_cached("UPDATE accounts SET waiting = ?2, waiting_bytes = ?3 WHERE id = ?1")?
+        .execute(params![id, waiting.messages.cast_signed(), waiting.bytes.cast_signed()])?;
     connection
         .prepare_cached(
-            "INSERT INTO messages (account, at, kind, sender, recipient, stanza_id, language, payload)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO messages
+             (account, at, kind, sender, recipient, stanza_id, language, payload, weight, sender_account)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             id,
@@ -52,7 +50,9 @@ pub(super) fn store(
             message.to.as_ref().map(Jid::as_str),
             message.id,
             message.language,
-            &message.payload[..]
+            &message.payload[..],
+            to_sql(weight),
+            sender
         ])?;
     if let Some(name) = name {
         connection
@@ -60,6 +60,47 @@ pub(super) fn store(
             .execute(params![name.to_bytes(), at.0.cast_signed()])?;
     }
     Ok(Stored::Kept)
+}
+
+/// The row of an account, and what is counted for it.
+fn counted(connection: &Connection, account: &NodePart) -> Result<Option<(i64, Waiting)>, StoreError> {
+    let mut find = connection.prepare_cached("SELECT id, waiting, waiting_bytes FROM accounts WHERE name = ?1")?;
+    Ok(find.query_row([account.as_str()], |row| Ok((row.get(0)?, waiting(row, 1)?))).optional()?)
+}
+
+/// What waits for an account with one more message, if there is room for it.
+fn with_room(
+    connection: &Connection,
+    id: i64,
+    counted: Waiting,
+    weight: usize,
+    sender: &str,
+    quota: &OfflineQuota,
+) -> Result<Option<Waiting>, StoreError> {
+    let mut all = counted.and_one(weight);
+    if !all.is_within(quota.account) {
+        // A program of an older version counts the messages that it takes out and not their bytes.
+        let mut sum =
+            connection.prepare_cached("SELECT count(*), coalesce(sum(weight), 0) FROM messages WHERE account = ?1")?;
+        all = sum.query_row([id], |row| waiting(row, 0))?.and_one(weight);
+    }
+    if !all.is_within(quota.account) {
+        return Ok(None);
+    }
+    if all.is_within(quota.sender) {
+        return Ok(Some(all));
+    }
+    let mut sum = connection.prepare_cached(
+        "SELECT count(*), coalesce(sum(weight), 0) FROM messages WHERE account = ?1 AND sender_account = ?2",
+    )?;
+    let of_sender = sum.query_row(params![id, sender], |row| waiting(row, 0))?.and_one(weight);
+    Ok(of_sender.is_within(quota.sender).then_some(all))
+}
+
+/// A number of messages and their weight, in two columns from that one on.
+fn waiting(row: &Row<'_>, column: usize) -> rusqlite::Result<Waiting> {
+    let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+    Ok(Waiting { messages: count(column)?, bytes: count(column + 1)? })
 }
 
 /// Whether a message was kept by that name; names that are too old to be asked for are forgotten.
@@ -94,7 +135,7 @@ pub(super) fn claim(
         }
         match read(row) {
             Ok(message) => {
-                bytes += message.message.payload.len();
+                bytes += message.message.weight();
                 claimed.push(message);
             }
             // One unreadable message must not keep all the others from their recipient. It stays for the operator.
@@ -115,15 +156,22 @@ pub(super) fn forget(
 ) -> Result<(), StoreError> {
     let Some(id) = account_id(connection, account)? else { return Ok(()) };
     let mut delete = connection.prepare_cached(
-        "DELETE FROM messages WHERE key = ?1 AND account = ?2 AND holder_index = ?3 AND holder_position = ?4",
+        "DELETE FROM messages WHERE key = ?1 AND account = ?2 AND holder_index = ?3 AND holder_position = ?4
+         RETURNING weight",
     )?;
-    let mut gone = 0;
+    let (mut gone, mut bytes) = (0, 0);
     for key in keys {
-        gone += delete.execute(params![key, id, route.index.0.cast_signed(), route.position])?;
+        let values = params![key, id, route.index.0.cast_signed(), route.position];
+        if let Some(weight) = delete.query_row(values, |row| row.get::<_, i64>(0)).optional()? {
+            gone += 1;
+            bytes += weight;
+        }
     }
     connection
-        .prepare_cached("UPDATE accounts SET waiting = waiting - ?2 WHERE id = ?1")?
-        .execute(params![id, to_sql(gone)])?;
+        .prepare_cached(
+            "UPDATE accounts SET waiting = waiting - ?2, waiting_bytes = max(waiting_bytes - ?3, 0) WHERE id = ?1",
+        )?
+        .execute(params![id, gone, bytes])?;
     Ok(())
 }
 

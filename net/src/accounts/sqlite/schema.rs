@@ -36,7 +36,7 @@ const MIGRATION_TIME_MAX: Duration = Duration::from_secs(60);
 const SWITCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -127,6 +127,24 @@ const MIGRATIONS: [&str; 4] = [
         number INTEGER NOT NULL,
         process INTEGER NOT NULL
     ) STRICT;
+",
+    "
+    -- What messages count for in quotas, and for whose. A row that an older program writes counts for nobody.
+    ALTER TABLE messages ADD COLUMN weight INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE messages ADD COLUMN sender_account TEXT NOT NULL DEFAULT '';
+    UPDATE messages SET
+        weight = 512 + length(payload) + coalesce(length(CAST(sender AS BLOB)), 0)
+            + coalesce(length(CAST(recipient AS BLOB)), 0) + coalesce(length(CAST(stanza_id AS BLOB)), 0)
+            + coalesce(length(CAST(language AS BLOB)), 0),
+        sender_account = CASE instr(sender, '/')
+            WHEN 0 THEN sender ELSE coalesce(substr(sender, 1, instr(sender, '/') - 1), '') END;
+    -- All that a quota asks for, so that the messages themselves are not read.
+    CREATE INDEX messages_by_sender ON messages (account, sender_account, weight);
+
+    -- The weight of its rows of `messages`, as `waiting` is their number. Looked up again before anything is refused.
+    ALTER TABLE accounts ADD COLUMN waiting_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE accounts SET waiting_bytes =
+        (SELECT coalesce(sum(weight), 0) FROM messages WHERE messages.account = accounts.id);
 ",
 ];
 

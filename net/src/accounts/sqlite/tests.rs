@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use tempfile::TempDir;
 
 use super::*;
-use crate::accounts::contract::{self, add, claim, credentials, keep, message, name, route};
+use crate::accounts::contract::{self, add, claim, credentials, keep, message, name, quota, route};
 
 contract::contract_tests!(empty());
 
@@ -73,7 +73,7 @@ async fn processes_that_store_together_keep_to_the_bound() {
     let stores = [open(&directory), open(&directory), store];
 
     let writes = (0..300).map(|number| {
-        stores[number % 3].store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100, None)
+        stores[number % 3].store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), quota(100), None)
     });
     let stored = join_all(writes).await;
 
@@ -86,10 +86,9 @@ async fn processes_that_claim_together_get_each_message_once() {
     let (store, directory) = empty();
     let other = open(&directory);
     add(&store, "juliet").await;
-    join_all(
-        (0..50)
-            .map(|number| store.store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100, None)),
-    )
+    join_all((0..50).map(|number| {
+        store.store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), quota(100), None)
+    }))
     .await;
 
     let live = [route(3), route(4)];

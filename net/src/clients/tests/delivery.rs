@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cresset_core::config::properties::OfflineQuota;
 use cresset_core::jid::{BareJid, Jid};
 use cresset_core::node::Service;
 use cresset_core::routing::Paths;
@@ -96,7 +97,11 @@ async fn what_was_stored_is_not_overtaken_by_what_was_said_later() {
         let mut juliet = world.available("juliet", "balcony").await;
         let account = Jid::new("juliet@capulet.example").unwrap().to_bare();
         let name = account.node().unwrap().to_owned();
-        let stored = world.accounts.store_offline(name, chat(&account, "m1"), UnixMillis(0), 10, None).await.unwrap();
+        let stored = world
+            .accounts
+            .store_offline(name, chat(&account, "m1"), UnixMillis(0), OfflineQuota::default(), None)
+            .await
+            .unwrap();
         assert_eq!(stored, Stored::Kept);
 
         let router = &world.settings.router;
@@ -114,6 +119,8 @@ async fn what_was_stored_is_not_overtaken_by_what_was_said_later() {
 async fn a_client_that_never_reads_holds_nobody_else_up_and_what_it_missed_waits() {
     seeded(async {
         let world = World::new().await;
+        let quota = OfflineQuota::default();
+        world.settings.router.set_offline_quota(OfflineQuota { sender: quota.account, ..quota });
         let mut deaf = world.connect_with(600, ListenerKind::StartTls);
         deaf.log_in("juliet").await;
         deaf.bind("balcony").await;

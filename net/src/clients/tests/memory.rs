@@ -70,7 +70,7 @@ fn the_worst_that_one_account_can_do_adds_up_to_less_than_the_memory_of_a_small_
     let of_all = ACCOUNT_QUEUE_BYTES_MAX + ACCOUNT_QUEUE_BYTES_MAX;
     let of_each = SESSION_UNHANDLED_BYTES_MAX + STANZA_BYTES_MAX + 2 * 2 * STANZA_BYTES_MAX + OUTBOUND_BYTES_HIGH;
 
-    assert!(SESSION_QUEUE_BYTES_MAX <= ACCOUNT_QUEUE_BYTES_MAX);
+    const { assert!(SESSION_QUEUE_BYTES_MAX <= ACCOUNT_QUEUE_BYTES_MAX) }
     assert!(of_all + SESSIONS_PER_ACCOUNT_MAX * of_each <= 144 * 1024 * 1024);
 }
 

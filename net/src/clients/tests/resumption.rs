@@ -193,10 +193,9 @@ async fn attaching(world: &World, handled: u32) -> (Client, Box<Attach>) {
     resume(&mut client, &id.0, handled).await;
     loop {
         let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0, 0)).await;
-        let attach = events.into_iter().find_map(|event| match event {
-            ToSession::Attach(attach) => Some(attach),
-            _ => None,
-        });
+        let attach = events
+            .into_iter()
+            .find_map(|event| if let ToSession::Attach(attach) = event { Some(attach) } else { None });
         if let Some(attach) = attach {
             router.may_not_be_resumed(&id);
             router.leave(&caught, None);

@@ -142,5 +142,5 @@ async fn a_call_that_is_given_up_holds_nothing() {
 }
 
 async fn keep_one(store: &PostgresAccounts) -> Result<Stored, StoreError> {
-    store.store_offline(name("juliet"), message("x"), UnixMillis(0), 1000, None).await
+    store.store_offline(name("juliet"), message("x"), UnixMillis(0), quota(1000), None).await
 }

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use self::server::Server;
 use super::*;
 use crate::accounts::StoreError;
-use crate::accounts::contract::{self, add, claim, credentials, keep, message, name, route};
+use crate::accounts::contract::{self, add, claim, credentials, keep, message, name, quota, route};
 use crate::runtime::scope;
 
 contract::contract_tests!(empty().await);
@@ -63,7 +63,13 @@ async fn nodes_that_store_together_keep_to_the_bound() {
         let stores = [open(&settings).await, open(&settings).await, store];
 
         let writes = (0..300).map(|number| {
-            stores[number % 3].store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100, None)
+            stores[number % 3].store_offline(
+                name("juliet"),
+                message(&number.to_string()),
+                UnixMillis(0),
+                quota(100),
+                None,
+            )
         });
         let stored = join_all(writes).await;
 
@@ -85,7 +91,13 @@ async fn nodes_that_store_the_same_messages_together_keep_each_once() {
 
         let writes = (0..200).map(|number| {
             let at = UnixMillis(number);
-            stores[(number % 2) as usize].store_offline(name("juliet"), message("x"), at, 1000, named(number / 2))
+            stores[(number % 2) as usize].store_offline(
+                name("juliet"),
+                message("x"),
+                at,
+                quota(1000),
+                named(number / 2),
+            )
         });
         let stored = join_all(writes).await;
 
@@ -110,7 +122,7 @@ async fn old_names_are_forgotten_without_anybody_failing() {
                 let at_store = (number % 3) as usize;
                 let named = StanzaName { home: BootId(1), owner: BootId(2), number: Sequence(number) };
                 let account = name(accounts[(number / 3 % 3) as usize]);
-                stores[at_store].store_offline(account, message("x"), UnixMillis(at), 10_000, Some(named))
+                stores[at_store].store_offline(account, message("x"), UnixMillis(at), quota(10_000), Some(named))
             });
             join_all(writes).await
         };
@@ -134,8 +146,9 @@ async fn nodes_that_claim_together_get_each_message_once() {
         let (store, settings) = empty().await;
         let other = open(&settings).await;
         add(&store, "juliet").await;
-        let writes = (0..50)
-            .map(|number| store.store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), 100, None));
+        let writes = (0..50).map(|number| {
+            store.store_offline(name("juliet"), message(&number.to_string()), UnixMillis(0), quota(100), None)
+        });
         join_all(writes).await;
 
         let live = [route(3), route(4)];

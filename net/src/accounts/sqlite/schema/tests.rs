@@ -15,7 +15,7 @@ fn a_file_of_a_newer_version_is_refused_and_left_alone() {
 
     let refused = open_for_writing(&path).expect_err("newer");
 
-    assert_eq!(refused, OpenError::Newer { path: path.clone(), found: 7, known: 4 });
+    assert_eq!(refused, OpenError::Newer { path: path.clone(), found: 7, known: 5 });
     assert!(refused.to_string().contains("update this node first"), "{refused}");
     assert_eq!(number::<i64>(&connection, "user_version"), Ok(7));
 }
@@ -62,10 +62,40 @@ fn an_older_file_is_brought_up_to_date_and_keeps_what_it_holds() {
     migrate(&connection, &path, &next).expect("migrated");
     migrate(&connection, &path, &next).expect("nothing to do");
 
-    assert_eq!(number::<i64>(&connection, "user_version"), Ok(5));
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(6));
     let disabled: i64 =
         connection.query_row("SELECT disabled FROM accounts", [], |row| row.get(0)).expect("still there");
     assert_eq!(disabled, 0);
+}
+
+/// O14. What was stored before there were quotas counts as well.
+#[test]
+fn messages_of_an_older_file_count_for_their_senders() {
+    let (path, _directory) = place();
+    create_private(&path).expect("created");
+    let connection = Connection::open(&path).expect("opened");
+    migrate(&connection, &path, &MIGRATIONS[..4]).expect("migrated");
+    connection
+        .execute_batch(
+            "INSERT INTO accounts (id, name, waiting) VALUES (1, 'juliet', 3);
+             INSERT INTO messages (account, at, kind, sender, payload) VALUES
+                (1, 0, 'message/chat', 'romeo@m.lit/orchard', x'616263'),
+                (1, 0, 'message/chat', 'romeo@m.lit', x'616263'),
+                (1, 0, 'message/chat', NULL, x'');",
+        )
+        .expect("inserted");
+
+    migrate(&connection, &path, &MIGRATIONS).expect("migrated");
+
+    let of = |sender: &str| -> (i64, i64) {
+        let sum = "SELECT count(*), sum(weight) FROM messages WHERE sender_account = ?1";
+        connection.query_row(sum, [sender], |row| Ok((row.get(0)?, row.get(1)?))).expect("summed")
+    };
+    assert_eq!(of("romeo@m.lit"), (2, 2 * (512 + 11 + 3) + 8));
+    assert_eq!(of(""), (1, 512));
+    let bytes: i64 =
+        connection.query_row("SELECT waiting_bytes FROM accounts", [], |row| row.get(0)).expect("still there");
+    assert_eq!(bytes, 3 * 512 + 2 * (11 + 3) + 8);
 }
 
 /// A migration that fails half way must not leave half of its tables behind.
@@ -77,7 +107,7 @@ fn a_migration_that_fails_changes_nothing() {
     let broken = [&MIGRATIONS[..], &["CREATE TABLE half (x); CREATE TABLE accounts (y)"]].concat();
     migrate(&connection, &path, &broken).expect_err("the table is there already");
 
-    assert_eq!(number::<i64>(&connection, "user_version"), Ok(4));
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(5));
     connection.prepare("SELECT * FROM half").expect_err("rolled back");
 }
 
@@ -99,7 +129,7 @@ fn a_file_that_is_up_to_date_is_opened_while_another_process_writes() {
 
     let opened = open_for_writing(&path).expect("there is nothing to change");
 
-    assert_eq!(number::<i64>(&opened, "user_version"), Ok(4));
+    assert_eq!(number::<i64>(&opened, "user_version"), Ok(5));
 }
 
 #[test]
