@@ -138,11 +138,12 @@ impl<'a> Scram<'a> {
         if challenge.len() > MESSAGE_BYTES_MAX {
             return Err(ScramError::Malformed);
         }
-        let mut fields = challenge.split(',');
-        let first = fields.next().unwrap_or_default();
-        if first.starts_with("m=") {
+        // Wherever it stands (RFC 5802 section 5.1).
+        if challenge.split(',').any(|field| field.starts_with("m=")) {
             return Err(ScramError::Extension);
         }
+        let mut fields = challenge.split(',');
+        let first = fields.next().unwrap_or_default();
         let nonce = first.strip_prefix("r=").ok_or(ScramError::Malformed)?;
         if nonce.len() <= self.nonce.len() || !nonce.starts_with(&self.nonce) {
             return Err(ScramError::Nonce);
@@ -166,6 +167,9 @@ impl Proof {
     pub(crate) fn verify(&self, last: &str) -> Result<(), ScramError> {
         if last.starts_with("e=") {
             return Err(ScramError::Refused);
+        }
+        if last.split(',').any(|field| field.starts_with("m=")) {
+            return Err(ScramError::Extension);
         }
         let signature =
             last.split(',').next().and_then(|field| field.strip_prefix("v=")).ok_or(ScramError::Malformed)?;
@@ -278,6 +282,7 @@ mod tests {
 
         assert_eq!(proof.verify("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Err(ScramError::Signature));
         assert_eq!(proof.verify("v="), Err(ScramError::Signature));
+        assert_eq!(proof.verify("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=,m=ext"), Err(ScramError::Extension));
         assert_eq!(proof.verify("e=other-error"), Err(ScramError::Refused));
         assert_eq!(proof.verify(""), Err(ScramError::Malformed));
     }
@@ -288,6 +293,7 @@ mod tests {
         let cases = [
             ("", ScramError::Malformed),
             ("m=ext,r=abcd,s=QQ==,i=1", ScramError::Extension),
+            ("r=abcd,s=QQ==,i=1,m=ext", ScramError::Extension),
             ("r=abc,s=QQ==,i=1", ScramError::Nonce),
             ("r=xyz123,s=QQ==,i=1", ScramError::Nonce),
             ("r=abcd,s=!,i=1", ScramError::Malformed),

@@ -53,6 +53,7 @@ impl ClientFirst {
         let mut attributes = bare.split(',');
         let username = value_of(attributes.next(), "n=")?;
         let nonce = value_of(attributes.next(), "r=")?;
+        attributes.try_for_each(check_extension)?;
         if !nonce.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SaslError::MalformedRequest);
         }
@@ -90,14 +91,15 @@ impl ScramExchange {
     /// Checks the client's last message and gives the server's, which proves to the client that the server has the keys.
     ///
     /// # Errors
-    /// `malformed-request` if it has another form, `not-authorized` if the proof, the nonce or the repeated header is
-    /// wrong, `incorrect-encoding` if the proof is not base64.
+    /// `malformed-request` if it has another form or demands an extension (`m=`), `not-authorized` if the proof, the
+    /// nonce or the repeated header is wrong, `incorrect-encoding` if the proof is not base64.
     pub fn finish(self, message: &[u8]) -> Result<String, SaslError> {
         let text = std::str::from_utf8(message).map_err(|_| SaslError::MalformedRequest)?;
         let (unsigned, proof) = text.rsplit_once(",p=").ok_or(SaslError::MalformedRequest)?;
         let mut attributes = unsigned.split(',');
         let binding = value_of(attributes.next(), "c=")?;
         let nonce = value_of(attributes.next(), "r=")?;
+        attributes.try_for_each(check_extension)?;
         let proof = BASE64_STANDARD.decode(proof).map_err(|_| SaslError::IncorrectEncoding)?;
         if binding != BASE64_STANDARD.encode(&self.gs2_header) || nonce != self.nonce {
             return Err(SaslError::NotAuthorized);
@@ -126,6 +128,17 @@ fn value_of<'a>(attribute: Option<&'a str>, prefix: &str) -> Result<&'a str, Sas
         .and_then(|attribute| attribute.strip_prefix(prefix))
         .filter(|value| !value.is_empty())
         .ok_or(SaslError::MalformedRequest)
+}
+
+/// What may stand behind the attributes that are known: an optional extension, which is one letter and a value and is
+/// ignored. A mandatory one (`m=`) fails the exchange wherever it stands (RFC 5802 section 5.1), and so does an attribute
+/// that has its own place in SCRAM: no two readers may take different ones for the true one.
+fn check_extension(attribute: &str) -> Result<(), SaslError> {
+    const HAVE_THEIR_PLACE: &[u8] = b"aceimnprsv";
+    match attribute.as_bytes() {
+        [letter, b'=', _, ..] if letter.is_ascii_alphabetic() && !HAVE_THEIR_PLACE.contains(letter) => Ok(()),
+        _ => Err(SaslError::MalformedRequest),
+    }
 }
 
 /// Undoes `=2C` for the comma and `=3D` for the equals sign; another `=` is a fault (RFC 5802 section 5.1).
@@ -178,10 +191,16 @@ mod tests {
         assert_eq!(last, Ok("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=".to_owned()));
     }
 
+    /// C14 and O5: a mandatory extension fails the exchange wherever it stands.
     #[test]
     fn the_first_message_is_read_strictly() {
-        let cases: [(&[u8], SaslError); 12] = [
+        let cases: [(&[u8], SaslError); 17] = [
             (b"", SaslError::MalformedRequest),
+            (b"n,,n=user,r=abc,m=ext", SaslError::MalformedRequest),
+            (b"n,,n=user,r=abc,x=1,m=ext", SaslError::MalformedRequest),
+            (b"n,,n=user,r=abc,r=def", SaslError::MalformedRequest),
+            (b"n,,n=user,r=abc,x", SaslError::MalformedRequest),
+            (b"n,,n=user,r=abc,", SaslError::MalformedRequest),
             (b"n,,n=user,r=", SaslError::MalformedRequest),
             (b"n,,n=,r=abc", SaslError::MalformedRequest),
             (b"n,,r=abc,n=user", SaslError::MalformedRequest),
@@ -210,7 +229,11 @@ mod tests {
 
     #[test]
     fn a_proof_of_another_exchange_is_worth_nothing() {
-        let cases: [(&str, SaslError); 6] = [
+        let cases: [(&str, SaslError); 10] = [
+            ("c=biws,r=NONCE,m=ext,p=PROOF", SaslError::MalformedRequest),
+            ("c=biws,r=NONCE,x=1,m=ext,p=PROOF", SaslError::MalformedRequest),
+            ("c=biws,r=NONCE,p=PROOF,p=PROOF", SaslError::MalformedRequest),
+            ("m=ext,c=biws,r=NONCE,p=PROOF", SaslError::MalformedRequest),
             ("c=eSws,r=NONCE,p=PROOF", SaslError::NotAuthorized),
             ("c=biws,r=NONCEx,p=PROOF", SaslError::NotAuthorized),
             ("c=biws,r=rOprNGfwEbeRWgbNEkqO,p=PROOF", SaslError::NotAuthorized),
@@ -225,6 +248,15 @@ mod tests {
 
             assert_eq!(exchange(FIRST).0.finish(message.as_bytes()), Err(error), "{message}");
         }
+    }
+
+    /// An extension that is not mandatory is ignored, but signed with the rest.
+    #[test]
+    fn an_optional_extension_is_ignored() {
+        let first = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO,x=1";
+
+        assert!(ClientFirst::parse(first).is_ok());
+        assert_eq!(exchange(first).0.finish(FINAL), Err(SaslError::NotAuthorized));
     }
 
     #[test]
