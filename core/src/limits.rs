@@ -204,3 +204,23 @@ pub const SENDER_STORING_MAX: usize = 16;
 
 /// As [`PATHS_MAX`], for what stood in one row of what came back.
 pub const ROW_PATHS_MAX: usize = 1024;
+
+/// Debts of those who tried secrets in vain, of accounts, places and networks together. Beyond it the one that would be
+/// forgotten first is.
+pub const TRY_DEBTS_MAX: usize = 65_536;
+
+/// Places from which accounts were logged in to, and which need not wait for what others have tried. Beyond it the one
+/// whose last log-in is the longest ago is forgotten.
+pub const TRY_KNOWN_PLACES_MAX: usize = 65_536;
+
+/// How long a try of a secret waits for its turn. Beyond it it is refused. Half of [`AUTHENTICATION_TIME_MAX`].
+pub const TRY_WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// How long a try waits because of what others have tried. Beyond it it waits no longer.
+pub const TRY_PAUSE_MAX: Duration = Duration::from_secs(3);
+
+/// How long it takes to pay off what was tried in vain. Beyond it further tries cost nothing.
+pub const TRY_DEBT_TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// Bursts of tries that are told of one by one. Beyond it all others are told of together.
+pub const TRY_BURSTS_MAX: usize = 1024;

@@ -30,6 +30,7 @@ A first line 'name,password' is taken for a heading. Fields with commas or quote
   romeo,SCRAM-SHA-256$4096:SALT$STOREDKEY:SERVERKEY SCRAM-SHA-1$4096:SALT$STOREDKEY:SERVERKEY
 
 Keys have the form in which PostgreSQL keeps them (salt and keys in base64), several separated by spaces.
+They may have 4096 to 600000 iterations.
 Lines that cannot be used are reported with their number; the others are imported, and the exit code is 1.";
 
 /// Bytes of one line: a name and a password of 1023 bytes each, all of it quoted, or keys. A longer one is refused.

@@ -1,5 +1,6 @@
 //! What is stored of a password, and how it is made.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,6 +14,10 @@ use subtle::ConstantTimeEq;
 /// phones and browsers included (10,000 are some 5 ms natively and 50 ms in a slow browser), and with PLAIN so does the
 /// server; what they buy is time for an operator whose database was stolen.
 pub const SCRAM_ITERATIONS: u32 = 10_000;
+
+/// Rounds of PBKDF2 that keys made elsewhere may have: what OWASP advised for SHA-256 in 2023. With PLAIN the server pays for
+/// them at each try, some 0.3 s of a processor. Beyond it keys are refused where they come in.
+pub const SCRAM_ITERATIONS_MAX: u32 = 600_000;
 
 /// Bytes of a salt. RFC 5802 gives no number; 128 bits do not repeat.
 pub const SALT_BYTES: usize = 16;
@@ -145,18 +150,21 @@ impl ScramKeys {
         }
     }
 
-    /// Keys of an account that does not exist: no password fits them. They are the same for a name each time and on
-    /// each node that has the same secret, as those of an account that exists are.
-    pub fn decoy(hash: Hash, name: &str, secret: &[u8]) -> ScramKeys {
-        let part = |what: &[u8]| hash.hmac(secret, &[what, b"\0", hash.name().as_bytes(), b"\0", name.as_bytes()]);
-        let mut salt = part(b"salt");
-        salt.truncate(SALT_BYTES);
+    /// Keys of an account that does not exist: no password fits them. They are the same for a name each time and on each
+    /// node that has the same secret, as those of an account that exists are, and look like the keys of `like`.
+    pub fn decoy(like: &KeyShape, name: &str, secret: &[u8]) -> ScramKeys {
+        let hash = like.hash;
+        let part = |what: &[u8], number: u32| {
+            let shape = [like.iterations.to_be_bytes(), number.to_be_bytes()].concat();
+            hash.hmac(secret, &[what, b"\0", hash.name().as_bytes(), b"\0", &shape, name.as_bytes()])
+        };
+        let salt = (0..).flat_map(|block| part(b"salt", block)).take(like.salt.len()).collect();
         ScramKeys {
             hash,
-            salt,
-            iterations: SCRAM_ITERATIONS,
-            stored_key: part(b"stored key"),
-            server_key: part(b"server key"),
+            salt: in_the_manner_of(&like.salt, salt),
+            iterations: like.iterations,
+            stored_key: part(b"stored key", 0),
+            server_key: part(b"server key", 0),
         }
     }
 
@@ -170,6 +178,51 @@ impl fmt::Debug for ScramKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScramKeys").field("hash", &self.hash).finish_non_exhaustive()
     }
+}
+
+/// How the keys of an account look to somebody who tries to log in. Nothing of it is secret: each client is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyShape {
+    /// Which hash function.
+    pub hash: Hash,
+    /// Rounds of PBKDF2.
+    pub iterations: u32,
+    /// The salt, for its length and its characters.
+    pub salt: Vec<u8>,
+}
+
+impl KeyShape {
+    /// How these keys look.
+    pub fn of(keys: &ScramKeys) -> KeyShape {
+        KeyShape { hash: keys.hash, iterations: keys.iterations, salt: keys.salt.clone() }
+    }
+
+    /// How the keys look that are made here.
+    pub fn usual(hash: Hash) -> KeyShape {
+        KeyShape { hash, iterations: SCRAM_ITERATIONS, salt: vec![0; SALT_BYTES] }
+    }
+}
+
+/// A number for a name, by which the store chooses the account whose keys those of nobody are to look like. Who does not
+/// know the secret cannot tell it.
+pub fn decoy_draw(name: &str, secret: &[u8]) -> i64 {
+    let drawn = Hash::Sha256.hmac(secret, &[b"draw\0", name.as_bytes()]);
+    drawn.iter().take(8).fold(0, |number, byte| (number << 8) | i64::from(*byte))
+}
+
+/// A salt of random bytes, made of the same characters as another one if that is text: some servers take the text of a
+/// random UUID.
+fn in_the_manner_of(other: &[u8], random: Vec<u8>) -> Vec<u8> {
+    if !other.iter().all(u8::is_ascii_graphic) {
+        return random;
+    }
+    let characters: BTreeSet<u8> = other.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+    let characters: Vec<u8> = characters.into_iter().collect();
+    // The digits that a random UUID always has at these places (RFC 9562 section 5.4).
+    let is_uuid = other.len() == 36 && [8, 13, 18, 23].iter().all(|at| other[*at] == b'-');
+    let is_given = |at: usize| !other[at].is_ascii_alphanumeric() || (is_uuid && (at == 14 || at == 19));
+    let drawn = |byte: u8| characters.get(usize::from(byte) % characters.len().max(1)).copied().unwrap_or(byte);
+    random.into_iter().enumerate().map(|(at, byte)| if is_given(at) { other[at] } else { drawn(byte) }).collect()
 }
 
 /// An order to make keys of a password that a client showed. It takes milliseconds of processor time, so the driver
@@ -215,12 +268,33 @@ mod tests {
 
     #[test]
     fn a_decoy_is_the_same_for_a_name_and_another_for_another() {
-        let decoy = |hash, name| ScramKeys::decoy(hash, name, b"secret");
+        let decoy = |hash, name| ScramKeys::decoy(&KeyShape::usual(hash), name, b"secret");
 
         assert_eq!(decoy(Hash::Sha256, "nobody"), decoy(Hash::Sha256, "nobody"));
         assert_ne!(decoy(Hash::Sha256, "nobody").salt, decoy(Hash::Sha256, "noone").salt);
         assert_ne!(decoy(Hash::Sha256, "nobody").salt, decoy(Hash::Sha1, "nobody").salt);
         assert_eq!(decoy(Hash::Sha1, "nobody").salt.len(), SALT_BYTES);
+        assert_ne!(decoy_draw("nobody", b"secret"), decoy_draw("noone", b"secret"));
+        assert_ne!(decoy_draw("nobody", b"secret"), decoy_draw("nobody", b"another"));
+    }
+
+    /// O4: keys that were imported from elsewhere have other rounds and salts.
+    #[test]
+    fn a_decoy_looks_like_the_keys_that_it_is_to_look_like() {
+        for salt in [&[7; 16][..], &[200; 24], &[9; 256], b"a3f1c2d4-0b1e-4c5d-9e8f-0a1b2c3d4e5f", b"QSXCR+Q6sek8bf92"]
+        {
+            let like = KeyShape { hash: Hash::Sha1, iterations: 4096, salt: salt.to_vec() };
+
+            let decoy = ScramKeys::decoy(&like, "nobody", b"secret");
+
+            assert_eq!((decoy.iterations, decoy.salt.len(), decoy.stored_key.len()), (4096, salt.len(), 20));
+            assert_ne!(decoy.salt, salt);
+            assert_eq!(decoy.salt.iter().all(u8::is_ascii_graphic), salt.iter().all(u8::is_ascii_graphic));
+        }
+        let uuid = KeyShape { salt: b"a3f1c2d4-0b1e-4c5d-9e8f-0a1b2c3d4e5f".to_vec(), ..KeyShape::usual(Hash::Sha1) };
+        let salt = String::from_utf8(ScramKeys::decoy(&uuid, "nobody", b"secret").salt).expect("text");
+        assert_eq!((&salt[8..9], &salt[14..15], &salt[19..20]), ("-", "4", "9"));
+        assert!(salt.bytes().all(|byte| b"0123456789abcdef-".contains(&byte)), "{salt}");
     }
 
     #[test]

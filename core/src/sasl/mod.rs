@@ -4,19 +4,25 @@
 //! keys    what is stored for an account, and how it is made of a password    (also `cresset user add`)
 //! scram   the server's side of one SCRAM exchange
 //! plain   the one message of PLAIN
+//! throttle  how fast secrets can be tried
+//! turns     whose password is stretched next
 //! ```
 //!
 //! An account's password is stored nowhere: the store holds [`ScramKeys`], one set for each [`enum@Hash`]. Nothing here
-//! speaks XML or knows whether an account exists: the caller hands in [`ScramKeys::decoy`] for one that does not, and
-//! the exchange then takes the same steps and ends in the same failure.
+//! speaks XML or knows whether an account exists: the caller hands in [`ScramKeys::decoy`] for one that does not, which
+//! looks like the keys of an account that does, and the exchange then takes the same steps and ends in the same failure.
 //!
 //! Channel binding is not offered; a client that insists on it is refused.
 
 mod keys;
 mod plain;
 mod scram;
+pub mod throttle;
+pub mod turns;
 
-pub use keys::{Derivation, Hash, Password, SALT_BYTES, SCRAM_ITERATIONS, ScramKeys};
+pub use keys::{
+    Derivation, Hash, KeyShape, Password, SALT_BYTES, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, ScramKeys, decoy_draw,
+};
 pub use plain::PlainMessage;
 pub use scram::{ClientFirst, ScramExchange};
 
@@ -49,11 +55,13 @@ impl Mechanism {
         Mechanism::ALL.into_iter().find(|mechanism| mechanism.name() == name)
     }
 
-    /// The keys against which it checks; PLAIN takes the stronger ones.
-    pub const fn hash(self) -> Hash {
+    /// The keys against which it can check, the best first. For PLAIN either will do: an account that was imported may have
+    /// only one.
+    pub const fn hashes(self) -> &'static [Hash] {
         match self {
-            Mechanism::ScramSha256 | Mechanism::Plain => Hash::Sha256,
-            Mechanism::ScramSha1 => Hash::Sha1,
+            Mechanism::ScramSha256 => &[Hash::Sha256],
+            Mechanism::ScramSha1 => &[Hash::Sha1],
+            Mechanism::Plain => &[Hash::Sha256, Hash::Sha1],
         }
     }
 }
@@ -82,7 +90,7 @@ pub enum SaslError {
     /// The password is wrong or there is no such account; which of them is not said.
     #[error("not-authorized")]
     NotAuthorized,
-    /// The accounts cannot be reached.
+    /// The accounts cannot be reached, or too many passwords were tried.
     #[error("temporary-auth-failure")]
     TemporaryAuthFailure,
 }

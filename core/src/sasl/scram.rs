@@ -161,7 +161,7 @@ fn unescape(name: &str) -> Result<String, SaslError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sasl::{Hash, Password};
+    use crate::sasl::{Hash, KeyShape, Password};
 
     /// The example of RFC 7677 section 3.
     const FIRST: &[u8] = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn nobody_can_log_in_with_a_decoy() {
         let first = ClientFirst::parse(FIRST).expect("well formed");
-        let decoy = ScramKeys::decoy(Hash::Sha256, "user", b"secret");
+        let decoy = ScramKeys::decoy(&KeyShape::usual(Hash::Sha256), "user", b"secret");
 
         let (exchange, _) = ScramExchange::begin(first, decoy, SERVER_NONCE);
 
