@@ -47,7 +47,7 @@ fn log_in(settings: &Arc<SessionSettings>, keys: &ScramKeys) -> Session {
     let mut session = Session::new(NOW, settings.clone(), StdRng::seed_from_u64(1));
     session.handle_bytes(NOW, HEADER);
     session.handle_bytes(NOW, AUTH);
-    session.handle_credentials(NOW, CredentialsAnswer::Found(keys.clone()));
+    session.handle_credentials(NOW, CredentialsAnswer::Known(vec![keys.clone()]));
     session.handle_derived(NOW, keys.clone());
     session.handle_bytes(NOW, HEADER);
     session.handle_bytes(NOW, BIND);

@@ -16,7 +16,7 @@ use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::sqlite::SqliteAccounts;
-use cresset_net::accounts::{Accounts, Claimant, Existing, NewAccount, Stored};
+use cresset_net::accounts::{Accounts, Claimant, Existing, Keys, NewAccount, Stored};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -34,10 +34,16 @@ fn main() {
         add(&store, &names).await;
 
         for askers in [1, 64, 512] {
-            run("credential look-ups", askers, 100_000, one(&store), &names, |store, name, _| async move {
-                assert!(store.credentials(name, Hash::Sha256).await.expect("available").is_some());
-            })
-            .await;
+            for prefix in ["", "nobody-"] {
+                let what = format!("credential look-ups of {prefix}user…");
+                run(&what, askers, 100_000, one(&store), &names, move |store, name, number| async move {
+                    let name = format!("{prefix}{name}").parse().expect("a name");
+                    let draw = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).cast_signed() as i64;
+                    let keys = store.credentials(name, draw).await.expect("available");
+                    assert_eq!(matches!(keys, Keys::Own(_)), prefix.is_empty());
+                })
+                .await;
+            }
         }
         for (askers, writes) in [(1, 2_000), (64, 40_000), (512, 100_000)] {
             run("offline stores", askers, writes, one(&store), &names, store_one).await;

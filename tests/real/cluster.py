@@ -109,10 +109,11 @@ class Node:
         self.machine, self.host, self.runs_in = machine, machine.address, machine.runs_in
         self.client_port, self.peer_port, self.health_port = 5222, 5701, 8080
 
-    def connect(self, port=None, timeout=10):
-        """A connection of a client."""
+    def connect(self, port=None, timeout=10, source=None):
+        """A connection of a client, from the address `source` if one is named."""
         with self.machine.inside() if self.machine else contextlib.nullcontext():
-            return socket.create_connection((self.host, port or self.client_port), timeout=timeout)
+            here = source and (source, 0)
+            return socket.create_connection((self.host, port or self.client_port), timeout=timeout, source_address=here)
 
     @property
     def is_running(self):

@@ -24,8 +24,8 @@ SM = "urn:xmpp:sm:3"
 class Raw:
     """One connection and everything that was read from it."""
 
-    def __init__(self, node, port=None, timeout=10):
-        self.socket = node.connect(port, timeout)
+    def __init__(self, node, port=None, timeout=10, source=None):
+        self.socket = node.connect(port, timeout, source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout
         self.text = b""

@@ -1,15 +1,21 @@
 """Groups B and C: TLS and authentication."""
 
+import asyncio
 import base64
+import contextlib
+import re
 import socket
 import ssl
 import statistics
 import time
+from pathlib import Path
 
 import pytest
-from cluster import DOMAIN, PASSWORD
+from cluster import DOMAIN, PASSWORD, Cluster, until
 from raw import HEADER, SASL, Raw, auth, conditions, decode, logged_in, response
 
+README = Path(__file__).parents[2] / "README.md"
+FAIL2BAN = re.search(r"^failregex = (.*)$", README.read_text(), re.M)[1]
 STARTTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 
 
@@ -135,6 +141,8 @@ REFUSED = [
     ("C10 abort", f"<abort xmlns='{SASL}'/>", "aborted|malformed-request"),
     ("C13 empty nonce", auth("SCRAM-SHA-256", "n,,n=romeo,r="), "malformed-request"),
     ("C14 mandatory extension", auth("SCRAM-SHA-256", "n,,m=x,n=romeo,r=abc"), "malformed-request|not-authorized"),
+    ("O5 mandatory extension behind the nonce", auth("SCRAM-SHA-256", "n,,n=romeo,r=abc,m=x"), "malformed-request|not-authorized"),
+    ("T18 a JID of another domain", auth("PLAIN", f"\0romeo@example.net\0{PASSWORD}"), "not-authorized"),
     ("C15 binding that is not offered", auth("SCRAM-SHA-256", "p=tls-exporter,,n=romeo,r=abc"), "not-authorized|malformed-request"),
     ("C19 bad escape", auth("SCRAM-SHA-256", "n,,n=ro=meo,r=abcdefgh"), "malformed-request|not-authorized"),
     ("C20 forbidden characters", auth("PLAIN", "\0ro@meo\0x"), "not-authorized|malformed-request"),
@@ -177,6 +185,118 @@ def test_c4_an_unknown_name_is_answered_like_a_wrong_password(solo):
     assert len(base64.b64decode(known[0][0]["s"])) == len(base64.b64decode(unknown[0][0]["s"]))
     median = [statistics.median(seconds for _, seconds in group) for group in (known, unknown)]
     print(f"median of a challenge: known {median[0] * 1e6:.0f} µs, unknown {median[1] * 1e6:.0f} µs")
+
+
+def test_o4_imported_accounts_do_not_stand_out(program, tmp_path):
+    """One account in two has other rounds and another salt: so have the names that do not exist."""
+    cluster = Cluster(program, tmp_path, names=("a",), tls="disabled")
+    salt, keys = base64.b64encode(b"x" * 24).decode(), "$" + ":".join(base64.b64encode(b"k" * 32).decode() for _ in "12")
+    cluster.import_users([f"here{n}" for n in range(20)])
+    imported = "".join(f"there{n},SCRAM-SHA-256$4096:{salt}{keys}\n" for n in range(20))
+    run = cluster.cli("user", "import", "--config", cluster["a"].config, "-", input=imported)
+    assert run.returncode == 0, run.stderr
+    node = cluster["a"]
+    try:
+        asyncio.run(cluster.start())
+
+        def shown(name):
+            with Raw(node) as raw:
+                raw.open()
+                raw.send(auth("SCRAM-SHA-256", f"n,,n={name},r=abcdefgh"))
+                text = decode(raw.until("<challenge[^>]*>[^<]*</challenge>"))
+                values = dict(part.split("=", 1) for part in text.split(","))
+                return values["i"], len(base64.b64decode(values["s"])), values["s"]
+
+        unknown = [shown(f"nobody{n}") for n in range(60)]
+        imported = [kind for kind in unknown if kind[:2] == ("4096", 24)]
+        assert 6 <= len(imported) <= 54, unknown
+        assert {kind[:2] for kind in unknown} == {("4096", 24), ("10000", 16)}
+        assert len({salt for _, _, salt in unknown}) == 60
+        assert [shown(f"nobody{n}") for n in range(10)] == unknown[:10]
+        assert shown("there1")[:2] == ("4096", 24)
+    finally:
+        cluster.stop()
+
+
+def test_o3_t19_guessing_is_slow_and_logged_and_the_owner_gets_in(new_cluster):
+    """600 wrong passwords for one account from one address took 1.5 s and left no trace."""
+    cluster = new_cluster(names=("a",), tls="disabled")
+    cluster.import_users(["romeo", "juliet"])
+    asyncio.run(cluster.start())
+    node = cluster["a"]
+    checked = refused = 0
+    began = time.monotonic()
+    while time.monotonic() - began < 10:
+        with contextlib.ExitStack() as stack:
+            raws = [stack.enter_context(Raw(node)) for _ in range(20)]
+            for raw in raws:
+                raw.open()
+                raw.send(auth("PLAIN", "\0romeo\0wrong"))
+            time.sleep(0.2)
+            for raw in raws:
+                raw.socket.settimeout(0.05)
+                with contextlib.suppress(TimeoutError):
+                    raw.receive()
+                checked += raw.text.count(b"<not-authorized")
+                refused += raw.text.count(b"<temporary-auth-failure")
+    seconds = time.monotonic() - began
+    print(f"{checked} checked, {refused} refused in {seconds:.1f} s")
+    assert checked <= 10 + seconds / 5 + 3
+    assert refused > 100
+
+    # The owner, from another address, at once.
+    began = time.monotonic()
+    raw = Raw(node, source="127.0.0.2")
+    with raw:
+        raw.open().authenticate("romeo").bind().available()
+        assert time.monotonic() - began < 2
+    # And another account from the attacker's address.
+    with Raw(node) as raw:
+        raw.open().authenticate("juliet")
+
+    filter_of_the_readme = FAIL2BAN.replace("<HOST>", r"(?P<host>\S+)")
+    lines = [line for line in node.log_text().splitlines() if "cresset::login" in line]
+    found = [re.search(filter_of_the_readme, line.split("Z", 1)[1]) for line in lines if "log-in failed" in line]
+    # Of some that were checked the client had gone.
+    assert checked <= len(found) <= 10 + seconds / 5 + 4 and all(found), lines
+    assert {match["host"] for match in found} == {"127.0.0.1"}
+    assert all(line.endswith("mechanism=PLAIN reason=wrong-password account=romeo@example.org") for line in lines if "log-in failed" in line)
+
+    asyncio.run(until("the burst is told", lambda: "log-ins slowed down" in node.log_text(), 30))
+    bursts = [line for line in node.log_text().splitlines() if "log-ins slowed down" in line]
+    assert len(bursts) == 1 and "account=romeo@example.org" in bursts[0], bursts
+    assert int(re.search(r" count=(\d+)", bursts[0])[1]) >= refused
+
+
+def test_t19_nobody_writes_lines_of_his_own(new_cluster):
+    cluster = new_cluster(names=("a",), tls="disabled")
+    asyncio.run(cluster.start())
+    node = cluster["a"]
+    forged = "2026-01-01T00:00:00.000000Z  INFO cresset::login: log-in failed address=192.0.2.66 mechanism=PLAIN reason=wrong-password account=x"
+    with Raw(node) as raw:
+        raw.open()
+        for name in (f"x\n{forged}", f"x\r{forged}", f"x\u2028{forged}", f"\x1b[2J{forged}", forged[:60]):
+            raw.send(auth("PLAIN", f"\0{name}\0wrong"))
+            raw.until("</failure>")
+    filter_of_the_readme = FAIL2BAN.replace("<HOST>", r"(?P<host>\S+)")
+    # However lines are cut, and with or without the time that fail2ban takes off them.
+    for line in re.split(r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", node.log_text()):
+        for text in (line, line.split("Z", 1)[-1]):
+            match = re.search(filter_of_the_readme, text)
+            assert not match or match["host"] != "192.0.2.66", line
+    assert node.log_text().count("reason=not-authorized account=") == 5
+    assert "\x1b" not in node.log_text()
+
+
+def test_t18_a_whole_jid_is_a_user_name(solo):
+    for name in (f"romeo@{DOMAIN}", f"Romeo@{DOMAIN.upper()}"):
+        with Raw(solo) as raw:
+            raw.open().authenticate(name).bind()
+            assert raw.jid.startswith(f"romeo@{DOMAIN}/")
+        with Raw(solo) as raw:
+            raw.open()
+            raw.send(auth("PLAIN", f"\0{name}\0{PASSWORD}"))
+            raw.until("<success[^>]*>")
 
 
 def test_c12_a_stream_has_a_bounded_number_of_attempts(solo):

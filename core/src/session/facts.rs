@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::ids::RouteId;
 use crate::jid::FullJid;
-use crate::sasl::ScramKeys;
+use crate::sasl::{KeyShape, ScramKeys};
 use crate::stanza::Stanza;
 use crate::time::UnixMillis;
 
@@ -15,12 +15,14 @@ pub struct TlsEstablished;
 /// What the accounts know of somebody who wants to log in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CredentialsAnswer {
-    /// The keys of the account.
-    Found(ScramKeys),
-    /// There is no such account, or it has no keys for this mechanism.
-    Unknown,
+    /// There is such an account: its keys, at most one set for each hash.
+    Known(Vec<ScramKeys>),
+    /// There is none: how the keys look of the account that was drawn, if there is any account.
+    Unknown(Vec<KeyShape>),
     /// The accounts cannot be reached.
     Unavailable,
+    /// Too many passwords are tried: nothing was looked up.
+    TooManyTries,
 }
 
 /// The session holds its JID and every active member knows it.

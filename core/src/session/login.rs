@@ -5,15 +5,22 @@
 //!                                  └──▶ PLAIN: Derive, compare ──▶ or <failure/>, at most five times
 //! ```
 //!
-//! An account that does not exist takes the same steps with keys that no password fits.
+//! An account that does not exist takes the same steps with keys that no password fits and that look like those of some
+//! account that exists. Each attempt ends in one [`Order::ReportLogin`].
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::jid::{BareJid, NodePart};
+use crate::jid::{BareJid, DomainPart, NodePart};
 use crate::limits::{AUTHENTICATION_FAILURES_MAX, AUTHENTICATION_TIME_MAX};
-use crate::sasl::{ClientFirst, Derivation, Mechanism, Password, PlainMessage, SaslError, ScramExchange, ScramKeys};
-use crate::session::{CredentialsAnswer, Order, Session, Stage, StreamErrorCondition, TlsPolicy, names};
+use crate::sasl::{
+    ClientFirst, Derivation, Hash, KeyShape, Mechanism, Password, PlainMessage, SaslError, ScramExchange, ScramKeys,
+    decoy_draw,
+};
+use crate::session::{
+    CredentialsAnswer, LoginFailure, LoginName, LoginReport, Order, Session, Stage, StreamErrorCondition, TlsPolicy,
+    names,
+};
 use crate::time::Uptime;
 use crate::xml::{Element, XmlLimits};
 
@@ -23,11 +30,18 @@ pub(super) enum Login {
     /// The client has named a mechanism and said nothing else.
     AwaitsFirst(Mechanism),
     /// The account's keys are looked up.
-    LooksUp { account: BareJid, mechanism: Mechanism, claim: Claim },
+    LooksUp { who: Who, claim: Claim },
     /// The client is to prove that it knows the password.
-    AwaitsProof { account: BareJid, exchange: ScramExchange },
+    AwaitsProof { who: Who, exchange: ScramExchange, if_wrong: LoginFailure },
     /// Keys are made of the password that the client has shown.
-    Derives { account: BareJid, keys: ScramKeys },
+    Derives { who: Who, keys: ScramKeys, if_wrong: LoginFailure },
+}
+
+/// Who wants to be authenticated, and how.
+#[derive(Clone)]
+pub(super) struct Who {
+    account: BareJid,
+    mechanism: Mechanism,
 }
 
 /// What the client offers as proof.
@@ -37,12 +51,42 @@ pub(super) enum Claim {
     Plain(Password),
 }
 
+/// Why an attempt failed, and what is known of who made it.
+struct Refusal {
+    login: LoginName,
+    mechanism: Option<Mechanism>,
+    failure: LoginFailure,
+}
+
+impl Refusal {
+    /// Of somebody who has not said his name.
+    fn unsaid(mechanism: Option<Mechanism>, error: SaslError) -> Refusal {
+        Refusal { login: LoginName::Unsaid, mechanism, failure: error.into() }
+    }
+}
+
+impl Who {
+    fn refused(&self, failure: impl Into<LoginFailure>) -> Refusal {
+        let login = LoginName::Account(self.account.clone());
+        Refusal { login, mechanism: Some(self.mechanism), failure: failure.into() }
+    }
+}
+
 impl Login {
     /// Whether it is the client's turn.
     pub(super) fn awaits_client(&self) -> bool {
         match self {
             Login::AwaitsFirst(_) | Login::AwaitsProof { .. } => true,
             Login::LooksUp { .. } | Login::Derives { .. } => false,
+        }
+    }
+
+    fn refused(&self, error: SaslError) -> Refusal {
+        match self {
+            Login::AwaitsFirst(mechanism) => Refusal::unsaid(Some(*mechanism), error),
+            Login::LooksUp { who, .. } | Login::AwaitsProof { who, .. } | Login::Derives { who, .. } => {
+                who.refused(error)
+            }
         }
     }
 }
@@ -63,29 +107,27 @@ impl Session {
         let step = match (element.name(), login) {
             ("auth", None) => self.begin_login(element),
             ("response", Some(login)) => self.continue_login(now, login, element),
-            ("abort", _) => Err(SaslError::Aborted),
-            _ => Err(SaslError::MalformedRequest),
+            ("abort", login) => {
+                Err(login.map_or(Refusal::unsaid(None, SaslError::Aborted), |login| login.refused(SaslError::Aborted)))
+            }
+            (_, Some(login)) => Err(login.refused(SaslError::MalformedRequest)),
+            (_, None) => Err(Refusal::unsaid(None, SaslError::MalformedRequest)),
         };
-        if let Err(error) = step {
-            self.refuse_login(error);
+        if let Err(refusal) = step {
+            self.refuse_login(refusal);
         }
     }
 
     /// Answers a look-up of keys.
     pub(super) fn continue_with_keys(&mut self, answer: CredentialsAnswer) {
         let Stage::Login(Login::LooksUp { .. }) = &self.stage else { return };
-        let Stage::Login(Login::LooksUp { account, mechanism, claim }) =
-            std::mem::replace(&mut self.stage, Stage::Negotiating)
-        else {
+        let Stage::Login(Login::LooksUp { who, claim }) = std::mem::replace(&mut self.stage, Stage::Negotiating) else {
             return;
         };
-        let keys = match answer {
-            CredentialsAnswer::Found(keys) => keys,
-            CredentialsAnswer::Unknown => {
-                ScramKeys::decoy(mechanism.hash(), account.as_str(), &self.settings.decoy_secret)
-            }
-            CredentialsAnswer::Unavailable => {
-                self.refuse_login(SaslError::TemporaryAuthFailure);
+        let (keys, if_wrong) = match self.keys_to_check(&who, answer) {
+            Ok(keys) => keys,
+            Err(failure) => {
+                self.refuse_login(who.refused(failure));
                 return;
             }
         };
@@ -94,94 +136,147 @@ impl Session {
                 let nonce = self.random_text::<18>();
                 let (exchange, challenge) = ScramExchange::begin(first, keys, &nonce);
                 self.send_sasl("challenge", &challenge);
-                self.stage = Stage::Login(Login::AwaitsProof { account, exchange });
+                self.stage = Stage::Login(Login::AwaitsProof { who, exchange, if_wrong });
             }
             Claim::Plain(password) => {
                 let derivation =
                     Derivation { hash: keys.hash, password, salt: keys.salt.clone(), iterations: keys.iterations };
                 self.output.order(Order::DeriveKeys(derivation));
-                self.stage = Stage::Login(Login::Derives { account, keys });
+                self.stage = Stage::Login(Login::Derives { who, keys, if_wrong });
             }
         }
     }
 
+    /// The keys against which the client is checked, and why it fails if it does not know the password. The same work
+    /// whether the account exists or not.
+    fn keys_to_check(&self, who: &Who, answer: CredentialsAnswer) -> Result<(ScramKeys, LoginFailure), LoginFailure> {
+        let (own, shapes) = match answer {
+            CredentialsAnswer::Known(keys) => {
+                let shapes = keys.iter().map(KeyShape::of).collect();
+                (Some(keys), shapes)
+            }
+            CredentialsAnswer::Unknown(shapes) => (None, shapes),
+            CredentialsAnswer::Unavailable => return Err(SaslError::TemporaryAuthFailure.into()),
+            CredentialsAnswer::TooManyTries => return Err(LoginFailure::TooManyTries),
+        };
+        let hashes = who.mechanism.hashes();
+        let shape = hashes.iter().find_map(|hash| shapes.iter().find(|shape| shape.hash == *hash));
+        // An account that lacks the keys of a mechanism looks the same for it as nobody does who is drawn like it.
+        let usual = KeyShape::usual(hashes.first().copied().unwrap_or(Hash::Sha256));
+        let decoy = ScramKeys::decoy(shape.unwrap_or(&usual), who.account.as_str(), &self.settings.decoy_secret);
+        let Some(own) = own else { return Ok((decoy, LoginFailure::UnknownAccount)) };
+        let own = own.into_iter().find(|keys| keys.hash == decoy.hash && shape.is_some());
+        Ok(own.map_or((decoy, LoginFailure::NoKeys), |keys| (keys, LoginFailure::WrongPassword)))
+    }
+
     /// Answers an order to make keys of a password.
     pub(super) fn continue_with_derived(&mut self, now: Uptime, derived: &ScramKeys) {
-        let Stage::Login(Login::Derives { account, keys }) = &self.stage else { return };
+        let Stage::Login(Login::Derives { who, keys, if_wrong }) = &self.stage else { return };
         if keys.matches(derived) {
-            let account = account.clone();
-            self.accept_login(now, account, "");
+            let who = who.clone();
+            self.accept_login(now, who, "");
         } else {
-            self.refuse_login(SaslError::NotAuthorized);
+            let refusal = who.refused(*if_wrong);
+            self.refuse_login(refusal);
         }
     }
 
-    fn begin_login(&mut self, element: &Element) -> Result<(), SaslError> {
+    fn begin_login(&mut self, element: &Element) -> Result<(), Refusal> {
         if self.settings.tls == TlsPolicy::Required && !self.encrypted {
-            return Err(SaslError::EncryptionRequired);
+            return Err(Refusal::unsaid(None, SaslError::EncryptionRequired));
         }
         let mechanism = element
             .attribute("mechanism")
             .and_then(Mechanism::named)
             .filter(|mechanism| self.mechanisms().contains(mechanism))
-            .ok_or(SaslError::InvalidMechanism)?;
+            .ok_or_else(|| Refusal::unsaid(None, SaslError::InvalidMechanism))?;
         match &*element.text() {
             "" => {
                 self.send_sasl("challenge", "");
                 self.stage = Stage::Login(Login::AwaitsFirst(mechanism));
                 Ok(())
             }
-            text => self.handle_first(mechanism, &decode(text)?),
+            text => {
+                let message = decode(text).map_err(|error| Refusal::unsaid(Some(mechanism), error))?;
+                self.handle_first(mechanism, &message)
+            }
         }
     }
 
-    fn continue_login(&mut self, now: Uptime, login: Login, element: &Element) -> Result<(), SaslError> {
-        let message = decode(&element.text())?;
+    fn continue_login(&mut self, now: Uptime, login: Login, element: &Element) -> Result<(), Refusal> {
+        let message = decode(&element.text()).map_err(|error| login.refused(error))?;
         match login {
             Login::AwaitsFirst(mechanism) => self.handle_first(mechanism, &message),
-            Login::AwaitsProof { account, exchange } => {
-                let last = exchange.finish(&message)?;
-                self.accept_login(now, account, &last);
-                Ok(())
-            }
+            Login::AwaitsProof { who, exchange, if_wrong } => match exchange.finish(&message) {
+                Ok(last) => {
+                    self.accept_login(now, who, &last);
+                    Ok(())
+                }
+                Err(SaslError::NotAuthorized) => Err(who.refused(if_wrong)),
+                Err(error) => Err(who.refused(error)),
+            },
             // Nothing of the client is read while it is the server's turn.
-            Login::LooksUp { .. } | Login::Derives { .. } => Err(SaslError::MalformedRequest),
+            Login::LooksUp { .. } | Login::Derives { .. } => Err(login.refused(SaslError::MalformedRequest)),
         }
     }
 
-    fn handle_first(&mut self, mechanism: Mechanism, message: &[u8]) -> Result<(), SaslError> {
+    fn handle_first(&mut self, mechanism: Mechanism, message: &[u8]) -> Result<(), Refusal> {
+        let unsaid = |error| Refusal::unsaid(Some(mechanism), error);
         let (username, authzid, claim) = match mechanism {
             Mechanism::ScramSha256 | Mechanism::ScramSha1 => {
-                let first = ClientFirst::parse(message)?;
+                let first = ClientFirst::parse(message).map_err(unsaid)?;
                 (first.username.clone(), first.authzid.clone(), Claim::Scram(first))
             }
             Mechanism::Plain => {
-                let message = PlainMessage::parse(message)?;
+                let message = PlainMessage::parse(message).map_err(unsaid)?;
                 (message.username, message.authzid, Claim::Plain(message.password))
             }
         };
-        let node = NodePart::new(&username).map_err(|_| SaslError::NotAuthorized)?;
-        let account = BareJid::from_parts(Some(&node), &self.settings.domain);
+        let Some(account) = self.account_named(&username) else {
+            let login = LoginName::nobodys(&username);
+            return Err(Refusal { login, mechanism: Some(mechanism), failure: SaslError::NotAuthorized.into() });
+        };
+        let who = Who { account, mechanism };
         // To act as somebody else is never allowed, whoever asks (RFC 6120 section 6.3.8).
-        if authzid.is_some_and(|authzid| BareJid::new(&authzid).ok().as_ref() != Some(&account)) {
-            return Err(SaslError::InvalidAuthzid);
+        if authzid.is_some_and(|authzid| BareJid::new(&authzid).ok().as_ref() != Some(&who.account)) {
+            return Err(who.refused(SaslError::InvalidAuthzid));
         }
-        self.output.order(Order::LookUpCredentials { account: account.clone(), mechanism });
-        self.stage = Stage::Login(Login::LooksUp { account, mechanism, claim });
+        let draw = decoy_draw(who.account.as_str(), &self.settings.decoy_secret);
+        self.output.order(Order::LookUpCredentials { account: who.account.clone(), draw });
+        self.stage = Stage::Login(Login::LooksUp { who, claim });
         Ok(())
     }
 
+    /// The account that a client calls itself by: the localpart of its JID, or the whole bare JID, which many clients send
+    /// if the user typed it (RFC 6120 section 6.3.7 leaves the form to the server). Of another domain there is none.
+    fn account_named(&self, username: &str) -> Option<BareJid> {
+        let localpart = match username.split_once('@') {
+            None => username,
+            Some((localpart, domain)) => {
+                let is_ours = DomainPart::new(domain).is_ok_and(|domain| *domain == *self.settings.domain);
+                is_ours.then_some(localpart)?
+            }
+        };
+        let node = NodePart::new(localpart).ok()?;
+        Some(BareJid::from_parts(Some(&node), &self.settings.domain))
+    }
+
     /// The client is who it says it is. A new stream follows, on which it has as long again to bind.
-    fn accept_login(&mut self, now: Uptime, account: BareJid, last: &str) {
+    fn accept_login(&mut self, now: Uptime, who: Who, last: &str) {
+        let login = LoginName::Account(who.account.clone());
+        let report = LoginReport { login, mechanism: Some(who.mechanism), result: Ok(()) };
+        self.output.order(Order::ReportLogin(report));
         self.send_sasl("success", last);
-        self.account = Some(account);
+        self.account = Some(who.account);
         self.deadline = Some(now + AUTHENTICATION_TIME_MAX);
         self.reader.set_limits(XmlLimits::AUTHENTICATED);
         self.restart_stream();
     }
 
-    fn refuse_login(&mut self, error: SaslError) {
-        self.output.text(&format!("<failure xmlns='{}'><{}/></failure>", names::SASL, error.name()));
+    fn refuse_login(&mut self, refusal: Refusal) {
+        let Refusal { login, mechanism, failure } = refusal;
+        self.output.order(Order::ReportLogin(LoginReport { login, mechanism, result: Err(failure) }));
+        self.output.text(&format!("<failure xmlns='{}'><{}/></failure>", names::SASL, failure.told().name()));
         self.stage = Stage::Negotiating;
         self.failures += 1;
         if self.failures > AUTHENTICATION_FAILURES_MAX {

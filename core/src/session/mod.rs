@@ -36,6 +36,7 @@ mod order;
 mod output;
 mod presence;
 mod read;
+mod report;
 mod roster;
 mod roster_requests;
 mod seen;
@@ -56,6 +57,7 @@ use rand::rngs::StdRng;
 pub use error::StreamErrorCondition;
 pub use facts::{BindRefusal, Bound, CredentialsAnswer, OfflineMessage, RoutesGone, StoreUnavailable, TlsEstablished};
 pub use order::{Order, ResumptionId};
+pub use report::{LoginFailure, LoginName, LoginReport};
 pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal, Subscription};
 pub use settings::{SessionSettings, TlsPolicy};
 

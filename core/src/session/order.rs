@@ -7,8 +7,8 @@ use crate::cluster::RoutePresence;
 use crate::ids::Sequence;
 use crate::jid::{BareJid, FullJid};
 use crate::routing::{Home, Parcel};
-use crate::sasl::{Derivation, Mechanism};
-use crate::session::RosterOrder;
+use crate::sasl::Derivation;
+use crate::session::{LoginReport, RosterOrder};
 use crate::stanza::Stanza;
 
 /// An order of a [`Session`](crate::session::Session) to its driver. The driver carries them out in the order in which
@@ -22,13 +22,15 @@ pub enum Order {
     StartTls,
     /// Flushes and closes the transport.
     Close,
-    /// Looks an account's SCRAM keys up. Answer: `handle_credentials`.
+    /// Looks an account's SCRAM keys up, as soon as whoever slows guessing down allows it. Answer: `handle_credentials`.
     LookUpCredentials {
         /// The account.
         account: BareJid,
-        /// Whose keys are wanted.
-        mechanism: Mechanism,
+        /// Draws the account whose keys those of this one are to look like, if it does not exist.
+        draw: i64,
     },
+    /// Tells how an attempt to authenticate ended: the log, and whoever slows guessing down.
+    ReportLogin(LoginReport),
     /// Derives keys from a password, which takes milliseconds of processor time. Answer: `handle_derived`.
     DeriveKeys(Derivation),
     /// Proposes a bind. Answer: `handle_bound`, once every active member knows the route, or once it was refused.

@@ -20,7 +20,7 @@ use rand::rngs::StdRng;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, Credentials, Existing,
-    Founding, NAME_KEPT_MS, NewAccount, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite, RosterWrite, Stamp,
+    Founding, Keys, NAME_KEPT_MS, NewAccount, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite, RosterWrite, Stamp,
     StoreError, Stored, Written,
 };
 
@@ -32,6 +32,7 @@ macro_rules! contract_tests {
     ($store:expr) => {
         $crate::accounts::contract::contract_tests! { $store;
             keys_are_found_by_hash_until_the_account_is_removed,
+            nobody_is_drawn_like_some_account_and_mostly_the_same,
             an_account_that_exists_is_not_added_again,
             keys_are_changed_only_where_there_is_an_account,
             many_accounts_are_added_at_once_and_taken_names_are_told,
@@ -85,13 +86,53 @@ pub(crate) async fn keys_are_found_by_hash_until_the_account_is_removed(store: &
     assert_eq!(store.add(name("juliet"), credentials.clone()).await, Ok(Added::Created));
 
     for hash in Hash::ALL {
-        assert_eq!(store.credentials(name("juliet"), hash).await, Ok(credentials.of(hash).cloned()));
-        assert_eq!(store.credentials(name("romeo"), hash).await, Ok(None));
+        assert_eq!(keys(store, name("juliet"), hash).await, Ok(credentials.of(hash).cloned()));
+        assert_eq!(keys(store, name("romeo"), hash).await, Ok(None));
     }
     assert_eq!(store.remove(name("juliet")).await, Ok(Written::Done));
     assert_eq!(store.remove(name("juliet")).await, Ok(Written::NoSuchAccount));
-    assert_eq!(store.credentials(name("juliet"), Hash::Sha1).await, Ok(None));
+    assert_eq!(keys(store, name("juliet"), Hash::Sha1).await, Ok(None));
     assert_eq!(store.exists(name("juliet")).await, Ok(false));
+}
+
+/// O4: what a stranger is shown of names that do not exist has the mix that the accounts have.
+pub(crate) async fn nobody_is_drawn_like_some_account_and_mostly_the_same(store: &dyn Accounts) {
+    let draws: Vec<i64> = (0..400_u64).map(|n| n.wrapping_mul(0x0123_4567_89ab_cdef).cast_signed()).collect();
+    let drawn = async || {
+        let mut drawn = Vec::new();
+        for draw in draws.iter().chain(&[i64::MIN, 0, i64::MAX]) {
+            match store.credentials(name("nobody"), *draw).await.expect("available") {
+                Keys::Drawn(keys) => drawn.push(keys),
+                Keys::Own(keys) => panic!("nobody has {keys:?}"),
+            }
+        }
+        drawn
+    };
+    assert!(drawn().await.iter().all(|keys| *keys == Credentials::default()));
+
+    // One in four was imported from elsewhere, with one hash and other rounds.
+    let imported = |n: u8| Credentials::from_iter([keys_of(Hash::Sha1, n, 4096)]);
+    let usual = |n: u8| Credentials::from_iter(Hash::ALL.map(|hash| keys_of(hash, n, 10_000)));
+    let account = |n: u8| if n.is_multiple_of(4) { imported(n) } else { usual(n) };
+    for n in 0..100 {
+        store.add(name(&format!("user{n}")), account(n)).await.expect("available");
+    }
+    let first = drawn().await;
+    assert!(first.iter().all(|keys| (0..100).any(|n| *keys == account(n))));
+    let share = first.iter().filter(|keys| keys.of(Hash::Sha256).is_none()).count();
+    assert!((20..=200).contains(&share), "{share} of {} look imported", first.len());
+    assert_eq!(drawn().await, first);
+
+    store.add(name("another"), usual(200)).await.expect("available");
+    store.remove(name("user1")).await.expect("available");
+    let second = drawn().await;
+    let changed = first.iter().zip(&second).filter(|(first, second)| first != second).count();
+    assert!(changed <= first.len() / 4, "{changed} of {}", first.len());
+    assert_eq!(store.credentials(name("user4"), 0).await, Ok(Keys::Own(account(4))));
+
+    // It may not be seen from outside that an account has no keys at all.
+    store.add(name("keyless"), Credentials::default()).await.expect("available");
+    assert_eq!(store.credentials(name("keyless"), 0).await, Ok(Keys::Own(Credentials::default())));
 }
 
 pub(crate) async fn an_account_that_exists_is_not_added_again(store: &dyn Accounts) {
@@ -100,7 +141,7 @@ pub(crate) async fn an_account_that_exists_is_not_added_again(store: &dyn Accoun
     assert_eq!(store.add(name("juliet"), first.clone()).await, Ok(Added::Created));
     assert_eq!(store.add(name("juliet"), credentials("second")).await, Ok(Added::Exists));
 
-    assert_eq!(store.credentials(name("juliet"), Hash::Sha256).await, Ok(first.of(Hash::Sha256).cloned()));
+    assert_eq!(keys(store, name("juliet"), Hash::Sha256).await, Ok(first.of(Hash::Sha256).cloned()));
 }
 
 pub(crate) async fn keys_are_changed_only_where_there_is_an_account(store: &dyn Accounts) {
@@ -110,9 +151,9 @@ pub(crate) async fn keys_are_changed_only_where_there_is_an_account(store: &dyn 
     assert_eq!(store.change_credentials(name("juliet"), only_sha256.clone()).await, Ok(Written::Done));
     assert_eq!(store.change_credentials(name("romeo"), only_sha256.clone()).await, Ok(Written::NoSuchAccount));
 
-    let stored = store.credentials(name("juliet"), Hash::Sha256).await;
+    let stored = keys(store, name("juliet"), Hash::Sha256).await;
     assert_eq!(stored, Ok(only_sha256.of(Hash::Sha256).cloned()));
-    assert_eq!(store.credentials(name("juliet"), Hash::Sha1).await, Ok(None));
+    assert_eq!(keys(store, name("juliet"), Hash::Sha1).await, Ok(None));
     assert_eq!(store.exists(name("romeo")).await, Ok(false));
 }
 
@@ -123,12 +164,12 @@ pub(crate) async fn many_accounts_are_added_at_once_and_taken_names_are_told(sto
 
     let kept = store.add_many(batch.clone(), Existing::Keep).await;
     assert_eq!(kept, Ok(vec![Added::Exists, Added::Created, Added::Exists]));
-    let romeo = store.credentials(name("romeo"), Hash::Sha1).await;
+    let romeo = keys(store, name("romeo"), Hash::Sha1).await;
     assert_eq!(romeo, Ok(credentials("one").of(Hash::Sha1).cloned()));
 
     let updated = store.add_many(batch, Existing::Update).await;
     assert_eq!(updated, Ok(vec![Added::Updated; 3]));
-    let romeo = store.credentials(name("romeo"), Hash::Sha1).await;
+    let romeo = keys(store, name("romeo"), Hash::Sha1).await;
     assert_eq!(romeo, Ok(credentials("two").of(Hash::Sha1).cloned()));
 }
 
@@ -452,7 +493,7 @@ pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dy
     assert_eq!(store.roster(name("juliet")).await, Ok(Vec::new()));
     assert_eq!(claim(store, route(1), &[]).await, []);
     assert_eq!(store.offline_count(name("juliet")).await, Ok(0));
-    assert_eq!(store.credentials(name("juliet"), Hash::Sha256).await, Ok(None));
+    assert_eq!(keys(store, name("juliet"), Hash::Sha256).await, Ok(None));
 }
 
 /// Two nodes that start together and cannot see each other must not found two clusters.
@@ -586,6 +627,19 @@ pub(crate) fn name(text: &str) -> NodePart {
 /// The route that the entry `index` has bound.
 pub(crate) fn route(index: u64) -> RouteId {
     RouteId { index: LogIndex(index), position: 0 }
+}
+
+/// Keys that nobody has a password for.
+fn keys_of(hash: Hash, n: u8, iterations: u32) -> ScramKeys {
+    ScramKeys { hash, salt: vec![n; 16], iterations, stored_key: vec![n; 32], server_key: vec![n; 32] }
+}
+
+/// An account's own keys for one hash.
+async fn keys(store: &dyn Accounts, account: NodePart, hash: Hash) -> Result<Option<ScramKeys>, StoreError> {
+    Ok(match store.credentials(account, 0).await? {
+        Keys::Own(credentials) => credentials.of(hash).cloned(),
+        Keys::Drawn(_) => None,
+    })
 }
 
 /// Keys of a password, cheap ones.

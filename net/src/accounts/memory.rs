@@ -12,16 +12,18 @@ use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::limits::ROSTER_ITEMS_MAX;
 use cresset_core::planted;
 use cresset_core::routing::StanzaName;
-use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 
 use super::{
     ACCOUNTS_PER_CALL_MAX, Accounts, Added, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, ClusterId, Credentials,
-    Existing, Founding, Identity, NAME_KEPT_MS, NewAccount, PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange,
+    Existing, Founding, Identity, Keys, NAME_KEPT_MS, NewAccount, PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange,
     PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
+
+/// Multiples of it lie evenly in the numbers of 64 bits (Knuth, volume 3, section 6.4).
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// An account store in memory. Clones share what is stored.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,8 @@ struct Tables {
     /// How many more answers there are before it goes away.
     answers_left: Option<u64>,
     accounts: BTreeMap<NodePart, Account>,
+    accounts_added: u64,
+    ring: BTreeMap<i64, NodePart>,
     messages_stored: i64,
     names: BTreeMap<StanzaName, UnixMillis>,
     identity: Option<Identity>,
@@ -47,6 +51,8 @@ struct Tables {
 #[derive(Debug)]
 struct Account {
     credentials: Credentials,
+    /// Its place in the ring.
+    draw: i64,
     roster: BTreeMap<BareJid, RosterItem>,
     messages: BTreeMap<i64, Kept>,
 }
@@ -107,8 +113,11 @@ impl Tables {
                 Added::Updated
             }
             (None, Existing::Keep | Existing::Update) => {
-                let empty =
-                    Account { credentials: account.credentials, roster: BTreeMap::new(), messages: BTreeMap::new() };
+                self.accounts_added += 1;
+                let draw = self.accounts_added.wrapping_mul(GOLDEN_RATIO).cast_signed();
+                self.ring.insert(draw, account.name.clone());
+                let credentials = account.credentials;
+                let empty = Account { credentials, draw, roster: BTreeMap::new(), messages: BTreeMap::new() };
                 self.accounts.insert(account.name, empty);
                 Added::Created
             }
@@ -166,10 +175,14 @@ impl Account {
 }
 
 impl Accounts for MemoryAccounts {
-    fn credentials(&self, account: NodePart, hash: Hash) -> StoreFuture<'_, Option<ScramKeys>> {
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys> {
         self.with(move |tables| {
-            let credentials = tables.accounts.get(&account).map(|account| &account.credentials);
-            Ok(credentials.and_then(|credentials| credentials.of(hash).cloned()))
+            let keys_of = |name: &NodePart| tables.accounts.get(name).map(|account| account.credentials.clone());
+            let drawn = tables.ring.range(draw..).next().or_else(|| tables.ring.first_key_value());
+            Ok(match keys_of(&account) {
+                Some(own) => Keys::Own(own),
+                None => Keys::Drawn(drawn.and_then(|(_, name)| keys_of(name)).unwrap_or_default()),
+            })
         })
     }
 
@@ -198,7 +211,10 @@ impl Accounts for MemoryAccounts {
 
     fn remove(&self, account: NodePart) -> StoreFuture<'_, Written> {
         self.with(move |tables| match tables.accounts.remove(&account) {
-            Some(_) => Ok(Written::Done),
+            Some(removed) => {
+                tables.ring.remove(&removed.draw);
+                Ok(Written::Done)
+            }
             None => Ok(Written::NoSuchAccount),
         })
     }

@@ -31,7 +31,6 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
@@ -41,8 +40,8 @@ pub use opened::{OpenError, Opened};
 pub use property::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
 
 pub use model::{
-    Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, NewAccount,
-    RosterWrite, Stamp, Stored, Written,
+    Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, Keys,
+    NewAccount, RosterWrite, Stamp, Stored, Written,
 };
 
 /// What every method answers.
@@ -84,8 +83,12 @@ pub enum StoreError {
 /// An account is named by the localpart of its JID; the domain is the cluster's. A future does nothing until it is
 /// polled; one that is dropped may or may not have had its effect.
 pub trait Accounts: Send + Sync + 'static {
-    /// The keys of an account for one hash; none if there is no such account.
-    fn credentials(&self, account: NodePart, hash: Hash) -> StoreFuture<'_, Option<ScramKeys>>;
+    /// The keys of an account. If there is no such account, those of another one, by which nobody can log in and like
+    /// which those of nobody are to look: the account that `draw` names. Each account is drawn by its share of all numbers,
+    /// about as great as that of any other; the same number draws the same account until accounts are added or removed,
+    /// and then mostly. One statement does both at the same cost, so that a stranger cannot tell by the time that it takes
+    /// whether there is such an account.
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys>;
 
     /// Whether there is such an account.
     fn exists(&self, account: NodePart) -> StoreFuture<'_, bool>;

@@ -39,6 +39,15 @@ impl FromIterator<ScramKeys> for Credentials {
     }
 }
 
+/// What a look-up of keys finds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Keys {
+    /// Those of the account.
+    Own(Credentials),
+    /// There is no such account: those of the account that was drawn, none if there is no account at all.
+    Drawn(Credentials),
+}
+
 /// One account to create.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewAccount {

@@ -1,7 +1,10 @@
 //! The words by which databases keep what we have types for. Every store writes the same, and no word ever changes.
 
+use cresset_core::sasl::Hash;
 use cresset_core::session::Subscription;
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType};
+
+use super::StoreError;
 
 /// How kinds are written.
 const KINDS: [(Kind, &str); 17] = [
@@ -37,4 +40,9 @@ pub(super) fn kind_of(text: &str) -> Option<Kind> {
 
 pub(super) fn subscription_of(text: &str) -> Option<Subscription> {
     SUBSCRIPTIONS.into_iter().find(|subscription| subscription.name() == text)
+}
+
+pub(super) fn to_hash(text: &str) -> Result<Hash, StoreError> {
+    let found = Hash::ALL.into_iter().find(|hash| hash.name() == text);
+    found.ok_or_else(|| StoreError::Unreadable(format!("the hash function {text:?}")))
 }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +33,7 @@ use super::admission::Admitted;
 use super::close::close;
 use super::errands::{Errand, ErrandAnswer};
 use super::outbound::Outbound;
+use super::tries::Attempt;
 use super::work::Work;
 use super::{Attach, ClientSettings, ClientTransport, OUTBOUND_BYTES_HIGH, READ_BYTES, WRITE_TIME_MAX};
 use crate::router::{SessionHandle, ToSession};
@@ -50,9 +52,13 @@ pub(super) struct Connection {
     /// What is to be done with the transport when everything is written.
     pub(super) starts_tls: bool,
     pub(super) admitted: Option<Admitted>,
+    /// Where the client is that authenticates.
+    pub(super) address: IpAddr,
+    /// Its try of a password that is under way.
+    pub(super) attempt: Option<Attempt>,
     pub(super) work: Work,
     pub(super) errands: VecDeque<Errand>,
-    errand: Option<BoxFuture<'static, ErrandAnswer>>,
+    errand: Option<UnderWay>,
     /// Parcels that are done with and whose homes could not be told at once.
     pub(super) unsettled: VecDeque<Home>,
     settling: Option<BoxFuture<'static, ()>>,
@@ -71,6 +77,12 @@ pub(super) struct Connection {
     timer_at: Option<Uptime>,
     /// When the transport is given up if the client has taken nothing more.
     write_deadline: Option<Uptime>,
+}
+
+/// What is asked of the account store.
+struct UnderWay {
+    is_change: bool,
+    answer: BoxFuture<'static, ErrandAnswer>,
 }
 
 /// Where the bytes go.
@@ -106,7 +118,12 @@ pub(super) enum Stop {
 }
 
 impl Connection {
-    pub(super) fn new(settings: Arc<ClientSettings>, session: Session, admitted: Admitted) -> Connection {
+    pub(super) fn new(
+        settings: Arc<ClientSettings>,
+        session: Session,
+        admitted: Admitted,
+        address: IpAddr,
+    ) -> Connection {
         let handle = settings.router.enter();
         let work = Work::of(&handle);
         Connection {
@@ -117,6 +134,8 @@ impl Connection {
             outbound: Outbound::default(),
             starts_tls: false,
             admitted: Some(admitted),
+            address,
+            attempt: None,
             work,
             errands: VecDeque::new(),
             errand: None,
@@ -352,13 +371,17 @@ impl Connection {
     fn poll_errand(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
         if self.errand.is_none() {
             let Some(next) = self.next_errand() else { return Poll::Pending };
-            self.errand = Some(next.run(&self.settings));
+            let is_change = next.is_change();
+            self.errand = Some(UnderWay { is_change, answer: next.run(&self.settings, self.address) });
         }
         let Some(errand) = &mut self.errand else { return Poll::Pending };
-        let answer = std::task::ready!(errand.poll_unpin(cx));
+        let answer = std::task::ready!(errand.answer.poll_unpin(cx));
         self.errand = None;
         match answer {
-            ErrandAnswer::Credentials(answer) => self.session.handle_credentials(now, answer),
+            ErrandAnswer::Credentials(answer, attempt) => {
+                self.attempt = attempt;
+                self.session.handle_credentials(now, answer);
+            }
             ErrandAnswer::Derived(keys) => self.session.handle_derived(now, keys),
             ErrandAnswer::Roster(answer) => self.session.handle_roster(now, answer),
             ErrandAnswer::Offline(answer) => self.session.handle_offline(now, answer),
@@ -425,14 +448,16 @@ impl Connection {
 
     /// Does what was asked of the account store to change it. What was asked to be known interests nobody any more.
     pub(super) async fn finish_errands(&mut self) {
-        if let Some(errand) = self.errand.take() {
-            errand.await;
+        if let Some(errand) = self.errand.take()
+            && errand.is_change
+        {
+            errand.answer.await;
         }
         let mut errands: Vec<Errand> = std::mem::take(&mut self.errands).into();
         errands.extend(std::iter::from_fn(|| self.forget_arrived()));
         for errand in errands {
             match errand {
-                Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings).await),
+                Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings, self.address).await),
                 Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } | Errand::Look { .. } => {}
             }
         }

@@ -1,18 +1,20 @@
 //! What a session asks of the account store, one thing after the other.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::sasl::{Derivation, Hash, Mechanism, ScramKeys};
+use cresset_core::sasl::{Derivation, KeyShape, ScramKeys};
 use cresset_core::session::{
     CredentialsAnswer, OfflineMessage, RosterAnswer, RosterOrder, RosterRefusal, StoreUnavailable,
 };
 use futures_util::future::BoxFuture;
 
 use super::ClientSettings;
-use crate::accounts::{Claimant, RosterWrite, StoreError};
+use super::tries::Attempt;
+use crate::accounts::{Claimant, Keys, RosterWrite, StoreError};
 use crate::router::Router;
 
 /// Something to ask.
@@ -20,7 +22,8 @@ use crate::router::Router;
 pub(super) enum Errand {
     LookUp {
         account: BareJid,
-        mechanism: Mechanism,
+        /// Draws the account that is looked up with it.
+        draw: i64,
     },
     Derive(Derivation),
     Roster {
@@ -46,7 +49,8 @@ pub(super) enum Errand {
 /// The answer.
 #[derive(Debug)]
 pub(super) enum ErrandAnswer {
-    Credentials(CredentialsAnswer),
+    /// With the attempt that is to be told how it ends, if one may be made.
+    Credentials(CredentialsAnswer, Option<Attempt>),
     Derived(ScramKeys),
     Roster(RosterAnswer),
     Offline(Result<Vec<OfflineMessage>, StoreUnavailable>),
@@ -55,15 +59,34 @@ pub(super) enum ErrandAnswer {
 }
 
 impl Errand {
-    pub(super) fn run(self, settings: &ClientSettings) -> BoxFuture<'static, ErrandAnswer> {
+    /// Whether it changes what is stored, and so is done although nobody waits for the answer.
+    pub(super) fn is_change(&self) -> bool {
+        match self {
+            Errand::Roster { order, .. } => !matches!(order, RosterOrder::Load),
+            Errand::Forget { .. } => true,
+            // A claim that is broken off may have been made.
+            Errand::Claim { .. } => true,
+            Errand::LookUp { .. } | Errand::Derive(_) | Errand::Look { .. } => false,
+        }
+    }
+
+    /// Does it for a client at this address.
+    pub(super) fn run(self, settings: &ClientSettings, address: IpAddr) -> BoxFuture<'static, ErrandAnswer> {
         let router = settings.router.clone();
         match self {
             Errand::Derive(derivation) => {
-                let derive = settings.derive.derive(derivation);
+                let derive = settings.derive.derive(address, derivation);
                 Box::pin(async move { ErrandAnswer::Derived(derive.await) })
             }
-            Errand::LookUp { account, mechanism } => {
-                Box::pin(async move { ErrandAnswer::Credentials(look_up(&router, &account, mechanism).await) })
+            Errand::LookUp { account, draw } => {
+                let attempt = settings.tries.ask(router.now(), &account, address);
+                Box::pin(async move {
+                    let Some(attempt) = attempt else {
+                        return ErrandAnswer::Credentials(CredentialsAnswer::TooManyTries, None);
+                    };
+                    attempt.turn().await;
+                    ErrandAnswer::Credentials(look_up(&router, &account, draw).await, Some(attempt))
+                })
             }
             Errand::Roster { account, order } => {
                 Box::pin(async move { ErrandAnswer::Roster(roster(&router, &account, order).await) })
@@ -90,25 +113,16 @@ impl Errand {
     }
 }
 
-async fn look_up(router: &Arc<Router>, account: &BareJid, mechanism: Mechanism) -> CredentialsAnswer {
-    let Some(name) = account.node() else { return CredentialsAnswer::Unknown };
-    // For PLAIN either hash will do; an account that was imported may have only one.
-    let hashes: &[Hash] = match mechanism {
-        Mechanism::ScramSha256 => &[Hash::Sha256],
-        Mechanism::ScramSha1 => &[Hash::Sha1],
-        Mechanism::Plain => &[Hash::Sha256, Hash::Sha1],
-    };
-    for hash in hashes {
-        match router.accounts().credentials(name.to_owned(), *hash).await {
-            Ok(Some(keys)) => return CredentialsAnswer::Found(keys),
-            Ok(None) => {}
-            Err(error) => {
-                unavailable(&error);
-                return CredentialsAnswer::Unavailable;
-            }
+async fn look_up(router: &Arc<Router>, account: &BareJid, draw: i64) -> CredentialsAnswer {
+    let Some(name) = account.node() else { return CredentialsAnswer::Unknown(Vec::new()) };
+    match router.accounts().credentials(name.to_owned(), draw).await {
+        Ok(Keys::Own(keys)) => CredentialsAnswer::Known(keys.iter().cloned().collect()),
+        Ok(Keys::Drawn(keys)) => CredentialsAnswer::Unknown(keys.iter().map(KeyShape::of).collect()),
+        Err(error) => {
+            unavailable(&error);
+            CredentialsAnswer::Unavailable
         }
     }
-    CredentialsAnswer::Unknown
 }
 
 async fn roster(router: &Arc<Router>, account: &BareJid, order: RosterOrder) -> RosterAnswer {

@@ -87,13 +87,13 @@ pub(super) fn accept(
         return;
     };
     match kind {
-        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, None),
+        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, address, None),
         ListenerKind::DirectTls => {
             let Some(tls) = settings.tls.clone() else { return };
             let settings = settings.clone();
             runtime::spawn(async move {
                 match super::tls::handshake(tls.direct(), transport).await {
-                    Ok(transport) => begin(settings, transport, admitted, Some(TlsEstablished)),
+                    Ok(transport) => begin(settings, transport, admitted, address, Some(TlsEstablished)),
                     Err(error) => tracing::debug!(%address, %error, "no TLS with a client"),
                 }
             });
@@ -105,6 +105,7 @@ fn begin(
     settings: Arc<ClientSettings>,
     transport: ClientTransport,
     admitted: Admitted,
+    address: SocketAddr,
     established: Option<TlsEstablished>,
 ) {
     let now = settings.router.now();
@@ -112,7 +113,7 @@ fn begin(
     if let Some(established) = established {
         session.handle_tls(now, established);
     }
-    let mut connection = Box::new(Connection::new(settings, session, admitted));
+    let mut connection = Box::new(Connection::new(settings, session, admitted, address.ip()));
     connection.transport = ClientSide::Open(transport);
     runtime::spawn(connection.run());
 }

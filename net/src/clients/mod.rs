@@ -26,6 +26,7 @@ mod perform;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tries;
 mod work;
 
 use std::fmt;
@@ -42,6 +43,7 @@ pub use admission::{Admission, AdmissionLimits};
 pub use derive::{Derive, DeriveHere, DerivePool};
 pub use listener::{Listener, ListenerKind, serve};
 pub use tls::{Certificate, ServerTls, TlsError};
+pub use tries::Tries;
 
 use admission::Admitted;
 
@@ -76,6 +78,8 @@ pub struct ClientSettings {
     pub tls: Option<Arc<ServerTls>>,
     /// Where keys are derived from passwords.
     pub derive: Arc<dyn Derive>,
+    /// Who may try a password, and how soon.
+    pub tries: Arc<Tries>,
     /// Who may connect at all.
     pub admission: Admission,
     /// A generator for one session: seeded by the operating system, except in a simulation.

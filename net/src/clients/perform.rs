@@ -32,8 +32,15 @@ impl Connection {
                 }
                 Order::StartTls => self.starts_tls = true,
                 Order::Close => self.close_transport(),
-                Order::LookUpCredentials { account, mechanism } => {
-                    self.errands.push_back(Errand::LookUp { account, mechanism });
+                Order::LookUpCredentials { account, draw } => {
+                    self.errands.push_back(Errand::LookUp { account, draw });
+                }
+                Order::ReportLogin(report) => {
+                    let now = self.now();
+                    if let Some(attempt) = self.attempt.take() {
+                        attempt.end(now, &report);
+                    }
+                    self.settings.tries.tell(now, self.address, &report);
                 }
                 Order::DeriveKeys(derivation) => self.errands.push_back(Errand::Derive(derivation)),
                 Order::Bind { jid } => {

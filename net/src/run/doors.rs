@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clients::{
-    Admission, AdmissionLimits, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError, serve,
+    Admission, AdmissionLimits, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError,
+    Tries, serve,
 };
 use crate::router::Router;
 use crate::runtime::Workers;
@@ -76,6 +77,7 @@ impl Doors {
             ..AdmissionLimits::default()
         };
         let admission = Admission::new(limits);
+        let tries = Arc::new(Tries::default());
         let (stop, stopped) = watch::channel(false);
         let mut bound = Vec::new();
         for listener in &configured.listeners {
@@ -95,12 +97,14 @@ impl Doors {
                 session: Arc::new(session),
                 tls: tls.clone().filter(|_| policy != TlsPolicy::Disabled),
                 derive: derive.clone(),
+                tries: tries.clone(),
                 admission: admission.clone(),
                 randomness,
                 router: router.clone(),
             };
             bound.push((address, Listener { listener: port, kind }, settings));
         }
+        workers.spawn(tries.tell_bursts(router.clone(), stopped.clone()));
         let mut addresses = Vec::new();
         for (address, listener, settings) in bound {
             tracing::info!(%address, "clients may connect");

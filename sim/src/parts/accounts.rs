@@ -15,7 +15,7 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::accounts::{
-    Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount, PropertyChange,
+    Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, Keys, NewAccount, PropertyChange,
     PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 use futures_util::FutureExt;
@@ -100,7 +100,7 @@ macro_rules! behind_the_gate {
 }
 
 behind_the_gate! {
-    credentials(account: NodePart, hash: Hash) -> Option<ScramKeys>;
+    credentials(account: NodePart, draw: i64) -> Keys;
     exists(account: NodePart) -> bool;
     add(account: NodePart, credentials: Credentials) -> Added;
     add_many(accounts: Vec<NewAccount>, existing: Existing) -> Vec<Added>;

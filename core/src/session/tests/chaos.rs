@@ -157,8 +157,8 @@ impl Run {
         let now = self.client.now;
         let session = &mut self.client.session;
         match self.random.random_range(0..9) {
-            0 => session.handle_credentials(now, CredentialsAnswer::Unknown),
-            1 => session.handle_credentials(now, CredentialsAnswer::Found(keys())),
+            0 => session.handle_credentials(now, CredentialsAnswer::Unknown(Vec::new())),
+            1 => session.handle_credentials(now, CredentialsAnswer::Known(vec![keys()])),
             2 => session.handle_derived(now, keys()),
             3 => session.handle_bound(now, Err(BindRefusal::Conflict)),
             4 => session.handle_roster(now, RosterAnswer::Loaded(Ok(Vec::new()))),

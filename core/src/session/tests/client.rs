@@ -12,7 +12,9 @@ use crate::ids::{LogIndex, RouteId};
 use crate::jid::DomainPart;
 use crate::routing::{Home, Parcel};
 use crate::sasl::{Hash, Password, ScramKeys};
-use crate::session::{Bound, CredentialsAnswer, Order, Session, SessionSettings, TlsEstablished, TlsPolicy};
+use crate::session::{
+    Bound, CredentialsAnswer, LoginReport, Order, Session, SessionSettings, TlsEstablished, TlsPolicy,
+};
 use crate::stanza::Stanza;
 use crate::time::{UnixMillis, Uptime};
 use crate::xml::{Element, ns};
@@ -27,6 +29,8 @@ pub(super) const SERVER_HEADER: &str = "<?xml version='1.0'?><stream:stream xmln
 pub(super) struct Client {
     pub(super) session: Session,
     pub(super) now: Uptime,
+    /// How the attempts to authenticate ended, in their order.
+    pub(super) reports: Vec<LoginReport>,
     heard: String,
     orders: VecDeque<Order>,
 }
@@ -37,7 +41,7 @@ impl Client {
         let now = Uptime::from_millis(1000);
         let mut session = Session::new(now, Arc::new(settings), StdRng::seed_from_u64(7));
         session.set_wall_clock(UnixMillis(1_795_395_723_004));
-        Client { session, now, heard: String::new(), orders: VecDeque::new() }
+        Client { session, now, reports: Vec::new(), heard: String::new(), orders: VecDeque::new() }
     }
 
     /// A client on an encrypted stream that has read the features.
@@ -56,7 +60,7 @@ impl Client {
             "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{}</auth>",
             BASE64_STANDARD.encode("\0romeo\0r0m30")
         ));
-        client.session.handle_credentials(client.now, CredentialsAnswer::Found(keys()));
+        client.session.handle_credentials(client.now, CredentialsAnswer::Known(vec![keys()]));
         client.session.handle_derived(client.now, keys());
         client.orders();
         client.hears("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
@@ -185,6 +189,7 @@ impl Client {
         while let Some(order) = self.session.poll_output() {
             match order {
                 Order::Send(bytes) => self.heard.push_str(std::str::from_utf8(&bytes).unwrap()),
+                Order::ReportLogin(report) => self.reports.push(report),
                 order => self.orders.push_back(order),
             }
         }

@@ -86,7 +86,7 @@ fn white_space_behind_every_step_of_the_negotiation_is_nothing() {
             let response = format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{plain}</response>");
             says(&mut romeo, auth);
             says(&mut romeo, &response);
-            romeo.session.handle_credentials(romeo.now, CredentialsAnswer::Found(keys()));
+            romeo.session.handle_credentials(romeo.now, CredentialsAnswer::Known(vec![keys()]));
             romeo.says(blanks);
             romeo.session.handle_derived(romeo.now, keys());
             romeo.says(blanks);

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cresset_core::jid::NodePart;
-use cresset_core::sasl::{Hash, ScramKeys};
+use cresset_core::sasl::ScramKeys;
 use deadpool_postgres::{Client, Transaction};
 
 use super::failure::Failure;
 use super::lane::{rows, written};
-use crate::accounts::{Added, Credentials, Existing, NewAccount, StoreError, Written};
+use crate::accounts::{Added, Credentials, Existing, Keys, NewAccount, StoreError, Written, text};
 
 /// Locks the row of an account until the transaction ends; none if there is no such account.
 pub(super) async fn lock(transaction: &Transaction<'_>, account: &NodePart) -> Result<Option<i64>, Failure> {
@@ -25,20 +25,32 @@ pub(super) async fn exists(client: &Client, account: &NodePart) -> Result<bool, 
     Ok(!rows(client, FIND, &[&account.as_str()]).await?.is_empty())
 }
 
-pub(super) async fn find(client: &Client, account: &NodePart, hash: Hash) -> Result<Option<ScramKeys>, Failure> {
-    const FIND: &str = "SELECT iterations, salt, stored_key, server_key
-         FROM cresset.scram_keys JOIN cresset.accounts ON account = id WHERE accounts.name = $1 AND hash = $2";
-    let found = rows(client, FIND, &[&account.as_str(), &hash.name()]).await?;
-    let Some(row) = found.first() else { return Ok(None) };
-    let iterations = u32::try_from(row.try_get::<_, i64>(0)?)
-        .map_err(|_| StoreError::Unreadable(format!("the iterations of the account {:?}", account.as_str())))?;
-    Ok(Some(ScramKeys {
-        hash,
-        iterations,
-        salt: row.try_get(1)?,
-        stored_key: row.try_get(2)?,
-        server_key: row.try_get(3)?,
-    }))
+/// The keys of an account, or of the account that follows `draw` in the order of draws, which is a ring. Both are looked
+/// for whichever is there, in one trip, and the answer has the same form.
+pub(super) async fn find(client: &Client, account: &NodePart, draw: i64) -> Result<Keys, Failure> {
+    const FIND: &str = "WITH found AS MATERIALIZED (SELECT
+             (SELECT id FROM cresset.accounts WHERE name = $1) AS own,
+             coalesce((SELECT id FROM cresset.accounts WHERE draw >= $2 ORDER BY draw LIMIT 1),
+                      (SELECT id FROM cresset.accounts ORDER BY draw LIMIT 1)) AS drawn)
+         SELECT own IS NOT NULL, hash, iterations, salt, stored_key, server_key
+         FROM found LEFT JOIN cresset.scram_keys ON account = coalesce(own, drawn)";
+    let (mut is_own, mut credentials) = (false, Vec::new());
+    for row in rows(client, FIND, &[&account.as_str(), &draw]).await? {
+        is_own = row.try_get(0)?;
+        // An account without keys is one row of nothing else.
+        let Some(name) = row.try_get::<_, Option<&str>>(1)? else { continue };
+        let iterations = u32::try_from(row.try_get::<_, i64>(2)?)
+            .map_err(|_| StoreError::Unreadable(format!("the iterations of the account {:?}", account.as_str())))?;
+        credentials.push(ScramKeys {
+            hash: text::to_hash(name)?,
+            iterations,
+            salt: row.try_get(3)?,
+            stored_key: row.try_get(4)?,
+            server_key: row.try_get(5)?,
+        });
+    }
+    let credentials = credentials.into_iter().collect();
+    Ok(if is_own { Keys::Own(credentials) } else { Keys::Drawn(credentials) })
 }
 
 /// All in one go, for every statement is a trip to the database.

@@ -35,15 +35,14 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::FutureExt;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount,
-    PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreFuture, Stored, Written,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, Keys,
+    NewAccount, PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreFuture, Stored, Written,
 };
 use lane::Lane;
 
@@ -120,8 +119,8 @@ impl PostgresAccounts {
 }
 
 impl Accounts for PostgresAccounts {
-    fn credentials(&self, account: NodePart, hash: Hash) -> StoreFuture<'_, Option<ScramKeys>> {
-        self.lane.read((account, hash), |client, (account, hash)| credentials::find(client, account, *hash).boxed())
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys> {
+        self.lane.read((account, draw), |client, (account, draw)| credentials::find(client, account, *draw).boxed())
     }
 
     fn exists(&self, account: NodePart) -> StoreFuture<'_, bool> {

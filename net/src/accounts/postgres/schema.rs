@@ -24,7 +24,7 @@ const LOCK: i64 = 0x4352_4553_5345_5400;
 const MIGRATION_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     r#"
     CREATE TABLE cresset.accounts (
         id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -136,6 +136,12 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     ALTER TABLE cresset.accounts ADD COLUMN waiting_bytes BIGINT NOT NULL DEFAULT 0;
     UPDATE cresset.accounts SET waiting_bytes =
         (SELECT coalesce(sum(weight), 0) FROM cresset.messages WHERE messages.account = accounts.id);
+"#,
+    r#"
+    -- The accounts in a ring: whoever asks for one that does not exist is shown keys like those of the next.
+    ALTER TABLE cresset.accounts
+        ADD COLUMN draw BIGINT NOT NULL DEFAULT ((random() - 0.5) * 18446744073709549568)::BIGINT;
+    CREATE INDEX accounts_by_draw ON cresset.accounts (draw);
 "#,
 ];
 

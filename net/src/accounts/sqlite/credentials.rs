@@ -1,10 +1,10 @@
 //! The tables `accounts` and `scram_keys`.
 
 use cresset_core::jid::NodePart;
-use cresset_core::sasl::{Hash, ScramKeys};
+use cresset_core::sasl::ScramKeys;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::accounts::{Added, Credentials, Existing, NewAccount, StoreError, Written};
+use crate::accounts::{Added, Credentials, Existing, Keys, NewAccount, StoreError, Written, text};
 
 /// The row of an account.
 pub(super) fn account_id(connection: &Connection, account: &NodePart) -> Result<Option<i64>, StoreError> {
@@ -12,21 +12,33 @@ pub(super) fn account_id(connection: &Connection, account: &NodePart) -> Result<
     Ok(find.query_row([account.as_str()], |row| row.get(0)).optional()?)
 }
 
-pub(super) fn find(connection: &Connection, account: &NodePart, hash: Hash) -> Result<Option<ScramKeys>, StoreError> {
+/// The keys of an account, or of the account that follows `draw` in the order of draws, which is a ring. Both are looked
+/// for whichever is there, and the answer has the same form.
+pub(super) fn find(connection: &Connection, account: &NodePart, draw: i64) -> Result<Keys, StoreError> {
     let mut find = connection.prepare_cached(
-        "SELECT iterations, salt, stored_key, server_key FROM scram_keys JOIN accounts ON account = id
-         WHERE accounts.name = ?1 AND hash = ?2",
+        "WITH found AS MATERIALIZED (SELECT
+             (SELECT id FROM accounts WHERE name = ?1) AS own,
+             coalesce((SELECT id FROM accounts WHERE draw >= ?2 ORDER BY draw LIMIT 1),
+                      (SELECT id FROM accounts ORDER BY draw LIMIT 1)) AS drawn)
+         SELECT own IS NOT NULL, hash, iterations, salt, stored_key, server_key
+         FROM found LEFT JOIN scram_keys ON account = coalesce(own, drawn)",
     )?;
-    let keys = find.query_row([account.as_str(), hash.name()], |row| {
-        Ok(ScramKeys {
-            hash,
-            iterations: row.get(0)?,
-            salt: row.get(1)?,
-            stored_key: row.get(2)?,
-            server_key: row.get(3)?,
-        })
-    });
-    Ok(keys.optional()?)
+    let mut rows = find.query(params![account.as_str(), draw])?;
+    let (mut is_own, mut credentials) = (false, Vec::new());
+    while let Some(row) = rows.next()? {
+        is_own = row.get(0)?;
+        // An account without keys is one row of nothing else.
+        let Some(name) = row.get::<_, Option<String>>(1)? else { continue };
+        credentials.push(ScramKeys {
+            hash: text::to_hash(&name)?,
+            iterations: row.get(2)?,
+            salt: row.get(3)?,
+            stored_key: row.get(4)?,
+            server_key: row.get(5)?,
+        });
+    }
+    let credentials = credentials.into_iter().collect();
+    Ok(if is_own { Keys::Own(credentials) } else { Keys::Drawn(credentials) })
 }
 
 pub(super) fn add(connection: &Connection, account: &NewAccount, existing: Existing) -> Result<Added, StoreError> {
@@ -39,7 +51,9 @@ pub(super) fn add(connection: &Connection, account: &NewAccount, existing: Exist
             }
         };
     }
-    connection.prepare_cached("INSERT INTO accounts (name) VALUES (?1)")?.execute([account.name.as_str()])?;
+    connection
+        .prepare_cached("INSERT INTO accounts (name, draw) VALUES (?1, random())")?
+        .execute([account.name.as_str()])?;
     set_keys(connection, connection.last_insert_rowid(), &account.credentials)?;
     Ok(Added::Created)
 }

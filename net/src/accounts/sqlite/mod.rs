@@ -34,15 +34,14 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::sasl::{Hash, ScramKeys};
 use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rusqlite::ErrorCode;
 
 use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, NewAccount,
-    PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
+    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, Keys,
+    NewAccount, PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
 };
 use threads::Threads;
 
@@ -90,8 +89,8 @@ impl SqliteAccounts {
 }
 
 impl Accounts for SqliteAccounts {
-    fn credentials(&self, account: NodePart, hash: Hash) -> StoreFuture<'_, Option<ScramKeys>> {
-        self.threads.read(move |connection| credentials::find(connection, &account, hash))
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys> {
+        self.threads.read(move |connection| credentials::find(connection, &account, draw))
     }
 
     fn exists(&self, account: NodePart) -> StoreFuture<'_, bool> {

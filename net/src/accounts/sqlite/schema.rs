@@ -36,7 +36,7 @@ const MIGRATION_TIME_MAX: Duration = Duration::from_secs(60);
 const SWITCH_PAUSE: Duration = Duration::from_millis(20);
 
 /// Each brings the tables from one version to the next. They are never changed, only added to.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -145,6 +145,12 @@ const MIGRATIONS: [&str; 5] = [
     ALTER TABLE accounts ADD COLUMN waiting_bytes INTEGER NOT NULL DEFAULT 0;
     UPDATE accounts SET waiting_bytes =
         (SELECT coalesce(sum(weight), 0) FROM messages WHERE messages.account = accounts.id);
+",
+    "
+    -- The accounts in a ring: whoever asks for one that does not exist is shown keys like those of the next.
+    ALTER TABLE accounts ADD COLUMN draw INTEGER NOT NULL DEFAULT 0;
+    UPDATE accounts SET draw = random();
+    CREATE INDEX accounts_by_draw ON accounts (draw);
 ",
 ];
 

@@ -66,6 +66,7 @@ impl World {
             session: Arc::new(session),
             tls: None,
             derive: Arc::new(DeriveHere),
+            tries: Arc::default(),
             admission: Admission::new(AdmissionLimits::default()),
             randomness: runtime::generator,
             router,
@@ -76,8 +77,12 @@ impl World {
 
     /// A client that has said nothing. The system keeps so many bytes for it.
     fn connect_with(&self, bytes: usize, kind: ListenerKind) -> Client {
+        self.connect_from(SocketAddr::from(ADDRESS), bytes, kind)
+    }
+
+    fn connect_from(&self, address: SocketAddr, bytes: usize, kind: ListenerKind) -> Client {
         let (ours, theirs) = tokio::io::duplex(bytes);
-        accept(&self.settings, kind, Box::new(theirs), SocketAddr::from(ADDRESS));
+        accept(&self.settings, kind, Box::new(theirs), address);
         Client { stream: Box::new(ours), heard: String::new() }
     }
 

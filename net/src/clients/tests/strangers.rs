@@ -127,6 +127,69 @@ async fn accepting_goes_on_after_the_descriptors_ran_out() {
     .await;
 }
 
+/// O12.3: an attacker on one address gets slower and slower, and is refused when it hurries. The owner logs in from another
+/// address at once.
+#[tokio::test(start_paused = true)]
+async fn passwords_are_tried_slowly_and_the_owner_gets_in() {
+    seeded(async {
+        let world = World::new().await;
+        let attacker = SocketAddr::from(([192, 0, 2, 1], 1));
+        let started = Instant::now();
+        let (mut wrong, mut refused) = (0, 0);
+        // Eight connections at a time, each with the five tries that a stream has.
+        for _ in 0..4 {
+            let mut streams: Vec<Client> =
+                (0..8).map(|_| world.connect_from(attacker, 64 * 1024, ListenerKind::StartTls)).collect();
+            for stream in &mut streams {
+                stream.say(OPEN).await;
+                stream.hear("</stream:features>").await;
+                stream.say(&GUESS.repeat(5)).await;
+            }
+            // Whose turn does not come in time is sent away by the deadline of authentication.
+            for stream in &mut streams {
+                let heard = stream.hear_end().await;
+                wrong += heard.matches("<not-authorized/>").count();
+                refused += heard.matches("<temporary-auth-failure/>").count();
+            }
+        }
+
+        let seconds = usize::try_from(started.elapsed().as_secs()).unwrap();
+        assert!(wrong <= 10 + seconds / 5 + 3 && refused > 50, "{wrong} in {seconds} s, {refused} refused");
+
+        let mut owner = world.connect_from(SocketAddr::from(([192, 0, 2, 2], 1)), 64 * 1024, ListenerKind::StartTls);
+        let started = Instant::now();
+        owner.log_in("romeo").await;
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    })
+    .await;
+}
+
+/// A stranger who goes while he waits for his turn is gone when it comes.
+#[tokio::test(start_paused = true)]
+async fn a_place_is_free_again_when_somebody_goes_whose_turn_has_not_come() {
+    seeded(async {
+        let world = World::new().await;
+        let mut streams = Vec::new();
+        for _ in 0..13 {
+            let mut stream = world.connect();
+            stream.say(OPEN).await;
+            stream.hear("</stream:features>").await;
+            stream.say(&GUESS.repeat(2)).await;
+            streams.push(stream);
+        }
+        world.settle_down().await;
+
+        drop(streams);
+        tokio::time::sleep(Duration::from_secs(16)).await;
+
+        assert_eq!(world.settings.router.session_count(), 0);
+    })
+    .await;
+}
+
+/// A wrong password of Romeo's.
+const GUESS: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHdyb25n</auth>";
+
 impl Migrate for DuplexStream {}
 
 /// A network on which accepting fails so many times.

@@ -53,11 +53,12 @@ async fn a_database_that_could_not_keep_what_it_is_given_is_refused() {
 /// The first node makes the change while the others wait, and they find nothing to do.
 #[tokio::test]
 async fn an_older_database_is_brought_up_to_date_once_and_keeps_what_it_holds() {
-    static NEXT: [&str; 5] = [
+    static NEXT: [&str; 6] = [
         MIGRATIONS[0],
         MIGRATIONS[1],
         MIGRATIONS[2],
         MIGRATIONS[3],
+        MIGRATIONS[4],
         "ALTER TABLE cresset.accounts ADD COLUMN disabled BOOLEAN NOT NULL DEFAULT FALSE",
     ];
     let test = async {
@@ -68,7 +69,7 @@ async fn an_older_database_is_brought_up_to_date_once_and_keeps_what_it_holds() 
         let migrated = join_all(stores.iter().map(|store| migrate(&store.lane, &NEXT))).await;
 
         assert!(migrated.iter().all(Result::is_ok), "{migrated:?}");
-        assert_eq!(version(&settings), "5");
+        assert_eq!(version(&settings), "6");
         let disabled = "SELECT name, disabled FROM cresset.accounts";
         assert_eq!(Server::shared().ask_in(&settings, disabled), "juliet|f");
     };
@@ -78,11 +79,12 @@ async fn an_older_database_is_brought_up_to_date_once_and_keeps_what_it_holds() 
 /// A migration that fails half way must not leave half of its tables behind.
 #[tokio::test]
 async fn a_migration_that_fails_changes_nothing() {
-    static BROKEN: [&str; 5] = [
+    static BROKEN: [&str; 6] = [
         MIGRATIONS[0],
         MIGRATIONS[1],
         MIGRATIONS[2],
         MIGRATIONS[3],
+        MIGRATIONS[4],
         "CREATE TABLE cresset.half (x INT); CREATE TABLE cresset.roster (y INT)",
     ];
     let test = async {
@@ -91,7 +93,7 @@ async fn a_migration_that_fails_changes_nothing() {
         let failed = migrate(&store.lane, &BROKEN).await.expect_err("the table is there already");
 
         assert!(failed.to_string().contains("already exists"), "{failed}");
-        assert_eq!(version(&settings), "4");
+        assert_eq!(version(&settings), "5");
         let half = "SELECT to_regclass('cresset.half') IS NULL";
         assert_eq!(Server::shared().ask_in(&settings, half), "t");
     };

@@ -62,7 +62,7 @@ fn an_older_file_is_brought_up_to_date_and_keeps_what_it_holds() {
     migrate(&connection, &path, &next).expect("migrated");
     migrate(&connection, &path, &next).expect("nothing to do");
 
-    assert_eq!(number::<i64>(&connection, "user_version"), Ok(6));
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(7));
     let disabled: i64 =
         connection.query_row("SELECT disabled FROM accounts", [], |row| row.get(0)).expect("still there");
     assert_eq!(disabled, 0);
@@ -107,7 +107,7 @@ fn a_migration_that_fails_changes_nothing() {
     let broken = [&MIGRATIONS[..], &["CREATE TABLE half (x); CREATE TABLE accounts (y)"]].concat();
     migrate(&connection, &path, &broken).expect_err("the table is there already");
 
-    assert_eq!(number::<i64>(&connection, "user_version"), Ok(5));
+    assert_eq!(number::<i64>(&connection, "user_version"), Ok(6));
     connection.prepare("SELECT * FROM half").expect_err("rolled back");
 }
 
@@ -129,7 +129,7 @@ fn a_file_that_is_up_to_date_is_opened_while_another_process_writes() {
 
     let opened = open_for_writing(&path).expect("there is nothing to change");
 
-    assert_eq!(number::<i64>(&opened, "user_version"), Ok(5));
+    assert_eq!(number::<i64>(&opened, "user_version"), Ok(6));
 }
 
 #[test]
