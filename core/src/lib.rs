@@ -11,12 +11,13 @@
 //! 3  stanza      message, presence, iq; stanza errors      discovery   where members may be
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
-//! 1  time, limits, ids, jid, wire, resilience      the ground
+//! 1  time, limits, ids, jid, wire, resilience, admission      the ground
 //!    probe, planted                                where the simulator looks in; nothing in any other build
 //! ```
 //!
 //! A room imports only rooms on floors below its own, and no two rooms import each other.
 
+pub mod admission;
 pub mod cluster;
 pub mod config;
 pub mod discovery;

@@ -50,6 +50,26 @@ pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Failed attempts to authenticate on one stream. Beyond it: stream error `policy-violation` (RFC 6120 section 6.4.5).
 pub const AUTHENTICATION_FAILURES_MAX: u32 = 5;
 
+/// File descriptors that a node keeps from its clients, or half of those that it has: a hundred for the process, its
+/// disk, its ports and its database, as many for links, and what strangers may hold on the ports for members, for health
+/// and for operators. A client beyond the others is refused.
+pub const DESCRIPTORS_RESERVED: usize = 512;
+
+/// Connections from one host (an IPv4 address, the /64 of an IPv6 address) on which nobody has authenticated: as many as
+/// may come at once from behind one address translator after a failure. Beyond it, or beyond an eighth of what is free, a
+/// connection is closed at once.
+pub const HOST_STRANGERS_MAX: usize = 2_000;
+
+/// How many of them are let in however little is free, as long as anything is: a client and its other devices.
+pub const HOST_STRANGERS_MIN: usize = 16;
+
+/// As [`HOST_STRANGERS_MAX`], from one network (the /24 of an IPv4 address, the /48 of an IPv6 address), with a quarter of
+/// what is free.
+pub const NETWORK_STRANGERS_MAX: usize = 4_000;
+
+/// As [`HOST_STRANGERS_MIN`], from one network.
+pub const NETWORK_STRANGERS_MIN: usize = 32;
+
 /// Sessions of one account in the whole cluster. Beyond it a bind is refused with `resource-constraint`. Part of the
 /// agreed state's format: all members must use the same number.
 pub const SESSIONS_PER_ACCOUNT_MAX: usize = 32;

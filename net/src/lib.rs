@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod addresses;
 pub mod admin;
+mod attendance;
 pub mod certificate;
 pub mod clients;
 pub mod clock;

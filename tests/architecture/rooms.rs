@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["routing", "node"]),
     (3, &["stanza", "membership", "discovery"]),
     (2, &["xml", "cluster", "liveness", "config", "sasl"]),
-    (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "probe", "planted"]),
+    (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "admission", "probe", "planted"]),
 ];
 
 const GROUND: u8 = 1;

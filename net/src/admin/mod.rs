@@ -5,9 +5,8 @@
 //!                                          {"ask":"status"}⏎ ─▶ ◀─ {"answer":"status","status":{…}}⏎
 //! ```
 //!
-//! One request and one answer on each connection, one line of JSON each, both bounded in size and time. Connections
-//! are answered one after the other; those that wait are bounded by the backlog of the socket. Nothing here decides
-//! anything: the node hands in where its answers come from.
+//! One request and one answer on each connection, one line of JSON each, both bounded in size and time, and so is the
+//! number of connections. Nothing here decides anything: the node hands in where its answers come from.
 
 mod client;
 mod server;
@@ -102,6 +101,9 @@ pub struct ClusterEvent {
     /// What happened to it, in words that follow the name.
     pub what: String,
 }
+
+/// Connections at one time. Beyond it one is cut for the next: of those who have asked nothing, as long as there are any.
+const CONNECTIONS_MAX: usize = 64;
 
 /// Bytes of a request. Beyond it the request is refused.
 const REQUEST_BYTES_MAX: u64 = 4096;

@@ -1,18 +1,24 @@
 //! Answers requests on the control socket.
+//!
+//! Many at a time: one that keeps silent, or whose answer takes its time, keeps nobody waiting. If there are too many,
+//! those who have asked nothing have to go first, of the process that has opened most ([`Attendance`]).
 
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::{EXCHANGE_TIME_MAX, REQUEST_BYTES_MAX, Request, Response};
+use super::{CONNECTIONS_MAX, EXCHANGE_TIME_MAX, REQUEST_BYTES_MAX, Request, Response};
+use crate::attendance::Attendance;
 
 /// Where answers come from. Each has to be there before the exchange has taken too long.
 pub type Answers = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
@@ -21,7 +27,7 @@ pub type Answers = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + 
 const ROOT: u32 = 0;
 
 /// After a failed accept (no file descriptor is free): not at once again, because it would fail again.
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the control socket cannot be opened.
 #[derive(Debug, Error)]
@@ -60,29 +66,64 @@ impl Server {
 
     /// Answers until it is dropped.
     pub async fn serve(self, answers: Answers) {
+        let mut exchanges: Attendance<Process, std::io::Result<Step>> = Attendance::new(CONNECTIONS_MAX);
+        let mut pause = Duration::ZERO;
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => self.attend(stream, &answers).await,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept on the control socket");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::select! {
+                biased;
+                Some((number, step)) = exchanges.next() => match step {
+                    Ok(Step::Asked(line, writer)) => exchanges.goes_on(number, answer(line, writer, answers.clone())),
+                    Ok(Step::Answered) => exchanges.leaves(number),
+                    Err(error) => {
+                        exchanges.leaves(number);
+                        tracing::debug!(%error, "a request on the control socket was cut short, or took too long");
+                    }
+                },
+                accepted = self.accept(pause) => match accepted {
+                    Ok(stream) => {
+                        pause = Duration::ZERO;
+                        if let Some(process) = self.allowed(&stream) {
+                            exchanges.begin(process, |_| hear(stream));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept on the control socket");
+                        pause = ACCEPT_PAUSE;
+                    }
                 }
             }
         }
     }
 
-    /// One request, one answer. Whoever is slow is cut off, so that the next one gets its turn.
-    async fn attend(&self, stream: UnixStream, answers: &Answers) {
-        // Between bind and chmod the socket may have been open to others: who asks is what counts.
-        let allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == self.owner || peer.uid() == ROOT);
-        if !allowed {
-            tracing::warn!("another user tried to use the control socket");
-            return;
+    /// The next connection, looked for after a pause.
+    async fn accept(&self, pause: Duration) -> std::io::Result<UnixStream> {
+        if !pause.is_zero() {
+            sleep(pause).await;
         }
-        if let Err(error) = exchange(stream, answers).await {
-            tracing::debug!(%error, "a request on the control socket was cut short, or took too long");
-        }
+        Ok(self.listener.accept().await?.0)
     }
+
+    /// The process at the other end, if it may ask. Between bind and chmod the socket may have been open to others: who
+    /// asks is what counts.
+    fn allowed(&self, stream: &UnixStream) -> Option<Process> {
+        let peer = stream.peer_cred().ok().filter(|peer| peer.uid() == self.owner || peer.uid() == ROOT);
+        if peer.is_none() {
+            tracing::warn!("another user tried to use the control socket");
+        }
+        peer.map(|peer| Process(peer.pid()))
+    }
+}
+
+/// A process that has connected, where the system says which.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Process(Option<i32>);
+
+/// How far an exchange is.
+enum Step {
+    /// A line was read that is not empty.
+    Asked(Vec<u8>, OwnedWriteHalf),
+    /// There is nothing more to say.
+    Answered,
 }
 
 impl Drop for Server {
@@ -92,13 +133,16 @@ impl Drop for Server {
     }
 }
 
-async fn exchange(stream: UnixStream, answers: &Answers) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+/// Reads the request.
+async fn hear(stream: UnixStream) -> std::io::Result<Step> {
+    let (reader, writer) = stream.into_split();
     let mut line = Vec::new();
     timeout(EXCHANGE_TIME_MAX, BufReader::new(reader.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line)).await??;
-    if line.is_empty() {
-        return Ok(());
-    }
+    Ok(if line.is_empty() { Step::Answered } else { Step::Asked(line, writer) })
+}
+
+/// Answers it.
+async fn answer(line: Vec<u8>, mut writer: OwnedWriteHalf, answers: Answers) -> std::io::Result<Step> {
     let response = match serde_json::from_slice::<Request>(&line) {
         Ok(request) => timeout(request.time_max(), answers(request)).await?,
         Err(error) => Response::Refused { reason: format!("not a request: {error}") },
@@ -109,7 +153,8 @@ async fn exchange(stream: UnixStream, answers: &Answers) -> std::io::Result<()> 
         writer.write_all(&answer).await?;
         writer.shutdown().await
     };
-    timeout(EXCHANGE_TIME_MAX, written).await?
+    timeout(EXCHANGE_TIME_MAX, written).await??;
+    Ok(Step::Answered)
 }
 
 /// Removes the socket of a node that is dead.

@@ -77,6 +77,57 @@ async fn what_is_no_request_is_refused_in_a_sentence() {
     assert!(ask_status(&socket).await.is_ok());
 }
 
+/// O16. The time that passes here is that of the wait: nobody waits for those who say nothing, or are slow.
+#[tokio::test(start_paused = true)]
+async fn those_who_say_nothing_keep_nobody_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, _server) = started(folder.path()).await;
+    let mut silent = Vec::new();
+    for number in 0..3 * CONNECTIONS_MAX {
+        let mut stream = UnixStream::connect(&socket).await.expect("a connection");
+        if number % 2 == 0 {
+            stream.write_all(b"{").await.expect("it is up");
+        }
+        silent.push(stream);
+    }
+    let begun = tokio::time::Instant::now();
+
+    assert!(ask_status(&socket).await.is_ok());
+
+    assert!(begun.elapsed() < EXCHANGE_TIME_MAX / 2, "{:?}", begun.elapsed());
+    let mut rest = Vec::new();
+    drop(silent[0].read_to_end(&mut rest).await);
+    assert!(rest.is_empty(), "the oldest was cut without an answer");
+}
+
+/// O16. An order may take a minute, and the status is asked for meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_takes_its_time_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("admin.sock");
+    let server = Server::open(&socket).await.expect("a socket");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.serve(Arc::new(|request| {
+        Box::pin(async {
+            if !matches!(request, Request::Status) {
+                tokio::time::sleep(ORDER_TIME_MAX).await;
+            }
+            answer(request)
+        })
+    })));
+    let ordering = {
+        let socket = socket.clone();
+        tokio::spawn(async move { order(&socket, &Request::Remove { name: "c".to_owned() }).await })
+    };
+    tokio::task::yield_now().await;
+    let begun = tokio::time::Instant::now();
+
+    assert!(ask_status(&socket).await.is_ok());
+
+    assert!(begun.elapsed() < EXCHANGE_TIME_MAX, "{:?}", begun.elapsed());
+    assert!(ordering.await.expect("it does not panic").is_ok());
+}
+
 /// Whoever connects and says nothing must not keep the operator out.
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_cut_off_and_the_next_one_is_answered() {

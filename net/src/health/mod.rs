@@ -5,8 +5,8 @@
 //! haproxy, kubelet ──GET /health/ready──▶ server ──Question──▶ the node ──▶ 200, or 503 and why not in one line
 //! ```
 //!
-//! One request and one answer on each connection, bounded in size and time. Connections are bounded by cutting the oldest
-//! one: who asks is answered within milliseconds, so that only those are cut who keep others waiting.
+//! One request and one answer on each connection, bounded in size and time, and so is the number of connections: if there
+//! are too many, those are cut first who have asked nothing.
 //!
 //! Nothing here decides anything: where answers come from is handed in. They hold no names, no addresses, no secrets.
 
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::runtime;
 use crate::transport::{TokioTransport, Transport};
 
-/// Connections at one time.
+/// Connections at one time. Beyond it one is cut for the next: of those who have asked nothing, as long as there are any.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Bytes of the head of a request, the smallest bound that hyper has; what is longer is answered by 431.

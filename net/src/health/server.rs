@@ -1,10 +1,12 @@
 //! The connections, and what a request is answered.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cresset_core::admission::{Host, Network};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -13,63 +15,67 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{
     ANSWER_TIME_MAX, Answer, Answers, CONNECTION_TIME_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_TIME_MAX, Question,
 };
-use crate::runtime;
+use crate::attendance::Attendance;
 use crate::transport::{TokioTransport, Transport};
 
 /// After a failed accept (no file descriptor is free): not at once again, because it would fail again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections that are up, the oldest first. All are cut when it is dropped.
-struct Connections(VecDeque<JoinHandle<()>>);
-
-impl Connections {
-    /// Takes one more. There are no more than [`CONNECTIONS_MAX`] then.
-    fn add(&mut self, connection: JoinHandle<()>) {
-        self.0.retain(|connection| !connection.is_finished());
-        if self.0.len() >= CONNECTIONS_MAX
-            && let Some(oldest) = self.0.pop_front()
-        {
-            oldest.abort();
-        }
-        self.0.push_back(connection);
-    }
-}
-
-impl Drop for Connections {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
-}
-
 /// Answers until it is dropped.
 pub(super) async fn serve(mut listener: TcpListener, answers: watch::Receiver<Answers>) {
-    let mut connections = Connections(VecDeque::new());
+    let mut connections: Attendance<Network, ()> = Attendance::new(CONNECTIONS_MAX);
+    // One word for each connection at most.
+    let (has_asked, mut asked) = mpsc::channel(CONNECTIONS_MAX);
+    let mut pause = Duration::ZERO;
     loop {
-        match TokioTransport.accept(&mut listener).await {
-            Ok((stream, _)) => connections.add(runtime::spawn(attend(stream, answers.clone()))),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept where health is told");
-                sleep(ACCEPT_PAUSE).await;
+        tokio::select! {
+            biased;
+            Some(number) = asked.recv() => connections.is_in_earnest(number),
+            Some((number, ())) = connections.next() => connections.leaves(number),
+            accepted = accept(&mut listener, pause) => match accepted {
+                Ok((stream, address)) => {
+                    pause = Duration::ZERO;
+                    let (answers, has_asked) = (answers.clone(), has_asked.clone());
+                    connections.begin(Host::of(address.ip()).network(), |number| {
+                        attend(stream, number, has_asked, answers)
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept where health is told");
+                    pause = ACCEPT_PAUSE;
+                }
             }
         }
     }
 }
 
-async fn attend(stream: TcpStream, answers: watch::Receiver<Answers>) {
+/// The next connection, looked for after a pause.
+async fn accept(listener: &mut TcpListener, pause: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
+    TokioTransport.accept(listener).await
+}
+
+async fn attend(stream: TcpStream, number: u64, has_asked: mpsc::Sender<u64>, answers: watch::Receiver<Answers>) {
+    let answer = |request| {
+        // Without a word for it the connection counts as silent, which matters only while there are too many.
+        drop(has_asked.try_send(number));
+        respond(request, answers.clone())
+    };
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(false)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service_fn(|request| respond(request, answers.clone())));
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
     if !matches!(timeout(CONNECTION_TIME_MAX, exchange).await, Ok(Ok(()))) {
         tracing::trace!("a question about health was cut short, or took too long");
     }

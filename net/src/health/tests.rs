@@ -137,6 +137,56 @@ async fn a_connection_answers_one_question() {
     .await;
 }
 
+/// O16. Honest questions are answered, all of them, while others connect as fast as they can and say nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_connections_cuts_no_honest_question() {
+    with_ready(async |health| {
+        let address = health.address();
+        let flood = tokio::spawn(async move {
+            let mut silent = std::collections::VecDeque::new();
+            loop {
+                silent.push_back(TcpStream::connect(address).await);
+                if silent.len() > 4 * CONNECTIONS_MAX {
+                    silent.pop_front();
+                }
+            }
+        });
+
+        for _ in 0..200 {
+            assert_eq!(get(&health, "/health").await, is("200", "ready\n"));
+        }
+        flood.abort();
+    })
+    .await;
+}
+
+/// O16. Who has asked and waits for its answer is not cut for those who say nothing.
+#[tokio::test]
+async fn a_question_that_is_being_answered_is_not_cut() {
+    with_ready(async |health| {
+        let (answer, answered) = watch::channel(false);
+        health.answer_by(Arc::new(move |_| {
+            let mut answered = answered.clone();
+            async move { answered.wait_for(|is| *is).await.map(drop).map_err(|error| error.to_string()) }.boxed()
+        }));
+        let mut asks = TcpStream::connect(health.address()).await.expect("it listens");
+        asks.write_all(b"GET /health HTTP/1.1\r\nHost: n\r\n\r\n").await.expect("it reads");
+        let mut silent = Vec::new();
+        for _ in 0..3 * CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(health.address()).await.expect("it listens"));
+        }
+        let mut rest = Vec::new();
+        drop(silent[0].read_to_end(&mut rest).await);
+
+        answer.send_replace(true);
+        let mut heard = String::new();
+        asks.read_to_string(&mut heard).await.expect("it is answered");
+
+        assert!(heard.starts_with("HTTP/1.1 200 ") && rest.is_empty(), "{heard}");
+    })
+    .await;
+}
+
 /// F2: they are cut after a while, and the answer to everybody else does not wait for that.
 #[tokio::test]
 async fn those_who_say_nothing_keep_nobody_from_an_answer() {

@@ -82,15 +82,26 @@ pub(super) async fn ask(mut stream: BoxedStream, security: &LinkSecurity) -> Res
     }
 }
 
-/// Shakes hands as the side that accepted. `judge` may refuse for reasons that only this side knows. What it grants
+/// A connection from somebody who knows the join secret, or repeats what somebody who knows it has said.
+pub(super) struct Proven {
+    stream: BoxedStream,
+    sealing: Sealing,
+}
+
+/// The first half of the handshake as the side that accepted: the other side shows that it knows the join secret.
+pub(super) async fn prove(mut stream: BoxedStream, security: &LinkSecurity) -> Result<Proven, HelloRefusal> {
+    let sealing = prove_as_listener(&mut stream, security).await?;
+    Ok(Proven { stream, sealing })
+}
+
+/// The second half: both say who they are. `judge` may refuse for reasons that only this side knows. What it grants
 /// comes back with the connection.
-pub(super) async fn accept<G>(
-    mut stream: BoxedStream,
-    security: &LinkSecurity,
+pub(super) async fn greet<G>(
+    proven: Proven,
     identity: &Identity,
     judge: impl FnOnce(&Hello) -> Result<G, HelloRefusal>,
 ) -> Result<(Acquainted, G), HelloRefusal> {
-    let mut sealing = prove_as_listener(&mut stream, security).await?;
+    let Proven { mut stream, mut sealing } = proven;
     let theirs = match read_greeting(&mut stream, &mut sealing).await? {
         Greeting::Hello(theirs) => theirs,
         Greeting::Refusal(..) => return Err(HelloRefusal::Malformed),
@@ -116,6 +127,17 @@ pub(super) async fn accept<G>(
             Err(refusal)
         }
     }
+}
+
+/// Both halves of the handshake as the side that accepted.
+#[cfg(test)]
+pub(super) async fn accept<G>(
+    stream: BoxedStream,
+    security: &LinkSecurity,
+    identity: &Identity,
+    judge: impl FnOnce(&Hello) -> Result<G, HelloRefusal>,
+) -> Result<(Acquainted, G), HelloRefusal> {
+    greet(prove(stream, security).await?, identity, judge).await
 }
 
 async fn prove_as_dialler<S: AsyncRead + AsyncWrite + Unpin>(

@@ -1,29 +1,36 @@
 //! Accepts connections and shakes hands with a bounded number of strangers at a time.
+//!
+//! ```text
+//! accept ─▶ seat ─▶ prove: knows the join secret ─▶ greet: says who it is ─▶ link
+//! ```
+//!
+//! If all seats are taken, those who have proven nothing have to go first ([`Attendance`]).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use cresset_core::admission::{Host, Network};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::data::DataService;
 use super::dial::{HANDSHAKE_TIME_MAX, TELL_EVERY};
 use super::event::{HelloRefusal, LinkEvent};
-use super::handshake;
+use super::handshake::{self, Proven};
 use super::hello::{Hello, reason_number};
 use super::identity::{Direction, Lane};
 use super::link::{self, Link, Outlet};
 use super::registry::{Candidate, Inlet, NotEntered, Slot};
 use super::shared::{Registration, Shared};
 use super::wire::BoxedStream;
+use crate::attendance::Attendance;
 use crate::transport::Transport;
 
-/// Handshakes at a time. Beyond it the oldest is given up: a peer needs milliseconds for one, so it is a stranger who
-/// holds it.
-const HANDSHAKES_MAX: usize = 64;
+/// Handshakes at a time. Beyond it one is given up for the next.
+const HANDSHAKES_MAX: usize = 256;
 
 /// The pause after an accept that failed, which it does when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -35,37 +42,37 @@ pub(super) async fn run<T: Transport, D: DataService>(
     mut listener: T::Listener,
     mut stop: oneshot::Receiver<()>,
 ) {
-    let mut handshakes = FuturesUnordered::new();
-    let mut begun: BTreeMap<u64, oneshot::Sender<()>> = BTreeMap::new();
-    let mut count = 0;
+    let mut handshakes: Attendance<Network, Result<Step<D>, (SocketAddr, HelloRefusal)>> =
+        Attendance::new(HANDSHAKES_MAX);
     let mut complaints = Complaints::default();
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
             biased;
             _ = &mut stop => return,
-            Some((number, address, shaken)) = handshakes.next() => {
-                begun.remove(&number);
-                match shaken {
-                    Ok(link) => begin(&shared, link),
-                    Err(refusal) => complaints.tell(&shared, address, refusal),
+            Some((number, step)) = handshakes.next() => match step {
+                Ok(Step::Proven(proven, stranger)) => {
+                    handshakes.goes_on(number, greet(shared.clone(), proven, stranger));
                 }
-            }
-            accepted = transport.accept(&mut listener) => match accepted {
+                Ok(Step::Greeted(link)) => {
+                    handshakes.leaves(number);
+                    begin(&shared, *link);
+                }
+                Err((address, refusal)) => {
+                    handshakes.leaves(number);
+                    complaints.tell(&shared, address, refusal);
+                }
+            },
+            accepted = accept(&transport, &mut listener, pause) => match accepted {
                 Ok((stream, address)) => {
-                    if begun.len() >= HANDSHAKES_MAX {
-                        // Dropping its sender ends the handshake.
-                        begun.pop_first();
-                    }
-                    count += 1;
-                    let (keep, given_up) = oneshot::channel();
-                    begun.insert(count, keep);
-                    let shaking = shake(shared.clone(), Box::new(stream), address, given_up);
-                    let number = count;
-                    handshakes.push(async move { (number, address, shaking.await) });
+                    pause = Duration::ZERO;
+                    let stranger = Stranger { address, deadline: Instant::now() + HANDSHAKE_TIME_MAX };
+                    let proving = prove(shared.clone(), Box::new(stream), stranger);
+                    handshakes.begin(Host::of(address.ip()).network(), |_| proving);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accepting a peer failed");
-                    sleep(ACCEPT_PAUSE).await;
+                    pause = ACCEPT_PAUSE;
                 }
             }
         }
@@ -86,22 +93,55 @@ fn begin<D: DataService>(shared: &Arc<Shared<D>>, mut link: Link<D>) {
     });
 }
 
-async fn shake<D: DataService>(
+/// The next connection, looked for after a pause. Dropping the future loses no connection.
+async fn accept<T: Transport>(
+    transport: &T,
+    listener: &mut T::Listener,
+    pause: Duration,
+) -> io::Result<(T::Stream, SocketAddr)> {
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
+    transport.accept(listener).await
+}
+
+/// A stranger with whom hands are shaken.
+#[derive(Clone, Copy)]
+struct Stranger {
+    address: SocketAddr,
+    deadline: Instant,
+}
+
+/// How far a handshake is.
+enum Step<D: DataService> {
+    Proven(Box<Proven>, Stranger),
+    Greeted(Box<Link<D>>),
+}
+
+async fn prove<D: DataService>(
     shared: Arc<Shared<D>>,
     stream: BoxedStream,
-    address: SocketAddr,
-    mut given_up: oneshot::Receiver<()>,
-) -> Result<Link<D>, HelloRefusal> {
-    let judge = |hello: &Hello| admit(&shared, hello, address);
+    stranger: Stranger,
+) -> Result<Step<D>, (SocketAddr, HelloRefusal)> {
+    let proving = timeout_at(stranger.deadline, handshake::prove(stream, &shared.security));
+    let proven = proving.await.unwrap_or(Err(HelloRefusal::Unfinished));
+    proven.map(|proven| Step::Proven(Box::new(proven), stranger)).map_err(|refusal| (stranger.address, refusal))
+}
+
+async fn greet<D: DataService>(
+    shared: Arc<Shared<D>>,
+    proven: Box<Proven>,
+    stranger: Stranger,
+) -> Result<Step<D>, (SocketAddr, HelloRefusal)> {
+    let judge = |hello: &Hello| admit(&shared, hello, stranger.address);
     let identity = shared.identity_now();
-    let greeting = handshake::accept(stream, &shared.security, &identity, judge);
-    let greeted = tokio::select! {
-        biased;
-        _ = &mut given_up => return Err(HelloRefusal::Unfinished),
-        greeted = timeout(HANDSHAKE_TIME_MAX, greeting) => greeted,
-    };
-    let (acquainted, registration) = greeted.unwrap_or(Err(HelloRefusal::Unfinished))?;
-    Ok(Link { acquainted, registration, outlet: Outlet::None })
+    let greeting = timeout_at(stranger.deadline, handshake::greet(*proven, &identity, judge));
+    match greeting.await.unwrap_or(Err(HelloRefusal::Unfinished)) {
+        Ok((acquainted, registration)) => {
+            Ok(Step::Greeted(Box::new(Link { acquainted, registration, outlet: Outlet::None })))
+        }
+        Err(refusal) => Err((stranger.address, refusal)),
+    }
 }
 
 fn admit<D: DataService>(

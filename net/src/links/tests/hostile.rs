@@ -7,6 +7,7 @@
 use cresset_core::ids::BootId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::links::frame::FrameKind;
@@ -160,13 +161,13 @@ fn garbage_and_replays_get_no_link_and_disturb_nobody() {
     });
 }
 
-/// G28. Slow strangers do not keep a peer out: the oldest handshake gives way.
+/// G28. Slow strangers do not keep a peer out.
 #[test]
 fn connections_that_never_say_hello_do_not_keep_peers_out() {
     block_on_two_threads(async {
         let one = Node::start(1).await;
         let mut strangers = Vec::new();
-        for _ in 0..150 {
+        for _ in 0..300 {
             let mut stream = TcpStream::connect(one.address()).await.unwrap();
             stream.write_all(b"CRES").await.unwrap();
             strangers.push(stream);
@@ -178,6 +179,70 @@ fn connections_that_never_say_hello_do_not_keep_peers_out() {
             two.wait_up(lane, Direction::Dialled).await;
         }
     });
+}
+
+/// O6. The oldest of those who shook hands was dropped for the next, also if it had proven that it is a peer.
+#[test]
+fn a_peer_that_has_proven_itself_is_not_dropped_for_strangers() {
+    block_on_two_threads(async {
+        let one = Node::start(1).await;
+        let (proven, is_proven) = oneshot::channel();
+        let (go_on, goes_on) = oneshot::channel();
+        let stream = TcpStream::connect(one.address()).await.unwrap();
+        let slow = HoldsBack { stream, proven: Some(proven), goes_on: Some(goes_on), writes: 0 };
+        let ours = Hello { identity: identity(2), lane: Lane::Control };
+        let dialling = runtime::spawn(async move { handshake::dial(Box::new(slow), &noise(), &ours).await.map(drop) });
+        is_proven.await.unwrap();
+
+        let mut strangers = Vec::new();
+        for _ in 0..600 {
+            strangers.push(TcpStream::connect(one.address()).await.unwrap());
+        }
+        let mut rest = Vec::new();
+        let _ended = timeout(PATIENCE, strangers[0].read_to_end(&mut rest)).await.expect("its seat was needed");
+        go_on.send(()).unwrap();
+
+        assert_eq!(dialling.await.unwrap(), Ok(()));
+    });
+}
+
+/// The stream of a peer that is far away: what it writes after its first message waits.
+struct HoldsBack {
+    stream: TcpStream,
+    proven: Option<oneshot::Sender<()>>,
+    goes_on: Option<oneshot::Receiver<()>>,
+    writes: usize,
+}
+
+impl AsyncRead for HoldsBack {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, bytes)
+    }
+}
+
+impl AsyncWrite for HoldsBack {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        if self.writes > 1
+            && let Some(goes_on) = &mut self.goes_on
+        {
+            let told = goes_on.poll_unpin(cx).is_ready();
+            self.proven.take().into_iter().for_each(|proven| proven.send(()).unwrap());
+            if !told {
+                return Poll::Pending;
+            }
+            self.goes_on = None;
+        }
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 #[test]

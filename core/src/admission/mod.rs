@@ -1,0 +1,27 @@
+//! Who may take a place at a node: clients, and strangers on the ports that are not for clients.
+//!
+//! ```text
+//! descriptors of the process ─▶ Budget ─▶ how many clients at all
+//!                                             │
+//! address ─▶ Host, Network ─▶ Places ─────────┴▶ a place for a client, or none
+//!                        └──▶ Seats ───────────▶ a seat while somebody proves what it wants, and who has to go for it
+//! state of the node ─────────▶ Door ────────────▶ whether the client is served here, elsewhere, or not at all
+//! ```
+//!
+//! Invariants: no host and no network holds more than a share of what is free, as long as it has not authenticated. On
+//! ports where a stranger has to prove something first, somebody who does so at once is never sent away for somebody
+//! who keeps silent.
+//!
+//! Not here: sockets, tasks, locks. What is called costs no time to measure: one look-up, or one walk over the seats.
+
+mod budget;
+mod door;
+mod network;
+mod places;
+mod seats;
+
+pub use budget::Budget;
+pub use door::Door;
+pub use network::{Host, Network};
+pub use places::Places;
+pub use seats::{Seated, Seats};

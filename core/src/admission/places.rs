@@ -1,0 +1,150 @@
+//! The places of clients: how many there are, and how many of them strangers of one origin may hold.
+//!
+//! A stranger is a connection on which nobody has authenticated. What strangers of one host or one network may hold is a
+//! share of what is free, so that it shrinks as places become rare: who comes from elsewhere finds one, also while
+//! many addresses take as many as they can.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use super::{Host, Network};
+use crate::limits::{HOST_STRANGERS_MAX, HOST_STRANGERS_MIN, NETWORK_STRANGERS_MAX, NETWORK_STRANGERS_MIN};
+
+/// Of what is free the strangers of one host may hold one part in so many.
+const HOST_SHARE: usize = 8;
+
+/// The same for one network.
+const NETWORK_SHARE: usize = 4;
+
+/// Counts who holds a place. Beyond the bounds a connection is refused.
+#[derive(Debug)]
+pub struct Places {
+    places_max: usize,
+    taken: usize,
+    /// Only looked up. No entry for a host without strangers.
+    hosts: HashMap<Host, usize>,
+    /// The same for networks.
+    networks: HashMap<Network, usize>,
+}
+
+impl Places {
+    /// So many places, all of them free.
+    pub fn new(places_max: usize) -> Places {
+        Places { places_max, taken: 0, hosts: HashMap::new(), networks: HashMap::new() }
+    }
+
+    /// How many places there are.
+    pub fn places_max(&self) -> usize {
+        self.places_max
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Takes a place for a stranger at this address: the host for which it is taken, or nothing if it is refused.
+    #[must_use]
+    pub fn take(&mut self, address: IpAddr) -> Option<Host> {
+        let free = self.places_max.saturating_sub(self.taken);
+        let host = Host::of(address);
+        let (of_host, of_network) = (count(&self.hosts, &host), count(&self.networks, &host.network()));
+        let host_max = (free / HOST_SHARE).clamp(HOST_STRANGERS_MIN, HOST_STRANGERS_MAX);
+        let network_max = (free / NETWORK_SHARE).clamp(NETWORK_STRANGERS_MIN, NETWORK_STRANGERS_MAX);
+        if free == 0 || of_host >= host_max || of_network >= network_max {
+            return None;
+        }
+        self.taken += 1;
+        self.hosts.insert(host, of_host + 1);
+        self.networks.insert(host.network(), of_network + 1);
+        Some(host)
+    }
+
+    /// A stranger of this host has authenticated, and keeps its place.
+    pub fn is_known(&mut self, host: Host) {
+        reduce(&mut self.hosts, host);
+        reduce(&mut self.networks, host.network());
+    }
+
+    /// A place of somebody who has authenticated is free again. One of a stranger is told
+    /// [`is_known`](Places::is_known) before.
+    pub fn leave(&mut self) {
+        self.taken = self.taken.saturating_sub(1);
+    }
+}
+
+fn count<K: Eq + Hash>(counts: &HashMap<K, usize>, key: &K) -> usize {
+    counts.get(key).copied().unwrap_or(0)
+}
+
+fn reduce<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    let Some(count) = counts.get_mut(&key) else { return };
+    *count -= 1;
+    if *count == 0 {
+        counts.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// O6. Each of 25 addresses took 2,000 places, and there were 50,000.
+    #[test]
+    fn some_addresses_do_not_take_all_places() {
+        let mut places = Places::new(50_000);
+
+        let taken: usize = (0..25).map(|network| fill(&mut places, &format!("198.51.{network}.7"))).sum();
+
+        assert_eq!(places.taken(), taken);
+        assert!(fill(&mut places, "203.0.113.1") >= 500, "{taken} are taken");
+    }
+
+    /// O6.
+    #[test]
+    fn a_network_has_a_share_however_many_addresses_it_has() {
+        let mut places = Places::new(50_000);
+        let of_ipv4: usize = (0..=255).map(|host| fill(&mut places, &format!("198.51.100.{host}"))).sum();
+        let of_ipv6: usize =
+            (0..5_000).map(|host| usize::from(takes(&mut places, &format!("2001:db8::{host:x}")))).sum();
+        let of_site: usize =
+            (0..5_000).map(|net| usize::from(takes(&mut places, &format!("2001:db9:0:{net:x}::1")))).sum();
+
+        assert_eq!((of_ipv4, of_ipv6, of_site), (NETWORK_STRANGERS_MAX, HOST_STRANGERS_MAX, NETWORK_STRANGERS_MAX));
+    }
+
+    #[test]
+    fn who_has_authenticated_is_not_counted_for_its_address() {
+        let mut places = Places::new(1_000);
+        for _ in 0..900 {
+            let host = places.take("198.51.100.1".parse().expect("an address")).expect("there is room");
+            places.is_known(host);
+        }
+
+        assert_eq!((places.taken(), fill(&mut places, "198.51.100.1")), (900, HOST_STRANGERS_MIN));
+        assert!(takes(&mut places, "203.0.113.1"));
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_it_was_left_and_nothing_is_kept_of_it() {
+        let mut places = Places::new(1);
+        let host = places.take("198.51.100.1".parse().expect("an address")).expect("there is room");
+        assert!(!takes(&mut places, "203.0.113.1"));
+
+        places.is_known(host);
+        places.leave();
+
+        assert_eq!((places.taken(), places.hosts.len(), places.networks.len()), (0, 0, 0));
+        assert!(takes(&mut places, "203.0.113.1"));
+    }
+
+    fn takes(places: &mut Places, address: &str) -> bool {
+        places.take(address.parse().expect("an address")).is_some()
+    }
+
+    /// How many places there are for this address.
+    fn fill(places: &mut Places, address: &str) -> usize {
+        (0..10_000).take_while(|_| takes(places, address)).count()
+    }
+}

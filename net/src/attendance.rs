@@ -1,0 +1,121 @@
+//! Attends to many strangers at a time, on the ports on which somebody has to say first what it wants.
+//!
+//! ```text
+//! begin ─▶ a first step, silent ─▶ goes_on: in earnest, the next step ─▶ leaves
+//!               └───────────────────────┴──▶ given up, because its seat is needed: its step is dropped
+//! ```
+//!
+//! Everything runs within the task of whoever calls [`Attendance::next`], and each step is looked at once before the
+//! next stranger is let in: so a peer whose first words came with its connection is heard, however many others come.
+//! Who has to go if there are too many is decided in [`cresset_core::admission`].
+
+use std::collections::BTreeMap;
+
+use cresset_core::admission::Seats;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::oneshot;
+
+/// Strangers of origins `K`, each with a step under way that ends as an `S`.
+pub(crate) struct Attendance<K, S> {
+    seats: Seats<K>,
+    /// Dropping one ends the step of that seat.
+    kept: BTreeMap<u64, oneshot::Sender<()>>,
+    steps: FuturesUnordered<BoxFuture<'static, (u64, Option<S>)>>,
+}
+
+impl<K: Ord + Copy, S: Send + 'static> Attendance<K, S> {
+    /// For so many strangers at a time. Beyond it one is given up for the next.
+    pub(crate) fn new(seats_max: usize) -> Self {
+        Attendance { seats: Seats::new(seats_max), kept: BTreeMap::new(), steps: FuturesUnordered::new() }
+    }
+
+    /// Attends to one more. Its first step is made for the number of its seat.
+    pub(crate) fn begin<F>(&mut self, origin: K, step: impl FnOnce(u64) -> F)
+    where
+        F: Future<Output = S> + Send + 'static,
+    {
+        let seated = self.seats.take(origin);
+        if let Some(number) = seated.instead_of {
+            self.kept.remove(&number);
+        }
+        self.push(seated.number, step(seated.number));
+    }
+
+    /// The stranger has said what it wants, and this is the next step.
+    pub(crate) fn goes_on(&mut self, number: u64, step: impl Future<Output = S> + Send + 'static) {
+        self.is_in_earnest(number);
+        self.push(number, step);
+    }
+
+    /// The stranger has said what it wants.
+    pub(crate) fn is_in_earnest(&mut self, number: u64) {
+        self.seats.is_in_earnest(number);
+    }
+
+    /// The stranger is attended to no more.
+    pub(crate) fn leaves(&mut self, number: u64) {
+        self.seats.leave(number);
+    }
+
+    /// The next step that has ended, with the seat; nothing if none is under way. Those that were given up are not told.
+    /// Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<(u64, S)> {
+        loop {
+            if let (number, Some(ended)) = self.steps.next().await? {
+                self.kept.remove(&number);
+                return Some((number, ended));
+            }
+        }
+    }
+
+    fn push(&mut self, number: u64, step: impl Future<Output = S> + Send + 'static) {
+        let (keep, given_up) = oneshot::channel();
+        self.kept.insert(number, keep);
+        self.steps.push(Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = given_up => (number, None),
+                ended = step => (number, Some(ended)),
+            }
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_in_earnest_is_attended_to_while_the_silent_are_given_up() {
+        let mut attendance: Attendance<(), &str> = Attendance::new(2);
+        attendance.begin((), |_| ready("asks"));
+        let (number, asks) = attendance.next().await.expect("it has asked");
+        let (answer, answered) = oneshot::channel();
+        attendance.goes_on(number, async move { answered.await.expect("it is answered") });
+
+        for _ in 0..100 {
+            attendance.begin((), |_| pending());
+        }
+        answer.send("is answered").expect("it waits");
+
+        assert_eq!((asks, attendance.next().await), ("asks", Some((number, "is answered"))));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_is_given_up_is_dropped() {
+        let mut attendance: Attendance<(), ()> = Attendance::new(1);
+        let (held, dropped) = oneshot::channel::<()>();
+        attendance.begin((), |_| async move {
+            pending::<()>().await;
+            drop(held);
+        });
+
+        attendance.begin((), |_| ready(()));
+
+        assert_eq!(attendance.next().await, Some((2, ())));
+        assert!(attendance.next().await.is_none() && dropped.await.is_err());
+    }
+}
