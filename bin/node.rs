@@ -17,6 +17,7 @@ use cresset_net::certificate::{self, Found};
 use cresset_net::clients::{Certificate, DerivePool};
 use cresset_net::clock::SystemClock;
 use cresset_net::consensus::SNAPSHOT_ENTRIES;
+use cresset_net::descriptors;
 use cresset_net::disk::DirectoryDisk;
 use cresset_net::health::Health;
 use cresset_net::run::{LinkProtection, Parts, Reception, Running, StartError, start};
@@ -157,6 +158,7 @@ async fn begin(config: &Config, config_file: Option<&Path>, workers: Workers) ->
             derive: Arc::new(DerivePool::new(std::thread::available_parallelism().map_or(1, usize::from))),
             randomness: session_randomness,
             workers,
+            descriptors: descriptors::raise(),
         },
         config_file: config_file.map(Path::to_owned),
         admin_socket: Some(config.node.admin_socket.clone()),

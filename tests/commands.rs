@@ -353,6 +353,7 @@ fn status(members: u16, reachable: u16) -> ClusterStatus {
         alone: false,
         serving: reachable * 2 > members,
         unready: None,
+        connections: None,
         leader: None,
         senior: None,
         term: 1,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cresset_net::admin::{ClusterStatus, MemberStatus, Request, ask_events, ask_status, order};
+use cresset_core::admission::Budget;
+use cresset_net::admin::{ClusterStatus, Connections, MemberStatus, Request, ask_events, ask_status, order};
 
 use super::store::WhichStore;
 use super::{drain, property, recover};
@@ -185,6 +186,10 @@ fn table(status: &ClusterStatus) -> String {
     if status.serving && status.alone {
         lines.push(format!("{} serves alone: these are its own sessions", status.node));
     }
+    if let Some(Connections { now, max, configured, descriptors }) = status.connections {
+        let budget = Budget { descriptors, connections_max: max, wanted: configured };
+        lines.push(format!("{}: {now} connections of clients; {budget}", status.node));
+    }
     if let Some(reason) = &status.unready {
         lines.push(format!("nobody can log in at {}: {reason}", status.node));
     }
@@ -251,6 +256,18 @@ mod tests {
         assert_eq!(lines.last(), Some(&"you can lose 1 more member"));
     }
 
+    /// O1.
+    #[test]
+    fn places_for_clients_are_told_with_what_bounds_them() {
+        let connections = Connections { now: 7, max: 512, configured: 50_000, descriptors: 1024 };
+
+        let shown = table(&ClusterStatus { connections: Some(connections), ..status(3) });
+
+        let line =
+            "node-1: 7 connections of clients; 512 at most, with 1024 file descriptors (50000 are configured: raise";
+        assert!(shown.lines().any(|shown| shown.starts_with(line)), "{shown}");
+    }
+
     #[test]
     fn two_servers_are_told_what_they_lack() {
         assert!(table(&status(2)).ends_with("you cannot lose a member: add a witness"));
@@ -295,6 +312,7 @@ mod tests {
             alone: false,
             serving: true,
             unready: None,
+            connections: None,
             leader: Some("node-1".to_owned()),
             senior: Some("node-1".to_owned()),
             term: 1,

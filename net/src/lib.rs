@@ -9,6 +9,7 @@ pub mod clients;
 pub mod clock;
 pub mod consensus;
 mod control;
+pub mod descriptors;
 mod discovery;
 pub mod disk;
 pub mod health;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{AskError, ask, ask_events, ask_status, order};
 pub use server::{AdminError, Answers, Server};
-pub use status::{ClusterStatus, MemberState, MemberStatus};
+pub use status::{ClusterStatus, Connections, MemberState, MemberStatus};
 
 /// What may be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

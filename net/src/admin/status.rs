@@ -19,6 +19,9 @@ pub struct ClusterStatus {
     pub alone: bool,
     /// Whether the node that answers serves: in the cluster it needs a lease for that.
     pub serving: bool,
+    /// The connections of clients to the node that answers; absent if it is a witness.
+    #[serde(default)]
+    pub connections: Option<Connections>,
     /// Why clients cannot log in at the node that answers; absent if they can.
     #[serde(default)]
     pub unready: Option<String>,
@@ -41,6 +44,19 @@ pub struct ClusterStatus {
     pub can_lose: Option<u32>,
     /// The same in a sentence, with what helps.
     pub advice: String,
+}
+
+/// For how many clients a node has places.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Connections {
+    /// Those that are there.
+    pub now: usize,
+    /// How many there may be: beyond it a client is refused.
+    pub max: usize,
+    /// How many the configuration allows.
+    pub configured: usize,
+    /// How many file descriptors the process may have.
+    pub descriptors: usize,
 }
 
 /// How one member is.

@@ -193,6 +193,7 @@ fn status() -> ClusterStatus {
         alone: false,
         serving: true,
         unready: None,
+        connections: None,
         leader: Some("a".to_owned()),
         senior: Some("a".to_owned()),
         term: 2,

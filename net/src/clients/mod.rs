@@ -39,7 +39,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::router::Router;
 
-pub use admission::{Admission, AdmissionLimits};
+pub use admission::Admission;
 pub use derive::{Derive, DeriveHere, DerivePool};
 pub use listener::{Listener, ListenerKind, serve};
 pub use tls::{Certificate, ServerTls, TlsError};

@@ -39,6 +39,7 @@ use crate::admin::ClusterStatus;
 use crate::clock::Clock;
 use crate::consensus::apply::ToControl;
 use crate::consensus::{Consensus, ProposeError};
+use crate::descriptors;
 use crate::discovery::Search;
 use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, LinkUp, Mesh};
 use crate::router::Router;
@@ -61,6 +62,9 @@ const REFUSALS_MAX: usize = 16;
 
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
+
+/// How long to wait before the port for other members is opened again if there was no file descriptor for it.
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// Where facts come from.
 pub(crate) struct Inlets {
@@ -227,7 +231,7 @@ impl<C: Clock> Control<C> {
         self.lives.clear();
         before.own_life_over();
         before.stop().await;
-        let (mesh, links) = (self.make_mesh)(boot).await?;
+        let (mesh, links) = self.make_links(boot).await?;
         for member in self.node.state().members().filter(|member| member.is_alive()) {
             let peer = Peer { member: member.id, boot: member.boot };
             mesh.set_current(peer, member.incarnation);
@@ -245,6 +249,19 @@ impl<C: Clock> Control<C> {
         self.callers.clear();
         self.dial();
         Ok((self, links))
+    }
+
+    /// Makes links, as soon as there is a file descriptor for their port.
+    async fn make_links(&self, boot: BootId) -> io::Result<(Mesh<Router>, mpsc::Receiver<LinkEvent>)> {
+        loop {
+            match (self.make_mesh)(boot).await {
+                Err(error) if descriptors::are_used_up(&error) => {
+                    tracing::warn!(%error, "the links wait for a file descriptor");
+                    tokio::time::sleep(DESCRIPTOR_PAUSE).await;
+                }
+                made => return made,
+            }
+        }
     }
 
     fn log(&mut self, asked: ToControl) -> Option<Turn> {

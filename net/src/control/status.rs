@@ -29,6 +29,7 @@ pub(super) fn status(
         alone: false,
         serving: node.service() == Service::Serve,
         unready: None,
+        connections: None,
         leader: node.raft().leader.and_then(name_of),
         senior: state.senior().and_then(name_of),
         term: node.raft().term.0,

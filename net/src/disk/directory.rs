@@ -3,6 +3,9 @@
 //! Operations go into a queue and are carried out in its order by one thread, because blocking calls must not hold up
 //! tokio's workers. The queue is bounded by its users: the log has one operation under way, and so has everybody else
 //! who writes; readers wait for their answer.
+//!
+//! That no file descriptor is left is no failure of a disk, and passes. The thread keeps one in reserve for that moment,
+//! and waits if it must. Every operation takes what it needs before it changes anything.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -10,15 +13,23 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::{Disk, DiskError, FileEntry, is_file_name};
+use crate::descriptors;
 
 /// Files that the thread keeps open for appending. The log appends to one at a time.
 const OPEN_FILES_MAX: usize = 4;
+
+/// How long the thread waits for a file descriptor before it tries again.
+const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(10);
+
+/// Of so many attempts in a row to get a descriptor the first is logged: about one line in five seconds.
+const ATTEMPTS_PER_LINE: u64 = 500;
 
 /// What a file is called while [`Disk::write`] fills it.
 const UNFINISHED: &str = ".unfinished";
@@ -67,10 +78,12 @@ impl DirectoryDisk {
             }
         }
         let (work, queue) = mpsc::channel::<Work>();
-        let mut directory = Directory { path: path.to_owned(), open: HashMap::new(), _lock: lock };
+        let spare = Some(lock.try_clone()?);
+        let mut directory = Directory { path: path.to_owned(), kept_open: HashMap::new(), lock, spare };
         std::thread::Builder::new().name("cresset-disk".into()).spawn(move || {
             while let Ok(job) = queue.recv() {
                 job(&mut directory);
+                directory.keep_spare();
             }
         })?;
         Ok(DirectoryDisk { work })
@@ -132,15 +145,18 @@ impl Disk for DirectoryDisk {
 /// What the thread owns.
 struct Directory {
     path: PathBuf,
-    open: HashMap<String, File>,
-    /// Held as long as the thread runs, so that no two processes write into one log.
-    _lock: File,
+    kept_open: HashMap<String, File>,
+    /// The directory itself. Held as long as the thread runs, so that no two processes write into one log.
+    lock: File,
+    /// A file descriptor that is given up for one that is needed.
+    spare: Option<File>,
 }
 
 impl Directory {
-    fn list(&self) -> io::Result<Vec<FileEntry>> {
+    fn list(&mut self) -> io::Result<Vec<FileEntry>> {
+        let path = self.path.clone();
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
+        for entry in self.open(|| fs::read_dir(&path))? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             let metadata = entry.metadata()?;
@@ -152,8 +168,9 @@ impl Directory {
         Ok(files)
     }
 
-    fn read(&self, name: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-        let file = File::open(self.path.join(name))?;
+    fn read(&mut self, name: &str, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        let path = self.path.join(name);
+        let file = self.open(|| File::open(&path))?;
         let there = file.metadata()?.len().saturating_sub(offset).min(len);
         let mut bytes = vec![0; usize::try_from(there).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?];
         file.read_exact_at(&mut bytes, offset)?;
@@ -161,22 +178,22 @@ impl Directory {
     }
 
     fn append_sync(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if !self.open.contains_key(name) {
+        if !self.kept_open.contains_key(name) {
             let path = self.path.join(name);
             let is_made = !path.exists();
             if is_made && offset > 0 {
                 return Err(ErrorKind::NotFound.into());
             }
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(&path)?;
+            let file = self.open(|| OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(&path))?;
             if is_made {
                 self.sync_directory()?;
             }
-            if self.open.len() >= OPEN_FILES_MAX {
-                self.open.clear();
+            if self.kept_open.len() >= OPEN_FILES_MAX {
+                self.kept_open.clear();
             }
-            self.open.insert(name.to_owned(), file);
+            self.kept_open.insert(name.to_owned(), file);
         }
-        let file = self.open.get(name).ok_or(ErrorKind::NotFound)?;
+        let file = self.kept_open.get(name).ok_or(ErrorKind::NotFound)?;
         let end = file.metadata()?.len();
         if end < offset {
             return Err(io::Error::other(format!("it ends at {end} and should end at {offset}")));
@@ -189,13 +206,14 @@ impl Directory {
     }
 
     fn truncate(&mut self, name: &str, bytes: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path.join(name))?;
+        let path = self.path.join(name);
+        let file = self.open(|| OpenOptions::new().write(true).open(&path))?;
         file.set_len(bytes)?;
         file.sync_all()
     }
 
     fn write(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
-        self.open.remove(name);
+        self.kept_open.remove(name);
         let unfinished = self.path.join(format!("{name}{UNFINISHED}"));
         let written = self.write_unfinished(&unfinished, content);
         if written.is_err() {
@@ -207,14 +225,14 @@ impl Directory {
         self.sync_directory()
     }
 
-    fn write_unfinished(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path)?;
+    fn write_unfinished(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let file = self.open(|| OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path))?;
         file.write_all_at(content, 0)?;
         file.sync_all()
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.open.remove(name);
+        self.kept_open.remove(name);
         match fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -226,7 +244,36 @@ impl Directory {
     /// Makes names durable (fsync(2): "Calling fsync() does not necessarily ensure that the entry in the directory
     /// containing the file has also reached disk").
     fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.lock.sync_all()
+    }
+
+    /// Opens something, as soon as there is a file descriptor for it.
+    fn open<T>(&mut self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let mut attempts = 0_u64;
+        loop {
+            match open() {
+                Err(error) if descriptors::are_used_up(&error) => {
+                    if attempts.is_multiple_of(ATTEMPTS_PER_LINE) {
+                        tracing::warn!(%error, "the data directory waits for a file descriptor");
+                    }
+                    attempts += 1;
+                    let gave_spare = self.spare.take().is_some();
+                    if !gave_spare && self.kept_open.is_empty() {
+                        std::thread::sleep(DESCRIPTOR_PAUSE);
+                    } else if !gave_spare {
+                        self.kept_open.clear();
+                    }
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Has a descriptor in reserve again, if there is one.
+    fn keep_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = self.lock.try_clone().ok();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::admission::Budget;
 use cresset_core::config::{ClientSettings as Configured, ListenerTls};
 use cresset_core::session::{SessionSettings, TlsPolicy};
 use rand::rngs::StdRng;
@@ -12,8 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clients::{
-    Admission, AdmissionLimits, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError,
-    Tries, serve,
+    Admission, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError, Tries, serve,
 };
 use crate::router::Router;
 use crate::runtime::Workers;
@@ -51,11 +51,16 @@ pub struct Reception {
     pub randomness: fn() -> StdRng,
     /// The threads that serve clients, and carry what they say to other members.
     pub workers: Workers,
+    /// How many file descriptors the process may have.
+    pub descriptors: usize,
 }
 
 /// The open ports.
 pub(super) struct Doors {
     addresses: Vec<SocketAddr>,
+    /// For how many clients there are file descriptors.
+    budget: Budget,
+    admission: Admission,
     tls: Option<Arc<ServerTls>>,
     router: Arc<Router>,
     stop: watch::Sender<bool>,
@@ -70,13 +75,12 @@ impl Doors {
         reception: Reception,
         router: Arc<Router>,
     ) -> Result<Doors, DoorsError> {
-        let Reception { certificate, derive, randomness, workers } = reception;
+        let Reception { certificate, derive, randomness, workers, descriptors } = reception;
         let tls = certificate.map(ServerTls::new).transpose()?.map(Arc::new);
-        let limits = AdmissionLimits {
-            connections_max: usize::try_from(configured.connections_max).unwrap_or(usize::MAX),
-            ..AdmissionLimits::default()
-        };
-        let admission = Admission::new(limits);
+        let wanted = usize::try_from(configured.connections_max).unwrap_or(usize::MAX);
+        let budget = Budget::new(descriptors, wanted);
+        tell_budget(&budget);
+        let admission = Admission::new(budget.connections_max);
         let tries = Arc::new(Tries::default());
         let (stop, stopped) = watch::channel(false);
         let mut bound = Vec::new();
@@ -111,7 +115,12 @@ impl Doors {
             addresses.push(address);
             workers.spawn(serve(transport.clone(), listener, settings, stopped.clone()));
         }
-        Ok(Doors { addresses, tls, router, stop })
+        Ok(Doors { addresses, budget, admission, tls, router, stop })
+    }
+
+    /// How many clients there may be, and those that are there.
+    pub(super) fn places(&self) -> (Budget, Admission) {
+        (self.budget, self.admission.clone())
     }
 
     pub(super) fn addresses(&self) -> &[SocketAddr] {
@@ -143,6 +152,20 @@ fn manner(tls: ListenerTls) -> (TlsPolicy, ListenerKind) {
         ListenerTls::Optional => (TlsPolicy::Optional, ListenerKind::StartTls),
         ListenerTls::Disabled => (TlsPolicy::Disabled, ListenerKind::StartTls),
         ListenerTls::Direct => (TlsPolicy::Required, ListenerKind::DirectTls),
+    }
+}
+
+fn tell_budget(budget: &Budget) {
+    let Budget { descriptors, connections_max, wanted } = *budget;
+    if budget.is_short() {
+        tracing::warn!(
+            descriptors,
+            connections_max,
+            configured = wanted,
+            "there are not enough file descriptors for as many clients as are configured: raise the limit of open files"
+        );
+    } else {
+        tracing::info!(descriptors, connections_max, "clients have places");
     }
 }
 

@@ -342,7 +342,9 @@ impl Running {
     ) -> Result<(), StartError> {
         if let Some(settings) = &config.clients {
             let session = SessionSettings::new(config.domain.clone(), decoy_secret, env!("CARGO_PKG_VERSION"));
-            self.doors = Some(Doors::open(transport, settings, session, reception, self.router.clone()).await?);
+            let doors = Doors::open(transport, settings, session, reception, self.router.clone()).await?;
+            self.told.of_clients(doors.places());
+            self.doors = Some(doors);
         }
         if let Some(path) = admin_socket {
             let server = admin::Server::open(&path).await?;

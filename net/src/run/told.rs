@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::admission::Budget;
 use cresset_core::cluster::Happening;
 use cresset_core::node::{Order, Refusal, Unready};
 use futures_util::FutureExt;
@@ -13,7 +14,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::accounts::Accounts;
-use crate::admin::{self, ClusterEvent, ClusterStatus, Request, Response};
+use crate::admin::{self, ClusterEvent, ClusterStatus, Connections, Request, Response};
+use crate::clients::Admission;
 use crate::control::Question;
 use crate::health;
 
@@ -31,11 +33,18 @@ pub(super) struct Told {
     accounts: Arc<dyn Accounts>,
     /// Whether the account store was away, and when that was seen.
     store: Arc<Mutex<Option<(Instant, bool)>>>,
+    /// The places for clients; absent where there are none.
+    clients: Option<(Budget, Admission)>,
 }
 
 impl Told {
     pub(super) fn new(questions: mpsc::Sender<Question>, accounts: Arc<dyn Accounts>) -> Told {
-        Told { questions, accounts, store: Arc::default() }
+        Told { questions, accounts, store: Arc::default(), clients: None }
+    }
+
+    /// Tells of these places for clients, too.
+    pub(super) fn of_clients(&mut self, places: (Budget, Admission)) {
+        self.clients = Some(places);
     }
 
     /// For operators.
@@ -74,7 +83,13 @@ impl Told {
         let status = ask(&self.questions, Question::Status).await?;
         let is_away = status.unready.is_none() && self.is_store_away().await;
         let unready = if is_away { Some(Unready::StoreAway.to_string()) } else { status.unready.clone() };
-        Some(ClusterStatus { unready, ..status })
+        let connections = self.clients.as_ref().map(|(budget, admission)| Connections {
+            now: admission.connections(),
+            max: budget.connections_max,
+            configured: budget.wanted,
+            descriptors: budget.descriptors,
+        });
+        Some(ClusterStatus { unready, connections, ..status })
     }
 
     async fn unready(&self) -> Option<Option<Unready>> {

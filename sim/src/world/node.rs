@@ -188,6 +188,7 @@ impl Ground {
                 derive: Arc::new(DeriveHere),
                 randomness: runtime::generator,
                 workers: Workers::here(),
+                descriptors: usize::MAX,
             },
             config_file: None,
             admin_socket: None,

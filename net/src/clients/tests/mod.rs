@@ -67,7 +67,7 @@ impl World {
             tls: None,
             derive: Arc::new(DeriveHere),
             tries: Arc::default(),
-            admission: Admission::new(AdmissionLimits::default()),
+            admission: Admission::new(1000),
             randomness: runtime::generator,
             router,
         };
@@ -178,8 +178,13 @@ impl Client {
 
     /// Everything that comes until the connection is closed.
     async fn hear_end(&mut self) -> String {
+        self.hear_end_within(Duration::from_secs(120)).await
+    }
+
+    /// The same, with so much time between two words.
+    async fn hear_end_within(&mut self, time: Duration) -> String {
         let mut bytes = [0; 4096];
-        while let Ok(count) = timeout(Duration::from_secs(120), self.stream.read(&mut bytes)).await.unwrap() {
+        while let Ok(count) = timeout(time, self.stream.read(&mut bytes)).await.unwrap() {
             if count == 0 {
                 break;
             }
