@@ -8,13 +8,28 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Connections that may wait to be accepted. Beyond it the system drops or refuses new ones, and the dialler tries
 /// again.
 const BACKLOG: u32 = 1024;
+
+/// After how long without a sign the system asks the other side whether it is there. Later than sessions ask their clients
+/// unless operators say otherwise: what they ask is sent again if it is lost, and with [`UNACKNOWLEDGED_TIME_MAX`] one
+/// question of the system's that is lost is the end.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(300);
+
+/// How long the system waits for an answer.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+
+/// How long the other side may leave what it was sent without a sign that it has come. Beyond it the connection is over:
+/// without it the system goes on sending for a quarter of an hour. As long as a client may leave unread what it was sent.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A network: makes connections and listens for them.
 pub trait Transport: Clone + Send + Sync + 'static {
@@ -35,6 +50,10 @@ pub trait Transport: Clone + Send + Sync + 'static {
         &self,
         listener: &mut Self::Listener,
     ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// From here on this connection ends by itself if the other side is gone without a word. Not for members of a cluster,
+    /// who look after each other, and for whom the end of a connection is evidence of a crash.
+    fn look_after(&self, _stream: &Self::Stream) {}
 
     /// The address that a listener got.
     ///
@@ -91,7 +110,46 @@ impl Transport for TokioTransport {
         Ok((stream, address))
     }
 
+    fn look_after(&self, stream: &TcpStream) {
+        if let Err(error) = look_after(stream) {
+            // It is over already, and whoever reads from it is told so.
+            tracing::trace!(%error, "a connection that cannot be looked after");
+        }
+    }
+
     fn local_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
         listener.local_addr()
+    }
+}
+
+fn look_after(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME_MAX))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T12.
+    #[tokio::test]
+    async fn a_connection_ends_by_itself_when_the_other_side_is_gone() {
+        let mut listener = TokioTransport.bind(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+        let address = TokioTransport.local_address(&listener).expect("it has an address");
+        let connecting = TokioTransport.connect(address);
+        let (_dialled, accepted) = tokio::join!(connecting, TokioTransport.accept(&mut listener));
+        let (stream, _) = accepted.expect("it dials");
+
+        TokioTransport.look_after(&stream);
+
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().expect("it is told"));
+        assert_eq!(socket.tcp_keepalive_time().expect("it is told"), KEEPALIVE_AFTER);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().expect("it is told"), Some(UNACKNOWLEDGED_TIME_MAX));
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{ControlMessage, Entry, Node, Output, Refusal, Service, Stage};
+use crate::admission::Door;
 use crate::cluster::{ClusterState, Command, Event, MemberState};
 use crate::ids::{Incarnation, Life, LogIndex, MemberId};
 use crate::time::Uptime;
@@ -120,6 +121,20 @@ impl Node {
     pub fn somewhere_else(&self) -> Option<SocketAddr> {
         let youngest = self.others_that_take_clients().max_by_key(|member| member.incarnation)?;
         youngest.client_addresses.first().copied()
+    }
+
+    /// What a client finds that comes at this moment.
+    pub fn door(&self) -> Door {
+        match self.service {
+            Service::Serve => self.host_of_drain().map_or(Door::Open, Door::Elsewhere),
+            // It may serve again in a moment.
+            Service::Pause => Door::Open,
+            Service::Close => {
+                // Without a leader nobody else serves either.
+                let is_led = self.raft.leader.is_some_and(|leader| leader != self.settings.member);
+                self.somewhere_else().filter(|_| is_led).map_or(Door::Shut, Door::Elsewhere)
+            }
+        }
     }
 
     pub(super) fn installed(&mut self, now: Uptime, state: ClusterState) {

@@ -4,6 +4,7 @@
 //! cut off and comes back goes on with it. It takes part in everything else: it votes, applies and routes. Its next life is
 //! drained no more.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Node, Output, Service, Stage};
@@ -33,10 +34,8 @@ impl Node {
         }
         self.drain.again = now + DRAIN_EVERY;
         self.drain.rounds += 1;
-        let others: Vec<_> = self.others_that_take_clients().collect();
-        let host = others.get(self.drain.rounds % others.len().max(1));
-        let host = host.filter(|_| self.drain.rounds == 1 || !planted!(DrainEndsWithTheFirst));
-        if let Some(host) = host.and_then(|member| member.client_addresses.first().copied()) {
+        let host = self.host_of_drain();
+        if let Some(host) = host.filter(|_| self.drain.rounds == 1 || !planted!(DrainEndsWithTheFirst)) {
             sometimes!("a_drained_node_sends_clients_away");
             self.output.push_back(Output::SendAway { sessions: DRAIN_SESSIONS, see_other_host: host });
         }
@@ -45,6 +44,16 @@ impl Node {
             sometimes!("a_drained_leader_hands_over");
             self.output.push_back(Output::TransferLeadership { to });
         }
+    }
+
+    /// Where clients of this node go in this round, if it is drained and there is another one for them.
+    pub(super) fn host_of_drain(&self) -> Option<SocketAddr> {
+        if !self.is_draining() {
+            return None;
+        }
+        let others: Vec<_> = self.others_that_take_clients().collect();
+        let host = others.get(self.drain.rounds % others.len().max(1))?;
+        host.client_addresses.first().copied()
     }
 
     pub(super) fn drain_timeout(&self) -> Option<Uptime> {

@@ -21,6 +21,9 @@ use crate::{planted, sometimes};
 /// against a round trip, short against the patience of whoever keeps the other copy.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// Asks a client for its count.
+pub(super) const REQUEST: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
 impl Session {
     /// An element of stream management.
     pub(super) fn handle_management(&mut self, now: Uptime, element: &Element) {
@@ -177,7 +180,7 @@ impl Session {
         if management.asked_at.is_none() && self.transport == Transport::Open {
             management.asked_at = Some(deliveries.sent());
             self.ask_again = None;
-            self.output.text("<r xmlns='urn:xmpp:sm:3'/>");
+            self.output.text(REQUEST);
         }
     }
 
@@ -226,6 +229,7 @@ impl Session {
         }
         self.transport = Transport::Open;
         self.hibernates_until = None;
+        self.silence.begin_again(now);
         if !self.settle_acknowledged(handled) {
             return;
         }

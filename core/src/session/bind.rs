@@ -40,6 +40,7 @@ impl Session {
                 self.output.write(|out| answer.write(out));
                 self.bound = Some(Box::new(BoundState::new(bound.jid, bound.route)));
                 self.stage = Stage::Bound;
+                self.silence.begin_again(now);
                 self.deadline = None;
                 self.awaits_presence_until = Some(now + INITIAL_PRESENCE_TIME_MAX);
             }

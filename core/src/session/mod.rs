@@ -12,7 +12,8 @@
 //!
 //! The driver calls [`Session::set_wall_clock`] when time has passed, one `handle_*`, then
 //! [`Session::poll_output`] until there is nothing, then waits for the next fact or for [`Session::poll_timeout`]. It
-//! reads from the transport only while [`Session::wants_bytes`].
+//! reads from the transport only while [`Session::wants_bytes`], and says [`Session::handle_unread`] if it does not although
+//! it could.
 //!
 //! Invariants: a stanza of the client is acknowledged only when [`Session::handle_handled`] has come for it and for all
 //! before it; each parcel ends as one [`Order::Settle`] or one [`Order::Return`]; a stream gets at most one error; after
@@ -42,6 +43,7 @@ mod roster_requests;
 mod seen;
 mod services;
 mod settings;
+mod silence;
 mod stanzas;
 mod state;
 mod stream;
@@ -60,7 +62,9 @@ pub use order::{Order, ResumptionId};
 pub use report::{LoginFailure, LoginName, LoginReport};
 pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal, Subscription};
 pub use settings::{SessionSettings, TlsPolicy};
+pub use silence::Patience;
 
+use crate::admission::Door;
 use crate::ids::{RouteId, Sequence};
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_BYTES_MAX, SESSION_UNHANDLED_STANZAS_MAX};
@@ -69,6 +73,7 @@ use crate::sasl::ScramKeys;
 use crate::session::login::Login;
 use crate::session::offline::Earlier;
 use crate::session::output::Output;
+use crate::session::silence::Silence;
 use crate::session::state::BoundState;
 use crate::session::tally::CountRequests;
 use crate::time::{UnixMillis, Uptime};
@@ -105,6 +110,9 @@ pub struct Session {
     claim_again: Option<Uptime>,
     /// Until when a session without a transport may be resumed.
     hibernates_until: Option<Uptime>,
+    silence: Silence,
+    /// What the client finds when it opens a stream, unless that is an open door.
+    door: Option<Box<Door>>,
     /// An answer of the offline store that came while the node might not serve.
     offline_answer: Option<Result<Vec<OfflineMessage>, StoreUnavailable>>,
 }
@@ -170,6 +178,8 @@ impl Session {
             earlier: Earlier::Unknown,
             claim_again: None,
             hibernates_until: None,
+            silence: Silence::new(now),
+            door: None,
             offline_answer: None,
         }
     }
@@ -179,11 +189,33 @@ impl Session {
         self.wall = wall;
     }
 
+    /// How long the client may be silent from here on.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.silence.patience = patience;
+    }
+
+    /// Whether the client is to open a stream, and so to be told of the [`Door`].
+    pub fn awaits_header(&self) -> bool {
+        matches!(self.stage, Stage::Opening)
+    }
+
+    /// What the client finds if the bytes that come next open a stream: if that is not an open door, the stream has a
+    /// header and an error, and nothing else.
+    pub fn set_door(&mut self, door: Door) {
+        self.door = (door != Door::Open).then(|| Box::new(door));
+    }
+
+    /// The driver does not read from the client at the moment, so its silence says nothing.
+    pub fn handle_unread(&mut self, now: Uptime) {
+        self.silence.begin_again(now);
+    }
+
     /// The client sent these bytes.
     pub fn handle_bytes(&mut self, now: Uptime, bytes: &[u8]) {
         if self.transport != Transport::Open {
             return;
         }
+        self.silence.begin_again(now);
         match self.stage {
             Stage::Handshake | Stage::Over => {}
             Stage::Opening
@@ -330,6 +362,7 @@ impl Session {
     /// The node may serve again.
     pub fn handle_unpause(&mut self, now: Uptime) {
         self.paused = false;
+        self.silence.begin_again(now);
         if let Some(answer) = self.offline_answer.take() {
             self.deliver_offline(now, answer);
         }
@@ -378,16 +411,15 @@ impl Session {
             self.ask_again = None;
             self.ask_for_count();
         }
+        self.look_at_silence(now);
         self.answer_count_requests(now);
     }
 
     /// When to call [`handle_timeout`](Session::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Uptime> {
         let count_due = self.count_requests.front().map(|request| request.due).filter(|_| !self.paused);
-        [self.deadline, self.hibernates_until, self.ask_again, self.awaits_presence_until, self.claim_again, count_due]
-            .into_iter()
-            .flatten()
-            .min()
+        let others = [self.hibernates_until, self.ask_again, self.awaits_presence_until, self.claim_again];
+        [self.deadline, self.silence_due(), count_due].into_iter().chain(others).flatten().min()
     }
 
     /// The next order.

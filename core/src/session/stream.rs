@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rand::Rng;
 
+use crate::admission::Door;
 use crate::jid::BareJid;
 use crate::routing::{Home, Parcel};
 use crate::sasl::Mechanism;
@@ -37,6 +38,18 @@ impl Session {
         if let Err(condition) = self.check_header(header) {
             self.fail(condition, None);
             return;
+        }
+        match self.door.take().map_or(Door::Open, |door| *door) {
+            Door::Open => {}
+            Door::Elsewhere(host) => {
+                let condition = StreamErrorCondition::SeeOtherHost;
+                self.fail_with(|out| write::stream_error(out, condition.name(), Some(&host.to_string()), None));
+                return;
+            }
+            Door::Shut => {
+                self.fail(StreamErrorCondition::SystemShutdown, Some("nobody is served here at the moment"));
+                return;
+            }
         }
         self.stage = Stage::Negotiating;
         self.send_features();

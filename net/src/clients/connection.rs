@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use cresset_core::admission::Door;
 use cresset_core::cluster::Removal;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::FullJid;
@@ -198,6 +199,10 @@ impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.now();
         self.session.set_wall_clock(self.settings.router.wall());
+        self.session.set_patience(self.settings.router.patience());
+        if !self.may_read(now) {
+            self.session.handle_unread(now);
+        }
         let mut happened = self.poll_timer(cx, now).is_ready();
         happened |= self.poll_mailbox(cx, now).is_ready();
         happened |= self.work.poll(cx, &self.settings.router).is_ready();
@@ -533,9 +538,19 @@ impl Connection {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+    /// Whether the client may be heard, as far as it is not the session's business.
+    fn may_read(&self, now: Uptime) -> bool {
         let has_room = self.outbound.len() < OUTBOUND_BYTES_HIGH && self.work.has_room();
-        if !has_room || self.starts_tls || !self.session.wants_bytes() || !self.settings.router.gate().may_serve(now) {
+        has_room && !self.starts_tls && (self.settings.router.gate().may_serve(now) || self.is_turned_away())
+    }
+
+    /// Whether the client has said nothing, and is to hear that it is not served here as soon as it does.
+    fn is_turned_away(&self) -> bool {
+        self.session.awaits_header() && self.settings.router.door() != Door::Open
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        if !self.may_read(now) || !self.session.wants_bytes() {
             return Poll::Pending;
         }
         let Transport::Open(transport) = &mut self.transport else { return Poll::Pending };
@@ -544,7 +559,12 @@ impl Connection {
         let result = std::task::ready!(Pin::new(transport).poll_read(cx, &mut buffer));
         match (result, buffer.filled()) {
             (Ok(()), []) | (Err(_), _) => self.lose_transport(now),
-            (Ok(()), filled) => self.session.handle_bytes(now, filled),
+            (Ok(()), filled) => {
+                if self.session.awaits_header() {
+                    self.session.set_door(self.settings.router.door());
+                }
+                self.session.handle_bytes(now, filled);
+            }
         }
         Poll::Ready(())
     }

@@ -62,6 +62,7 @@ pub async fn serve<T: Transport>(
         match accepted {
             Ok((stream, address)) => {
                 failures = 0;
+                transport.look_after(&stream);
                 accept(&settings, listener.kind, Box::new(stream), address);
             }
             Err(error) => {

@@ -23,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cresset_core::admission::Door;
 use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
@@ -457,10 +458,21 @@ impl<C: Clock> Control<C> {
             turn = turn.or(self.carry_out(output));
         }
         self.show();
+        self.tell_door();
         self.chronicle.led_by(self.clock.wall(), self.node.raft().leader);
         // The others stop as well, or are not reached: there is nobody to wait for.
         let is_done = || self.switch.stops && self.node.leaves_in_vain();
         turn.or_else(|| is_done().then_some(Turn::End(End::Left)))
+    }
+
+    /// Tells the router what clients find that come from here on.
+    pub(super) fn tell_door(&self) {
+        let is_in_cluster = !self.switch.is_alone() && !self.switch.is_leaving();
+        self.router.set_door(match self.router.gate().service() {
+            _ if is_in_cluster => self.node.door(),
+            Service::Serve | Service::Pause => Door::Open,
+            Service::Close => Door::Shut,
+        });
     }
 
     /// Announces that the read view shows everything that was applied.

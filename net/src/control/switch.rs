@@ -272,6 +272,7 @@ impl<C: Clock> Control<C> {
             }
         }
         self.router.applied(alone.node().state().applied());
+        self.tell_door();
     }
 
     /// From here on the router follows the machine of the cluster. If that serves, the sessions move to it.

@@ -31,15 +31,18 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
+use cresset_core::admission::Door;
 use cresset_core::cluster::{Event, Removal, Route};
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart, FullJid};
 use cresset_core::node::{Answer, Request, Service};
-use cresset_core::session::{ResumptionId, RoutesGone, StreamErrorCondition};
+use cresset_core::session::{Patience, ResumptionId, RoutesGone, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use cresset_core::{planted, sometimes};
 use tokio::sync::{Notify, mpsc, watch};
@@ -112,6 +115,12 @@ pub struct Router {
     gone: Mutex<BTreeSet<FullJid>>,
     /// How much waits for one account; beyond it messages are bounced.
     offline_quota: Mutex<OfflineQuota>,
+    /// What clients find that come; absent until somebody says so, and whether that is the last word.
+    door: Mutex<(Option<Door>, bool)>,
+    /// After how many seconds of silence a client is asked whether it is there; never if it is zero.
+    ask_after: AtomicU64,
+    /// After how many more it is given up.
+    give_up_after: AtomicU64,
 }
 
 /// A clock as the router keeps it.
@@ -140,6 +149,7 @@ impl Router {
         workers: Workers,
     ) -> (Arc<Router>, mpsc::Receiver<Request>) {
         let (control, requests) = mpsc::channel(REQUESTS_MAX);
+        let patience = Patience::default();
         let router = Arc::new_cyclic(|myself| Router {
             domain,
             member,
@@ -171,6 +181,9 @@ impl Router {
             stored_alone: Mutex::default(),
             gone: Mutex::default(),
             offline_quota: Mutex::default(),
+            door: Mutex::default(),
+            ask_after: AtomicU64::new(patience.ask_after.map_or(0, |time| time.as_secs())),
+            give_up_after: AtomicU64::new(patience.give_up_after.as_secs()),
         });
         (router, requests)
     }
@@ -198,6 +211,40 @@ impl Router {
     /// Bounds from here on how much is kept for one account. What is kept already stays.
     pub(crate) fn set_offline_quota(&self, quota: OfflineQuota) {
         *lock(&self.offline_quota) = quota;
+    }
+
+    /// This is what clients find that come from here on.
+    pub(crate) fn set_door(&self, door: Door) {
+        let mut known = lock(&self.door);
+        if !known.1 {
+            known.0 = Some(door);
+        }
+    }
+
+    /// The node is about to stop: clients that come from here on are sent elsewhere, if there is anywhere else.
+    pub(crate) fn shut_door(&self, elsewhere: Option<SocketAddr>) {
+        *lock(&self.door) = (Some(elsewhere.map_or(Door::Shut, Door::Elsewhere)), true);
+    }
+
+    /// What a client finds that comes at this moment.
+    pub(crate) fn door(&self) -> Door {
+        let by_service = || match self.gate.service() {
+            Service::Serve | Service::Pause => Door::Open,
+            Service::Close => Door::Shut,
+        };
+        lock(&self.door).0.unwrap_or_else(by_service)
+    }
+
+    /// Clients may be silent for so long from here on. A session learns it when something happens to it.
+    pub(crate) fn set_patience(&self, patience: Patience) {
+        self.ask_after.store(patience.ask_after.map_or(0, |time| time.as_secs()), Ordering::Relaxed);
+        self.give_up_after.store(patience.give_up_after.as_secs(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        let seconds = |of: &AtomicU64| Duration::from_secs(of.load(Ordering::Relaxed));
+        let ask_after = Some(seconds(&self.ask_after)).filter(|time| !time.is_zero());
+        Patience { ask_after, give_up_after: seconds(&self.give_up_after) }
     }
 
     pub(crate) fn accounts(&self) -> &Arc<dyn Accounts> {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use cresset_core::ids::{RouteId, SessionId};
 use cresset_core::jid::BareJid;
+use cresset_core::node::Service;
 use cresset_core::session::ResumptionId;
 
 use super::mailbox::{AccountQueue, SessionHandle, ToSession};
@@ -18,13 +19,17 @@ pub(crate) struct Resumable {
 }
 
 impl Router {
-    /// A mailbox for a session that begins, which is told at once how clients are treated.
+    /// A mailbox for a session that begins, which is told at once how clients are treated. If they are sent away, it is the
+    /// [door](Router::door) that says so, in answer to the client's first words.
     pub(crate) fn enter(&self) -> Arc<SessionHandle> {
         let id = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
         let session = Arc::new(SessionHandle::new(id, self.generation()));
         self.sessions.pin().insert(id, session.clone());
         // After it can be found: so a change that happens meanwhile is told at least once.
-        session.tell(self.service_event(self.gate.service()));
+        match self.gate.service() {
+            service @ (Service::Serve | Service::Pause) => drop(session.tell(ToSession::Service(service))),
+            Service::Close => {}
+        }
         if session.generation() != self.generation() {
             session.tell(ToSession::Moves { ended: None });
         }

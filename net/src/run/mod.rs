@@ -462,6 +462,7 @@ impl Running {
             health.is_not_ready(Unready::Stopping.to_string());
         }
         let elsewhere = ask(&self.questions, Question::SomewhereElse).await.flatten();
+        self.router.shut_door(elsewhere);
         if let Some(doors) = &self.doors {
             doors.close(elsewhere.map(|address| address.to_string()).as_deref(), FAREWELL_TIME_MAX).await;
         }

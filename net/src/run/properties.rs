@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::config::properties::{Agreed, ENABLED, TakesEffect, named};
+use cresset_core::session::Patience;
 use cresset_core::time::UnixMillis;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -96,6 +97,13 @@ impl Followed {
         Followed { stored, agreed }
     }
 
+    /// Tells the router what takes effect at once.
+    fn tell(&self, router: &Router) {
+        let Agreed { offline, ask_silent_after, give_up_silent_after, .. } = self.agreed;
+        router.set_offline_quota(offline);
+        router.set_patience(Patience { ask_after: ask_silent_after, give_up_after: give_up_silent_after });
+    }
+
     /// Looks again and again, and does what was set.
     pub(super) async fn follow(
         mut self,
@@ -103,7 +111,7 @@ impl Followed {
         router: Arc<Router>,
         switch: watch::Sender<Clustering>,
     ) {
-        router.set_offline_quota(self.agreed.offline);
+        self.tell(&router);
         loop {
             sleep(LOOK_AGAIN_AFTER).await;
             // That the store is away is told by those who need it for more.
@@ -113,7 +121,7 @@ impl Followed {
             }
             tell_changes(&self.stored, &stored);
             self = Followed::of(stored);
-            router.set_offline_quota(self.agreed.offline);
+            self.tell(&router);
             switch.send_replace(self.clustering());
         }
     }

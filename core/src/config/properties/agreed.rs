@@ -27,6 +27,10 @@ pub struct Agreed {
     pub replace_voter_after: Option<Duration>,
     /// How much waits for an account that is away.
     pub offline: OfflineQuota,
+    /// After how much silence a client is asked whether it is there; never if absent.
+    pub ask_silent_after: Option<Duration>,
+    /// How long a client that was asked may be silent.
+    pub give_up_silent_after: Duration,
 }
 
 impl Agreed {
@@ -65,6 +69,8 @@ impl Agreed {
                     bytes: count(&value("offline.bytes-per-sender-max")),
                 },
             },
+            ask_silent_after: Some(seconds(&value("client.silence.ask-after"))).filter(|time| !time.is_zero()),
+            give_up_silent_after: seconds(&value("client.silence.give-up-after")),
         };
         (agreed, problems)
     }
@@ -120,6 +126,10 @@ mod tests {
 
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!(nothing.offline, OfflineQuota::default());
+        assert_eq!(
+            (nothing.ask_silent_after, nothing.give_up_silent_after.as_secs()),
+            (Some(Duration::from_secs(180)), 30)
+        );
         assert_eq!((nothing.start_delay, nothing.start_retry_after), (Duration::ZERO, Duration::from_secs(10)));
     }
 

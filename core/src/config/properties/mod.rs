@@ -63,6 +63,24 @@ pub const ENABLED: &str = "cluster.enabled";
 /// All of them, in the order of their names.
 pub const PROPERTIES: &[Property] = &[
     Property {
+        name: "client.silence.ask-after",
+        alias: None,
+        kind: Kind::Seconds { min: 0, max: 86_400 },
+        default: "180",
+        takes_effect: TakesEffect::AtOnce,
+        place: Setting::Shared,
+        meaning: "after how much silence a client is asked whether it is there; 0: never",
+    },
+    Property {
+        name: "client.silence.give-up-after",
+        alias: None,
+        kind: Kind::Seconds { min: 1, max: 3600 },
+        default: "30",
+        takes_effect: TakesEffect::AtOnce,
+        place: Setting::Shared,
+        meaning: "how long a client that was asked may be silent until it counts as disconnected",
+    },
+    Property {
         name: "cluster.config.directory",
         alias: Some("hazelcast.config.xml.directory"),
         kind: Kind::Text { bytes_max: 4096 },

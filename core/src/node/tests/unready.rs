@@ -1,6 +1,7 @@
 //! Why clients cannot log in, and that they can when nothing is said.
 
 use super::*;
+use crate::admission::Door;
 use crate::cluster::Join;
 
 #[test]
@@ -37,6 +38,24 @@ fn a_drained_node_is_not_ready_as_long_as_there_is_another_one() {
     world.run(100);
 
     assert_eq!(world.node(2).unready(), None);
+}
+
+/// T17, T21. What a client finds is what is said of the node.
+#[test]
+fn the_door_is_open_where_the_node_is_ready() {
+    assert_eq!(Node::new(Uptime::ZERO, settings(1)).door(), Door::Shut);
+    let mut world = World::of(3);
+    assert!(world.nodes.values().all(|node| node.door() == Door::Open));
+
+    world.order(1, Order::Drain { name: "node2".to_owned() });
+    world.run(100);
+    let hosts = [1, 3].map(|node| Door::Elsewhere(settings(node).client_addresses[0]));
+    assert!(hosts.contains(&world.node(2).door()), "{:?}", world.node(2).door());
+
+    world.cut_off.insert(3);
+    world.run_until(10_000, |world| world.node(3).service() == Service::Close);
+    assert_eq!(world.node(1).door(), Door::Open);
+    assert_ne!(world.node(3).door(), Door::Open);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn a_request_for_the_count_waits_a_second_at_most() {
     romeo.passes(1);
 
     romeo.hears(&count(0));
-    assert_eq!(romeo.session.poll_timeout(), None);
+    assert_eq!(romeo.timeout(), None);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_client_that_is_behind_is_asked_again_later() {
     romeo.hears(&asked());
 
     romeo.says(&count(1));
-    assert_eq!(romeo.session.poll_timeout(), None);
+    assert_eq!(romeo.timeout(), None);
 }
 
 #[test]

@@ -178,6 +178,11 @@ impl Client {
         self.session.handle_written(self.now);
     }
 
+    /// What is waited for besides the client's next word.
+    pub(super) fn timeout(&self) -> Option<Uptime> {
+        self.session.poll_timeout().filter(|timeout| Some(*timeout) != self.session.silence_due())
+    }
+
     pub(super) fn passes(&mut self, milliseconds: u64) {
         self.now = self.now + std::time::Duration::from_millis(milliseconds);
         if self.session.poll_timeout().is_some_and(|timeout| timeout <= self.now) {

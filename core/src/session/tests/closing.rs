@@ -1,6 +1,7 @@
 //! How a session is ended or held up by its node, and what it costs while nothing happens.
 
 use super::client::{Client, HEADER, SERVER_HEADER, fates, settings, stanza};
+use crate::admission::Door;
 use crate::ids::Sequence;
 use crate::session::{OfflineMessage, Order, StreamErrorCondition, TlsPolicy};
 use crate::time::UnixMillis;
@@ -40,6 +41,39 @@ fn who_has_said_nothing_gets_a_header_before_the_error() {
 
     romeo.hears(&format!("{SERVER_HEADER}<stream:error><system-shutdown {{any}}/></stream:error></stream:stream>"));
     assert!(matches!(romeo.orders()[..], [Order::Close, Order::End]));
+}
+
+/// T17, T21. A client that is not served here hears it before it has begun to negotiate.
+#[test]
+fn a_closed_door_is_told_in_answer_to_the_header_and_with_nothing_else() {
+    let error = |condition: &str| format!("{SERVER_HEADER}<stream:error>{condition}</stream:error></stream:stream>");
+    let elsewhere = "<see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>127.0.0.1:5222</see-other-host>";
+    for (door, expected) in [
+        (Door::Elsewhere(([127, 0, 0, 1], 5222).into()), elsewhere),
+        (Door::Shut, "<system-shutdown {any}/><text {any}</text>"),
+    ] {
+        let mut romeo = Client::connected(settings(TlsPolicy::Required));
+        assert!(romeo.session.awaits_header());
+        romeo.session.set_door(door);
+        romeo.hears("");
+
+        romeo.says(HEADER);
+
+        romeo.hears(&error(expected));
+        assert!(matches!(romeo.orders()[..], [Order::Close, Order::End]));
+    }
+}
+
+/// T21.
+#[test]
+fn a_door_that_opens_before_the_header_is_open() {
+    let mut romeo = Client::connected(settings(TlsPolicy::Required));
+    romeo.session.set_door(Door::Shut);
+    romeo.session.set_door(Door::Open);
+
+    romeo.says(HEADER);
+
+    assert!(romeo.heard().contains("<stream:features>") && !romeo.session.awaits_header());
 }
 
 #[test]

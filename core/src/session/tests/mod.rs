@@ -15,5 +15,6 @@ mod presence;
 mod resumption;
 mod roster;
 mod services;
+mod silence;
 mod stanzas;
 mod stream;

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use cresset_core::admission::Door;
 use cresset_core::limits::{AUTHENTICATION_TIME_MAX, TLS_HANDSHAKE_TIME_MAX};
+use cresset_core::node::Service;
 use rustls::pki_types::ServerName;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
@@ -36,8 +38,7 @@ async fn a_stranger_who_dawdles_is_sent_away_at_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_place_is_free_again_when_a_stranger_is_gone() {
     seeded(async {
-        let limits = AdmissionLimits { connections_max: 10, strangers_per_address_max: 2 };
-        let world = World::with(|settings| settings.admission = Admission::new(limits)).await;
+        let world = World::with(|settings| settings.admission = Admission::new(2)).await;
         let mut silent = [world.connect(), world.connect()];
 
         assert_eq!(world.connect().hear_end().await, "");
@@ -50,6 +51,70 @@ async fn a_place_is_free_again_when_a_stranger_is_gone() {
         assert_eq!(world.settings.admission.connections(), 0);
         assert_eq!(world.settings.router.session_count(), 0);
         world.log_in("romeo", "orchard").await;
+    })
+    .await;
+}
+
+/// T21. What they find is what holds when they open a stream, not when they connect.
+#[tokio::test(start_paused = true)]
+async fn who_is_not_served_hears_it_in_answer_to_the_header_and_nothing_else() {
+    seeded(async {
+        let world = World::new().await;
+        world.plane.serve(Service::Close);
+        let (mut client, mut patient) = (world.connect(), world.connect());
+        assert!(client.hears_nothing(Duration::from_secs(1)).await);
+
+        client.say(OPEN).await;
+        let heard = client.hear_end().await;
+        assert!(heard.contains("<stream:error><system-shutdown "), "{heard}");
+        assert!(!heard.contains("features"), "{heard}");
+
+        world.plane.serve(Service::Serve);
+        patient.log_in("romeo").await;
+    })
+    .await;
+}
+
+/// T17.
+#[tokio::test(start_paused = true)]
+async fn who_comes_to_a_drained_node_is_sent_elsewhere_before_it_negotiates() {
+    seeded(async {
+        let world = World::with(with_tls).await;
+        let mut stays = encrypt(world.connect_with(64 * 1024, ListenerKind::DirectTls)).await;
+        stays.log_in("juliet").await;
+        stays.bind("balcony").await;
+        world.settings.router.set_door(Door::Elsewhere(SocketAddr::from(([127, 0, 0, 1], 5223))));
+
+        let mut in_clear = world.connect();
+        in_clear.say(OPEN).await;
+        let mut encrypted = encrypt(world.connect_with(64 * 1024, ListenerKind::DirectTls)).await;
+        encrypted.say(OPEN).await;
+
+        for heard in [in_clear.hear_end().await, encrypted.hear_end().await] {
+            assert!(heard.contains(">127.0.0.1:5223</see-other-host>"), "{heard}");
+            assert!(!heard.contains("features"), "{heard}");
+        }
+        assert!(stays.hears_nothing(Duration::from_secs(1)).await);
+    })
+    .await;
+}
+
+/// T12. The client is gone without a word: nothing comes from it, and what is sent to it seems to arrive.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_without_a_word_is_given_up() {
+    seeded(async {
+        let world = World::new().await;
+        let mut gone = world.available("romeo", "phone").await;
+        let started = Instant::now();
+
+        let heard = gone.hear_end_within(Duration::from_secs(600)).await;
+
+        assert!(heard.contains("<ping xmlns='urn:xmpp:ping'/>") && heard.contains("<connection-timeout "), "{heard}");
+        assert_eq!(started.elapsed().as_secs(), 210);
+        let mut juliet = world.available("juliet", "balcony").await;
+        juliet.chat("romeo@capulet.example", "m1").await;
+        world.settle_down().await;
+        assert_eq!(world.stored_for("romeo").await, 1);
     })
     .await;
 }
