@@ -50,9 +50,9 @@ pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Failed attempts to authenticate on one stream. Beyond it: stream error `policy-violation` (RFC 6120 section 6.4.5).
 pub const AUTHENTICATION_FAILURES_MAX: u32 = 5;
 
-/// File descriptors that a node keeps from its clients, or half of those that it has: a hundred for the process, its
-/// disk, its ports and its database, as many for links, and what strangers may hold on the ports for members, for health
-/// and for operators. A client beyond the others is refused.
+/// File descriptors that a node keeps from its clients, or three quarters of those that it has: a hundred for the process,
+/// its disk, its ports and its database, a hundred and fifty for those who may hold the ports for members, for health and
+/// for operators, and the rest for links. A client beyond the others is refused.
 pub const DESCRIPTORS_RESERVED: usize = 512;
 
 /// Connections from one host (an IPv4 address, the /64 of an IPv6 address) on which nobody has authenticated: as many as

@@ -19,10 +19,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// With so many descriptors, `wanted` being what the operator asks for. Where there are few, half of them are kept
-    /// from clients.
+    /// With so many descriptors, `wanted` being what the operator asks for. Where there are few, three quarters of them are
+    /// kept from clients.
     pub fn new(descriptors: usize, wanted: usize) -> Budget {
-        let reserved = DESCRIPTORS_RESERVED.min(descriptors / 2);
+        let reserved = DESCRIPTORS_RESERVED.min(descriptors / 4 * 3);
         Budget { descriptors, connections_max: wanted.min(descriptors - reserved), wanted }
     }
 
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(of(1_048_576, 50_000), 50_000);
         assert_eq!(of(4096, 50_000), 4096 - DESCRIPTORS_RESERVED);
         assert_eq!(of(1024, 50_000), 512);
-        assert_eq!(of(256, 50_000), 128);
+        assert_eq!(of(256, 50_000), 64);
         assert_eq!(of(256, 5), 5);
         assert_eq!(of(usize::MAX, 50_000), 50_000);
     }

@@ -103,7 +103,7 @@ pub struct ClusterEvent {
 }
 
 /// Connections at one time. Beyond it one is cut for the next: of those who have asked nothing, as long as there are any.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 16;
 
 /// Bytes of a request. Beyond it the request is refused.
 const REQUEST_BYTES_MAX: u64 = 4096;

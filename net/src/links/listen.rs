@@ -30,7 +30,7 @@ use crate::attendance::Attendance;
 use crate::transport::Transport;
 
 /// Handshakes at a time. Beyond it one is given up for the next.
-const HANDSHAKES_MAX: usize = 256;
+const HANDSHAKES_MAX: usize = 64;
 
 /// The pause after an accept that failed, which it does when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
