@@ -184,7 +184,8 @@ impl Directory {
             if is_made && offset > 0 {
                 return Err(ErrorKind::NotFound.into());
             }
-            let file = self.open(|| OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(&path))?;
+            let file = self
+                .open(|| OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(&path))?;
             if is_made {
                 self.sync_directory()?;
             }
@@ -226,7 +227,8 @@ impl Directory {
     }
 
     fn write_unfinished(&mut self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let file = self.open(|| OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path))?;
+        let file =
+            self.open(|| OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path))?;
         file.write_all_at(content, 0)?;
         file.sync_all()
     }
