@@ -288,7 +288,7 @@ pub(crate) async fn a_message_is_found_by_the_full_jid_to_which_it_was_sent(stor
     add(store, "nurse").await;
     for sent in [to("juliet@capulet.example"), to("juliet@capulet.example/balcony")] {
         assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(false));
-        assert_eq!(store.store_offline(name("juliet"), sent, UnixMillis(0), 10, None).await, Ok(Stored::Kept));
+        assert_eq!(store.store_offline(name("juliet"), sent, UnixMillis(0), quota(10), None).await, Ok(Stored::Kept));
     }
 
     assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(true));

@@ -206,6 +206,8 @@ fn a_peer_that_has_proven_itself_is_not_dropped_for_strangers() {
     });
 }
 
+impl Migrate for HoldsBack {}
+
 /// The stream of a peer that is far away: what it writes after its first message waits.
 struct HoldsBack {
     stream: TcpStream,
