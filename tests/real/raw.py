@@ -85,6 +85,9 @@ class Raw:
     def start_tls(self, node):
         self.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
         self.until("<proceed[^>]*>")
+        return self.encrypt(node)
+
+    def encrypt(self, node):
         context = ssl.create_default_context(cafile=str(node.certificate))
         self.socket = context.wrap_socket(self.socket, server_hostname=DOMAIN)
         return self

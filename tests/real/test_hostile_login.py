@@ -372,3 +372,14 @@ def test_t13_a_client_that_ends_every_element_with_a_line_feed_logs_in(solo):
         send = raw.send
         raw.send = lambda what: (send(what), send("\n"))
         raw.open().authenticate("romeo").bind().available()
+
+
+@pytest.mark.parametrize("blanks", ["\n", " \r\n\t"])
+def test_t13_a_line_feed_between_starttls_and_the_handshake_is_passed_over(solo, blanks):
+    """RFC 6120 section 5.3.3 forbids it, and clients that end every element with it do it all the same."""
+    with Raw(solo, solo.tls_port) as raw:
+        raw.open()
+        raw.send(STARTTLS)
+        raw.until("<proceed[^>]*>")
+        raw.send(blanks)
+        raw.encrypt(solo).open().authenticate("romeo").bind().available()

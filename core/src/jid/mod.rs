@@ -31,6 +31,7 @@ use crate::limits::JID_BYTES_MAX;
 
 pub use error::{JidError, JidPart};
 pub use parts::{DomainPart, DomainRef, NodePart, NodeRef, ResourcePart, ResourceRef};
+pub(crate) use prepare::decomposes_beyond;
 
 /// An address with or without resource.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]

@@ -25,20 +25,25 @@ pub(super) fn measured(text: &str, part: JidPart) -> Result<(), JidError> {
 /// The most bytes that compatibility decomposition makes of one (U+FDFA: three become 33).
 const EXPANSION_MAX: usize = 11;
 
-/// Refuses text of which compatibility decomposition makes more than a part may have. The tables of stringprep would be
-/// asked about each character of that: this stops at the bound.
+/// Refuses text of which compatibility decomposition makes more than a part may have.
 pub(super) fn measured_when_decomposed(text: &str, part: JidPart) -> Result<(), JidError> {
-    if text.len() * EXPANSION_MAX <= JID_PART_BYTES_MAX {
-        return Ok(());
+    match decomposes_beyond(text, JID_PART_BYTES_MAX) {
+        true => Err(JidError::TooLong(part)),
+        false => Ok(()),
+    }
+}
+
+/// Whether compatibility decomposition makes more than so many bytes of text. The tables of stringprep would be asked
+/// about each character of that: this stops at the bound.
+pub(crate) fn decomposes_beyond(text: &str, bytes_max: usize) -> bool {
+    if text.len() * EXPANSION_MAX <= bytes_max {
+        return false;
     }
     let mut bytes = 0;
-    for character in text.nfkc() {
+    text.nfkc().any(|character| {
         bytes += character.len_utf8();
-        if bytes > JID_PART_BYTES_MAX {
-            return Err(JidError::TooLong(part));
-        }
-    }
-    Ok(())
+        bytes > bytes_max
+    })
 }
 
 /// Prepares once more what preparing has changed, which has to give the same.

@@ -10,6 +10,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::jid::decomposes_beyond;
+
 /// Rounds of PBKDF2 for new keys. RFC 7677 section 4 asks for at least 4,096. Each client pays for them at every login,
 /// phones and browsers included (10,000 are some 5 ms natively and 50 ms in a slow browser), and with PLAIN so does the
 /// server; what they buy is time for an operator whose database was stolen.
@@ -94,7 +96,7 @@ const PASSWORD_BYTES_MAX: usize = 1023;
 impl Password {
     /// Prepares a password; none if it is empty, longer than 1,023 bytes or has characters that SASLprep forbids.
     pub fn new(text: &str) -> Option<Password> {
-        if text.len() > PASSWORD_BYTES_MAX {
+        if text.len() > PASSWORD_BYTES_MAX || decomposes_beyond(text, PASSWORD_BYTES_MAX) {
             return None;
         }
         let prepared = stringprep::saslprep(text).ok()?;
@@ -264,6 +266,8 @@ mod tests {
         assert_eq!(Password::new(""), None);
         assert_eq!(Password::new("\u{7}"), None);
         assert_eq!(Password::new(&"x".repeat(1024)), None);
+        assert!(Password::new(&"x".repeat(1023)).is_some());
+        assert_eq!(Password::new(&"\u{FDFA}".repeat(341)), None);
     }
 
     #[test]

@@ -573,7 +573,7 @@ impl Connection {
         self.starts_tls = false;
         let Some(tls) = &self.settings.tls else { return };
         if let Transport::Open(transport) = std::mem::replace(&mut self.transport, Transport::None) {
-            self.transport = Transport::Handshake(super::tls::handshake(tls.upgrade(), transport));
+            self.transport = Transport::Handshake(super::tls::handshake_within(tls.upgrade(), transport));
         }
     }
 }

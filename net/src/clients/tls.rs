@@ -13,9 +13,11 @@ use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::Acceptor;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::ClientTransport;
 
@@ -162,6 +164,35 @@ pub(super) fn handshake(
         Ok(Box::new(stream) as ClientTransport)
     })
 }
+
+/// Negotiates TLS as [`handshake`] does, on a stream that was begun in clear. A line feed that a client has written behind
+/// `<starttls/>`, and that comes too late to be dropped with it, is passed over; TLS begins with no such byte.
+pub(super) fn handshake_within(
+    acceptor: TlsAcceptor,
+    mut transport: ClientTransport,
+) -> BoxFuture<'static, io::Result<ClientTransport>> {
+    let negotiation = async move {
+        let mut first = transport.read_u8().await?;
+        for _ in 0..BLANKS_MAX {
+            if !first.is_ascii_whitespace() {
+                break;
+            }
+            first = transport.read_u8().await?;
+        }
+        let mut hello = Acceptor::default();
+        hello.read_tls(&mut [first].as_slice())?;
+        LazyConfigAcceptor::new(hello, transport).await?.into_stream(acceptor.config().clone()).await
+    };
+    Box::pin(async move {
+        let stream = timeout(TLS_HANDSHAKE_TIME_MAX, negotiation)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        Ok(Box::new(stream) as ClientTransport)
+    })
+}
+
+/// Bytes of white space that are passed over before a handshake. Beyond it the handshake fails.
+const BLANKS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
