@@ -195,6 +195,31 @@ fn a_join_secret_that_everybody_may_read_is_refused_by_the_check_and_by_a_node()
     }
 }
 
+/// O15. The join secret is in it.
+#[test]
+fn an_account_database_that_everybody_may_read_is_refused_by_the_check_and_by_a_node() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, accounts) = (folder.path().join("cresset.xml"), folder.path().join("accounts.sqlite"));
+    let text = "<cresset><domain>example.org</domain><node name='a' data='data'/>\
+                <accounts><sqlite path='accounts.sqlite'/></accounts>\
+                <clients><listener address='127.0.0.1:0'/></clients></cresset>";
+    fs::write(&file, text).expect("a file");
+    fs::write(&accounts, "").expect("a file");
+    fs::set_permissions(&accounts, fs::Permissions::from_mode(0o644)).expect("ours");
+
+    for arguments in [["config", "check", path(&file)], ["node", "--config", path(&file)]] {
+        let output = cresset(&arguments);
+
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("everybody on this machine") && said.contains("accounts.sqlite"), "{said}");
+    }
+    let mode = fs::metadata(folder.path().join("data")).expect("the node made it").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
 #[test]
 fn a_property_that_cannot_be_given_to_one_node_is_said_to_have_no_effect() {
     let folder = tempfile::tempdir().expect("a folder");

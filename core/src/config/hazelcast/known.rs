@@ -1,4 +1,4 @@
-//! What Hazelcast knows and has no use here, of all its versions from 2.0 to 5.5, by name.
+//! What Hazelcast knows and has no use here, of all its versions from 2.0 to 5.7, by name.
 //!
 //! A name that is in none of these tables is one that nobody knows, and is probably misspelled. Families of properties
 //! are given by what their names begin with, but not where a property with a meaning has much the same name.
@@ -89,6 +89,7 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("hazelcast.cluster.", STOPS),
     ("hazelcast.compatibility.", "Hazelcast's clients are not served"),
     ("hazelcast.concurrent.window.ms", SOCKETS),
+    ("hazelcast.config", "the file is named by --hazelcast-config"),
     ("hazelcast.connect.all.wait.seconds", FORMING),
     ("hazelcast.connection.monitor.", FENCING),
     ("hazelcast.data.", NO_GRID),
@@ -99,6 +100,7 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("hazelcast.event.", NO_GRID),
     ("hazelcast.executionservice.", NO_GRID),
     ("hazelcast.executor.", NO_GRID),
+    ("hazelcast.expensive.", NO_CALLS),
     ("hazelcast.force.", NO_JAVA),
     ("hazelcast.graceful.shutdown.max.wait", STOPS),
     ("hazelcast.hd.", NO_GRID),
@@ -119,6 +121,7 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("hazelcast.jet.", NO_GRID),
     ("hazelcast.jmx", NO_JAVA),
     ("hazelcast.jmx.", NO_JAVA),
+    ("hazelcast.journal.", NO_GRID),
     ("hazelcast.legacy.", NO_GRID),
     ("hazelcast.lock.", NO_GRID),
     ("hazelcast.log.", "see --log-format and --log-filter"),
