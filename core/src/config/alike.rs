@@ -6,7 +6,8 @@
 //!
 //! The domain is what the cluster serves, so a node of another one serves people that the others do not know. The name is
 //! how operators tell clusters apart. The times are those on which fencing rests: a member whose lease is longer than the
-//! silence after which another member expels it delivers for a user who is served elsewhere already.
+//! silence after which another member expels it delivers for a user who is served elsewhere already. So does one that
+//! does not stop when all its links are closed, if the others count that as its death.
 //!
 //! Both sides come to the same verdict. How the values travel is not decided here.
 
@@ -36,6 +37,8 @@ pub struct Alike {
     pub former_name: String,
     /// The times on which fencing rests.
     pub times: Times,
+    /// Whether closed links and a refusing port count as evidence of a crash.
+    pub crash_evidence: bool,
 }
 
 /// The times on which fencing rests.
@@ -88,6 +91,17 @@ pub enum Difference {
         /// The other node's.
         theirs: Times,
     },
+    /// One of them takes the other one for dead while that still serves.
+    #[error(
+        "what counts as a crash differs: ours is <crash-evidence enabled=\"{ours}\"/>, theirs is <crash-evidence \
+         enabled=\"{theirs}\"/>; all members need the same: correct <cluster> in one of the two files"
+    )]
+    CrashEvidence {
+        /// This node's.
+        ours: bool,
+        /// The other node's.
+        theirs: bool,
+    },
 }
 
 impl Alike {
@@ -98,6 +112,7 @@ impl Alike {
             name: comparable(&config.cluster.name),
             former_name: comparable(former_name),
             times: Times::of(&config.cluster.timing),
+            crash_evidence: config.cluster.crash_evidence,
         }
     }
 
@@ -109,7 +124,11 @@ impl Alike {
         if self.name != theirs.name && self.former_name != theirs.name && self.name != theirs.former_name {
             return Some(Difference::Name { ours: self.name.clone(), theirs: theirs.name.clone() });
         }
-        (self.times != theirs.times).then_some(Difference::Times { ours: self.times, theirs: theirs.times })
+        if self.times != theirs.times {
+            return Some(Difference::Times { ours: self.times, theirs: theirs.times });
+        }
+        let (ours, theirs) = (self.crash_evidence, theirs.crash_evidence);
+        (ours != theirs).then_some(Difference::CrashEvidence { ours, theirs })
     }
 }
 
@@ -162,7 +181,19 @@ mod tests {
             name: "cresset".to_owned(),
             former_name: String::new(),
             times: Times::of(&Timing::default()),
+            crash_evidence: true,
         }
+    }
+
+    /// T10. Who does not count closed links as a crash serves on when the others have taken it for dead.
+    #[test]
+    fn another_idea_of_a_crash_is_refused() {
+        let theirs = Alike { crash_evidence: false, ..alike() };
+
+        let said = alike().difference(&theirs).expect("they differ").to_string();
+
+        let both = r#"ours is <crash-evidence enabled="true"/>, theirs is <crash-evidence enabled="false"/>;"#;
+        assert!(said.contains(both), "{said}");
     }
 
     /// T9.

@@ -63,7 +63,7 @@ impl Hello {
         for said in [cluster, name, &address.to_string(), machine, program] {
             write_text(said, bytes);
         }
-        let Some(Alike { domain, name, former_name, times }) = alike else { return };
+        let Some(Alike { domain, name, former_name, times, crash_evidence }) = alike else { return };
         for said in [domain, name, former_name] {
             write_text(said, bytes);
         }
@@ -72,6 +72,7 @@ impl Hello {
             bytes.extend_from_slice(&milliseconds.to_le_bytes());
         }
         bytes.extend_from_slice(&times.drift_percent.to_le_bytes());
+        bytes.push(u8::from(*crash_evidence));
     }
 
     fn read(mut bytes: &[u8]) -> Option<Hello> {
@@ -147,6 +148,7 @@ pub(super) fn reason_number(refusal: &HelloRefusal) -> u8 {
         HelloRefusal::NotAlike(Difference::Domain { .. }) => 14,
         HelloRefusal::NotAlike(Difference::Name { .. }) => 15,
         HelloRefusal::NotAlike(Difference::Times { .. }) => 16,
+        HelloRefusal::NotAlike(Difference::CrashEvidence { .. }) => 17,
         HelloRefusal::Unknown(number) => *number,
     }
 }
@@ -164,7 +166,7 @@ pub(super) fn refusal_of_number(number: u8, ours: &Hello, theirs: &Hello) -> Hel
         6 => HelloRefusal::TooManyLinks,
         10 => HelloRefusal::Malformed,
         13 => HelloRefusal::OtherMachine,
-        14..=16 => {
+        14..=17 => {
             difference(&ours.identity, &theirs.identity).map_or(HelloRefusal::Unknown(number), HelloRefusal::NotAlike)
         }
         number => HelloRefusal::Unknown(number),
@@ -205,7 +207,12 @@ fn read_alike(bytes: &mut &[u8]) -> Option<Alike> {
         drift_percent: u32::from_le_bytes(take(bytes)?),
         expel_after: Duration::from_millis(expel_after),
     };
-    Some(Alike { domain, name, former_name, times })
+    let crash_evidence = match take(bytes)? {
+        [0] => false,
+        [1] => true,
+        [_] => return None,
+    };
+    Some(Alike { domain, name, former_name, times, crash_evidence })
 }
 
 fn write_text(text: &str, bytes: &mut Vec<u8>) {
@@ -254,13 +261,14 @@ mod tests {
             name: "rook".into(),
             former_name: "cresset".into(),
             times: Times::of(&Timing::default()),
+            crash_evidence: true,
         }
     }
 
     /// Where the hello of a program ends that did not say what it is configured with.
     fn end_of_earlier(bytes: &[u8]) -> usize {
         let said = alike();
-        bytes.len() - [said.domain, said.name, said.former_name].iter().map(|text| 1 + text.len()).sum::<usize>() - 28
+        bytes.len() - [said.domain, said.name, said.former_name].iter().map(|text| 1 + text.len()).sum::<usize>() - 29
     }
 
     #[test]
@@ -339,8 +347,10 @@ mod tests {
         let domain = differs(|alike| alike.domain = "chat.other".into());
         let name = differs(|alike| alike.name = "bishop".into());
         let times = differs(|alike| alike.times.lease = Duration::from_secs(12));
+        let crash = differs(|alike| alike.crash_evidence = false);
 
-        let all = [(&later, 2), (&other, 1), (&ours, 3), (&far, 13), (&domain, 14), (&name, 15), (&times, 16)];
+        let all =
+            [(&later, 2), (&other, 1), (&ours, 3), (&far, 13), (&domain, 14), (&name, 15), (&times, 16), (&crash, 17)];
         for (theirs, number) in all {
             let refused = ours.judge(theirs).expect_err("they do not fit");
             assert_eq!(reason_number(&refused), number);

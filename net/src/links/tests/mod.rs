@@ -224,6 +224,7 @@ fn alike() -> Alike {
         name: "cresset".into(),
         former_name: String::new(),
         times: Times::of(&Timing::default()),
+        crash_evidence: true,
     }
 }
 
