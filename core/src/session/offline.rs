@@ -11,11 +11,12 @@
 //! is no order between it and this (RFC 6120 section 10.1).
 //!
 //! So when a message comes in that time, the session asks whether one to its full JID is stored. It asks after the
-//! message has come, not at the bind: a sender says the next thing only when what it said before is in the store, so
-//! the store shows every message that is earlier than the one that waits; but at the bind one may still be on its way
-//! there. One answer counts for all that had come when it was asked for. If there is an earlier message, the later ones
-//! wait for the presence and the claim, at most [`INITIAL_PRESENCE_TIME_MAX`](crate::limits::INITIAL_PRESENCE_TIME_MAX):
-//! a client that sends no presence is not to be kept waiting for ever.
+//! message has come, not at the bind. What a sender says to an account goes on only when what it said to it before is in
+//! the store, so the store shows every message that is earlier than the one that waits. At the bind an earlier one may
+//! still be on its way there. One answer counts for all that had come when it was asked for. If there is an earlier
+//! message, the later ones wait for the presence and the claim, at most
+//! [`INITIAL_PRESENCE_TIME_MAX`](crate::limits::INITIAL_PRESENCE_TIME_MAX): a client that sends no presence is not to be
+//! kept waiting for ever.
 
 use std::time::Duration;
 
