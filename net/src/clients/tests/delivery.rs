@@ -240,6 +240,30 @@ async fn clients_of_a_node_that_closes_are_told_why() {
     .await;
 }
 
+/// O20: it was acknowledged to its sender when its recipient had it, and the resource that it names is gone.
+#[tokio::test(start_paused = true)]
+async fn a_normal_message_whose_recipient_goes_without_having_it_comes_back() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        let chamber = world.available("juliet", "chamber").await;
+        let mut balcony = world.log_in("juliet", "balcony").await;
+        balcony.say("<enable xmlns='urn:xmpp:sm:3'/>").await;
+        balcony.hear("<enabled").await;
+        romeo.say("<message to='juliet@capulet.example/balcony' id='n'><body>n</body></message>").await;
+        balcony.hear("</message>").await;
+
+        drop(balcony);
+
+        let heard = romeo.hear("</message>").await;
+        assert!(heard.contains("id='n' type='error'") && heard.contains("<service-unavailable "), "{heard}");
+        world.settle_down().await;
+        assert_eq!(world.stored_for("juliet").await, 0);
+        drop(chamber);
+    })
+    .await;
+}
+
 /// T20: whom the second farewell is for had been written to by a session that ended a moment before, so it is decided
 /// later and by somebody else.
 #[tokio::test(start_paused = true)]
