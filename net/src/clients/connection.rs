@@ -34,6 +34,7 @@ use super::admission::Admitted;
 use super::close::close;
 use super::errands::{Errand, ErrandAnswer};
 use super::outbound::Outbound;
+use super::strangers::Stranger;
 use super::tries::Attempt;
 use super::work::Work;
 use super::{Attach, ClientSettings, ClientTransport, OUTBOUND_BYTES_HIGH, READ_BYTES, WRITE_TIME_MAX};
@@ -53,6 +54,8 @@ pub(super) struct Connection {
     /// What is to be done with the transport when everything is written.
     pub(super) starts_tls: bool,
     pub(super) admitted: Option<Admitted>,
+    /// Absent once the client has authenticated and asks for a resource.
+    pub(super) stranger: Option<Box<Stranger>>,
     /// Where the client is that authenticates.
     pub(super) address: IpAddr,
     /// Its try of a password that is under way.
@@ -124,6 +127,7 @@ impl Connection {
         session: Session,
         admitted: Admitted,
         address: IpAddr,
+        stranger: Stranger,
     ) -> Connection {
         let handle = settings.router.enter();
         let work = Work::of(&handle);
@@ -135,6 +139,7 @@ impl Connection {
             outbound: Outbound::default(),
             starts_tls: false,
             admitted: Some(admitted),
+            stranger: Some(Box::new(stranger)),
             address,
             attempt: None,
             work,
@@ -469,6 +474,17 @@ impl Connection {
     }
 
     fn poll_transport(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
+        let Some(mut stranger) = self.stranger.take() else { return self.poll_transport_now(cx, now) };
+        let polled = match stranger.poll_begin(cx) {
+            Poll::Ready(()) => self.poll_transport_now(cx, now),
+            Poll::Pending => Poll::Pending,
+        };
+        stranger.finish();
+        self.stranger = Some(stranger);
+        polled
+    }
+
+    fn poll_transport_now(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
         match &mut self.transport {
             Transport::None => Poll::Pending,
             Transport::Handshake(handshake) => {

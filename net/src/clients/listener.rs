@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::admission::Admitted;
 use super::connection::{Connection, Transport as ClientSide};
+use super::strangers::Stranger;
 use super::{ClientSettings, ClientTransport};
 use crate::runtime;
 use crate::transport::Transport;
@@ -87,14 +88,15 @@ pub(super) fn accept(
         tracing::debug!(%address, "too many connections");
         return;
     };
+    let mut stranger = settings.strangers.at(address.ip());
     match kind {
-        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, address, None),
+        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, address, stranger, None),
         ListenerKind::DirectTls => {
             let Some(tls) = settings.tls.clone() else { return };
             let settings = settings.clone();
             runtime::spawn(async move {
-                match super::tls::handshake(tls.direct(), transport).await {
-                    Ok(transport) => begin(settings, transport, admitted, address, Some(TlsEstablished)),
+                match stranger.hear(super::tls::handshake(tls.direct(), transport)).await {
+                    Ok(transport) => begin(settings, transport, admitted, address, stranger, Some(TlsEstablished)),
                     Err(error) => tracing::debug!(%address, %error, "no TLS with a client"),
                 }
             });
@@ -107,6 +109,7 @@ fn begin(
     transport: ClientTransport,
     admitted: Admitted,
     address: SocketAddr,
+    stranger: Stranger,
     established: Option<TlsEstablished>,
 ) {
     let now = settings.router.now();
@@ -114,7 +117,7 @@ fn begin(
     if let Some(established) = established {
         session.handle_tls(now, established);
     }
-    let mut connection = Box::new(Connection::new(settings, session, admitted, address.ip()));
+    let mut connection = Box::new(Connection::new(settings, session, admitted, address.ip(), stranger));
     connection.transport = ClientSide::Open(transport);
     runtime::spawn(connection.run());
 }

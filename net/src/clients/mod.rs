@@ -23,6 +23,7 @@ mod listener;
 mod moving;
 mod outbound;
 mod perform;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -42,6 +43,7 @@ use crate::router::Router;
 pub use admission::Admission;
 pub use derive::{Derive, DeriveHere, DerivePool};
 pub use listener::{Listener, ListenerKind, serve};
+pub use strangers::Strangers;
 pub use tls::{Certificate, ServerTls, TlsError};
 pub use tries::Tries;
 
@@ -82,6 +84,8 @@ pub struct ClientSettings {
     pub tries: Arc<Tries>,
     /// Who may connect at all.
     pub admission: Admission,
+    /// Who is heard next of those who have not authenticated.
+    pub strangers: Strangers,
     /// A generator for one session: seeded by the operating system, except in a simulation.
     pub randomness: fn() -> StdRng,
     /// The node.

@@ -44,6 +44,7 @@ impl Connection {
                 }
                 Order::DeriveKeys(derivation) => self.errands.push_back(Errand::Derive(derivation)),
                 Order::Bind { jid } => {
+                    self.stranger = None;
                     if let Some(admitted) = &mut self.admitted {
                         admitted.is_known();
                     }

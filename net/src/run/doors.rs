@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clients::{
-    Admission, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, TlsError, Tries, serve,
+    Admission, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, Strangers, TlsError, Tries,
+    serve,
 };
 use crate::router::Router;
 use crate::runtime::Workers;
@@ -82,6 +83,7 @@ impl Doors {
         tell_budget(&budget);
         let admission = Admission::new(budget.connections_max);
         let tries = Arc::new(Tries::default());
+        let strangers = Strangers::new(workers.threads());
         let (stop, stopped) = watch::channel(false);
         let mut bound = Vec::new();
         for listener in &configured.listeners {
@@ -102,6 +104,7 @@ impl Doors {
                 tls: tls.clone().filter(|_| policy != TlsPolicy::Disabled),
                 derive: derive.clone(),
                 tries: tries.clone(),
+                strangers: strangers.clone(),
                 admission: admission.clone(),
                 randomness,
                 router: router.clone(),

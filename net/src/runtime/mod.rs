@@ -65,6 +65,11 @@ impl Workers {
         Workers(None)
     }
 
+    /// How many they are. A simulation has one.
+    pub fn threads(&self) -> usize {
+        self.0.as_ref().map_or(1, |handle| handle.metrics().num_workers())
+    }
+
     /// As [`spawn`], on these threads. What the task spawns runs on them as well.
     ///
     /// # Panics

@@ -68,6 +68,7 @@ impl World {
             derive: Arc::new(DeriveHere),
             tries: Arc::default(),
             admission: Admission::new(1000),
+            strangers: Strangers::new(1),
             randomness: runtime::generator,
             router,
         };
