@@ -193,18 +193,30 @@ mod tests {
     #[test]
     fn whoever_logs_out_is_waited_for_until_his_route_has_ended() {
         let juliet = account("juliet");
-        let (balcony, garden) = (route("juliet", 1), route("juliet", 2));
+        let (balcony, garden) = (with(&route("juliet", 1), Some(0)), with(&route("juliet", 2), Some(0)));
         let mut paths = Paths::default();
         paths.take(&juliet, &balcony);
         paths.take(&juliet, &garden);
-        let leaves = Arc::new(Route { presence: RoutePresence::default(), ..(*balcony).clone() });
-        let stays =
-            Arc::new(Route { presence: RoutePresence { priority: Some(0), interested: false }, ..(*garden).clone() });
+        let (leaves, stays) = (with(&balcony, None), garden);
         let routes = [leaves.clone(), stays.clone()];
 
         assert!(paths.abandoned(&juliet, &routes, &[leaves, stays.clone()]).is_empty(), "it goes there");
         assert_eq!(paths.abandoned(&juliet, &routes, std::slice::from_ref(&stays))[0].route, balcony.id);
         assert!(paths.abandoned(&juliet, &routes, &[stays]).is_empty(), "once is enough");
+    }
+
+    /// O7: nobody could be held up by sessions that were never there for messages, or are not on purpose.
+    #[test]
+    fn nobody_waits_for_a_route_that_never_took_messages_or_takes_none_now() {
+        let juliet = account("juliet");
+        let (silent, shy) = (route("juliet", 1), with(&route("juliet", 2), Some(0)));
+        let mut paths = Paths::default();
+        paths.take(&juliet, &silent);
+        paths.take(&juliet, &shy);
+
+        let routes = [silent, with(&shy, Some(-1))];
+
+        assert!(paths.abandoned(&juliet, &routes, &[]).is_empty());
     }
 
     #[test]
@@ -244,6 +256,10 @@ mod tests {
 
         assert_eq!(ended.len(), PATHS_MAX);
         assert_eq!(ended[0].route.index, LogIndex(1));
+    }
+
+    fn with(route: &Route, priority: Option<i8>) -> Arc<Route> {
+        Arc::new(Route { presence: RoutePresence { priority, interested: false }, ..route.clone() })
     }
 
     fn account(name: &str) -> BareJid {
