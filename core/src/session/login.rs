@@ -95,7 +95,7 @@ impl Session {
     /// An element in the namespace of SASL, before authentication.
     pub(super) fn handle_sasl(&mut self, now: Uptime, element: &Element) {
         let login = match std::mem::replace(&mut self.stage, Stage::Negotiating) {
-            Stage::Login(login) => Some(login),
+            Stage::Login(login) => Some(*login),
             Stage::Negotiating
             | Stage::Opening
             | Stage::Handshake
@@ -120,10 +120,10 @@ impl Session {
 
     /// Answers a look-up of keys.
     pub(super) fn continue_with_keys(&mut self, answer: CredentialsAnswer) {
-        let Stage::Login(Login::LooksUp { .. }) = &self.stage else { return };
-        let Stage::Login(Login::LooksUp { who, claim }) = std::mem::replace(&mut self.stage, Stage::Negotiating) else {
-            return;
-        };
+        let Stage::Login(login) = &self.stage else { return };
+        let Login::LooksUp { who, claim } = &**login else { return };
+        let (who, claim) = (who.clone(), claim.clone());
+        self.stage = Stage::Negotiating;
         let (keys, if_wrong) = match self.keys_to_check(&who, answer) {
             Ok(keys) => keys,
             Err(failure) => {
@@ -136,13 +136,13 @@ impl Session {
                 let nonce = self.random_text::<18>();
                 let (exchange, challenge) = ScramExchange::begin(first, keys, &nonce);
                 self.send_sasl("challenge", &challenge);
-                self.stage = Stage::Login(Login::AwaitsProof { who, exchange, if_wrong });
+                self.stage = Stage::Login(Box::new(Login::AwaitsProof { who, exchange, if_wrong }));
             }
             Claim::Plain(password) => {
                 let derivation =
                     Derivation { hash: keys.hash, password, salt: keys.salt.clone(), iterations: keys.iterations };
                 self.output.order(Order::DeriveKeys(derivation));
-                self.stage = Stage::Login(Login::Derives { who, keys, if_wrong });
+                self.stage = Stage::Login(Box::new(Login::Derives { who, keys, if_wrong }));
             }
         }
     }
@@ -171,7 +171,8 @@ impl Session {
 
     /// Answers an order to make keys of a password.
     pub(super) fn continue_with_derived(&mut self, now: Uptime, derived: &ScramKeys) {
-        let Stage::Login(Login::Derives { who, keys, if_wrong }) = &self.stage else { return };
+        let Stage::Login(login) = &self.stage else { return };
+        let Login::Derives { who, keys, if_wrong } = &**login else { return };
         if keys.matches(derived) {
             let who = who.clone();
             self.accept_login(now, who, "");
@@ -193,7 +194,7 @@ impl Session {
         match &*element.text() {
             "" => {
                 self.send_sasl("challenge", "");
-                self.stage = Stage::Login(Login::AwaitsFirst(mechanism));
+                self.stage = Stage::Login(Box::new(Login::AwaitsFirst(mechanism)));
                 Ok(())
             }
             text => {
@@ -243,7 +244,7 @@ impl Session {
         }
         let draw = decoy_draw(who.account.as_str(), &self.settings.decoy_secret);
         self.output.order(Order::LookUpCredentials { account: who.account.clone(), draw });
-        self.stage = Stage::Login(Login::LooksUp { who, claim });
+        self.stage = Stage::Login(Box::new(Login::LooksUp { who, claim }));
         Ok(())
     }
 

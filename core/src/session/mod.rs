@@ -125,7 +125,8 @@ enum Stage {
     Negotiating,
     /// The transport negotiates TLS.
     Handshake,
-    Login(Login),
+    /// In a box of its own, because most sessions have long left it.
+    Login(Box<Login>),
     /// A bind is agreed on.
     Binding {
         /// Of the request.
