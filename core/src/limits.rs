@@ -148,6 +148,18 @@ pub const ROSTER_REQUESTS_MAX: usize = 64;
 /// Groups of one item of a roster. Beyond it a roster set is refused with `not-acceptable`.
 pub const ROSTER_GROUPS_MAX: usize = 64;
 
+/// Bytes of one item of a roster: its JID, name and groups. Beyond it a roster set is refused with `not-acceptable`.
+pub const ROSTER_ITEM_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of all items of a roster as they are stored. Beyond it a roster set is refused with `resource-constraint`,
+/// unless it makes the roster smaller.
+pub const ROSTER_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of the items that the account store hands out at once, one item at least. What a roster has beyond it comes in
+/// further parts, each when the client has taken the one before. Escaped as XML a part may have some six times as much,
+/// and must fit what may wait for a client ([`SESSION_QUEUE_BYTES_MAX`]) when that is half full.
+pub const ROSTER_PART_BYTES_MAX: usize = 512 * 1024;
+
 /// Bytes of the name and of each group of an item of a roster. Beyond it a roster set is refused with `not-acceptable`.
 pub const ROSTER_NAME_BYTES_MAX: usize = 1023;
 

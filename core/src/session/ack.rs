@@ -158,6 +158,7 @@ impl Session {
             Ok(homes) => {
                 homes.into_iter().for_each(|home| self.output.order(Order::Settle(home)));
                 self.claim_if_planned();
+                self.load_rest_of_roster();
                 true
             }
             Err(TooHigh { sent }) => {

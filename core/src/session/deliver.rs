@@ -115,6 +115,7 @@ impl Session {
         bound.tally.shrink();
         self.reader.shrink();
         self.claim_if_planned();
+        self.load_rest_of_roster();
     }
 
     /// A client for which too much waits is let go; what waits goes back.

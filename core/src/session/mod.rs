@@ -60,7 +60,7 @@ pub use error::StreamErrorCondition;
 pub use facts::{BindRefusal, Bound, CredentialsAnswer, OfflineMessage, RoutesGone, StoreUnavailable, TlsEstablished};
 pub use order::{Order, ResumptionId};
 pub use report::{LoginFailure, LoginName, LoginReport};
-pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal, Subscription};
+pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal, RosterSize, Subscription};
 pub use settings::{SessionSettings, TlsPolicy};
 pub use silence::Patience;
 
@@ -369,6 +369,7 @@ impl Session {
         }
         self.deliver_waiting();
         self.look_for_earlier();
+        self.load_rest_of_roster();
         self.answer_count_requests(now);
         self.read(now);
     }

@@ -8,6 +8,10 @@
 //! The client that asked for a change is told of it as the others are, and before its request is answered: once it has
 //! the result, its roster is what the server has.
 //!
+//! A roster that is too large for one answer comes in parts: the answer has the first one, and the contacts of the others
+//! are pushed, each part when the client has taken what it was sent before. So a roster can be read however large it is,
+//! and never fills the queue of its client.
+//!
 //! A client that has the roster gets every change of it: it is announced before it is loaded, and if a push comes while
 //! the roster is being loaded, it is loaded once more, so an older roster never follows a newer item.
 
@@ -19,10 +23,11 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::RoutePresence;
 use crate::ids::Sequence;
 use crate::jid::{BareJid, Jid};
-use crate::limits::{ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX, ROSTER_REQUESTS_MAX};
+use crate::limits::{ROSTER_GROUPS_MAX, ROSTER_ITEM_BYTES_MAX, ROSTER_NAME_BYTES_MAX, ROSTER_REQUESTS_MAX};
 use crate::session::announce::Next;
-use crate::session::roster::{RosterAnswer, RosterItem, RosterOrder, RosterRefusal};
+use crate::session::roster::{RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal};
 use crate::session::{Order, Session, names};
+use crate::sometimes;
 use crate::stanza::{ErrorCondition, IqType, Kind, Stanza};
 use crate::time::Uptime;
 use crate::xml::Element;
@@ -30,12 +35,21 @@ use crate::xml::Element;
 /// A request that the accounts are asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct RosterRequest {
+    /// The request of the client; absent if the session asks for more of what the client has asked for before.
+    pub(super) asked: Option<Asked>,
+    /// The contact behind which it begins, if it asks for items.
+    pub(super) after: Option<BareJid>,
+    /// It asks for all items, and one of them has changed since the accounts were asked.
+    pub(super) is_outdated: bool,
+}
+
+/// A request of the client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Asked {
     /// Its number among the client's stanzas.
     pub(super) number: Sequence,
     /// The request, without its content.
     pub(super) iq: Stanza,
-    /// It asks for all items, and one of them has changed since the accounts were asked.
-    pub(super) is_outdated: bool,
 }
 
 impl Session {
@@ -56,19 +70,34 @@ impl Session {
             return;
         }
         match read_change(query, &bound.account) {
-            Ok(change) => self.ask_accounts(number, iq, change),
+            Ok(change) => self.ask_accounts(Some(Asked { number, iq }), change),
             Err(condition) => self.refuse(now, number, &iq, condition),
         }
     }
 
     /// Orders all items for a request of the client.
     pub(super) fn load_roster(&mut self, number: Sequence, iq: Stanza) {
-        self.ask_accounts(number, iq, RosterOrder::Load);
+        if let Some(bound) = self.bound.as_mut() {
+            // It begins anew.
+            bound.roster_rest = None;
+        }
+        self.ask_accounts(Some(Asked { number, iq }), RosterOrder::Load { after: None });
     }
 
-    fn ask_accounts(&mut self, number: Sequence, iq: Stanza, order: RosterOrder) {
+    /// Orders the next part of a roster that did not fit its answer, once the client has taken the one before.
+    pub(super) fn load_rest_of_roster(&mut self) {
         let Some(bound) = self.bound.as_mut() else { return };
-        bound.roster_requests.push_back(RosterRequest { number, iq, is_outdated: false });
+        if bound.roster_rest.is_some() && !bound.deliveries.is_half_full() && !self.paused {
+            let after = bound.roster_rest.take().map(|after| *after);
+            sometimes!("a_roster_comes_in_parts");
+            self.ask_accounts(None, RosterOrder::Load { after });
+        }
+    }
+
+    fn ask_accounts(&mut self, asked: Option<Asked>, order: RosterOrder) {
+        let Some(bound) = self.bound.as_mut() else { return };
+        let after = if let RosterOrder::Load { after } = &order { after.clone() } else { None };
+        bound.roster_requests.push_back(RosterRequest { asked, after, is_outdated: false });
         self.output.order(Order::Roster(order));
     }
 
@@ -85,13 +114,21 @@ impl Session {
     /// Answers the oldest request.
     pub(super) fn answer_roster_request(&mut self, now: Uptime, answer: RosterAnswer) {
         let Some(request) = self.bound.as_mut().and_then(|bound| bound.roster_requests.pop_front()) else { return };
-        let RosterRequest { number, iq, is_outdated } = request;
+        let RosterRequest { asked, after, is_outdated } = request;
+        let Some(Asked { number, iq }) = asked else {
+            self.tell_rest_of_roster(answer, after, is_outdated);
+            return;
+        };
+        let mut rest = None;
         let outcome = match answer {
             RosterAnswer::Loaded(Ok(_)) if is_outdated => {
-                self.ask_accounts(number, iq, RosterOrder::Load);
+                self.ask_accounts(Some(Asked { number, iq }), RosterOrder::Load { after });
                 return;
             }
-            RosterAnswer::Loaded(Ok(items)) => Ok(Some(roster(&items))),
+            RosterAnswer::Loaded(Ok(part)) => {
+                rest = part.rest();
+                Ok(Some(roster(&part.items)))
+            }
             RosterAnswer::Set(Ok(item)) => {
                 self.push(&item_element(&item));
                 Ok(None)
@@ -113,20 +150,58 @@ impl Session {
             Ok(payload) => {
                 self.reply(iq.answer(payload.as_ref()));
                 self.handled(now, number);
+                self.remember_rest_of_roster(rest);
             }
             Err(condition) => self.refuse(now, number, &iq, condition),
         }
     }
 
-    fn push(&mut self, item: &Element) {
+    /// Another part of the roster came, for a client that has had the ones before.
+    fn tell_rest_of_roster(&mut self, answer: RosterAnswer, after: Option<BareJid>, is_outdated: bool) {
+        match answer {
+            RosterAnswer::Loaded(Ok(_)) if is_outdated => self.ask_accounts(None, RosterOrder::Load { after }),
+            RosterAnswer::Loaded(Ok(part)) => {
+                for item in &part.items {
+                    let push = self.push_of(&item_element(item));
+                    push.into_iter().for_each(|push| self.reply(push));
+                }
+                self.remember_rest_of_roster(part.rest());
+            }
+            // The client has a part of its roster; it gets the rest when the next one is asked for.
+            RosterAnswer::Loaded(Err(_)) => {
+                if let Some(bound) = self.bound.as_mut() {
+                    bound.roster_rest = after.map(Box::new);
+                }
+            }
+            RosterAnswer::Set(_) | RosterAnswer::Removed(_) => {}
+        }
+    }
+
+    fn remember_rest_of_roster(&mut self, rest: Option<BareJid>) {
+        if let (Some(bound), Some(rest)) = (self.bound.as_mut(), rest) {
+            bound.roster_rest = Some(Box::new(rest));
+            self.load_rest_of_roster();
+        }
+    }
+
+    /// A push of that item to this client.
+    fn push_of(&mut self, item: &Element) -> Option<Stanza> {
         let id = self.random_text::<9>();
-        let Some(bound) = self.bound.as_ref() else { return };
+        let bound = self.bound.as_ref()?;
         let query = Element::new("query", names::ROSTER).with_child(item.clone());
-        let push =
-            Stanza { from: Some(Jid::from(bound.account.clone())), id: Some(id), ..Stanza::new(Kind::Iq(IqType::Set)) };
-        let push = push.with_child(&query);
-        if bound.announcer.wanted().interested {
-            let own = Stanza { to: Some(Jid::from(bound.jid.clone())), ..push.clone() };
+        let push = Stanza {
+            from: Some(Jid::from(bound.account.clone())),
+            to: Some(Jid::from(bound.jid.clone())),
+            id: Some(id),
+            ..Stanza::new(Kind::Iq(IqType::Set))
+        };
+        Some(push.with_child(&query))
+    }
+
+    fn push(&mut self, item: &Element) {
+        let Some(own) = self.push_of(item) else { return };
+        let push = Stanza { to: None, ..own.clone() };
+        if self.bound.as_ref().is_some_and(|bound| bound.announcer.wanted().interested) {
             self.note_push(&own);
             self.reply(own);
         }
@@ -155,7 +230,20 @@ fn read_change(query: &Element, account: &BareJid) -> Result<RosterOrder, ErrorC
     if name.as_ref().is_some_and(|name| name.len() > ROSTER_NAME_BYTES_MAX) {
         return Err(ErrorCondition::NotAcceptable);
     }
-    Ok(RosterOrder::Set { jid, name, groups: read_groups(&item)? })
+    let groups = read_groups(&item)?;
+    let bytes =
+        jid.as_str().len() + name.as_ref().map_or(0, String::len) + groups.iter().map(String::len).sum::<usize>();
+    if bytes > ROSTER_ITEM_BYTES_MAX {
+        return Err(ErrorCondition::NotAcceptable);
+    }
+    Ok(RosterOrder::Set { jid, name, groups })
+}
+
+impl RosterPart {
+    /// The contact behind which the rest begins, if there is one.
+    fn rest(&self) -> Option<BareJid> {
+        self.items.last().filter(|_| !self.is_last).map(|item| item.jid.clone())
+    }
 }
 
 fn read_groups(item: &Element) -> Result<Vec<String>, ErrorCondition> {

@@ -42,6 +42,8 @@ pub(super) struct BoundState {
     pub(super) seen: Seen,
     /// Requests to the roster in the order of their answers.
     pub(super) roster_requests: VecDeque<RosterRequest>,
+    /// The contact behind which the client is still to be told the rest of its roster: hardly ever there, hence small.
+    pub(super) roster_rest: Option<Box<BareJid>>,
     /// Offline messages.
     pub(super) claim: Claim,
 }
@@ -94,6 +96,7 @@ impl BoundState {
             directed: Directed::default(),
             seen: Seen::default(),
             roster_requests: VecDeque::new(),
+            roster_rest: None,
             claim: Claim::Idle,
         }
     }

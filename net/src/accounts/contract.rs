@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cresset_core::config::properties::{OfflineQuota, Waiting};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::jid::{FullJid, NodePart};
-use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::limits::{ROSTER_BYTES_MAX, ROSTER_ITEMS_MAX, ROSTER_PART_BYTES_MAX};
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::session::{RosterItem, Subscription};
@@ -41,6 +41,7 @@ macro_rules! contract_tests {
             a_contact_is_put_in_changed_and_taken_out,
             a_name_and_a_subscription_change_independently,
             a_full_roster_takes_no_further_contact,
+            a_roster_is_bounded_by_its_bytes_and_read_in_parts,
             messages_come_oldest_first_in_bounded_batches,
             a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least,
             a_message_is_found_by_the_full_jid_to_which_it_was_sent,
@@ -202,7 +203,7 @@ pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Accoun
     for item in [&romeo, &nurse] {
         assert_eq!(set(store, "juliet", item).await, RosterWrite::Done(item.clone()));
     }
-    assert_eq!(store.roster(name("juliet")).await, Ok(vec![nurse.clone(), romeo]));
+    assert_eq!(whole(store, "juliet").await, vec![nurse.clone(), romeo]);
 
     let renamed = RosterItem { name: None, groups: Vec::new(), ..item("romeo@m.lit") };
     assert_eq!(set(store, "juliet", &renamed).await, RosterWrite::Done(renamed.clone()));
@@ -210,8 +211,8 @@ pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Accoun
 
     assert_eq!(store.remove_contact(name("juliet"), nurse.jid.clone()).await, Ok(true));
     assert_eq!(store.remove_contact(name("juliet"), nurse.jid).await, Ok(false));
-    assert_eq!(store.roster(name("juliet")).await, Ok(vec![renamed]));
-    assert_eq!(store.roster(name("nobody")).await, Ok(Vec::new()));
+    assert_eq!(whole(store, "juliet").await, vec![renamed]);
+    assert_eq!(whole(store, "nobody").await, Vec::new());
 }
 
 /// One resource renames a contact while another one's subscription to it is granted: neither undoes the other.
@@ -229,7 +230,7 @@ pub(crate) async fn a_name_and_a_subscription_change_independently(store: &dyn A
     for subscription in [Subscription::To, Subscription::From, Subscription::Both] {
         let granted = RosterItem { subscription, ..romeo.clone() };
         assert_eq!(subscribe(subscription, false).await, Ok(RosterWrite::Done(granted.clone())));
-        assert_eq!(store.roster(name("juliet")).await, Ok(vec![granted]));
+        assert_eq!(whole(store, "juliet").await, vec![granted]);
     }
 }
 
@@ -244,7 +245,33 @@ pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Accounts)
 
     assert_eq!(set(store, "juliet", &contact(ROSTER_ITEMS_MAX)).await, RosterWrite::Full);
     assert_eq!(set(store, "juliet", &contact(0)).await, RosterWrite::Done(contact(0)));
-    assert_eq!(store.roster(name("juliet")).await.map(|roster| roster.len()), Ok(ROSTER_ITEMS_MAX));
+    assert_eq!(whole(store, "juliet").await.len(), ROSTER_ITEMS_MAX);
+}
+
+/// O11.
+pub(crate) async fn a_roster_is_bounded_by_its_bytes_and_read_in_parts(store: &dyn Accounts) {
+    add(store, "juliet").await;
+    let large = |number: usize, bytes: usize| RosterItem {
+        groups: vec!["x".repeat(bytes)],
+        ..item(&format!("c{number:0>3}@example.org"))
+    };
+    let stored = "c000@example.org".len() + "a name".len() + "[\"\"]".len();
+    let fitting = ROSTER_BYTES_MAX / 100_000;
+    for number in 0..fitting {
+        let written = set(store, "juliet", &large(number, 100_000 - stored)).await;
+        assert!(matches!(written, RosterWrite::Done(_)), "{number}");
+    }
+
+    assert_eq!(set(store, "juliet", &large(fitting, 100_000)).await, RosterWrite::Full);
+    assert_eq!(set(store, "juliet", &large(0, 200_000)).await, RosterWrite::Full);
+    assert!(matches!(set(store, "juliet", &large(fitting, 10)).await, RosterWrite::Done(_)));
+    assert!(matches!(set(store, "juliet", &large(0, 10)).await, RosterWrite::Done(_)));
+
+    let first = store.roster(name("juliet"), None).await.expect("available");
+    assert_eq!((first.items.len(), first.is_last), (1 + ROSTER_PART_BYTES_MAX / 100_000, false));
+    let all = whole(store, "juliet").await;
+    assert_eq!(all.len(), fitting + 1);
+    assert!(all.is_sorted_by(|one, next| one.jid < next.jid));
 }
 
 pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Accounts) {
@@ -490,7 +517,7 @@ pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dy
     store.remove(name("juliet")).await.expect("available");
     store.add(name("juliet"), Credentials::default()).await.expect("available");
 
-    assert_eq!(store.roster(name("juliet")).await, Ok(Vec::new()));
+    assert_eq!(whole(store, "juliet").await, Vec::new());
     assert_eq!(claim(store, route(1), &[]).await, []);
     assert_eq!(store.offline_count(name("juliet")).await, Ok(0));
     assert_eq!(keys(store, name("juliet"), Hash::Sha256).await, Ok(None));
@@ -697,6 +724,19 @@ pub(crate) async fn claim(store: &dyn Accounts, route: RouteId, live: &[RouteId]
     let claimant = Claimant { route, live: live.to_vec(), as_of: LogIndex(1000) };
     let claimed = store.claim(name("juliet"), claimant).await.expect("available");
     claimed.into_iter().map(|message| (message.key, message.message.id.expect("it was given one"))).collect()
+}
+
+/// All items of a roster, from all its parts.
+async fn whole(store: &dyn Accounts, account: &str) -> Vec<RosterItem> {
+    let mut items: Vec<RosterItem> = Vec::new();
+    loop {
+        let after = items.last().map(|item| item.jid.clone());
+        let part = store.roster(name(account), after).await.expect("available");
+        items.extend(part.items);
+        if part.is_last {
+            return items;
+        }
+    }
 }
 
 async fn set(store: &dyn Accounts, account: &str, item: &RosterItem) -> RosterWrite {

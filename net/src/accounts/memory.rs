@@ -4,15 +4,16 @@
 //! store does badly is added around it (see [`MemoryAccounts::set_available`]).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cresset_core::config::properties::{OfflineQuota, Waiting};
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::limits::ROSTER_ITEMS_MAX;
+use cresset_core::limits::ROSTER_PART_BYTES_MAX;
 use cresset_core::planted;
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
+use cresset_core::session::{OfflineMessage, RosterItem, RosterPart, RosterSize, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 
@@ -132,18 +133,26 @@ impl Tables {
         change: impl FnOnce(&mut RosterItem),
     ) -> RosterWrite {
         let Some(found) = self.accounts.get_mut(account) else { return RosterWrite::NoSuchAccount };
-        if found.roster.len() >= ROSTER_ITEMS_MAX && !found.roster.contains_key(&contact) {
-            return RosterWrite::Full;
-        }
-        let item = found.roster.entry(contact.clone()).or_insert_with(|| RosterItem {
-            jid: contact,
+        let before = found.roster.get(&contact);
+        let mut item = before.cloned().unwrap_or_else(|| RosterItem {
+            jid: contact.clone(),
             name: None,
             subscription: Subscription::None,
             asked: false,
             groups: Vec::new(),
         });
-        change(item);
-        RosterWrite::Done(item.clone())
+        change(&mut item);
+        let others = found.roster.values().filter(|other| other.jid != contact).map(stored_bytes);
+        let size = RosterSize {
+            others: found.roster.len() - usize::from(before.is_some()),
+            others_bytes: others.sum(),
+            item_bytes: before.map(stored_bytes),
+        };
+        if !size.has_room_for(stored_bytes(&item)) {
+            return RosterWrite::Full;
+        }
+        found.roster.insert(contact, item.clone());
+        RosterWrite::Done(item)
     }
 }
 
@@ -226,10 +235,22 @@ impl Accounts for MemoryAccounts {
         })
     }
 
-    fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>> {
+    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart> {
         self.with(move |tables| {
-            let roster = tables.accounts.get(&account).map(|account| account.roster.values().cloned().collect());
-            Ok(roster.unwrap_or_default())
+            let mut part = RosterPart { items: Vec::new(), is_last: true };
+            let mut bytes = 0;
+            let roster = tables.accounts.get(&account).map(|account| &account.roster);
+            let begin = after.as_ref().map_or(Unbounded, Excluded);
+            let following = roster.into_iter().flat_map(|roster| roster.range::<BareJid, _>((begin, Unbounded)));
+            for (_, item) in following {
+                bytes += stored_bytes(item);
+                if bytes > ROSTER_PART_BYTES_MAX && !part.items.is_empty() {
+                    part.is_last = false;
+                    break;
+                }
+                part.items.push(item.clone());
+            }
+            Ok(part)
         })
     }
 
@@ -412,6 +433,12 @@ impl Accounts for MemoryAccounts {
             Ok(changes.take(max).cloned().collect())
         })
     }
+}
+
+/// As the databases have it that write groups as JSON, but for what has to be escaped.
+fn stored_bytes(item: &RosterItem) -> usize {
+    let groups: usize = item.groups.iter().map(|group| group.len() + 3).sum();
+    item.jid.as_str().len() + item.name.as_ref().map_or(0, String::len) + groups.max(1) + 1
 }
 
 fn no_identity() -> StoreError {

@@ -31,7 +31,7 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
@@ -111,12 +111,14 @@ pub trait Accounts: Send + Sync + 'static {
     /// [`ACCOUNTS_PER_CALL_MAX`].
     fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>>;
 
-    /// An account's roster, ordered by JID; empty if there is no such account.
-    fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>>;
+    /// The items of an account's roster that follow a contact, or the first ones, ordered by JID: at most
+    /// [`ROSTER_PART_BYTES_MAX`](cresset_core::limits::ROSTER_PART_BYTES_MAX) as they are stored, and one at least if
+    /// there is any. Empty if there is no such account.
+    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart>;
 
     /// Puts a contact into a roster, or changes what the user calls it and its groups, whatever the state of the
-    /// subscriptions is meanwhile; answers the item that results. At most
-    /// [`ROSTER_ITEMS_MAX`](cresset_core::limits::ROSTER_ITEMS_MAX) items fit.
+    /// subscriptions is meanwhile; answers the item that results. How much fits says
+    /// [`RosterSize::has_room_for`](cresset_core::session::RosterSize::has_room_for).
     fn set_contact(
         &self,
         account: NodePart,

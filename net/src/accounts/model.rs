@@ -91,7 +91,7 @@ pub enum Written {
 pub enum RosterWrite {
     /// It is there, like this.
     Done(RosterItem),
-    /// The roster has as many items as it may have.
+    /// The roster has as many items or bytes as it may have.
     Full,
     /// There is no such account.
     NoSuchAccount,

@@ -1,5 +1,6 @@
 //! The words by which databases keep what we have types for. Every store writes the same, and no word ever changes.
 
+use cresset_core::jid::BareJid;
 use cresset_core::sasl::Hash;
 use cresset_core::session::Subscription;
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType};
@@ -29,6 +30,16 @@ const KINDS: [(Kind, &str); 17] = [
 
 /// All there are.
 const SUBSCRIPTIONS: [Subscription; 4] = [Subscription::None, Subscription::To, Subscription::From, Subscription::Both];
+
+/// Groups as they are written: a JSON array.
+pub(super) fn groups_text(groups: &[String]) -> String {
+    serde_json::to_string(groups).expect("a list of strings can be written as JSON")
+}
+
+/// How many bytes an item of a roster has as it is stored.
+pub(super) fn roster_bytes(contact: &BareJid, name: Option<&str>, groups_text: &str) -> usize {
+    contact.as_str().len() + name.map_or(0, str::len) + groups_text.len()
+}
 
 pub(super) fn kind_text(kind: Kind) -> &'static str {
     KINDS.iter().find(|(one, _)| *one == kind).expect("every kind is in the table").1

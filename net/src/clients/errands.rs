@@ -62,7 +62,7 @@ impl Errand {
     /// Whether it changes what is stored, and so is done although nobody waits for the answer.
     pub(super) fn is_change(&self) -> bool {
         match self {
-            Errand::Roster { order, .. } => !matches!(order, RosterOrder::Load),
+            Errand::Roster { order, .. } => !matches!(order, RosterOrder::Load { .. }),
             Errand::Forget { .. } => true,
             // A claim that is broken off may have been made.
             Errand::Claim { .. } => true,
@@ -129,7 +129,9 @@ async fn roster(router: &Arc<Router>, account: &BareJid, order: RosterOrder) -> 
     let accounts = router.accounts();
     let name = name_of(account);
     match order {
-        RosterOrder::Load => RosterAnswer::Loaded(accounts.roster(name).await.map_err(|error| unavailable(&error))),
+        RosterOrder::Load { after } => {
+            RosterAnswer::Loaded(accounts.roster(name, after).await.map_err(|error| unavailable(&error)))
+        }
         RosterOrder::Set { jid, name: called, groups } => {
             RosterAnswer::Set(match accounts.set_contact(name, jid, called, groups).await {
                 Ok(RosterWrite::Done(item)) => Ok(item),

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use super::client::{Client, HEADER, keys, parcel, stanza};
 use crate::ids::Sequence;
 use crate::session::{
-    BindRefusal, CredentialsAnswer, OfflineMessage, Order, RosterAnswer, RoutesGone, StoreUnavailable,
+    BindRefusal, CredentialsAnswer, OfflineMessage, Order, RosterAnswer, RosterPart, RoutesGone, StoreUnavailable,
     StreamErrorCondition, TlsEstablished,
 };
 use crate::time::UnixMillis;
@@ -161,7 +161,7 @@ impl Run {
             1 => session.handle_credentials(now, CredentialsAnswer::Known(vec![keys()])),
             2 => session.handle_derived(now, keys()),
             3 => session.handle_bound(now, Err(BindRefusal::Conflict)),
-            4 => session.handle_roster(now, RosterAnswer::Loaded(Ok(Vec::new()))),
+            4 => session.handle_roster(now, RosterAnswer::Loaded(Ok(RosterPart { items: Vec::new(), is_last: true }))),
             5 => session.handle_resume_failed(now),
             6 => session.handle_tls(now, TlsEstablished),
             7 => session.handle_routes_gone(now, &RoutesGone::default()),

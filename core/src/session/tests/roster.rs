@@ -2,7 +2,10 @@
 
 use super::client::{Client, fates, written};
 use crate::jid::BareJid;
-use crate::session::{Order, RosterAnswer, RosterItem, RosterOrder, RosterRefusal, StoreUnavailable, Subscription};
+use crate::limits::SESSION_QUEUE_BYTES_MAX;
+use crate::session::{
+    Order, RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal, StoreUnavailable, Subscription,
+};
 
 const GET: &str = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
 
@@ -24,7 +27,7 @@ const JULIET: &str = "<item jid='juliet@example.org' name='Juliet &amp; co' subs
     <group>Capulets</group><group>Friends</group></item>";
 
 fn loaded(items: Vec<RosterItem>) -> RosterAnswer {
-    RosterAnswer::Loaded(Ok(items))
+    RosterAnswer::Loaded(Ok(RosterPart { items, is_last: true }))
 }
 
 #[track_caller]
@@ -44,7 +47,7 @@ fn who_asks_for_the_roster_is_interested_first() {
     assert!(presence.interested && presence.priority.is_none());
     assert!(romeo.order().is_none());
     romeo.session.handle_announced(romeo.now, 1);
-    assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load);
+    assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load { after: None });
     romeo.session.handle_roster(romeo.now, loaded(vec![juliet()]));
 
     romeo.hears(&format!(
@@ -81,7 +84,7 @@ fn a_roster_that_changes_while_it_is_loaded_is_loaded_again() {
     romeo.heard();
     romeo.session.handle_roster(romeo.now, loaded(Vec::new()));
     romeo.hears("");
-    assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load);
+    assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load { after: None });
     romeo.session.handle_roster(romeo.now, loaded(vec![juliet()]));
 
     assert!(romeo.heard().contains(JULIET));
@@ -269,5 +272,57 @@ fn a_push_is_a_parcel_like_any_other() {
     romeo.says("<iq type='result' id='p'/>");
 
     romeo.hears("");
+    assert!(romeo.order().is_none());
+}
+
+/// O11. A roster of 40 MB was read whole, and the session ended each time: the account was locked out of it for ever.
+#[test]
+fn a_roster_that_is_too_large_for_one_answer_comes_in_parts_as_the_client_takes_them() {
+    let mut romeo = Client::bound();
+    romeo.says("<enable xmlns='urn:xmpp:sm:3'/>");
+    romeo.heard();
+    romeo.says(GET);
+    romeo.order();
+    romeo.session.handle_announced(romeo.now, 1);
+    let contact = |number: usize| BareJid::new(&format!("c{number:0>4}@example.org")).unwrap();
+    let parts = 40;
+    let part = |number: usize| {
+        let items = (8 * number..8 * number + 8)
+            .map(|number| RosterItem { jid: contact(number), groups: vec!["x".repeat(65_000)], ..juliet() })
+            .collect();
+        RosterAnswer::Loaded(Ok(RosterPart { items, is_last: number + 1 == parts }))
+    };
+    assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load { after: None });
+
+    let (mut heard, mut stanzas, mut next) = (String::new(), 0, 0);
+    while next < parts {
+        romeo.session.handle_roster(romeo.now, part(next));
+        next += 1;
+        heard += &romeo.heard();
+        assert!(!romeo.session.is_over(), "after part {next}");
+        assert!(romeo.session.queue_bytes() < SESSION_QUEUE_BYTES_MAX);
+        if romeo.order().is_none() && next < parts {
+            // Nothing more comes until the client has taken what was sent.
+            stanzas = 1 + 8 * (next - 1);
+            romeo.says(&format!("<a xmlns='urn:xmpp:sm:3' h='{stanzas}'/>"));
+            heard += &romeo.heard();
+            assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load { after: Some(contact(8 * next - 1)) });
+        }
+    }
+
+    assert!(stanzas > 0, "it has waited");
+    assert_eq!(heard.matches("<item ").count(), 8 * parts);
+    assert_eq!((heard.matches(" type='result'").count(), heard.matches(" type='set'").count()), (1, 8 * (parts - 1)));
+}
+
+/// O11.
+#[test]
+fn an_item_that_is_too_large_is_refused() {
+    let groups: String = (0..9).map(|number| format!("<group>{number:x>1000}</group>")).collect();
+    let mut romeo = Client::bound();
+
+    romeo.says(&set(&format!("<item jid='juliet@example.org'>{groups}</item>")));
+
+    assert!(romeo.heard().contains("<not-acceptable "));
     assert!(romeo.order().is_none());
 }

@@ -35,7 +35,7 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::FutureExt;
@@ -162,8 +162,9 @@ impl Accounts for PostgresAccounts {
         self.lane.read((after, max), |client, (after, max)| credentials::list(client, after.as_ref(), *max).boxed())
     }
 
-    fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>> {
-        self.lane.read(account, |client, account| roster::load(client, account).boxed())
+    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart> {
+        self.lane
+            .read((account, after), |client, (account, after)| roster::load(client, account, after.as_ref()).boxed())
     }
 
     fn set_contact(

@@ -1,8 +1,8 @@
 //! The table `roster`.
 
 use cresset_core::jid::{BareJid, NodePart};
-use cresset_core::limits::ROSTER_ITEMS_MAX;
-use cresset_core::session::{RosterItem, Subscription};
+use cresset_core::limits::ROSTER_PART_BYTES_MAX;
+use cresset_core::session::{RosterItem, RosterPart, RosterSize, Subscription};
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -10,16 +10,29 @@ use tokio_postgres::types::ToSql;
 use super::credentials::{lock, to_sql};
 use super::failure::Failure;
 use super::lane::{rows, written};
-use crate::accounts::text::subscription_of;
+use crate::accounts::text::{groups_text, roster_bytes, subscription_of};
 use crate::accounts::{RosterWrite, StoreError};
 
-pub(super) async fn load(client: &Client, account: &NodePart) -> Result<Vec<RosterItem>, Failure> {
-    const FIND: &str = "SELECT contact, roster.name, subscription, asked, groups
-         FROM cresset.roster JOIN cresset.accounts ON account = id WHERE accounts.name = $1";
-    let found = rows(client, FIND, &[&account.as_str()]).await?;
-    let mut items = found.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    items.sort_by(|one, other| one.jid.cmp(&other.jid));
-    Ok(items)
+pub(super) async fn load(client: &Client, account: &NodePart, after: Option<&BareJid>) -> Result<RosterPart, Failure> {
+    // Those of which all before them fit, so that there is one beyond the bound if there are any.
+    const FIND: &str = "SELECT contact, name, subscription, asked, groups, upto FROM
+         (SELECT contact, roster.name, subscription, asked, groups, bytes,
+             sum(bytes) OVER (ORDER BY contact)::bigint AS upto
+          FROM (SELECT *, octet_length(contact) + coalesce(octet_length(name), 0) + octet_length(groups) AS bytes
+                FROM cresset.roster) AS roster
+          JOIN cresset.accounts ON account = id WHERE accounts.name = $1 AND contact > $2) AS part
+         WHERE upto - bytes <= $3 ORDER BY contact";
+    // Every contact follows the empty one.
+    let (after, most) = (after.map_or("", |after| after.as_str()), to_sql(ROSTER_PART_BYTES_MAX));
+    let mut part = RosterPart { items: Vec::new(), is_last: true };
+    for row in rows(client, FIND, &[&account.as_str(), &after, &most]).await? {
+        if row.try_get::<_, i64>(5)? > most && !part.items.is_empty() {
+            part.is_last = false;
+            break;
+        }
+        part.items.push(read(&row)?);
+    }
+    Ok(part)
 }
 
 pub(super) async fn set_contact(
@@ -33,9 +46,10 @@ pub(super) async fn set_contact(
          VALUES ($1, $2, $3, 'none', FALSE, $4)
          ON CONFLICT (account, contact) DO UPDATE SET name = EXCLUDED.name, groups = EXCLUDED.groups
          RETURNING contact, name, subscription, asked, groups";
+    let groups = groups_text(groups);
+    let bytes = roster_bytes(contact, name, &groups);
     let name = name.map(str::as_bytes);
-    let groups = serde_json::to_string(groups).expect("a list of strings can be written as JSON");
-    write(transaction, account, contact, WRITE, &[&name, &groups]).await
+    write(transaction, account, contact, Some(bytes), WRITE, &[&name, &groups]).await
 }
 
 pub(super) async fn set_subscription(
@@ -49,7 +63,7 @@ pub(super) async fn set_subscription(
          VALUES ($1, $2, NULL, $3, $4, '[]')
          ON CONFLICT (account, contact) DO UPDATE SET subscription = EXCLUDED.subscription, asked = EXCLUDED.asked
          RETURNING contact, name, subscription, asked, groups";
-    write(transaction, account, contact, WRITE, &[&subscription.name(), &asked]).await
+    write(transaction, account, contact, None, WRITE, &[&subscription.name(), &asked]).await
 }
 
 pub(super) async fn remove(
@@ -63,24 +77,36 @@ pub(super) async fn remove(
 }
 
 /// Writes one item if there is an account and room for it. The account is locked, or two nodes that count together
-/// would both find room.
+/// would both find room. `bytes` is what the item has then, if its name or its groups change.
 async fn write(
     transaction: &Transaction<'_>,
     account: &NodePart,
     contact: &BareJid,
+    bytes: Option<usize>,
     statement: &'static str,
     values: &[&(dyn ToSql + Sync)],
 ) -> Result<RosterWrite, Failure> {
-    const COUNT: &str = "SELECT count(*) FROM cresset.roster WHERE account = $1 AND contact <> $2";
+    const SUM: &str = "SELECT count(*) FILTER (WHERE contact <> $2),
+            coalesce(sum(bytes) FILTER (WHERE contact <> $2), 0)::bigint,
+            (sum(bytes) FILTER (WHERE contact = $2))::bigint
+         FROM (SELECT contact, octet_length(contact) + coalesce(octet_length(name), 0) + octet_length(groups) AS bytes
+               FROM cresset.roster WHERE account = $1) AS items";
     let Some(id) = lock(transaction, account).await? else { return Ok(RosterWrite::NoSuchAccount) };
     let key: [&(dyn ToSql + Sync); 2] = [&id, &contact.as_str()];
-    let counted = rows(transaction, COUNT, &key).await?;
-    let others: i64 = counted.first().expect("a count is one row").try_get(0)?;
-    if others >= to_sql(ROSTER_ITEMS_MAX) {
+    let summed = rows(transaction, SUM, &key).await?;
+    let size = size(summed.first().expect("a sum is one row"))?;
+    let bytes = bytes.or(size.item_bytes).unwrap_or_else(|| roster_bytes(contact, None, &groups_text(&[])));
+    if !size.has_room_for(bytes) {
         return Ok(RosterWrite::Full);
     }
     let answered = rows(transaction, statement, &[&key[..], values].concat()).await?;
     Ok(RosterWrite::Done(read(answered.first().expect("a statement that writes a row answers it"))?))
+}
+
+fn size(row: &Row) -> Result<RosterSize, Failure> {
+    let number = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let item_bytes = row.try_get::<_, Option<i64>>(2)?.map(number);
+    Ok(RosterSize { others: number(row.try_get(0)?), others_bytes: number(row.try_get(1)?), item_bytes })
 }
 
 fn read(row: &Row) -> Result<RosterItem, Failure> {

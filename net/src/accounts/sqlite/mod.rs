@@ -34,7 +34,7 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterItem, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rusqlite::ErrorCode;
@@ -122,8 +122,8 @@ impl Accounts for SqliteAccounts {
         self.threads.read(move |connection| credentials::list(connection, after.as_ref(), max))
     }
 
-    fn roster(&self, account: NodePart) -> StoreFuture<'_, Vec<RosterItem>> {
-        self.threads.read(move |connection| roster::load(connection, &account))
+    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart> {
+        self.threads.read(move |connection| roster::load(connection, &account, after.as_ref()))
     }
 
     fn set_contact(

@@ -1,26 +1,39 @@
 //! The table `roster`.
 
 use cresset_core::jid::{BareJid, NodePart};
-use cresset_core::limits::ROSTER_ITEMS_MAX;
-use cresset_core::session::{RosterItem, Subscription};
+use cresset_core::limits::ROSTER_PART_BYTES_MAX;
+use cresset_core::session::{RosterItem, RosterPart, RosterSize, Subscription};
 use rusqlite::{Connection, Row, Rows, params};
 
-use super::credentials::{account_id, to_sql};
-use crate::accounts::text::subscription_of;
+use super::credentials::account_id;
+use crate::accounts::text::{groups_text, roster_bytes, subscription_of};
 use crate::accounts::{RosterWrite, StoreError};
 
-pub(super) fn load(connection: &Connection, account: &NodePart) -> Result<Vec<RosterItem>, StoreError> {
+pub(super) fn load(
+    connection: &Connection,
+    account: &NodePart,
+    after: Option<&BareJid>,
+) -> Result<RosterPart, StoreError> {
+    let mut part = RosterPart { items: Vec::new(), is_last: true };
+    let Some(id) = account_id(connection, account)? else { return Ok(part) };
     let mut find = connection.prepare_cached(
-        "SELECT contact, roster.name, subscription, asked, groups
-         FROM roster JOIN accounts ON account = id WHERE accounts.name = ?1",
+        "SELECT contact, name, subscription, asked, groups
+         FROM roster WHERE account = ?1 AND contact > ?2 ORDER BY contact",
     )?;
-    let mut rows = find.query([account.as_str()])?;
-    let mut items = Vec::new();
+    // Every contact follows the empty one.
+    let mut rows = find.query(params![id, after.map_or("", |after| after.as_str())])?;
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        items.push(read(row)?);
+        let groups = row.get_ref(4)?.as_str().map_or(0, str::len);
+        let item = read(row)?;
+        bytes += item.jid.as_str().len() + item.name.as_ref().map_or(0, String::len) + groups;
+        if bytes > ROSTER_PART_BYTES_MAX && !part.items.is_empty() {
+            part.is_last = false;
+            break;
+        }
+        part.items.push(item);
     }
-    items.sort_by(|one, other| one.jid.cmp(&other.jid));
-    Ok(items)
+    Ok(part)
 }
 
 pub(super) fn set_contact(
@@ -30,8 +43,9 @@ pub(super) fn set_contact(
     name: Option<&str>,
     groups: &[String],
 ) -> Result<RosterWrite, StoreError> {
-    let groups = serde_json::to_string(groups).expect("a list of strings can be written as JSON");
-    write(connection, account, contact, |id| {
+    let groups = groups_text(groups);
+    let bytes = roster_bytes(contact, name, &groups);
+    write(connection, account, contact, Some(bytes), |id| {
         let mut write = connection.prepare_cached(
             "INSERT INTO roster (account, contact, name, subscription, asked, groups)
              VALUES (?1, ?2, ?3, 'none', FALSE, ?4)
@@ -49,7 +63,7 @@ pub(super) fn set_subscription(
     subscription: Subscription,
     asked: bool,
 ) -> Result<RosterWrite, StoreError> {
-    write(connection, account, contact, |id| {
+    write(connection, account, contact, None, |id| {
         let mut write = connection.prepare_cached(
             "INSERT INTO roster (account, contact, name, subscription, asked, groups)
              VALUES (?1, ?2, NULL, ?3, ?4, '[]')
@@ -67,18 +81,29 @@ pub(super) fn remove(connection: &Connection, account: &NodePart, contact: &Bare
     Ok(remove.execute([account.as_str(), contact.as_str()])? > 0)
 }
 
-/// Writes one item if there is an account and room for it.
+/// Writes one item if there is an account and room for it. `bytes` is what the item has then, if its name or its groups
+/// change.
 fn write(
     connection: &Connection,
     account: &NodePart,
     contact: &BareJid,
+    bytes: Option<usize>,
     write: impl FnOnce(i64) -> Result<RosterItem, StoreError>,
 ) -> Result<RosterWrite, StoreError> {
     let Some(id) = account_id(connection, account)? else { return Ok(RosterWrite::NoSuchAccount) };
-    let others: i64 = connection
-        .prepare_cached("SELECT count(*) FROM roster WHERE account = ?1 AND contact <> ?2")?
-        .query_row(params![id, contact.as_str()], |row| row.get(0))?;
-    if others >= to_sql(ROSTER_ITEMS_MAX) {
+    let mut sum = connection.prepare_cached(
+        "SELECT count(*) FILTER (WHERE contact <> ?2), coalesce(sum(bytes) FILTER (WHERE contact <> ?2), 0),
+            sum(bytes) FILTER (WHERE contact = ?2)
+         FROM (SELECT contact, length(CAST(contact AS BLOB)) + coalesce(length(CAST(name AS BLOB)), 0)
+            + length(CAST(groups AS BLOB)) AS bytes FROM roster WHERE account = ?1)",
+    )?;
+    let size = sum.query_row(params![id, contact.as_str()], |row| {
+        let number = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        let item_bytes = row.get::<_, Option<i64>>(2)?.map(number);
+        Ok(RosterSize { others: number(row.get(0)?), others_bytes: number(row.get(1)?), item_bytes })
+    })?;
+    let bytes = bytes.or(size.item_bytes).unwrap_or_else(|| roster_bytes(contact, None, &groups_text(&[])));
+    if !size.has_room_for(bytes) {
         return Ok(RosterWrite::Full);
     }
     Ok(RosterWrite::Done(write(id)?))

@@ -141,7 +141,7 @@ async fn a_damaged_roster_is_told_and_not_made_up() {
     let file = rusqlite::Connection::open(path(&directory)).expect("a database");
     file.execute("INSERT INTO roster VALUES (1, 'romeo@m.lit', NULL, 'friend', 0, '[]')", []).expect("inserted");
 
-    let refused = store.roster(name("juliet")).await;
+    let refused = store.roster(name("juliet"), None).await;
 
     assert!(matches!(&refused, Err(StoreError::Unreadable(what)) if what.contains("romeo@m.lit")), "{refused:?}");
 }

@@ -239,7 +239,7 @@ async fn a_damaged_roster_is_told_and_not_made_up() {
                      FROM cresset.accounts";
         Server::shared().ask_in(&settings, spoil);
 
-        let refused = store.roster(name("juliet")).await;
+        let refused = store.roster(name("juliet"), None).await;
 
         assert!(matches!(&refused, Err(StoreError::Unreadable(what)) if what.contains("romeo@m.lit")), "{refused:?}");
     };
