@@ -117,7 +117,7 @@ fn config(
     peer: SocketAddr,
     peers: &[SocketAddr],
 ) -> Result<Config, Failure> {
-    let listener = Listener { address: clients, advertise: Some(clients), tls: ListenerTls::Required };
+    let listener = Listener { address: clients, advertise: Some(clients), tls: ListenerTls::Required, proxied: false };
     Ok(Config {
         domain: DomainPart::new(DOMAIN).map_err(Failure::failed)?,
         node: NodeSettings { name, data: home.join("data"), admin_socket: home.join("admin.sock"), health: None },

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -190,9 +191,10 @@ def test_c4_an_unknown_name_is_answered_like_a_wrong_password(solo):
 def test_o4_imported_accounts_do_not_stand_out(program, tmp_path):
     """One account in two has other rounds and another salt: so have the names that do not exist."""
     cluster = Cluster(program, tmp_path, names=("a",), tls="disabled")
-    salt, keys = base64.b64encode(b"x" * 24).decode(), "$" + ":".join(base64.b64encode(b"k" * 32).decode() for _ in "12")
+    keys = ":".join(base64.b64encode(b"k" * 32).decode() for _ in "12")
+    salts = [base64.b64encode(os.urandom(24)).decode() for _ in range(20)]
     cluster.import_users([f"here{n}" for n in range(20)])
-    imported = "".join(f"there{n},SCRAM-SHA-256$4096:{salt}{keys}\n" for n in range(20))
+    imported = "".join(f"there{n},SCRAM-SHA-256$4096:{salt}${keys}\n" for n, salt in enumerate(salts))
     run = cluster.cli("user", "import", "--config", cluster["a"].config, "-", input=imported)
     assert run.returncode == 0, run.stderr
     node = cluster["a"]

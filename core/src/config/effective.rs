@@ -104,18 +104,22 @@ impl Writer<'_> {
                 None => String::new(),
             };
             let (address, tls) = (listener.address, listener.tls.as_str());
+            let proxied = if listener.proxied { " proxied=\"true\"" } else { "" };
             let listener = match number {
                 0 => "clients/listener".to_owned(),
                 _ => format!("clients/listener[{}]", number + 1),
             };
-            let [address_key, advertise_key, tls_key] =
-                ["address", "advertise", "tls"].map(|name| format!("{listener}@{name}"));
+            let [address_key, advertise_key, tls_key, proxied_key] =
+                ["address", "advertise", "tls", "proxied"].map(|name| format!("{listener}@{name}"));
             let mut keys = vec![("address", address_key.as_str())];
             if !advertise.is_empty() {
                 keys.push(("advertise", &advertise_key));
             }
             keys.push(("tls", &tls_key));
-            self.line(2, format_args!("<listener address=\"{address}\"{advertise} tls=\"{tls}\"/>"), &keys);
+            if !proxied.is_empty() {
+                keys.push(("proxied", &proxied_key));
+            }
+            self.line(2, format_args!("<listener address=\"{address}\"{advertise} tls=\"{tls}\"{proxied}/>"), &keys);
         }
         match &clients.certificate {
             Some(files) => {

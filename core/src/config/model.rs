@@ -87,6 +87,8 @@ pub struct Listener {
     pub advertise: Option<SocketAddr>,
     /// Whether and when TLS begins.
     pub tls: ListenerTls,
+    /// Whether clients come through a proxy that hides their addresses.
+    pub proxied: bool,
 }
 
 /// Whether and when TLS begins on a connection.

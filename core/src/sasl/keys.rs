@@ -212,18 +212,22 @@ pub fn decoy_draw(name: &str, secret: &[u8]) -> i64 {
     drawn.iter().take(8).fold(0, |number, byte| (number << 8) | i64::from(*byte))
 }
 
+/// Different characters of a salt that is taken for text.
+const SALT_CHARACTERS_MIN: usize = 8;
+
 /// A salt of random bytes, made of the same characters as another one if that is text: some servers take the text of a
 /// random UUID.
 fn in_the_manner_of(other: &[u8], random: Vec<u8>) -> Vec<u8> {
-    if !other.iter().all(u8::is_ascii_graphic) {
+    let characters: BTreeSet<u8> = other.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+    // Of few characters a salt cannot be drawn that differs from name to name.
+    if !other.iter().all(u8::is_ascii_graphic) || characters.len() < SALT_CHARACTERS_MIN {
         return random;
     }
-    let characters: BTreeSet<u8> = other.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
     let characters: Vec<u8> = characters.into_iter().collect();
     // The digits that a random UUID always has at these places (RFC 9562 section 5.4).
     let is_uuid = other.len() == 36 && [8, 13, 18, 23].iter().all(|at| other[*at] == b'-');
     let is_given = |at: usize| !other[at].is_ascii_alphanumeric() || (is_uuid && (at == 14 || at == 19));
-    let drawn = |byte: u8| characters.get(usize::from(byte) % characters.len().max(1)).copied().unwrap_or(byte);
+    let drawn = |byte: u8| characters.get(usize::from(byte) % characters.len()).copied().unwrap_or(byte);
     random.into_iter().enumerate().map(|(at, byte)| if is_given(at) { other[at] } else { drawn(byte) }).collect()
 }
 
@@ -295,6 +299,9 @@ mod tests {
             assert_ne!(decoy.salt, salt);
             assert_eq!(decoy.salt.iter().all(u8::is_ascii_graphic), salt.iter().all(u8::is_ascii_graphic));
         }
+        let poor = KeyShape { salt: vec![b'x'; 24], ..KeyShape::usual(Hash::Sha1) };
+        let salt = |name| ScramKeys::decoy(&poor, name, b"secret").salt;
+        assert_ne!(salt("nobody"), salt("noone"));
         let uuid = KeyShape { salt: b"a3f1c2d4-0b1e-4c5d-9e8f-0a1b2c3d4e5f".to_vec(), ..KeyShape::usual(Hash::Sha1) };
         let salt = String::from_utf8(ScramKeys::decoy(&uuid, "nobody", b"secret").salt).expect("text");
         assert_eq!((&salt[8..9], &salt[14..15], &salt[19..20]), ("-", "4", "9"));

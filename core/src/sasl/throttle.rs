@@ -19,6 +19,9 @@
 //! what others owe is a pause of [`TRY_PAUSE_MAX`] and never a refusal; a place from which the account was logged in to
 //! before does not even pause. Memory is bounded: at [`TRY_DEBTS_MAX`] the debt that would be forgotten first is.
 //!
+//! Behind a proxy that hides addresses there is one place for everybody, so nobody is refused there, and guessing costs a
+//! pause at most.
+//!
 //! A name that does not exist has debts like any other, so they tell nothing about it. Who shares a place with the owner
 //! can learn that the account was logged in to from there.
 //!
@@ -154,6 +157,24 @@ impl Place {
     }
 }
 
+/// From where somebody tries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// His address.
+    Own(IpAddr),
+    /// The address of a proxy, which is everybody's.
+    Shared(IpAddr),
+}
+
+impl Origin {
+    /// Of him or of his proxy.
+    pub const fn address(self) -> IpAddr {
+        match self {
+            Origin::Own(address) | Origin::Shared(address) => address,
+        }
+    }
+}
+
 /// Whether a secret may be checked.
 #[derive(Debug)]
 pub enum Verdict {
@@ -268,11 +289,12 @@ impl Throttle {
         }
     }
 
-    /// Somebody at this address is about to try a secret of this subject.
-    pub fn handle_try(&mut self, now: Uptime, subject: &Subject, address: IpAddr) -> Verdict {
+    /// Somebody is about to try a secret of this subject.
+    pub fn handle_try(&mut self, now: Uptime, subject: &Subject, origin: Origin) -> Verdict {
         self.forget(now);
+        let address = origin.address();
         let place = Place::of(address);
-        let (worst, wait, queued) = self.weigh(now, subject.id, place);
+        let (worst, wait, queued) = self.weigh(now, subject.id, place, origin);
         if wait > TRY_WAIT_MAX {
             self.note(now, worst, Some(subject), address, &Slowed::Refused);
             return Verdict::Refused;
@@ -347,13 +369,15 @@ impl Throttle {
     }
 
     /// The debt for which a try would have to wait longest, how long that is, and where the try has to queue.
-    fn weigh(&self, now: Uptime, subject: SubjectId, place: Place) -> (Key, Duration, Vec<Key>) {
+    fn weigh(&self, now: Uptime, subject: SubjectId, place: Place, origin: Origin) -> (Key, Duration, Vec<Key>) {
         let is_known = self.known.contains_key(&(subject, place));
         let hardly_failed = |key| self.debts.get(&key).is_none_or(|debt| debt.failures < FEW_FAILURES);
         let pair = Key::Pair(subject, place);
         let (mut worst, mut longest, mut queued) = (pair, Duration::ZERO, vec![pair]);
         for (key, rule) in debtors(subject, place) {
             let manner = match key {
+                // Everybody would be refused for what one of them tried.
+                _ if matches!(origin, Origin::Shared(_)) => Manner::Pause,
                 Key::Pair(..) => Manner::Queue,
                 _ if is_known => Manner::Pass,
                 Key::Account(_) if hardly_failed(pair) => Manner::Pause,

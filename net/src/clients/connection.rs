@@ -19,6 +19,7 @@ use cresset_core::ids::RouteId;
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, BindRefusal, Service};
 use cresset_core::routing::{Home, Parcel};
+use cresset_core::sasl::throttle::Origin;
 use cresset_core::session::{
     BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
 };
@@ -57,7 +58,7 @@ pub(super) struct Connection {
     /// Absent once the client has authenticated and asks for a resource.
     pub(super) stranger: Option<Box<Stranger>>,
     /// Where the client is that authenticates.
-    pub(super) address: IpAddr,
+    pub(super) origin: Origin,
     /// Its try of a password that is under way.
     pub(super) attempt: Option<Attempt>,
     pub(super) work: Work,
@@ -131,6 +132,7 @@ impl Connection {
     ) -> Connection {
         let handle = settings.router.enter();
         let work = Work::of(&handle);
+        let origin = if settings.proxied { Origin::Shared(address) } else { Origin::Own(address) };
         Connection {
             handle,
             settings,
@@ -140,7 +142,7 @@ impl Connection {
             starts_tls: false,
             admitted: Some(admitted),
             stranger: Some(Box::new(stranger)),
-            address,
+            origin,
             attempt: None,
             work,
             errands: VecDeque::new(),
@@ -382,7 +384,7 @@ impl Connection {
         if self.errand.is_none() {
             let Some(next) = self.next_errand() else { return Poll::Pending };
             let is_change = next.is_change();
-            self.errand = Some(UnderWay { is_change, answer: next.run(&self.settings, self.address) });
+            self.errand = Some(UnderWay { is_change, answer: next.run(&self.settings, self.origin) });
         }
         let Some(errand) = &mut self.errand else { return Poll::Pending };
         let answer = std::task::ready!(errand.answer.poll_unpin(cx));
@@ -467,7 +469,7 @@ impl Connection {
         errands.extend(std::iter::from_fn(|| self.forget_arrived()));
         for errand in errands {
             match errand {
-                Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings, self.address).await),
+                Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings, self.origin).await),
                 Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } | Errand::Look { .. } => {}
             }
         }

@@ -1,11 +1,11 @@
 //! What a session asks of the account store, one thing after the other.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::{BareJid, FullJid, NodePart};
+use cresset_core::sasl::throttle::Origin;
 use cresset_core::sasl::{Derivation, KeyShape, ScramKeys};
 use cresset_core::session::{
     CredentialsAnswer, OfflineMessage, RosterAnswer, RosterOrder, RosterRefusal, StoreUnavailable,
@@ -70,16 +70,16 @@ impl Errand {
         }
     }
 
-    /// Does it for a client at this address.
-    pub(super) fn run(self, settings: &ClientSettings, address: IpAddr) -> BoxFuture<'static, ErrandAnswer> {
+    /// Does it for a client from there.
+    pub(super) fn run(self, settings: &ClientSettings, origin: Origin) -> BoxFuture<'static, ErrandAnswer> {
         let router = settings.router.clone();
         match self {
             Errand::Derive(derivation) => {
-                let derive = settings.derive.derive(address, derivation);
+                let derive = settings.derive.derive(origin.address(), derivation);
                 Box::pin(async move { ErrandAnswer::Derived(derive.await) })
             }
             Errand::LookUp { account, draw } => {
-                let attempt = settings.tries.ask(router.now(), &account, address);
+                let attempt = settings.tries.ask(router.now(), &account, origin);
                 Box::pin(async move {
                     let Some(attempt) = attempt else {
                         return ErrandAnswer::Credentials(CredentialsAnswer::TooManyTries, None);

@@ -82,6 +82,8 @@ pub struct ClientSettings {
     pub derive: Arc<dyn Derive>,
     /// Who may try a password, and how soon.
     pub tries: Arc<Tries>,
+    /// Whether clients come through a proxy, so that all of them have its address.
+    pub proxied: bool,
     /// Who may connect at all.
     pub admission: Admission,
     /// Who is heard next of those who have not authenticated.

@@ -40,7 +40,7 @@ impl Connection {
                     if let Some(attempt) = self.attempt.take() {
                         attempt.end(now, &report);
                     }
-                    self.settings.tries.tell(now, self.address, &report);
+                    self.settings.tries.tell(now, self.origin.address(), &report);
                 }
                 Order::DeriveKeys(derivation) => self.errands.push_back(Errand::Derive(derivation)),
                 Order::Bind { jid } => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use cresset_core::jid::BareJid;
 use cresset_core::sasl::Mechanism;
-use cresset_core::sasl::throttle::{Burst, Subject, Throttle, Try, TryOutcome, Verdict};
+use cresset_core::sasl::throttle::{Burst, Origin, Subject, Throttle, Try, TryOutcome, Verdict};
 use cresset_core::session::{LoginFailure, LoginName, LoginReport};
 use cresset_core::time::Uptime;
 use tokio::sync::{Notify, watch};
@@ -33,10 +33,10 @@ pub struct Tries {
 
 impl Tries {
     /// Asks for a password of this account to be checked; none if it may not be.
-    pub(super) fn ask(self: &Arc<Self>, now: Uptime, account: &BareJid, address: IpAddr) -> Option<Attempt> {
+    pub(super) fn ask(self: &Arc<Self>, now: Uptime, account: &BareJid, origin: Origin) -> Option<Attempt> {
         let subject = Subject::new(ACCOUNT, account.as_str());
         let (verdict, is_slowed) = self.with(|throttle| {
-            let verdict = throttle.handle_try(now, &subject, address);
+            let verdict = throttle.handle_try(now, &subject, origin);
             (verdict, throttle.poll_timeout().is_some())
         });
         if is_slowed {

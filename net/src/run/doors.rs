@@ -105,6 +105,7 @@ impl Doors {
                 derive: derive.clone(),
                 tries: tries.clone(),
                 strangers: strangers.clone(),
+                proxied: listener.proxied,
                 admission: admission.clone(),
                 randomness,
                 router: router.clone(),

@@ -153,6 +153,7 @@ impl Ground {
                     address: anywhere(CLIENT_PORT),
                     advertise: Some(here(CLIENT_PORT)),
                     tls: ListenerTls::Disabled,
+                    proxied: false,
                 }],
                 certificate: None,
                 connections_max: 1000,

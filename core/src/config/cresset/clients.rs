@@ -6,7 +6,7 @@ use crate::config::document::Element;
 use crate::config::model::{CertificateFiles, ClientSettings, ClusterSettings, Listener, ListenerTls, ServerRole};
 use crate::config::origins::Origin;
 use crate::config::problem::Fault;
-use crate::config::reading::{ADDRESS, Kind, Reading, Shape, Text};
+use crate::config::reading::{ADDRESS, Kind, Reading, SWITCH, Shape, Text};
 
 /// Where clients connect unless the file says so (RFC 6120 section 14.7).
 pub(super) const CLIENT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 5222);
@@ -64,7 +64,7 @@ pub(super) fn read(reading: &mut Reading<'_>, root: &Element, cluster: &ClusterS
 }
 
 fn read_listener(reading: &mut Reading<'_>, element: &Element, cluster: &ClusterSettings) -> Option<Listener> {
-    let attributes = &["address", "advertise", "tls"];
+    let attributes = &["address", "advertise", "tls", "proxied"];
     reading.allow(element, &Shape { attributes, children: &[], text: Text::Refused });
     let address = reading.required(element, "address", &ADDRESS);
     let advertise = reading.attribute(element, "advertise", &ADDRESS);
@@ -79,7 +79,8 @@ fn read_listener(reading: &mut Reading<'_>, element: &Element, cluster: &Cluster
         let message = format!("with tls=\"{}\" passwords may cross the network in the clear", tls.as_str());
         reading.warn(Some(element.place), message);
     }
-    Some(listener(address, advertise, tls, cluster))
+    let proxied = reading.attribute(element, "proxied", &SWITCH).unwrap_or(false);
+    Some(Listener { proxied, ..listener(address, advertise, tls, cluster) })
 }
 
 /// A listener on all addresses of the machine is reached at the one that the other members know.
@@ -91,7 +92,7 @@ fn listener(
 ) -> Listener {
     let ip = if address.ip().is_unspecified() { cluster.advertise.ip() } else { address.ip() };
     let known = (address.port() != 0).then_some(SocketAddr::new(ip, address.port()));
-    Listener { address, advertise: advertise.or(known), tls }
+    Listener { address, advertise: advertise.or(known), tls, proxied: false }
 }
 
 fn read_certificate(reading: &mut Reading<'_>, clients: &Element) -> Option<CertificateFiles> {

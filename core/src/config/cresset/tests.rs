@@ -17,7 +17,7 @@ const FULL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
   <accounts><sqlite path="shared/accounts.sqlite"/></accounts>
   <clients connections-max="1000">
     <listener address="0.0.0.0:5222" tls="required"/>
-    <listener address="[::1]:5223" advertise="192.0.2.1:5223" tls="direct"/>
+    <listener address="[::1]:5223" advertise="192.0.2.1:5223" tls="direct" proxied="true"/>
     <certificate chain="chain.pem" key="/etc/key.pem"/>
   </clients>
   <cluster>
@@ -62,6 +62,7 @@ fn everything_that_is_said_is_read() {
     let clients = config.clients.expect("a server has clients");
     assert_eq!(clients.connections_max, 1000);
     assert_eq!(clients.listeners[0].advertise, Some("10.0.0.1:5222".parse().expect("an address")));
+    assert_eq!((clients.listeners[0].proxied, clients.listeners[1].proxied), (false, true));
     assert_eq!(clients.listeners[1].advertise, Some("192.0.2.1:5223".parse().expect("an address")));
     assert_eq!(clients.certificate.expect("named").key, Path::new("/etc/key.pem"));
     let Discovery::TcpIp(list) = &config.cluster.discovery else { panic!("{:?}", config.cluster.discovery) };

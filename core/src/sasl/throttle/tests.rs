@@ -141,6 +141,27 @@ fn a_botnet_gets_few_tries_each() {
     assert!(world.log_in("romeo", ip(1)).expect("the owner is not locked out") <= TRY_PAUSE_MAX);
 }
 
+/// One who guesses behind a proxy that hides addresses must not keep everybody out who is behind it.
+#[test]
+fn nobody_is_refused_behind_a_proxy() {
+    let mut world = World::new();
+    let subject = |name: &str| Subject::new("account", name);
+    let mut slowed = 0;
+    for guess in 0..2000 {
+        let name = format!("user{}", guess % 100);
+        match world.throttle.handle_try(world.now, &subject(&name), Origin::Shared(ip(1))) {
+            Verdict::Go(wait, tried) => {
+                assert!(wait <= TRY_PAUSE_MAX, "{wait:?}");
+                slowed += usize::from(wait == TRY_PAUSE_MAX);
+                world.throttle.handle_outcome(world.now, tried, TryOutcome::Failed);
+            }
+            Verdict::Refused => panic!("refused"),
+        }
+    }
+
+    assert!(slowed > 1900, "{slowed}");
+}
+
 #[test]
 fn somebody_who_mistypes_and_then_does_not_owes_nothing() {
     let mut world = World::new();
@@ -326,7 +347,7 @@ impl World {
     }
 
     fn begin(&mut self, name: &str, address: IpAddr) -> Verdict {
-        self.throttle.handle_try(self.now, &Subject::new("account", name), address)
+        self.throttle.handle_try(self.now, &Subject::new("account", name), Origin::Own(address))
     }
 
     fn end(&mut self, name: &str, address: IpAddr, outcome: TryOutcome) -> Option<Duration> {

@@ -67,6 +67,7 @@ impl World {
             tls: None,
             derive: Arc::new(DeriveHere),
             tries: Arc::default(),
+            proxied: false,
             admission: Admission::new(1000),
             strangers: Strangers::new(1),
             randomness: runtime::generator,

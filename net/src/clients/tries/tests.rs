@@ -89,14 +89,17 @@ async fn a_try_that_is_not_yet_allowed_waits_for_its_turn() {
     let address = SocketAddr::from(([192, 0, 2, 7], 1)).ip();
     let began = Instant::now();
 
-    let attempts: Vec<Option<Attempt>> = (0..20).map(|_| tries.ask(NOW, &account, address)).collect();
+    let attempts: Vec<Option<Attempt>> = (0..20).map(|_| tries.ask(NOW, &account, Origin::Own(address))).collect();
     let turns = attempts.iter().flatten().map(Attempt::turn);
     let count = futures_util::future::join_all(turns).await.len();
 
     assert_eq!((count, attempts.iter().filter(|attempt| attempt.is_none()).count()), (13, 7));
     assert_eq!(began.elapsed(), Duration::from_secs(15));
     drop(attempts);
-    assert!(tries.ask(NOW, &account, address).is_some_and(|attempt| attempt.wait.is_zero()), "nothing was checked");
+    assert!(
+        tries.ask(NOW, &account, Origin::Own(address)).is_some_and(|attempt| attempt.wait.is_zero()),
+        "nothing was checked"
+    );
 }
 
 fn tell(tries: &Tries, login: LoginName, mechanism: Option<Mechanism>, failure: LoginFailure) {
