@@ -251,7 +251,9 @@ impl<'a, 'b> Talk<'a, 'b> {
         self.is_unavailable = goes_on && !self.is_unavailable;
         let presence = Element::new("presence", ns::CLIENT);
         let presence = if self.is_unavailable { presence.with_attribute("type", "unavailable") } else { presence };
-        self.write(presence, None).await
+        self.write(presence, None).await?;
+        // The server has asked long since.
+        if goes_on { Ok(()) } else { self.acknowledge_all().await }
     }
 
     async fn ask_a_stranger(&mut self) -> Result<(), Broken> {
