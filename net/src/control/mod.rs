@@ -175,7 +175,10 @@ impl<C: Clock> Control<C> {
         loop {
             match self.turn(&mut inlets).await {
                 None => {}
-                Some(Turn::End(end)) => return end,
+                Some(Turn::End(end)) => {
+                    runtime::spawn(apply_in_vain(inlets.committed));
+                    return end;
+                }
                 Some(Turn::NextLife) => match self.begin_next_life().await {
                     Ok((next, links)) => {
                         self = next;
@@ -633,6 +636,16 @@ impl<C: Clock> Control<C> {
         let members = self.node.state().members().map(|member| member.peer_address);
         let told = self.led_from.into_iter().chain(self.callers.values().copied());
         self.mesh.borrow().set_peers(self.seeds.iter().copied().chain(members).chain(told).collect());
+    }
+}
+
+/// What is committed after the end of this task is applied by the next process, from the log. Raft, which ends after it,
+/// would call it an error that nobody takes it.
+async fn apply_in_vain(mut committed: mpsc::Receiver<ToControl>) {
+    while let Some(asked) = committed.recv().await {
+        if let ToControl::Committed { reply, .. } = asked {
+            answer(reply, ());
+        }
     }
 }
 
