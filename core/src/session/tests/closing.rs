@@ -171,7 +171,7 @@ fn an_idle_session_is_small() {
     let queued = romeo.session.output.capacity_bytes();
 
     assert_eq!(held, 0);
-    assert!(session + state + queued < 1900, "session {session}, state {state}, orders {queued}");
+    assert!(session + state + queued < 1800, "session {session}, state {state}, orders {queued}");
 }
 
 #[test]
