@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::data::DataService;
 use super::dial::{HANDSHAKE_TIME_MAX, TELL_EVERY};
-use super::event::{HelloRefusal, LinkEvent};
+use super::event::{HelloRefusal, LinkEvent, LinkFault};
 use super::handshake::{self, Proven};
 use super::hello::{Hello, reason_number};
 use super::identity::{Direction, Lane};
@@ -165,16 +165,18 @@ struct Complaints {
 
 impl Complaints {
     fn tell<D: DataService>(&mut self, shared: &Shared<D>, address: SocketAddr, refusal: HelloRefusal) {
-        // A process that looks for itself, one that is early, one that has left and is about to end, and an operator's
-        // command that asks are in order.
+        // A process that looks for itself, one that is early, one that has left and is about to end, one that ends in the
+        // middle of a handshake, and an operator's command that asks are in order.
         let is_in_order = matches!(
             refusal,
             HelloRefusal::SelfConnection
                 | HelloRefusal::NotCurrent
                 | HelloRefusal::Superseded
                 | HelloRefusal::OnlyAsked
+                | HelloRefusal::BrokenOff(LinkFault::Ended | LinkFault::Reset)
         );
         if is_in_order {
+            tracing::debug!(%address, %refusal, "a connection that led to no link");
             return;
         }
         let now = Instant::now();
