@@ -126,6 +126,7 @@ impl Node {
     /// What a client finds that comes at this moment.
     pub fn door(&self) -> Door {
         match self.service {
+            Service::Serve if planted!(DrainEndsWithTheFirst) => Door::Open,
             Service::Serve => self.host_of_drain().map_or(Door::Open, Door::Elsewhere),
             // It may serve again in a moment.
             Service::Pause => Door::Open,
