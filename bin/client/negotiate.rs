@@ -121,11 +121,9 @@ pub(crate) async fn login(
     account: &Account,
     management: StreamManagement,
 ) -> Result<Client, ClientError> {
-    let steps = async {
-        let ready = authenticate(server, address, account).await?;
-        ready.bind(account.resource.as_deref(), management).await
-    };
-    timely(server, Step::Session, steps).await
+    let until = tokio::time::Instant::now() + server.patience;
+    let ready = timely(until, Step::Sasl, authenticate_steps(server, address, account)).await?;
+    timely(until, Step::Bind, ready.bind(account.resource.as_deref(), management)).await
 }
 
 /// Connects and authenticates, and stops before the bind.
@@ -133,15 +131,16 @@ pub(crate) async fn login(
 /// # Errors
 /// Any step failed, or all together took longer than the server's `patience`.
 pub(crate) async fn authenticate(server: &Server, address: &str, account: &Account) -> Result<Bind, ClientError> {
-    timely(server, Step::Sasl, authenticate_steps(server, address, account)).await
+    let until = tokio::time::Instant::now() + server.patience;
+    timely(until, Step::Sasl, authenticate_steps(server, address, account)).await
 }
 
 async fn timely<T>(
-    server: &Server,
+    until: tokio::time::Instant,
     step: Step,
     steps: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
-    tokio::time::timeout(server.patience, steps).await.unwrap_or(Err(ClientError::TimedOut(step)))
+    tokio::time::timeout_at(until, steps).await.unwrap_or(Err(ClientError::TimedOut(step)))
 }
 
 async fn authenticate_steps(server: &Server, address: &str, account: &Account) -> Result<Bind, ClientError> {
