@@ -7,12 +7,14 @@
 //! ```
 //!
 //! [`decide()`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
-//! [`Paths`] and [`Row`] see to it that a stanza does not overtake an earlier one by another way.
+//! [`LocalRoutes`] knows which session of this node holds which route; [`Paths`] and [`Row`] see to it that a stanza does
+//! not overtake an earlier one by another way.
 
 mod arrivals;
 mod decide;
 mod frame;
 mod inbox;
+mod local;
 mod outbox;
 mod parcel;
 mod paths;
@@ -26,6 +28,7 @@ pub use decide::{
 };
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Orphan, Received};
+pub use local::{Arrival, LocalRoutes, Missed, RouteEnd};
 pub use outbox::{Outbox, OutboxOrder, Redecide, Refused};
 pub use parcel::{Home, Parcel};
 pub use paths::{Paths, Way};

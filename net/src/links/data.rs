@@ -1,9 +1,9 @@
 //! What the data lanes need of the sessions, and what sessions ask of a lane.
 
-use cresset_core::ids::{LogIndex, RouteId};
+use cresset_core::ids::RouteId;
 use cresset_core::limits::LANE_QUEUE_BYTES_MAX;
 use cresset_core::node::Peer;
-use cresset_core::routing::{Parcel, Redecide, Refused, StanzaName, Turn};
+use cresset_core::routing::{Missed, Parcel, Redecide, Refused, StanzaName, Turn};
 use cresset_core::stanza::{STANZA_OVERHEAD_BYTES, Stanza};
 
 /// The sessions, as the data lanes see them. Every call returns at once: a lane serves all sessions and waits for none.
@@ -40,15 +40,6 @@ pub trait DataService: Send + Sync + 'static {
 
     /// Nothing is under way any more on the route that was asked about.
     fn passed(&self, pass: Self::Pass);
-}
-
-/// A parcel for a session that is not here.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Missed {
-    /// The parcel.
-    pub parcel: Parcel,
-    /// The state of this node by which the session is not here.
-    pub index: LogIndex,
 }
 
 /// What a session asks of the lane to another member. See [`Outbox`](cresset_core::routing::Outbox).

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use cresset_core::config::alike::ALIKE_BYTES_MAX;
 use cresset_core::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::Peer;
-use cresset_core::routing::{Home, Parcel, StanzaName};
+use cresset_core::routing::{Home, Missed, Parcel, StanzaName};
 use futures_util::future::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::data::{DataService, Missed};
+use super::data::DataService;
 use super::dial;
 use super::event::{CALL_BYTES_MAX, CallError, LinkEvent, LinkFault, RaftService, SendError};
 use super::home::{self, DataLane};

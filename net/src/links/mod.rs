@@ -42,7 +42,7 @@ mod wire;
 pub(crate) mod tests;
 
 pub use cresset_core::node::Peer;
-pub use data::{DataService, Missed, ToLane};
+pub use data::{DataService, ToLane};
 pub use event::{
     CALL_BYTES_MAX, CallError, HelloRefusal, LinkEvent, LinkFault, LinkId, LinkUp, RaftService, SendError,
 };

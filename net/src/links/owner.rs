@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use cresset_core::ids::{BootId, Incarnation, MemberId, Sequence};
 use cresset_core::node::Peer;
-use cresset_core::routing::{DataFrame, Home, Inbox, Orphan, Parcel, Received};
+use cresset_core::routing::{DataFrame, Home, Inbox, Missed, Orphan, Parcel, Received};
 use cresset_core::wire;
 use tokio::sync::{mpsc, oneshot};
 
-use super::data::{DataService, Missed};
+use super::data::DataService;
 use super::event::LinkFault;
 use super::frame::FrameKind;
 use super::identity::Lane;

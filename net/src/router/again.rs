@@ -138,7 +138,8 @@ impl Router {
         for Way { life, route } in ways {
             let (pass, passed) = oneshot::channel();
             if life.member == self.member {
-                let Some(session) = self.by_route.pin().get(&route).cloned() else { continue };
+                let session = self.local().session(route).cloned();
+                let Some(session) = session else { continue };
                 if !session.tell(ToSession::Pass(pass)) {
                     continue;
                 }

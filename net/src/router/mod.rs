@@ -17,7 +17,6 @@
 //! It decides nothing: that is [`cresset_core::routing`] and [`cresset_core::node`].
 
 mod again;
-mod early;
 mod gate;
 mod mailbox;
 mod moving;
@@ -29,22 +28,23 @@ mod tests;
 mod ticket;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use cresset_core::admission::Door;
 use cresset_core::cluster::{Event, Removal, Route};
 use cresset_core::config::properties::OfflineQuota;
-use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, SessionId};
-use cresset_core::jid::{BareJid, DomainPart, FullJid};
+use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, SessionId};
+use cresset_core::jid::{BareJid, DomainPart};
 use cresset_core::node::{Answer, Request, Service};
+use cresset_core::planted;
+use cresset_core::routing::{LocalRoutes, RouteEnd};
 use cresset_core::session::{Patience, ResumptionId, RoutesGone, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
-use cresset_core::{planted, sometimes};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::accounts::Accounts;
@@ -60,7 +60,6 @@ pub(crate) use sessions::Resumable;
 pub use ticket::Ticket;
 pub use view::View;
 
-use early::Early;
 use mailbox::AccountQueue;
 use view::FixedState;
 
@@ -83,7 +82,9 @@ pub struct Router {
     /// The view has moved on.
     moved: Notify,
     sessions: papaya::HashMap<SessionId, Arc<SessionHandle>, FixedState>,
-    by_route: papaya::HashMap<RouteId, Arc<SessionHandle>, FixedState>,
+    /// Which of them holds which route. Nobody sends, waits or wakes under this lock, but for the control plane's task, which
+    /// leaves with a session what came before its route.
+    local: RwLock<LocalRoutes<Arc<SessionHandle>>>,
     last_session: AtomicU64,
     /// Counts the names that this process gave.
     last_name: AtomicU64,
@@ -105,14 +106,8 @@ pub struct Router {
     /// Whether the view is one to decide by: while the node does not serve it may be old.
     serves: watch::Sender<bool>,
     myself: Weak<Router>,
-    /// Parcels for routes that this node has not applied yet.
-    early: Mutex<Early>,
-    /// Whether the sessions are to go on when this life of the node is over.
-    is_leaving: AtomicBool,
     /// For whom something was stored while this node was by itself; absent while it is not.
     stored_alone: Mutex<Option<moving::StoredAlone>>,
-    /// Routes that went with the member that is being expelled.
-    gone: Mutex<BTreeSet<FullJid>>,
     /// How much waits for one account; beyond it messages are bounced.
     offline_quota: Mutex<OfflineQuota>,
     /// What clients find that come; absent until somebody says so, and whether that is the last word.
@@ -162,7 +157,7 @@ impl Router {
             view: View::default(),
             moved: Notify::new(),
             sessions: papaya::HashMap::default(),
-            by_route: papaya::HashMap::default(),
+            local: RwLock::new(LocalRoutes::new(member)),
             last_session: AtomicU64::new(0),
             last_name: AtomicU64::new(0),
             sent_away: AtomicU64::new(0),
@@ -176,10 +171,7 @@ impl Router {
             last_turn: AtomicU64::new(0),
             serves: watch::Sender::new(false),
             myself: myself.clone(),
-            early: Mutex::default(),
-            is_leaving: AtomicBool::new(false),
             stored_alone: Mutex::default(),
-            gone: Mutex::default(),
             offline_quota: Mutex::default(),
             door: Mutex::default(),
             ask_after: AtomicU64::new(patience.ask_after.map_or(0, |time| time.as_secs())),
@@ -291,7 +283,8 @@ impl Router {
         if let Some(mesh) = self.mesh() {
             mesh.applied(index);
         }
-        self.deliver_early();
+        let missed = self.local_mut().applied(index);
+        self.give_back(missed);
     }
 
     /// The control plane answers a session.
@@ -348,6 +341,7 @@ impl Router {
     pub fn life_over(&self, other_host: Option<&str>) {
         self.next_generation();
         self.connect(None);
+        self.local_mut().life_over();
         self.set_service(Service::Close, other_host);
     }
 
@@ -356,7 +350,7 @@ impl Router {
             && let Some(session) = self.session(route.session)
         {
             self.counts_for(&session, route.jid.to_bare());
-            self.by_route.pin().insert(route.id, session);
+            self.publish(route, session);
         }
         if planted!(ViewFollowsLater) && route.member != self.member {
             self.follow_later(route.clone());
@@ -377,36 +371,28 @@ impl Router {
     }
 
     fn route_removed(&self, route: &Arc<Route>, reason: Removal) {
-        if route.member == self.member && reason == Removal::MemberEnded && self.is_leaving() {
-            // Its session goes on with it until it is told to move.
-            return;
-        }
-        self.view.remove(route);
-        if route.member != self.member {
-            if reason == Removal::MemberEnded {
-                lock(&self.gone).insert(route.jid.clone());
+        let end = self.local_mut().route_removed(route, reason);
+        match end {
+            RouteEnd::Kept => {}
+            RouteEnd::Gone => self.view.remove(route),
+            RouteEnd::Told { session, is_revoked } => {
+                self.view.remove(route);
+                if is_revoked {
+                    session.revoke();
+                }
+                session.tell(ToSession::RouteEnded { route: route.id, reason });
             }
-            return;
         }
-        let Some(session) = self.by_route.pin().get(&route.id).cloned() else { return };
-        match reason {
-            Removal::Replaced { .. } if planted!(ReplacedSessionStays) => return,
-            Removal::Replaced { .. } | Removal::MemberEnded => session.revoke(),
-            Removal::Unbound => {}
-        }
-        session.tell(ToSession::RouteEnded { route: route.id, reason });
     }
 
     fn life_ended(&self, life: Life) {
-        let jids = std::mem::take(&mut *lock(&self.gone));
-        if life.member == self.member {
-            return;
-        }
-        if let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life.member)) {
+        let jids = self.local_mut().life_ended(life);
+        if life.member != self.member
+            && let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life.member))
+        {
             lock(&self.ended).insert(life.member, (life.incarnation, lane));
         }
-        if !jids.is_empty() && !planted!(UnavailableNever) {
-            sometimes!("sessions_are_told_who_is_gone");
+        if !jids.is_empty() {
             let gone = Arc::new(RoutesGone { jids });
             for session in self.sessions_in_order() {
                 session.tell(ToSession::RoutesGone(gone.clone()));
@@ -427,6 +413,14 @@ impl Router {
                 ToSession::Close { condition, other_host }
             }
         }
+    }
+
+    fn local(&self) -> RwLockReadGuard<'_, LocalRoutes<Arc<SessionHandle>>> {
+        self.local.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn local_mut(&self) -> RwLockWriteGuard<'_, LocalRoutes<Arc<SessionHandle>>> {
+        self.local.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sessions_in_order(&self) -> Vec<Arc<SessionHandle>> {

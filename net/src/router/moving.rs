@@ -11,7 +11,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cresset_core::ids::{LogIndex, RouteId, SessionId};
@@ -45,14 +44,10 @@ impl Router {
     /// This life of the node is about to end, and its sessions are to go on. When all have settled what they can, the
     /// other end of the guard hears that there is no sender any more.
     pub fn hold(&self, guard: mpsc::Sender<()>) {
-        self.is_leaving.store(true, Ordering::Release);
+        self.local_mut().leave();
         for session in self.sessions_in_order() {
             session.tell(ToSession::Hold(guard.clone()));
         }
-    }
-
-    pub(super) fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Ordering::Acquire)
     }
 
     /// This life of the node is over, and its sessions go on in the next one, whose log begins after `begin`. They are told
@@ -64,16 +59,14 @@ impl Router {
         self.set_service(Service::Pause, None);
         let elsewhere = self.view.all().into_iter().filter(|route| route.member != self.member);
         let gone = Arc::new(RoutesGone { jids: elsewhere.map(|route| route.jid.clone()).collect() });
-        lock(&self.gone).clear();
         lock(&self.ended).clear();
-        drop(lock(&self.early).take());
+        let held = self.local_mut().move_on(begin);
         self.view.begin_again(begin);
         if !begin.is_in_the_log_of(LogIndex(0)) {
             lock(&self.stored_alone).get_or_insert(StoredAlone::For(BTreeSet::new()));
         }
         let routes: BTreeMap<SessionId, RouteId> =
-            self.by_route.pin().iter().map(|(route, session)| (session.id, *route)).collect();
-        self.by_route.pin().clear();
+            held.into_iter().map(|(route, session)| (session.id, route)).collect();
         for session in self.sessions_in_order() {
             if !gone.jids.is_empty() {
                 session.tell(ToSession::RoutesGone(gone.clone()));
@@ -84,7 +77,6 @@ impl Router {
                 session.tell(ToSession::Close { condition, other_host: None });
             }
         }
-        self.is_leaving.store(false, Ordering::Release);
         self.moved.notify_waiters();
     }
 

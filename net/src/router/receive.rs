@@ -2,50 +2,42 @@
 
 use std::sync::Arc;
 
-use cresset_core::cluster::RouteView;
+use cresset_core::cluster::{Route, RouteView};
 use cresset_core::ids::RouteId;
 use cresset_core::jid::BareJid;
-use cresset_core::routing::{Home, Parcel, Redecide, Refused, StanzaName, claimant, may_go_elsewhere};
-use cresset_core::sometimes;
+use cresset_core::routing::{Arrival, Home, Missed, Parcel, Redecide, Refused, StanzaName, claimant, may_go_elsewhere};
 use cresset_core::stanza::ErrorCondition;
 use futures_util::FutureExt;
 
+use super::Router;
 use super::again::Pass;
 use super::mailbox::{SessionHandle, ToSession};
 use super::route::Outgoing;
 use super::ticket::Ticket;
-use super::{Router, lock};
-use crate::links::{DataService, Missed, Peer, ToLane};
+use crate::links::{DataService, Peer, ToLane};
 
 impl DataService for Router {
     type Origin = Ticket;
     type Pass = Pass;
 
     fn deliver(&self, parcel: Parcel) -> Result<(), Box<Missed>> {
-        let session = self.by_route.pin().get(&parcel.route).cloned();
-        let parcel = match session {
-            Some(session) => match session.deliver(parcel) {
-                Ok(()) => return Ok(()),
-                Err(parcel) => *parcel,
-            },
-            None => parcel,
+        // Nearly all find their session, and share the lock.
+        let session = self.local().session(parcel.route).cloned();
+        let arrival = match session {
+            Some(session) => Arrival::Here(session, parcel),
+            None => self.local_mut().deliver(parcel),
         };
-        let mut early = lock(&self.early);
-        let index = self.view.applied();
-        if parcel.route.index > index {
-            // The sender has seen more of the log than this node.
-            sometimes!("a_parcel_comes_before_its_route");
-            match early.push(parcel) {
-                Ok(()) => return Ok(()),
-                Err(parcel) => return Err(Box::new(Missed { parcel: *parcel, index })),
-            }
-        }
-        sometimes!("a_parcel_misses_its_session");
-        Err(Box::new(Missed { parcel, index }))
+        let missed = match arrival {
+            Arrival::Here(session, parcel) => self.leave_with(&session, parcel),
+            Arrival::Early => None,
+            Arrival::Missed(missed) => Some(missed),
+        };
+        missed.map_or(Ok(()), |missed| Err(Box::new(missed)))
     }
 
     fn nudge(&self, route: RouteId) {
-        if let Some(session) = self.by_route.pin().get(&route) {
+        let session = self.local().session(route).cloned();
+        if let Some(session) = session {
             session.tell(ToSession::Nudge);
         }
     }
@@ -81,15 +73,31 @@ impl DataService for Router {
 }
 
 impl Router {
-    /// Delivers what came before this node knew the route for which it is.
-    pub(super) fn deliver_early(&self) {
-        let early = lock(&self.early).take();
-        for parcel in early {
-            if let Err(missed) = self.deliver(parcel)
-                && let Some(mesh) = self.mesh()
-            {
-                crate::runtime::spawn(async move { mesh.give_back(missed.parcel, missed.index).await });
-            }
+    fn leave_with(&self, session: &SessionHandle, parcel: Parcel) -> Option<Missed> {
+        session.deliver(parcel).err().and_then(|parcel| self.local_mut().turned_away(*parcel))
+    }
+
+    /// From here on the session is found by its route.
+    pub(super) fn publish(&self, route: &Route, session: Arc<SessionHandle>) {
+        let mut local = self.local_mut();
+        let early = local.route_added(route, Some(session.clone()));
+        // Before the lock is free: no other thread is to find the session by its route before it has these.
+        let over = early.into_iter().filter_map(|parcel| session.deliver(parcel).err());
+        let missed = over.filter_map(|parcel| local.turned_away(*parcel)).collect();
+        drop(local);
+        self.give_back(missed);
+    }
+
+    /// Gives back what came for sessions that are not here.
+    pub(super) fn give_back(&self, missed: Vec<Missed>) {
+        if !missed.is_empty()
+            && let Some(mesh) = self.mesh()
+        {
+            crate::runtime::spawn(async move {
+                for Missed { parcel, index } in missed {
+                    mesh.give_back(parcel, index).await;
+                }
+            });
         }
     }
 

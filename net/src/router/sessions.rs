@@ -40,7 +40,7 @@ impl Router {
     pub(crate) fn leave(&self, session: &SessionHandle, route: Option<RouteId>) {
         self.sessions.pin().remove(&session.id);
         if let Some(route) = route {
-            self.by_route.pin().remove(&route);
+            self.local_mut().session_over(route);
         }
         let Some(AccountQueue { account, .. }) = session.account().map(AsRef::as_ref) else { return };
         let mut queues = lock(&self.queues);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::cluster::{RoutePresence, VersionRange};
-use cresset_core::ids::{BootId, Sequence};
+use cresset_core::ids::{BootId, RouteId, Sequence};
 use cresset_core::jid::{Jid, NodePart};
 use cresset_core::routing::{Home, Parcel, Paths, Refused};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
@@ -75,6 +75,30 @@ async fn a_parcel_that_is_ahead_of_the_log_waits_for_it() {
         two.happens(5, &Event::RouteAdded(route.clone()));
 
         assert_eq!(two.received(&session).await.stanza.body().as_deref(), Some("m1"));
+    })
+    .await;
+}
+
+/// R4.2. Lanes run on other threads: they hand parcels over while a batch of entries is being applied.
+#[tokio::test]
+async fn what_came_before_its_route_is_not_overtaken_while_the_batch_goes_on() {
+    two_members(async |one, two| {
+        let (session, route) = two.route(5);
+        let parcel = |number: u64| {
+            let body = Element::new("body", "jabber:client").with_text(&format!("m{number}"));
+            let stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
+            let Life { member, incarnation } = one.life();
+            Parcel { stanza, route: route.id, home: Home::Member { member, incarnation, number: Sequence(number) } }
+        };
+
+        two.router.deliver(parcel(1)).unwrap();
+        two.router.handle_event(&Event::RouteAdded(route.clone()));
+        two.router.deliver(parcel(2)).unwrap();
+        two.router.applied(LogIndex(5));
+
+        for expected in ["m1", "m2"] {
+            assert_eq!(two.received(&session).await.stanza.body().as_deref(), Some(expected));
+        }
     })
     .await;
 }

@@ -498,7 +498,7 @@ impl World {
         let process = self.hosts[host].process.as_mut()?;
         let router = &process.router;
         let is_asked = if life.member == router.member {
-            let session = router.by_route.get(&route).copied();
+            let session = router.local.session(route).copied();
             session.is_some_and(|session| self.tell(host, session, ToSession::Pass(pass)))
         } else {
             let ended = router.ended.get(&life.member).filter(|key| key.incarnation == life.incarnation).copied();

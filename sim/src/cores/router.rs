@@ -3,17 +3,18 @@
 //!
 //! Where the router waits, here a [`Courier`] waits.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cresset_core::cluster::{AccountRoutes, Event, Removal, Route};
+use cresset_core::cluster::{AccountRoutes, Event, Route};
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{LogIndex, MemberId, RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
 use cresset_core::limits::REROUTES_MAX;
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::{
-    ChosenRoutes, Decision, Home, Parcel, Paths, StanzaName, claimant, decide, may_go_elsewhere, recipient,
+    Arrival, ChosenRoutes, Decision, Home, LocalRoutes, Missed, Parcel, Paths, RouteEnd, StanzaName, claimant, decide,
+    may_go_elsewhere, recipient,
 };
 use cresset_core::stanza::ErrorCondition;
 use cresset_core::time::{UnixMillis, Uptime};
@@ -33,7 +34,7 @@ pub(super) struct Router {
     pub(super) lease_until: Option<Uptime>,
     pub(super) view: View,
     pub(super) sessions: BTreeMap<SessionId, Session>,
-    pub(super) by_route: BTreeMap<RouteId, SessionId>,
+    pub(super) local: LocalRoutes<SessionId>,
     pub(super) last_session: u64,
     /// Counts the lives of this member in this process.
     pub(super) generation: u64,
@@ -43,8 +44,6 @@ pub(super) struct Router {
     pub(super) ended: BTreeMap<MemberId, LaneKey>,
     pub(super) rows: BTreeMap<u64, Courier>,
     pub(super) last_turn: u64,
-    early: VecDeque<Parcel>,
-    gone: BTreeSet<FullJid>,
     pub(super) last_pass: u64,
     pub(super) waiting: BTreeMap<PassId, CourierId>,
     /// Couriers that wait for the view to move on.
@@ -96,7 +95,7 @@ impl Router {
             lease_until: None,
             view: View::default(),
             sessions: BTreeMap::new(),
-            by_route: BTreeMap::new(),
+            local: LocalRoutes::new(member),
             last_session: 0,
             generation: 0,
             is_connected: true,
@@ -104,8 +103,6 @@ impl Router {
             ended: BTreeMap::new(),
             rows: BTreeMap::new(),
             last_turn: 0,
-            early: VecDeque::new(),
-            gone: BTreeSet::new(),
             last_pass: 0,
             waiting: BTreeMap::new(),
             wait_for_view: Vec::new(),
@@ -124,7 +121,7 @@ impl Router {
         let row = row.map(|courier| format!("a row: {courier:?}"));
         let session = || self.sessions.iter().find(|(_, session)| is_busy(&session.courier));
         let session = || session().map(|(id, session)| format!("session {}: {:?}", id.0, session.courier));
-        let early = || self.early.front().map(|parcel| format!("a parcel for route {:?}", parcel.route));
+        let early = || self.local.early().map(|route| format!("a parcel for route {route:?}"));
         row.or_else(session).or_else(early)
     }
 
@@ -150,37 +147,28 @@ impl World {
         let router = &mut process.router;
         match event {
             Event::RouteAdded(route) => {
-                if route.member == router.member && router.sessions.contains_key(&route.session) {
-                    router.by_route.insert(route.id, route.session);
-                }
+                let session = router.sessions.contains_key(&route.session).then_some(route.session);
+                let early = router.local.route_added(route, session);
                 router.view.put(route);
+                early.into_iter().for_each(|parcel| self.leave_with(host, route.session, parcel));
             }
             Event::RouteChanged(route) => router.view.put(route),
             Event::RouteRemoved { route, reason } => {
-                router.view.remove(route);
-                if route.member != router.member {
-                    if *reason == Removal::MemberEnded {
-                        router.gone.insert(route.jid.clone());
-                    }
-                    return;
+                let end = router.local.route_removed(route, *reason);
+                if !matches!(end, RouteEnd::Kept) {
+                    router.view.remove(route);
                 }
-                let Some(session) = router.by_route.get(&route.id).copied() else { return };
-                match reason {
-                    Removal::Replaced { .. } | Removal::MemberEnded => {
-                        if let Some(session) = router.sessions.get_mut(&session) {
-                            session.is_revoked = true;
-                        }
-                    }
-                    Removal::Unbound => {}
+                let RouteEnd::Told { session, is_revoked } = end else { return };
+                if let Some(session) = router.sessions.get_mut(&session) {
+                    session.is_revoked |= is_revoked;
                 }
                 self.tell(host, session, ToSession::RouteEnded { route: route.id, reason: *reason });
             }
             Event::Ended { life, .. } => {
-                let jids = std::mem::take(&mut router.gone);
-                if life.member == router.member {
-                    return;
-                }
-                if let Some(key) = process.lane_to(life.member) {
+                let jids = router.local.life_ended(*life);
+                if life.member != router.member
+                    && let Some(key) = process.lane_to(life.member)
+                {
                     process.router.ended.insert(life.member, LaneKey { incarnation: life.incarnation, ..key });
                 }
                 if !jids.is_empty() {
@@ -201,7 +189,7 @@ impl World {
         router.view.applied = index;
         let moved = std::mem::take(&mut router.wait_for_view);
         let is_connected = router.is_connected;
-        let early = std::mem::take(&mut router.early);
+        let missed = router.local.applied(index);
         for id in moved {
             if let Some(process) = &mut self.hosts[host].process
                 && process.router.courier(id).is_some_and(Courier::view_moved)
@@ -212,12 +200,8 @@ impl World {
         if is_connected {
             self.lanes_applied(host, index);
         }
-        for parcel in early {
-            if let Err((parcel, index)) = self.try_deliver(host, parcel)
-                && is_connected
-            {
-                self.give_back(host, parcel, index);
-            }
+        if is_connected {
+            missed.into_iter().for_each(|Missed { parcel, index }| self.give_back(host, parcel, index));
         }
     }
 
@@ -245,6 +229,7 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         process.router.generation += 1;
         process.router.is_connected = false;
+        process.router.local.life_over();
         let sessions: Vec<_> = process.router.sessions.keys().copied().collect();
         self.set_service(host, Service::Close, other_host);
         sessions.into_iter().for_each(|session| self.courier_soon(host, CourierId::Session(session)));
@@ -272,33 +257,28 @@ impl World {
     // ---- parcels of other members -----------------------------------------------------------------------------------
 
     pub(super) fn deliver(&mut self, host: usize, parcel: Parcel) {
-        if let Err((parcel, index)) = self.try_deliver(host, parcel) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        match process.router.local.deliver(parcel) {
+            Arrival::Here(session, parcel) => self.leave_with(host, session, parcel),
+            Arrival::Early => {}
+            Arrival::Missed(Missed { parcel, index }) => self.give_back(host, parcel, index),
+        }
+    }
+
+    fn leave_with(&mut self, host: usize, id: SessionId, parcel: Parcel) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let router = &mut process.router;
+        if let Some(session) = router.sessions.get_mut(&id).filter(|session| !session.is_closed) {
+            session.parcels.push_back(parcel);
+            self.session_soon(host, id);
+        } else if let Some(Missed { parcel, index }) = router.local.turned_away(parcel) {
             self.give_back(host, parcel, index);
         }
     }
 
-    fn try_deliver(&mut self, host: usize, parcel: Parcel) -> Result<(), (Parcel, LogIndex)> {
-        let Some(process) = &mut self.hosts[host].process else { return Ok(()) };
-        let router = &mut process.router;
-        if let Some(id) = router.by_route.get(&parcel.route).copied()
-            && let Some(session) = router.sessions.get_mut(&id).filter(|session| !session.is_closed)
-        {
-            session.parcels.push_back(parcel);
-            self.session_soon(host, id);
-            return Ok(());
-        }
-        let index = router.view.applied;
-        if parcel.route.index > index {
-            // The sender has seen more of the log than this node.
-            router.early.push_back(parcel);
-            return Ok(());
-        }
-        Err((parcel, index))
-    }
-
     pub(super) fn nudge(&mut self, host: usize, route: RouteId) {
         let Some(process) = &self.hosts[host].process else { return };
-        if let Some(session) = process.router.by_route.get(&route).copied() {
+        if let Some(session) = process.router.local.session(route).copied() {
             self.tell(host, session, ToSession::Nudge);
         }
     }

@@ -580,7 +580,7 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         let Some(session) = process.router.sessions.remove(&id) else { return };
         if let Holding::Ended(route) = session.holding {
-            process.router.by_route.remove(&route);
+            process.router.local.session_over(route);
             self.nudge_account(host, &session.account);
         }
         self.leave_if_empty(host);

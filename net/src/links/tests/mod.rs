@@ -23,7 +23,7 @@ use cresset_core::cluster::VersionRange;
 use cresset_core::config::Timing;
 use cresset_core::config::alike::{Alike, Times};
 use cresset_core::ids::{BootId, Incarnation, LogIndex, MemberId};
-use cresset_core::routing::{Parcel, Redecide, Refused, StanzaName};
+use cresset_core::routing::{Missed, Parcel, Redecide, Refused, StanzaName};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
