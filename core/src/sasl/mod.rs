@@ -5,7 +5,6 @@
 //! scram   the server's side of one SCRAM exchange
 //! plain   the one message of PLAIN
 //! throttle  how fast secrets can be tried
-//! turns     whose password is stretched next
 //! ```
 //!
 //! An account's password is stored nowhere: the store holds [`ScramKeys`], one set for each [`enum@Hash`]. Nothing here
@@ -18,7 +17,6 @@ mod keys;
 mod plain;
 mod scram;
 pub mod throttle;
-pub mod turns;
 
 pub use keys::{
     Derivation, Hash, KeyShape, Password, SALT_BYTES, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, ScramKeys, decoy_draw,

@@ -19,7 +19,7 @@ use cresset_core::ids::RouteId;
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, BindRefusal, Service};
 use cresset_core::routing::{Home, Parcel};
-use cresset_core::sasl::throttle::Origin;
+use cresset_core::sasl::throttle::{Origin, Place};
 use cresset_core::session::{
     BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
 };
@@ -35,8 +35,8 @@ use super::admission::Admitted;
 use super::close::close;
 use super::errands::{Errand, ErrandAnswer};
 use super::outbound::Outbound;
-use super::strangers::Stranger;
 use super::tries::Attempt;
+use super::turns::{Pace, Turn};
 use super::work::Work;
 use super::{Attach, ClientSettings, ClientTransport, OUTBOUND_BYTES_HIGH, READ_BYTES, WRITE_TIME_MAX};
 use crate::router::{SessionHandle, ToSession};
@@ -56,7 +56,8 @@ pub(super) struct Connection {
     pub(super) starts_tls: bool,
     pub(super) admitted: Option<Admitted>,
     /// Absent once the client has authenticated and asks for a resource.
-    pub(super) stranger: Option<Box<Stranger>>,
+    pub(super) stranger: Option<Box<Turn<Place>>>,
+    pace: Pace,
     /// Where the client is that authenticates.
     pub(super) origin: Origin,
     /// Its try of a password that is under way.
@@ -128,7 +129,7 @@ impl Connection {
         session: Session,
         admitted: Admitted,
         address: IpAddr,
-        stranger: Stranger,
+        stranger: Turn<Place>,
     ) -> Connection {
         let handle = settings.router.enter();
         let work = Work::of(&handle);
@@ -142,6 +143,7 @@ impl Connection {
             starts_tls: false,
             admitted: Some(admitted),
             stranger: Some(Box::new(stranger)),
+            pace: Pace::default(),
             origin,
             attempt: None,
             work,
@@ -171,7 +173,7 @@ impl Connection {
             }
             self.held = None;
             self.let_pass();
-            poll_fn(|cx| self.poll(cx)).await;
+            poll_fn(|cx| self.poll_in_turn(cx)).await;
         };
         match stop {
             Stop::Over => Box::pin(self.farewell()).await,
@@ -202,9 +204,20 @@ impl Connection {
         }
     }
 
-    /// Ready when something happened that the session may have orders about.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// As [`poll`](Connection::poll), when it may use the thread.
+    fn poll_in_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.now();
+        std::task::ready!(self.pace.poll_begin(cx, now, &self.settings.busy, self.session.account()));
+        let polled = self.poll(cx, now);
+        if polled.is_pending() {
+            let now = self.now();
+            self.pace.pause(now);
+        }
+        polled
+    }
+
+    /// Ready when something happened that the session may have orders about.
+    fn poll(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
         self.session.set_wall_clock(self.settings.router.wall());
         self.session.set_patience(self.settings.router.patience());
         if !self.may_read(now) {

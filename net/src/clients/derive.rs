@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cresset_core::admission::Turns;
 use cresset_core::sasl::throttle::Place;
-use cresset_core::sasl::turns::Turns;
 use cresset_core::sasl::{Derivation, ScramKeys};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -36,7 +36,7 @@ pub struct DerivePool {
 #[derive(Debug)]
 struct Shared {
     threads_free: usize,
-    turns: Turns<Job>,
+    turns: Turns<Place, Job>,
 }
 
 #[derive(Debug)]
@@ -74,8 +74,8 @@ impl Shared {
     fn take_in(&mut self, place: Place, job: Job) -> Option<Job> {
         let price = u64::from(job.derivation.iterations);
         self.turns.push(place, price, job);
-        if self.turns.waiting(place).is_multiple_of(JOBS_PER_LOOK) {
-            self.turns.retain(place, |job| !job.asker.is_closed());
+        if self.turns.waiting(&place).is_multiple_of(JOBS_PER_LOOK) {
+            self.turns.retain(&place, |job| !job.asker.is_closed());
         }
         self.threads_free = self.threads_free.checked_sub(1)?;
         self.next()
@@ -150,14 +150,14 @@ mod tests {
             for _ in 0..10_000 {
                 assert!(pool.derive(address(1), derivation()).now_or_never().is_none());
             }
-            assert!(lock(&pool.shared).turns.waiting(Place::of(address(1))) <= JOBS_PER_LOOK);
+            assert!(lock(&pool.shared).turns.waiting(&Place::of(address(1))) <= JOBS_PER_LOOK);
             lock(&pool.shared).threads_free = 1;
 
             let keys = pool.derive(address(2), derivation()).await;
 
             assert!(keys.matches(&derivation().run()));
             is_idle(&pool).await;
-            assert_eq!(lock(&pool.shared).turns.waiting(Place::of(address(1))), 0);
+            assert_eq!(lock(&pool.shared).turns.waiting(&Place::of(address(1))), 0);
         })
         .await;
     }

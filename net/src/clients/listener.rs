@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::sasl::throttle::Place;
 use cresset_core::session::{Session, TlsEstablished};
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use tokio::time::sleep;
 
 use super::admission::Admitted;
 use super::connection::{Connection, Transport as ClientSide};
-use super::strangers::Stranger;
+use super::turns::Turn;
 use super::{ClientSettings, ClientTransport};
 use crate::runtime;
 use crate::transport::Transport;
@@ -88,7 +89,7 @@ pub(super) fn accept(
         tracing::debug!(%address, "too many connections");
         return;
     };
-    let mut stranger = settings.strangers.at(address.ip());
+    let mut stranger = settings.strangers.turn(Place::of(address.ip()));
     match kind {
         ListenerKind::StartTls => begin(settings.clone(), transport, admitted, address, stranger, None),
         ListenerKind::DirectTls => {
@@ -109,7 +110,7 @@ fn begin(
     transport: ClientTransport,
     admitted: Admitted,
     address: SocketAddr,
-    stranger: Stranger,
+    stranger: Turn<Place>,
     established: Option<TlsEstablished>,
 ) {
     let now = settings.router.now();

@@ -23,17 +23,19 @@ mod listener;
 mod moving;
 mod outbound;
 mod perform;
-mod strangers;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod tries;
+mod turns;
 mod work;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::jid::BareJid;
+use cresset_core::sasl::throttle::Place;
 use cresset_core::session::{Remaining, SessionSettings};
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,9 +45,9 @@ use crate::router::Router;
 pub use admission::Admission;
 pub use derive::{Derive, DeriveHere, DerivePool};
 pub use listener::{Listener, ListenerKind, serve};
-pub use strangers::Strangers;
 pub use tls::{Certificate, ServerTls, TlsError};
 pub use tries::Tries;
+pub use turns::Threads;
 
 use admission::Admitted;
 
@@ -87,7 +89,9 @@ pub struct ClientSettings {
     /// Who may connect at all.
     pub admission: Admission,
     /// Who is heard next of those who have not authenticated.
-    pub strangers: Strangers,
+    pub strangers: Threads<Place>,
+    /// Who is heard next of the accounts that use much processor time.
+    pub busy: Threads<BareJid>,
     /// A generator for one session: seeded by the operating system, except in a simulation.
     pub randomness: fn() -> StdRng,
     /// The node.

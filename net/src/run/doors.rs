@@ -13,8 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::clients::{
-    Admission, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, Strangers, TlsError, Tries,
-    serve,
+    Admission, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, Threads, TlsError, Tries, serve,
 };
 use crate::router::Router;
 use crate::runtime::Workers;
@@ -83,7 +82,8 @@ impl Doors {
         tell_budget(&budget);
         let admission = Admission::new(budget.connections_max);
         let tries = Arc::new(Tries::default());
-        let strangers = Strangers::new(workers.threads());
+        let threads = workers.threads();
+        let (strangers, busy) = (Threads::new((threads / 2).max(1)), Threads::new(threads));
         let (stop, stopped) = watch::channel(false);
         let mut bound = Vec::new();
         for listener in &configured.listeners {
@@ -105,6 +105,7 @@ impl Doors {
                 derive: derive.clone(),
                 tries: tries.clone(),
                 strangers: strangers.clone(),
+                busy: busy.clone(),
                 proxied: listener.proxied,
                 admission: admission.clone(),
                 randomness,

@@ -69,7 +69,8 @@ impl World {
             tries: Arc::default(),
             proxied: false,
             admission: Admission::new(1000),
-            strangers: Strangers::new(1),
+            strangers: Threads::new(1),
+            busy: Threads::new(1),
             randomness: runtime::generator,
             router,
         };
