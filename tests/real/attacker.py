@@ -1,10 +1,11 @@
-"""Attacks on a node, each a function that goes on for some seconds. Run as a process of its own with the lowest priority:
-an attacker's machine is not the server's, so what it costs him must not count.
+"""Attacks on a node, each a function that goes on for some seconds. Run as a process of its own that works when nobody else
+does: an attacker's machine is not the server's, so what it costs him must not count.
 
     attacker.py ATTACK PORT SECONDS
 """
 
 import contextlib
+import os
 import socket
 import sys
 import threading
@@ -38,10 +39,29 @@ def strangers(node, until, count, act):
         thread.join(max(0.1, until + 10 - time.monotonic()))
 
 
+DEAR_HEADER = HEADER.replace(f"to='{DOMAIN}'", f"to='{dear(11)}' from='{dear(11)}'")
+
+
+def nobody(_, until):
+    """An attack that costs the attacker's machine as much as others, on a listener of its own: what this does to the two
+    who talk is done by the processors that they share with it."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+
+    def answer():
+        while True:
+            stranger, _ = listener.accept()
+            with contextlib.suppress(OSError), stranger:
+                stranger.recv(1 << 20)
+                stranger.sendall(b"x" * 500)
+
+    threading.Thread(target=answer, daemon=True).start()
+    own = SimpleNamespace(connect=connector(listener.getsockname()[1]))
+    strangers(own, until, 40, lambda raw: (raw.send(DEAR_HEADER), raw.rest()))
+
+
 def dear_headers(node, until):
     """Strangers who open streams to addresses that cost as much as they can."""
-    header = HEADER.replace(f"to='{DOMAIN}'", f"to='{dear(11)}' from='{dear(11)}'")
-    strangers(node, until, 40, lambda raw: (raw.send(header), raw.rest()))
+    strangers(node, until, 40, lambda raw: (raw.send(DEAR_HEADER), raw.rest()))
 
 
 def longest_legal_headers(node, until):
@@ -147,6 +167,7 @@ def presence(node, until):
 
 
 ATTACKS = [
+    nobody,
     idle,
     dear_headers,
     longest_legal_headers,
@@ -160,12 +181,17 @@ ATTACKS = [
 ]
 
 
+def connector(port):
+    """What `Raw` expects of a node, for this port."""
+    return lambda _=None, timeout=10, source=None: socket.create_connection(
+        ("127.0.0.1", port), timeout=timeout, source_address=source and (source, 0)
+    )
+
+
 def main():
     name, port, seconds = sys.argv[1:]
-    node = SimpleNamespace()
-    node.connect = lambda _=None, timeout=10, source=None: socket.create_connection(
-        ("127.0.0.1", int(port)), timeout=timeout, source_address=source and (source, 0)
-    )
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    node = SimpleNamespace(connect=connector(int(port)))
     attack = next(attack for attack in ATTACKS if attack.__name__ == name)
     with contextlib.suppress(OSError, AssertionError):
         attack(node, time.monotonic() + float(seconds))
