@@ -7,7 +7,7 @@ use crate::source::{Source, below};
 const FLOORS: &[(u8, &[&str])] = &[
     (5, &["session"]),
     (4, &["routing", "node"]),
-    (3, &["stanza", "membership", "discovery"]),
+    (3, &["stanza", "discovery"]),
     (2, &["xml", "cluster", "liveness", "config", "sasl"]),
     (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "admission", "probe", "planted"]),
 ];
@@ -67,6 +67,17 @@ fn room_of(words: &[String], module: &[String]) -> Option<String> {
 #[test]
 fn rooms_of_core_import_only_from_below() {
     assert_eq!(breaches(&below("core/src")), [""; 0]);
+}
+
+/// R4.13. A rule about what is not there holds nothing, and hides that something has another name.
+#[test]
+fn every_room_with_a_floor_is_there() {
+    let sources = below("core/src");
+    let is_there = |room: &&str| sources.iter().any(|source| module(&source.path).first().is_some_and(|is| is == *room));
+
+    let empty: Vec<&&str> = FLOORS.iter().flat_map(|(_, rooms)| *rooms).filter(|room| !is_there(room)).collect();
+
+    assert_eq!(empty, [&""; 0]);
 }
 
 #[test]

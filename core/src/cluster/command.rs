@@ -132,12 +132,11 @@ pub enum Operation {
     },
 }
 
-/// What a bind does if the JID is held already (RFC 6120 section 7.7.2.2).
+/// What a bind does if the JID is held already (RFC 6120 section 7.7.2.2). It is one byte of each entry, so that a later
+/// version of the log can say something else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ConflictPolicy {
     /// The new session gets it; the old one is closed with `<conflict/>`.
     #[default]
     Replace,
-    /// The new session is refused with `<conflict/>`.
-    Refuse,
 }

@@ -52,8 +52,6 @@ pub enum Rejection {
 pub enum OperationOutcome {
     /// The session holds the JID by this route.
     Bound(RouteId),
-    /// Somebody holds the JID and the policy is to refuse.
-    Conflict,
     /// The account has as many sessions as it can have.
     TooManySessions,
     /// It took effect.

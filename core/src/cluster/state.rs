@@ -294,8 +294,8 @@ impl ClusterState {
         }
         member.last_batch = batch.sequence;
         let outcomes = batch.operations.iter().zip(0..).map(|(operation, position)| match operation {
-            Operation::Bind { jid, session, conflict } => {
-                self.bind(RouteId { index, position }, batch.life, jid, *session, *conflict, events)
+            Operation::Bind { jid, session, conflict: ConflictPolicy::Replace } => {
+                self.bind(RouteId { index, position }, batch.life, jid, *session, events)
             }
             Operation::Unbind { route } => self.unbind(batch.life.member, *route, events),
             Operation::Announce { route, presence } => self.announce(batch.life.member, *route, *presence, events),
@@ -303,25 +303,19 @@ impl ClusterState {
         Outcome::Operations(outcomes.collect())
     }
 
-    /// RFC 6120 section 7.7.2.2.
+    /// A JID that is held passes to the later session (RFC 6120 section 7.7.2.2).
     fn bind(
         &mut self,
         id: RouteId,
         life: Life,
         jid: &FullJid,
         session: SessionId,
-        conflict: ConflictPolicy,
         events: &mut Vec<Event>,
     ) -> OperationOutcome {
+        let is_full = |routes: &AccountRoutes| routes.len() >= SESSIONS_PER_ACCOUNT_MAX;
         let holder = self.routes.holder(jid);
-        match (&holder, conflict) {
-            (Some(_), ConflictPolicy::Refuse) => return OperationOutcome::Conflict,
-            (Some(_), ConflictPolicy::Replace) => {}
-            (None, ConflictPolicy::Replace | ConflictPolicy::Refuse) => {
-                if self.routes.of(&jid.to_bare()).is_some_and(|routes| routes.len() >= SESSIONS_PER_ACCOUNT_MAX) {
-                    return OperationOutcome::TooManySessions;
-                }
-            }
+        if holder.is_none() && self.routes.of(&jid.to_bare()).is_some_and(is_full) {
+            return OperationOutcome::TooManySessions;
         }
         if let Some(old) = holder {
             sometimes!(old.member != life.member, "a_jid_moves_to_another_node");

@@ -102,19 +102,13 @@ fn the_end_of_a_life_leaves_alone_what_somebody_holds_since() {
 }
 
 #[test]
-fn a_bind_takes_the_jid_over_or_is_refused_as_the_policy_says() {
+fn a_bind_takes_the_jid_over() {
     let mut cluster = Cluster::of(&["a", "b"]);
     cluster.run(1, vec![bind("romeo@example.org/garden", 1)]);
 
-    let refuse = Operation::Bind {
-        jid: jid("romeo@example.org/garden"),
-        session: SessionId(5),
-        conflict: ConflictPolicy::Refuse,
-    };
-
-    assert_eq!(cluster.run(2, vec![refuse]), vec![OperationOutcome::Conflict]);
     let batch = cluster.batch(2, vec![bind("romeo@example.org/garden", 6)]);
     let applied = cluster.apply(&batch);
+
     let by = cluster.state.holder(&jid("romeo@example.org/garden")).unwrap().id;
     assert_eq!(removals(&applied), vec![("romeo@example.org/garden".to_owned(), Removal::Replaced { by })]);
 }

@@ -142,14 +142,6 @@ impl Jid {
         let end = self.slash.map_or(self.text.len(), offset);
         BareJid(Jid { text: self.text[..end].to_owned(), at: self.at, slash: None })
     }
-
-    /// The address without its resource.
-    pub fn into_bare(mut self) -> BareJid {
-        if let Some(slash) = self.slash.take() {
-            self.text.truncate(offset(slash));
-        }
-        BareJid(self)
-    }
 }
 
 impl BareJid {

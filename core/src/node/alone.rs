@@ -116,7 +116,7 @@ impl Alone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{ConflictPolicy, Role, VersionRange};
+    use crate::cluster::{Role, VersionRange};
     use crate::config::Timing;
     use crate::ids::{BootId, MemberId, RouteId};
     use crate::jid::FullJid;
@@ -172,8 +172,7 @@ mod tests {
 
     fn bind(alone: &mut Alone, session: SessionId) -> RouteId {
         let now = alone.poll_timeout().expect("it beats");
-        let conflict = ConflictPolicy::Replace;
-        alone.handle(now, Input::Request(Request::Bind { session, jid: jid(), conflict }));
+        alone.handle(now, Input::Request(Request::Bind { session, jid: jid() }));
         let mut bound = None;
         while let Some(output) = alone.poll_output() {
             if let AloneOutput::Answer { answer: Answer::Bound { route }, .. } = output {

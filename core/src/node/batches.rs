@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::cluster::{Batch, Operation, OperationOutcome, Outcome};
+use crate::cluster::{Batch, ConflictPolicy, Operation, OperationOutcome, Outcome};
 use crate::ids::{Life, Sequence, SessionId};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, REQUESTS_WAITING_MAX};
 use crate::node::{Answer, BindRefusal, Request};
@@ -118,8 +118,8 @@ fn size(request: &Request) -> usize {
 
 fn operation(request: &Request) -> Operation {
     match request {
-        Request::Bind { session, jid, conflict } => {
-            Operation::Bind { jid: jid.clone(), session: *session, conflict: *conflict }
+        Request::Bind { session, jid } => {
+            Operation::Bind { jid: jid.clone(), session: *session, conflict: ConflictPolicy::Replace }
         }
         Request::Announce { route, presence, .. } => Operation::Announce { route: *route, presence: *presence },
         Request::Unbind { route } => Operation::Unbind { route: *route },
@@ -129,9 +129,6 @@ fn operation(request: &Request) -> Operation {
 fn answer(request: &Request, outcome: OperationOutcome) -> Option<Answered> {
     match (request, outcome) {
         (Request::Bind { session, .. }, OperationOutcome::Bound(route)) => Some((*session, Answer::Bound { route })),
-        (Request::Bind { session, .. }, OperationOutcome::Conflict) => {
-            Some((*session, Answer::Refused(BindRefusal::Conflict)))
-        }
         (Request::Bind { session, .. }, OperationOutcome::TooManySessions) => {
             Some((*session, Answer::Refused(BindRefusal::TooManySessions)))
         }

@@ -99,8 +99,6 @@ pub enum Request {
         session: SessionId,
         /// For what.
         jid: FullJid,
-        /// What to do if it is held.
-        conflict: crate::cluster::ConflictPolicy,
     },
     /// A presence for its route. Answer: announced.
     Announce {
@@ -123,8 +121,6 @@ pub enum Request {
 /// Why a bind was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BindRefusal {
-    /// Somebody holds the JID.
-    Conflict,
     /// The account has as many sessions as it can have.
     TooManySessions,
     /// This node does not serve: it has no lease, or its life is over, or too many wait already.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::cluster::{Command, ConflictPolicy, ExpelReason, Join, MemberState};
+use crate::cluster::{Command, ExpelReason, Join, MemberState};
 use crate::ids::{Incarnation, Sequence, SessionId, Term};
 use crate::jid::FullJid;
 
@@ -758,7 +758,7 @@ impl World {
     fn bind(&mut self, id: u64, text: &str) {
         self.sessions += 1;
         let request =
-            Request::Bind { session: SessionId(self.sessions), jid: jid(text), conflict: ConflictPolicy::Replace };
+            Request::Bind { session: SessionId(self.sessions), jid: jid(text) };
         self.handle(id, Input::Request(request));
     }
 

@@ -46,7 +46,6 @@ impl Session {
             }
             Err(refusal) => {
                 let condition = match refusal {
-                    BindRefusal::Conflict => ErrorCondition::Conflict,
                     BindRefusal::TooManySessions => ErrorCondition::ResourceConstraint,
                     BindRefusal::Unavailable => ErrorCondition::InternalServerError,
                 };

@@ -37,8 +37,6 @@ pub struct Bound {
 /// Why a session does not get the JID that it wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BindRefusal {
-    /// Another session holds it and keeps it.
-    Conflict,
     /// The account has as many sessions as it may have.
     TooManySessions,
     /// The cluster could not agree, as when this node has lost its quorum.

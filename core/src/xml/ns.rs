@@ -4,10 +4,6 @@
 pub const CLIENT: &str = "jabber:client";
 /// The stream itself, its features and its errors (RFC 6120 section 4.8.1).
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
-/// Stream error conditions (RFC 6120 section 4.9.2).
-pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
-/// Stanza error conditions (RFC 6120 section 8.3.2).
-pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// What the prefix `xml` means.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// What the prefix `xmlns` means.

@@ -39,7 +39,6 @@ macro_rules! contract_tests {
             too_many_accounts_in_one_call_are_refused_whole,
             names_are_listed_in_pages,
             a_contact_is_put_in_changed_and_taken_out,
-            a_name_and_a_subscription_change_independently,
             a_full_roster_takes_no_further_contact,
             a_roster_is_bounded_by_its_bytes_and_read_in_parts,
             messages_come_oldest_first_in_bounded_batches,
@@ -213,25 +212,6 @@ pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Accoun
     assert_eq!(store.remove_contact(name("juliet"), nurse.jid).await, Ok(false));
     assert_eq!(whole(store, "juliet").await, vec![renamed]);
     assert_eq!(whole(store, "nobody").await, Vec::new());
-}
-
-/// One resource renames a contact while another one's subscription to it is granted: neither undoes the other.
-pub(crate) async fn a_name_and_a_subscription_change_independently(store: &dyn Accounts) {
-    add(store, "juliet").await;
-    let romeo = item("romeo@m.lit");
-    let subscribe =
-        |subscription, asked| store.set_subscription(name("juliet"), item("romeo@m.lit").jid, subscription, asked);
-    let nameless = RosterItem { name: None, groups: Vec::new(), asked: true, ..romeo.clone() };
-
-    assert_eq!(subscribe(Subscription::None, true).await, Ok(RosterWrite::Done(nameless)));
-    let named = RosterItem { asked: true, ..romeo.clone() };
-    assert_eq!(set(store, "juliet", &romeo).await, RosterWrite::Done(named));
-
-    for subscription in [Subscription::To, Subscription::From, Subscription::Both] {
-        let granted = RosterItem { subscription, ..romeo.clone() };
-        assert_eq!(subscribe(subscription, false).await, Ok(RosterWrite::Done(granted.clone())));
-        assert_eq!(whole(store, "juliet").await, vec![granted]);
-    }
 }
 
 pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Accounts) {

@@ -269,21 +269,6 @@ impl Accounts for MemoryAccounts {
         })
     }
 
-    fn set_subscription(
-        &self,
-        account: NodePart,
-        contact: BareJid,
-        subscription: Subscription,
-        asked: bool,
-    ) -> StoreFuture<'_, RosterWrite> {
-        self.with(move |tables| {
-            Ok(tables.change_item(&account, contact, |item| {
-                item.subscription = subscription;
-                item.asked = asked;
-            }))
-        })
-    }
-
     fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
         self.with(move |tables| {
             let found = tables.accounts.get_mut(&account);

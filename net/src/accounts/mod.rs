@@ -31,7 +31,7 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
@@ -125,17 +125,6 @@ pub trait Accounts: Send + Sync + 'static {
         contact: BareJid,
         name: Option<String>,
         groups: Vec<String>,
-    ) -> StoreFuture<'_, RosterWrite>;
-
-    /// Changes the state of the subscriptions between an account and a contact, whatever the contact is called
-    /// meanwhile; answers the item that results. `asked` says whether the user waits for the contact's answer. The
-    /// same bound as for [`Accounts::set_contact`].
-    fn set_subscription(
-        &self,
-        account: NodePart,
-        contact: BareJid,
-        subscription: Subscription,
-        asked: bool,
     ) -> StoreFuture<'_, RosterWrite>;
 
     /// Takes an item out of a roster; answers whether it was there.

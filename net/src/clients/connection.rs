@@ -345,7 +345,6 @@ impl Connection {
             Answer::Refused(refusal) => {
                 self.holding = Holding::Nothing;
                 let refusal = match refusal {
-                    BindRefusal::Conflict => SessionBindRefusal::Conflict,
                     BindRefusal::TooManySessions => SessionBindRefusal::TooManySessions,
                     BindRefusal::NotServing => SessionBindRefusal::Unavailable,
                 };

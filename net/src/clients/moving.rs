@@ -2,7 +2,6 @@
 //!
 //! Between the two routes nothing is read from the client or written to it: another session may hold its JID already.
 
-use cresset_core::cluster::ConflictPolicy;
 use cresset_core::ids::RouteId;
 use cresset_core::node::{BindRefusal, Request, Service};
 use cresset_core::session::{BindRefusal as SessionBindRefusal, StreamErrorCondition};
@@ -53,7 +52,7 @@ impl Connection {
         if let Holding::Moves(jid) = &self.holding {
             let (jid, session) = (jid.clone(), self.handle.id);
             self.holding = Holding::AskedAgain(jid.clone());
-            let request = Request::Bind { session, jid, conflict: ConflictPolicy::Replace };
+            let request = Request::Bind { session, jid };
             self.work.push(&self.settings.router, Saying::Request(request));
         }
     }
@@ -77,7 +76,6 @@ impl Connection {
                 self.holding = Holding::Moves(jid.clone());
                 return;
             }
-            BindRefusal::Conflict => StreamErrorCondition::Conflict,
             BindRefusal::TooManySessions => StreamErrorCondition::ResourceConstraint,
         };
         self.holding = Holding::Nothing;

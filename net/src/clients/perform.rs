@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cresset_core::cluster::{ConflictPolicy, Route, RouteView};
+use cresset_core::cluster::{Route, RouteView};
 use cresset_core::jid::Jid;
 use cresset_core::node::Request;
 use cresset_core::routing::{ChosenRoutes, Home, interested};
@@ -49,8 +49,7 @@ impl Connection {
                         admitted.is_known();
                     }
                     self.holding = Holding::Asked(jid.clone());
-                    let conflict = ConflictPolicy::Replace;
-                    self.request(Request::Bind { session: self.handle.id, jid, conflict });
+                    self.request(Request::Bind { session: self.handle.id, jid });
                 }
                 Order::Announce { presence, revision } => {
                     if let Holding::Route(route) = self.holding {

@@ -161,11 +161,6 @@ impl Consensus {
         self.raft.initialize(founders).await.or_else(|error| failed(error.to_string()))
     }
 
-    /// Whether this member belongs to a cluster, as far as its disk knows.
-    pub fn is_member(&self) -> bool {
-        !self.status().voter_sets.is_empty()
-    }
-
     /// Proposes commands, in this order. If this node does not lead, nothing happens. Whether they take effect is
     /// learned from the log.
     ///
@@ -211,11 +206,6 @@ impl Consensus {
     /// The term of this member's last vote: raised before the vote is written or answered.
     pub fn voted_term(&self) -> Term {
         self.log.voted_term()
-    }
-
-    /// How the disk is.
-    pub fn watch_health(&self) -> watch::Receiver<Health> {
-        self.log.health()
     }
 
     /// Waits until consensus is over, and says why.

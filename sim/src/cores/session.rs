@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{ConflictPolicy, Removal, RoutePresence};
+use cresset_core::cluster::{Removal, RoutePresence};
 use cresset_core::ids::{RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid, Jid};
 use cresset_core::limits::INITIAL_PRESENCE_TIME_MAX;
@@ -220,7 +220,7 @@ impl World {
         let process = self.hosts[host].process.as_mut()?;
         process.router.sessions.get_mut(&id)?.holding = Holding::Asked;
         self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: text });
-        let request = Request::Bind { session: id, jid, conflict: ConflictPolicy::Replace };
+        let request = Request::Bind { session: id, jid };
         self.give(host, id, Job::Request(request));
         Some(id)
     }

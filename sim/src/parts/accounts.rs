@@ -10,7 +10,7 @@ use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
-use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
@@ -109,7 +109,6 @@ behind_the_gate! {
     list(after: Option<NodePart>, max: usize) -> Vec<NodePart>;
     roster(account: NodePart, after: Option<BareJid>) -> RosterPart;
     set_contact(account: NodePart, contact: BareJid, name: Option<String>, groups: Vec<String>) -> RosterWrite;
-    set_subscription(account: NodePart, contact: BareJid, subscription: Subscription, asked: bool) -> RosterWrite;
     remove_contact(account: NodePart, contact: BareJid) -> bool;
     store_offline(account: NodePart, message: Stanza, at: UnixMillis, quota: OfflineQuota, name: Option<StanzaName>) -> Stored;
     claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;

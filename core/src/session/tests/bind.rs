@@ -59,7 +59,6 @@ fn a_resource_may_have_characters_of_today() {
 #[test]
 fn a_refusal_is_told_by_name() {
     for (refusal, condition) in [
-        (BindRefusal::Conflict, "conflict"),
         (BindRefusal::TooManySessions, "resource-constraint"),
         (BindRefusal::Unavailable, "internal-server-error"),
     ] {

@@ -160,7 +160,7 @@ impl Run {
             0 => session.handle_credentials(now, CredentialsAnswer::Unknown(Vec::new())),
             1 => session.handle_credentials(now, CredentialsAnswer::Known(vec![keys()])),
             2 => session.handle_derived(now, keys()),
-            3 => session.handle_bound(now, Err(BindRefusal::Conflict)),
+            3 => session.handle_bound(now, Err(BindRefusal::TooManySessions)),
             4 => session.handle_roster(now, RosterAnswer::Loaded(Ok(RosterPart { items: Vec::new(), is_last: true }))),
             5 => session.handle_resume_failed(now),
             6 => session.handle_tls(now, TlsEstablished),

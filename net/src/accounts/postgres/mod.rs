@@ -35,7 +35,7 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::FutureExt;
@@ -177,21 +177,6 @@ impl Accounts for PostgresAccounts {
         self.lane.write((account, contact, name, groups), |transaction, (account, contact, name, groups)| {
             roster::set_contact(transaction, account, contact, name.as_deref(), groups).boxed()
         })
-    }
-
-    fn set_subscription(
-        &self,
-        account: NodePart,
-        contact: BareJid,
-        subscription: Subscription,
-        asked: bool,
-    ) -> StoreFuture<'_, RosterWrite> {
-        self.lane.write(
-            (account, contact, subscription, asked),
-            |transaction, (account, contact, subscription, asked)| {
-                roster::set_subscription(transaction, account, contact, *subscription, *asked).boxed()
-            },
-        )
     }
 
     fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {

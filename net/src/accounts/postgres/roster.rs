@@ -2,7 +2,7 @@
 
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_PART_BYTES_MAX;
-use cresset_core::session::{RosterItem, RosterPart, RosterSize, Subscription};
+use cresset_core::session::{RosterItem, RosterPart, RosterSize};
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -49,21 +49,7 @@ pub(super) async fn set_contact(
     let groups = groups_text(groups);
     let bytes = roster_bytes(contact, name, &groups);
     let name = name.map(str::as_bytes);
-    write(transaction, account, contact, Some(bytes), WRITE, &[&name, &groups]).await
-}
-
-pub(super) async fn set_subscription(
-    transaction: &Transaction<'_>,
-    account: &NodePart,
-    contact: &BareJid,
-    subscription: Subscription,
-    asked: bool,
-) -> Result<RosterWrite, Failure> {
-    const WRITE: &str = "INSERT INTO cresset.roster (account, contact, name, subscription, asked, groups)
-         VALUES ($1, $2, NULL, $3, $4, '[]')
-         ON CONFLICT (account, contact) DO UPDATE SET subscription = EXCLUDED.subscription, asked = EXCLUDED.asked
-         RETURNING contact, name, subscription, asked, groups";
-    write(transaction, account, contact, None, WRITE, &[&subscription.name(), &asked]).await
+    write(transaction, account, contact, bytes, WRITE, &[&name, &groups]).await
 }
 
 pub(super) async fn remove(
@@ -77,12 +63,12 @@ pub(super) async fn remove(
 }
 
 /// Writes one item if there is an account and room for it. The account is locked, or two nodes that count together
-/// would both find room. `bytes` is what the item has then, if its name or its groups change.
+/// would both find room. `bytes` is what the item has then.
 async fn write(
     transaction: &Transaction<'_>,
     account: &NodePart,
     contact: &BareJid,
-    bytes: Option<usize>,
+    bytes: usize,
     statement: &'static str,
     values: &[&(dyn ToSql + Sync)],
 ) -> Result<RosterWrite, Failure> {
@@ -95,7 +81,6 @@ async fn write(
     let key: [&(dyn ToSql + Sync); 2] = [&id, &contact.as_str()];
     let summed = rows(transaction, SUM, &key).await?;
     let size = size(summed.first().expect("a sum is one row"))?;
-    let bytes = bytes.or(size.item_bytes).unwrap_or_else(|| roster_bytes(contact, None, &groups_text(&[])));
     if !size.has_room_for(bytes) {
         return Ok(RosterWrite::Full);
     }

@@ -34,7 +34,7 @@ use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterPart, Subscription};
+use cresset_core::session::{OfflineMessage, RosterPart};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rusqlite::ErrorCode;
@@ -135,17 +135,6 @@ impl Accounts for SqliteAccounts {
     ) -> StoreFuture<'_, RosterWrite> {
         self.threads
             .write(move |connection| roster::set_contact(connection, &account, &contact, name.as_deref(), &groups))
-    }
-
-    fn set_subscription(
-        &self,
-        account: NodePart,
-        contact: BareJid,
-        subscription: Subscription,
-        asked: bool,
-    ) -> StoreFuture<'_, RosterWrite> {
-        self.threads
-            .write(move |connection| roster::set_subscription(connection, &account, &contact, subscription, asked))
     }
 
     fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {

@@ -2,7 +2,7 @@
 
 use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_PART_BYTES_MAX;
-use cresset_core::session::{RosterItem, RosterPart, RosterSize, Subscription};
+use cresset_core::session::{RosterItem, RosterPart, RosterSize};
 use rusqlite::{Connection, Row, Rows, params};
 
 use super::credentials::account_id;
@@ -45,7 +45,7 @@ pub(super) fn set_contact(
 ) -> Result<RosterWrite, StoreError> {
     let groups = groups_text(groups);
     let bytes = roster_bytes(contact, name, &groups);
-    write(connection, account, contact, Some(bytes), |id| {
+    write(connection, account, contact, bytes, |id| {
         let mut write = connection.prepare_cached(
             "INSERT INTO roster (account, contact, name, subscription, asked, groups)
              VALUES (?1, ?2, ?3, 'none', FALSE, ?4)
@@ -56,24 +56,6 @@ pub(super) fn set_contact(
     })
 }
 
-pub(super) fn set_subscription(
-    connection: &Connection,
-    account: &NodePart,
-    contact: &BareJid,
-    subscription: Subscription,
-    asked: bool,
-) -> Result<RosterWrite, StoreError> {
-    write(connection, account, contact, None, |id| {
-        let mut write = connection.prepare_cached(
-            "INSERT INTO roster (account, contact, name, subscription, asked, groups)
-             VALUES (?1, ?2, NULL, ?3, ?4, '[]')
-             ON CONFLICT DO UPDATE SET subscription = ?3, asked = ?4
-             RETURNING contact, name, subscription, asked, groups",
-        )?;
-        first(write.query(params![id, contact.as_str(), subscription.name(), asked])?)
-    })
-}
-
 pub(super) fn remove(connection: &Connection, account: &NodePart, contact: &BareJid) -> Result<bool, StoreError> {
     let mut remove = connection.prepare_cached(
         "DELETE FROM roster WHERE account = (SELECT id FROM accounts WHERE name = ?1) AND contact = ?2",
@@ -81,13 +63,12 @@ pub(super) fn remove(connection: &Connection, account: &NodePart, contact: &Bare
     Ok(remove.execute([account.as_str(), contact.as_str()])? > 0)
 }
 
-/// Writes one item if there is an account and room for it. `bytes` is what the item has then, if its name or its groups
-/// change.
+/// Writes one item if there is an account and room for it. `bytes` is what the item has then.
 fn write(
     connection: &Connection,
     account: &NodePart,
     contact: &BareJid,
-    bytes: Option<usize>,
+    bytes: usize,
     write: impl FnOnce(i64) -> Result<RosterItem, StoreError>,
 ) -> Result<RosterWrite, StoreError> {
     let Some(id) = account_id(connection, account)? else { return Ok(RosterWrite::NoSuchAccount) };
@@ -102,7 +83,6 @@ fn write(
         let item_bytes = row.get::<_, Option<i64>>(2)?.map(number);
         Ok(RosterSize { others: number(row.get(0)?), others_bytes: number(row.get(1)?), item_bytes })
     })?;
-    let bytes = bytes.or(size.item_bytes).unwrap_or_else(|| roster_bytes(contact, None, &groups_text(&[])));
     if !size.has_room_for(bytes) {
         return Ok(RosterWrite::Full);
     }
