@@ -63,6 +63,12 @@ pub const HOST_STRANGERS_MAX: usize = 2_000;
 /// How many of them are let in however little is free, as long as anything is: a client and its other devices.
 pub const HOST_STRANGERS_MIN: usize = 16;
 
+/// How long somebody who has come to a port where it has to say what it wants keeps its seat at least. The next one is
+/// let in when the seat that it needs has been taken for so long. Long enough to look at what has come with a connection,
+/// or right after it; short enough that 64 seats take in ten thousand strangers a second: whoever waits to be let in
+/// longer than the queue of the system holds is not heard at all.
+pub const SEAT_TIME_MIN: Duration = Duration::from_millis(5);
+
 /// As [`HOST_STRANGERS_MAX`], from one network (the /24 of an IPv4 address, the /48 of an IPv6 address), with a quarter of
 /// what is free.
 pub const NETWORK_STRANGERS_MAX: usize = 4_000;

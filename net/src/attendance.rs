@@ -5,20 +5,25 @@
 //!               └───────────────────────┴──▶ given up, because its seat is needed: its step is dropped
 //! ```
 //!
-//! Everything runs within the task of whoever calls [`Attendance::next`], and each step is looked at once before the
-//! next stranger is let in: so a peer whose first words came with its connection is heard, however many others come.
-//! Who has to go if there are too many is decided in [`cresset_core::admission`].
+//! Everything runs within the task of whoever calls [`Attendance::next`]. What came with a connection is read when the
+//! system has told the runtime of it, and that happens while the task waits. So whoever accepts strangers waits before it
+//! lets the next one in for as long as [`Attendance::next_after`] says: a peer whose first words came with its connection
+//! is heard, however many others come. Who has to go if there are too many is decided in [`cresset_core::admission`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cresset_core::admission::Seats;
+use cresset_core::time::Uptime;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Strangers of origins `K`, each with a step under way that ends as an `S`.
 pub(crate) struct Attendance<K, S> {
     seats: Seats<K>,
+    started: Instant,
     /// Dropping one ends the step of that seat.
     kept: BTreeMap<u64, oneshot::Sender<()>>,
     steps: FuturesUnordered<BoxFuture<'static, (u64, Option<S>)>>,
@@ -27,7 +32,18 @@ pub(crate) struct Attendance<K, S> {
 impl<K: Ord + Copy, S: Send + 'static> Attendance<K, S> {
     /// For so many strangers at a time. Beyond it one is given up for the next.
     pub(crate) fn new(seats_max: usize) -> Self {
-        Attendance { seats: Seats::new(seats_max), kept: BTreeMap::new(), steps: FuturesUnordered::new() }
+        Attendance {
+            seats: Seats::new(seats_max),
+            started: Instant::now(),
+            kept: BTreeMap::new(),
+            steps: FuturesUnordered::new(),
+        }
+    }
+
+    /// How long to wait before the next stranger is let in: not at all if there is a seat. It is to be asked again after
+    /// each step that has ended.
+    pub(crate) fn next_after(&self) -> Duration {
+        self.seats.next_at().since(self.now())
     }
 
     /// Attends to one more. Its first step is made for the number of its seat.
@@ -35,7 +51,7 @@ impl<K: Ord + Copy, S: Send + 'static> Attendance<K, S> {
     where
         F: Future<Output = S> + Send + 'static,
     {
-        let seated = self.seats.take(origin);
+        let seated = self.seats.take(self.now(), origin);
         if let Some(number) = seated.instead_of {
             self.kept.remove(&number);
         }
@@ -67,6 +83,10 @@ impl<K: Ord + Copy, S: Send + 'static> Attendance<K, S> {
                 return Some((number, ended));
             }
         }
+    }
+
+    fn now(&self) -> Uptime {
+        Uptime::new(self.started.elapsed())
     }
 
     fn push(&mut self, number: u64, step: impl Future<Output = S> + Send + 'static) {
@@ -102,6 +122,20 @@ mod tests {
         answer.send("is answered").expect("it waits");
 
         assert_eq!((asks, attendance.next().await), ("asks", Some((number, "is answered"))));
+    }
+
+    /// O16.
+    #[tokio::test(start_paused = true)]
+    async fn the_next_stranger_waits_until_the_last_one_could_be_looked_at() {
+        let mut attendance: Attendance<(), ()> = Attendance::new(1);
+        assert!(attendance.next_after().is_zero());
+        attendance.begin((), |_| pending());
+
+        let wait = attendance.next_after();
+        assert!(!wait.is_zero());
+        tokio::time::advance(wait).await;
+
+        assert!(attendance.next_after().is_zero());
     }
 
     #[tokio::test]

@@ -10,6 +10,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use nix::sys::socket::setsockopt;
+#[cfg(target_os = "linux")]
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -30,6 +34,22 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// without it the system goes on sending for a quarter of an hour. As long as a client may leave unread what it was sent.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// For how long the system keeps a connection on which nothing has come, where it is to hear something first. The
+/// shortest time that there is.
+#[cfg(target_os = "linux")]
+const HEARD_FIRST_SECONDS: i32 = 1;
+
+#[cfg(target_os = "linux")]
+sockopt_impl!(
+    /// `TCP_DEFER_ACCEPT` (tcp(7)): a connection is accepted when data comes on it, or after so many seconds. A system that
+    /// answers with SYN cookies, because as many connections are kept as may wait, accepts at once.
+    DeferAccept,
+    Both,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    i32
+);
 
 /// A network: makes connections and listens for them.
 pub trait Transport: Clone + Send + Sync + 'static {
@@ -54,6 +74,11 @@ pub trait Transport: Clone + Send + Sync + 'static {
     /// From here on this connection ends by itself if the other side is gone without a word. Not for members of a cluster,
     /// who look after each other, and for whom the end of a connection is evidence of a crash.
     fn look_after(&self, _stream: &Self::Stream) {}
+
+    /// From here on a connection is accepted with the first bytes of the other side, or a second after it was made. For
+    /// ports on which the other side speaks first. Where the system cannot do it, or has more connections to keep than may
+    /// wait, they are accepted at once.
+    fn hear_first(&self, _listener: &Self::Listener) {}
 
     /// The address that a listener got.
     ///
@@ -117,6 +142,15 @@ impl Transport for TokioTransport {
         }
     }
 
+    fn hear_first(&self, listener: &TcpListener) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = setsockopt(listener, DeferAccept, &HEARD_FIRST_SECONDS) {
+            tracing::debug!(%error, "connections are accepted before the other side has said anything");
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = listener; // there is nothing to be asked for
+    }
+
     fn local_address(&self, listener: &TcpListener) -> io::Result<SocketAddr> {
         listener.local_addr()
     }
@@ -133,7 +167,21 @@ fn look_after(stream: &TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use nix::sys::socket::getsockopt;
+
     use super::*;
+
+    /// O16.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_system_is_asked_to_hear_the_other_side_first() {
+        let listener = TokioTransport.bind(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+
+        TokioTransport.hear_first(&listener);
+
+        assert_eq!(getsockopt(&listener, DeferAccept), Ok(HEARD_FIRST_SECONDS));
+    }
 
     /// T12.
     #[tokio::test]

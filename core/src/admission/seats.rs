@@ -8,8 +8,13 @@
 //! A peer that means it says so with its first bytes, which come with the connection; a silent one is there to hold a
 //! seat. So the silent have to go first: the oldest one of the origin that holds most of their seats. If nobody is silent,
 //! somebody has repeated what others have said, or has asked very often, and the same rule holds for those in earnest.
+//!
+//! Nobody has to go before it could be looked at: the caller lets the next one in at [`Seats::next_at`].
 
 use std::collections::BTreeMap;
+
+use crate::limits::SEAT_TIME_MIN;
+use crate::time::Uptime;
 
 /// The seats of one port, told apart by the origin `K` of those who sit there.
 #[derive(Debug)]
@@ -23,6 +28,7 @@ pub struct Seats<K> {
 #[derive(Debug)]
 struct Seat<K> {
     origin: K,
+    since: Uptime,
     attitude: Attitude,
 }
 
@@ -47,15 +53,21 @@ impl<K: Ord + Copy> Seats<K> {
         Seats { seats_max, last: 0, taken: BTreeMap::new() }
     }
 
+    /// From when on the next one can be let in: at once if there is a seat, else when whoever has to go for it could be
+    /// looked at.
+    pub fn next_at(&self) -> Uptime {
+        let seat = self.has_to_go().and_then(|number| self.taken.get(&number));
+        seat.map_or(Uptime::ZERO, |seat| seat.since + SEAT_TIME_MIN)
+    }
+
     /// Takes a seat for somebody of this origin.
-    pub fn take(&mut self, origin: K) -> Seated {
-        let is_full = self.taken.len() >= self.seats_max;
-        let instead_of = is_full.then(|| self.has_to_go()).flatten();
+    pub fn take(&mut self, now: Uptime, origin: K) -> Seated {
+        let instead_of = self.has_to_go();
         if let Some(number) = instead_of {
             self.taken.remove(&number);
         }
         self.last += 1;
-        self.taken.insert(self.last, Seat { origin, attitude: Attitude::Silent });
+        self.taken.insert(self.last, Seat { origin, since: now, attitude: Attitude::Silent });
         Seated { number: self.last, instead_of }
     }
 
@@ -71,7 +83,11 @@ impl<K: Ord + Copy> Seats<K> {
         self.taken.remove(&number);
     }
 
+    /// Who has to go for the next one; nobody if there is a seat.
     fn has_to_go(&self) -> Option<u64> {
+        if self.taken.len() < self.seats_max {
+            return None;
+        }
         self.most_dispensable(Attitude::Silent).or_else(|| self.most_dispensable(Attitude::InEarnest))
     }
 
@@ -91,25 +107,42 @@ impl<K: Ord + Copy> Seats<K> {
 mod tests {
     use super::*;
 
+    const NOW: Uptime = Uptime::from_millis(9);
+
+    /// O16. What comes with a connection has to be looked at before its seat is taken away.
+    #[test]
+    fn the_next_one_waits_until_who_has_to_go_could_be_looked_at() {
+        let mut seats = Seats::new(2);
+        let earnest = seats.take(NOW, 'a').number;
+        assert!(seats.next_at() <= NOW);
+        seats.is_in_earnest(earnest);
+        seats.take(NOW + SEAT_TIME_MIN, 'a');
+
+        assert_eq!(seats.next_at(), NOW + SEAT_TIME_MIN + SEAT_TIME_MIN);
+
+        seats.leave(earnest);
+        assert!(seats.next_at() <= NOW);
+    }
+
     #[test]
     fn there_is_a_seat_until_all_are_taken() {
         let mut seats = Seats::new(2);
 
-        assert_eq!(seats.take('a'), Seated { number: 1, instead_of: None });
-        assert_eq!(seats.take('a'), Seated { number: 2, instead_of: None });
+        assert_eq!(seats.take(NOW, 'a'), Seated { number: 1, instead_of: None });
+        assert_eq!(seats.take(NOW, 'a'), Seated { number: 2, instead_of: None });
         seats.leave(1);
-        assert_eq!(seats.take('a'), Seated { number: 3, instead_of: None });
-        assert_eq!(seats.take('a'), Seated { number: 4, instead_of: Some(2) });
+        assert_eq!(seats.take(NOW, 'a'), Seated { number: 3, instead_of: None });
+        assert_eq!(seats.take(NOW, 'a'), Seated { number: 4, instead_of: Some(2) });
     }
 
     /// O6, O16. Who has proven what it is, is not sent away by a flood of those who say nothing.
     #[test]
     fn only_the_silent_have_to_go() {
         let mut seats = Seats::new(3);
-        let earnest = seats.take('a').number;
+        let earnest = seats.take(NOW, 'a').number;
         seats.is_in_earnest(earnest);
 
-        let gone: Vec<_> = (0..100).filter_map(|_| seats.take('a').instead_of).collect();
+        let gone: Vec<_> = (0..100).filter_map(|_| seats.take(NOW, 'a').instead_of).collect();
 
         assert!(!gone.contains(&earnest) && gone.len() == 98, "{gone:?}");
     }
@@ -118,9 +151,9 @@ mod tests {
     #[test]
     fn an_origin_that_holds_most_seats_makes_room_for_the_others() {
         let mut seats = Seats::new(4);
-        let honest = seats.take('h').number;
+        let honest = seats.take(NOW, 'h').number;
 
-        let gone: Vec<_> = (0..100).filter_map(|_| seats.take('f').instead_of).collect();
+        let gone: Vec<_> = (0..100).filter_map(|_| seats.take(NOW, 'f').instead_of).collect();
 
         assert!(!gone.contains(&honest), "{gone:?}");
     }
@@ -130,23 +163,23 @@ mod tests {
     fn if_all_are_in_earnest_the_origin_that_holds_most_makes_room() {
         let mut seats = Seats::new(3);
         for origin in ['h', 'f', 'f'] {
-            let number = seats.take(origin).number;
+            let number = seats.take(NOW, origin).number;
             seats.is_in_earnest(number);
         }
 
-        assert_eq!(seats.take('n'), Seated { number: 4, instead_of: Some(2) });
+        assert_eq!(seats.take(NOW, 'n'), Seated { number: 4, instead_of: Some(2) });
     }
 
     #[test]
     fn what_is_said_of_a_seat_that_was_taken_away_means_nothing() {
         let mut seats = Seats::new(1);
-        seats.take('a');
-        let second = seats.take('a');
+        seats.take(NOW, 'a');
+        let second = seats.take(NOW, 'a');
         assert_eq!(second, Seated { number: 2, instead_of: Some(1) });
 
         seats.is_in_earnest(1);
         seats.leave(1);
 
-        assert_eq!(seats.take('a'), Seated { number: 3, instead_of: Some(2) });
+        assert_eq!(seats.take(NOW, 'a'), Seated { number: 3, instead_of: Some(2) });
     }
 }

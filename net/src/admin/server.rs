@@ -69,6 +69,7 @@ impl Server {
         let mut exchanges: Attendance<Process, std::io::Result<Step>> = Attendance::new(CONNECTIONS_MAX);
         let mut pause = Duration::ZERO;
         loop {
+            let wait = pause.max(exchanges.next_after());
             tokio::select! {
                 biased;
                 Some((number, step)) = exchanges.next() => match step {
@@ -79,7 +80,7 @@ impl Server {
                         tracing::debug!(%error, "a request on the control socket was cut short, or took too long");
                     }
                 },
-                accepted = self.accept(pause) => match accepted {
+                accepted = self.accept(wait) => match accepted {
                     Ok(stream) => {
                         pause = Duration::ZERO;
                         if let Some(process) = self.allowed(&stream) {
@@ -95,10 +96,10 @@ impl Server {
         }
     }
 
-    /// The next connection, looked for after a pause.
-    async fn accept(&self, pause: Duration) -> std::io::Result<UnixStream> {
-        if !pause.is_zero() {
-            sleep(pause).await;
+    /// The next connection, looked for after a while.
+    async fn accept(&self, wait: Duration) -> std::io::Result<UnixStream> {
+        if !wait.is_zero() {
+            sleep(wait).await;
         }
         Ok(self.listener.accept().await?.0)
     }

@@ -69,6 +69,7 @@ impl Health {
     /// Those of the system.
     pub async fn open(address: SocketAddr, reason: String) -> std::io::Result<Health> {
         let listener = TokioTransport.bind(address).await?;
+        TokioTransport.hear_first(&listener);
         let address = TokioTransport.local_address(&listener)?;
         tracing::info!(%address, "health is told");
         let (answers, given) = watch::channel(not_ready(reason));

@@ -34,11 +34,12 @@ pub(super) async fn serve(mut listener: TcpListener, answers: watch::Receiver<An
     let (has_asked, mut asked) = mpsc::channel(CONNECTIONS_MAX);
     let mut pause = Duration::ZERO;
     loop {
+        let wait = pause.max(connections.next_after());
         tokio::select! {
             biased;
             Some(number) = asked.recv() => connections.is_in_earnest(number),
             Some((number, ())) = connections.next() => connections.leaves(number),
-            accepted = accept(&mut listener, pause) => match accepted {
+            accepted = accept(&mut listener, wait) => match accepted {
                 Ok((stream, address)) => {
                     pause = Duration::ZERO;
                     let (answers, has_asked) = (answers.clone(), has_asked.clone());
@@ -55,10 +56,10 @@ pub(super) async fn serve(mut listener: TcpListener, answers: watch::Receiver<An
     }
 }
 
-/// The next connection, looked for after a pause.
-async fn accept(listener: &mut TcpListener, pause: Duration) -> io::Result<(TcpStream, SocketAddr)> {
-    if !pause.is_zero() {
-        sleep(pause).await;
+/// The next connection, looked for after a while.
+async fn accept(listener: &mut TcpListener, wait: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    if !wait.is_zero() {
+        sleep(wait).await;
     }
     TokioTransport.accept(listener).await
 }

@@ -44,9 +44,11 @@ pub(super) async fn run<T: Transport, D: DataService>(
 ) {
     let mut handshakes: Attendance<Network, Result<Step<D>, (SocketAddr, HelloRefusal)>> =
         Attendance::new(HANDSHAKES_MAX);
+    transport.hear_first(&listener);
     let mut complaints = Complaints::default();
     let mut pause = Duration::ZERO;
     loop {
+        let wait = pause.max(handshakes.next_after());
         tokio::select! {
             biased;
             _ = &mut stop => return,
@@ -63,7 +65,7 @@ pub(super) async fn run<T: Transport, D: DataService>(
                     complaints.tell(&shared, address, refusal);
                 }
             },
-            accepted = accept(&transport, &mut listener, pause) => match accepted {
+            accepted = accept(&transport, &mut listener, wait) => match accepted {
                 Ok((stream, address)) => {
                     pause = Duration::ZERO;
                     let stranger = Stranger { address, deadline: Instant::now() + HANDSHAKE_TIME_MAX };
@@ -93,14 +95,14 @@ fn begin<D: DataService>(shared: &Arc<Shared<D>>, mut link: Link<D>) {
     });
 }
 
-/// The next connection, looked for after a pause. Dropping the future loses no connection.
+/// The next connection, looked for after a while. Dropping the future loses no connection.
 async fn accept<T: Transport>(
     transport: &T,
     listener: &mut T::Listener,
-    pause: Duration,
+    wait: Duration,
 ) -> io::Result<(T::Stream, SocketAddr)> {
-    if !pause.is_zero() {
-        sleep(pause).await;
+    if !wait.is_zero() {
+        sleep(wait).await;
     }
     transport.accept(listener).await
 }
