@@ -37,6 +37,13 @@ impl Host {
     }
 }
 
+impl Network {
+    /// Whether it has few addresses, each of which is hard to come by.
+    pub const fn is_of_ipv4(self) -> bool {
+        self.0.is_ipv4()
+    }
+}
+
 fn first_bits(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
     (address.to_bits() & (u128::MAX << (128 - bits))).into()
 }

@@ -2,13 +2,13 @@
 //!
 //! A stranger is a connection on which nobody has authenticated. What strangers of one host or one network may hold is a
 //! share of what is free, so that it shrinks as places become rare: who comes from elsewhere finds one, also while
-//! many addresses take as many as they can.
+//! many addresses take as many as they can. Strangers behind a proxy have one address, so they share a greater part, and
+//! their network is not looked at.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 
-use super::{Host, Network};
+use super::{Host, Network, Origin};
 use crate::limits::{HOST_STRANGERS_MAX, HOST_STRANGERS_MIN, NETWORK_STRANGERS_MAX, NETWORK_STRANGERS_MIN};
 
 /// Of what is free the strangers of one host may hold one part in so many.
@@ -17,11 +17,15 @@ const HOST_SHARE: usize = 8;
 /// The same for one network.
 const NETWORK_SHARE: usize = 4;
 
+/// The same for all who come through one proxy. Whoever does not finds the other part.
+const PROXY_SHARE: usize = 2;
+
 /// Counts who holds a place. Beyond the bounds a connection is refused.
 #[derive(Debug)]
 pub struct Places {
     places_max: usize,
     taken: usize,
+    last: u64,
     /// Only looked up. No entry for a host without strangers.
     hosts: HashMap<Host, usize>,
     /// The same for networks.
@@ -31,7 +35,7 @@ pub struct Places {
 impl Places {
     /// So many places, all of them free.
     pub fn new(places_max: usize) -> Places {
-        Places { places_max, taken: 0, hosts: HashMap::new(), networks: HashMap::new() }
+        Places { places_max, taken: 0, last: 0, hosts: HashMap::new(), networks: HashMap::new() }
     }
 
     /// How many places there are.
@@ -44,27 +48,38 @@ impl Places {
         self.taken
     }
 
-    /// Takes a place for a stranger at this address: the host for which it is taken, or nothing if it is refused.
+    /// Takes a place for a stranger that comes from there: its number, which no other connection gets, or nothing if it is
+    /// refused.
     #[must_use]
-    pub fn take(&mut self, address: IpAddr) -> Option<Host> {
+    pub fn take(&mut self, origin: Origin) -> Option<u64> {
         let free = self.places_max.saturating_sub(self.taken);
-        let host = Host::of(address);
+        let host = origin.host();
         let (of_host, of_network) = (count(&self.hosts, &host), count(&self.networks, &host.network()));
-        let host_max = (free / HOST_SHARE).clamp(HOST_STRANGERS_MIN, HOST_STRANGERS_MAX);
-        let network_max = (free / NETWORK_SHARE).clamp(NETWORK_STRANGERS_MIN, NETWORK_STRANGERS_MAX);
+        let (host_max, network_max) = match origin {
+            Origin::Own(_) => (
+                (free / HOST_SHARE).clamp(HOST_STRANGERS_MIN, HOST_STRANGERS_MAX),
+                (free / NETWORK_SHARE).clamp(NETWORK_STRANGERS_MIN, NETWORK_STRANGERS_MAX),
+            ),
+            Origin::Shared(_) => ((free / PROXY_SHARE).max(HOST_STRANGERS_MIN), usize::MAX),
+        };
         if free == 0 || of_host >= host_max || of_network >= network_max {
             return None;
         }
         self.taken += 1;
+        self.last += 1;
         self.hosts.insert(host, of_host + 1);
-        self.networks.insert(host.network(), of_network + 1);
-        Some(host)
+        if let Origin::Own(_) = origin {
+            self.networks.insert(host.network(), of_network + 1);
+        }
+        Some(self.last)
     }
 
-    /// A stranger of this host has authenticated, and keeps its place.
-    pub fn is_known(&mut self, host: Host) {
-        reduce(&mut self.hosts, host);
-        reduce(&mut self.networks, host.network());
+    /// A stranger that comes from there has authenticated, and keeps its place.
+    pub fn is_known(&mut self, origin: Origin) {
+        reduce(&mut self.hosts, origin.host());
+        if let Origin::Own(_) = origin {
+            reduce(&mut self.networks, origin.host().network());
+        }
     }
 
     /// A place of somebody who has authenticated is free again. One of a stranger is told
@@ -118,21 +133,37 @@ mod tests {
     fn who_has_authenticated_is_not_counted_for_its_address() {
         let mut places = Places::new(1_000);
         for _ in 0..900 {
-            let host = places.take("198.51.100.1".parse().expect("an address")).expect("there is room");
-            places.is_known(host);
+            assert!(takes(&mut places, "198.51.100.1"));
+            places.is_known(own("198.51.100.1"));
         }
 
         assert_eq!((places.taken(), fill(&mut places, "198.51.100.1")), (900, HOST_STRANGERS_MIN));
         assert!(takes(&mut places, "203.0.113.1"));
     }
 
+    /// Whoever comes through a proxy has its address, and so have all the others after a failure.
+    #[test]
+    fn those_behind_a_proxy_hold_as_many_places_as_half_of_what_is_free() {
+        let mut places = Places::new(50_000);
+        let proxy = Origin::Shared("192.0.2.1".parse().expect("an address"));
+
+        let behind = (0..50_000).filter(|_| places.take(proxy).is_some()).count();
+
+        assert_eq!(behind, 50_000 / 3 + 1);
+        assert!(fill(&mut places, "192.0.2.2") >= HOST_STRANGERS_MAX, "its network is not counted");
+        for _ in 0..behind {
+            places.is_known(proxy);
+        }
+        assert!(places.take(proxy).is_some() && places.hosts.len() == 2 && places.networks.len() == 1);
+    }
+
     #[test]
     fn a_place_is_free_again_when_it_was_left_and_nothing_is_kept_of_it() {
         let mut places = Places::new(1);
-        let host = places.take("198.51.100.1".parse().expect("an address")).expect("there is room");
+        assert!(takes(&mut places, "198.51.100.1"));
         assert!(!takes(&mut places, "203.0.113.1"));
 
-        places.is_known(host);
+        places.is_known(own("198.51.100.1"));
         places.leave();
 
         assert_eq!((places.taken(), places.hosts.len(), places.networks.len()), (0, 0, 0));
@@ -140,7 +171,11 @@ mod tests {
     }
 
     fn takes(places: &mut Places, address: &str) -> bool {
-        places.take(address.parse().expect("an address")).is_some()
+        places.take(own(address)).is_some()
+    }
+
+    fn own(address: &str) -> Origin {
+        Origin::Own(address.parse().expect("an address"))
     }
 
     /// How many places there are for this address.

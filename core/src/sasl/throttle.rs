@@ -29,11 +29,12 @@
 //! more as it has nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::admission::{Host, Network, Origin};
 use crate::limits::{
     TRY_BURSTS_MAX, TRY_DEBT_TIME_MAX, TRY_DEBTS_MAX, TRY_KNOWN_PLACES_MAX, TRY_PAUSE_MAX, TRY_WAIT_MAX,
 };
@@ -107,8 +108,8 @@ pub struct Throttle {
     /// When each of them is forgotten.
     ends: BTreeSet<(Uptime, Key)>,
     /// From where a subject's secret was right, and the number of that success.
-    known: BTreeMap<(SubjectId, Place), u64>,
-    known_by_age: BTreeMap<u64, (SubjectId, Place)>,
+    known: BTreeMap<(SubjectId, Host), u64>,
+    known_by_age: BTreeMap<u64, (SubjectId, Host)>,
     successes: u64,
     /// The last one is everything for which there was no room.
     bursts: BTreeMap<Option<Key>, Burst>,
@@ -118,11 +119,11 @@ pub struct Throttle {
 /// Who shares a debt.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Key {
-    Pair(SubjectId, Place),
-    Place(Place),
-    Network(IpAddr),
+    Pair(SubjectId, Host),
+    Place(Host),
+    Network(Network),
     Account(SubjectId),
-    Lines(Place),
+    Lines(Host),
     AllLines,
 }
 
@@ -134,45 +135,6 @@ struct Debt {
     pending: u32,
     failures: u32,
     end: Uptime,
-}
-
-/// Where somebody is: as many addresses as one subscriber has.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Place(IpAddr);
-
-impl Place {
-    /// An IPv4 address, also one that is written as IPv6, or the /64 of an IPv6 address.
-    pub fn of(address: IpAddr) -> Place {
-        Place(match address.to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
-        })
-    }
-
-    fn network(self) -> IpAddr {
-        match self.0 {
-            IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8))),
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80))),
-        }
-    }
-}
-
-/// From where somebody tries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// His address.
-    Own(IpAddr),
-    /// The address of a proxy, which is everybody's.
-    Shared(IpAddr),
-}
-
-impl Origin {
-    /// Of him or of his proxy.
-    pub const fn address(self) -> IpAddr {
-        match self {
-            Origin::Own(address) | Origin::Shared(address) => address,
-        }
-    }
 }
 
 /// Whether a secret may be checked.
@@ -188,7 +150,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Try {
     subject: SubjectId,
-    place: Place,
+    place: Host,
     /// Where it counts as pending.
     queued: Vec<Key>,
 }
@@ -292,8 +254,7 @@ impl Throttle {
     /// Somebody is about to try a secret of this subject.
     pub fn handle_try(&mut self, now: Uptime, subject: &Subject, origin: Origin) -> Verdict {
         self.forget(now);
-        let address = origin.address();
-        let place = Place::of(address);
+        let (address, place) = (origin.address(), origin.host());
         let (worst, wait, queued) = self.weigh(now, subject.id, place, origin);
         if wait > TRY_WAIT_MAX {
             self.note(now, worst, Some(subject), address, &Slowed::Refused);
@@ -339,7 +300,7 @@ impl Throttle {
 
     /// Whether a failure at this address gets a line of its own in the log. Those that do not are counted.
     pub fn handle_line(&mut self, now: Uptime, address: IpAddr) -> bool {
-        let place = Place::of(address);
+        let place = Host::of(address);
         let lines = [(Key::Lines(place), LINES), (Key::AllLines, ALL_LINES)];
         let is_too_much = lines.iter().any(|(key, rule)| self.wait(now, *key, rule) > Duration::ZERO);
         if is_too_much {
@@ -369,7 +330,7 @@ impl Throttle {
     }
 
     /// The debt for which a try would have to wait longest, how long that is, and where the try has to queue.
-    fn weigh(&self, now: Uptime, subject: SubjectId, place: Place, origin: Origin) -> (Key, Duration, Vec<Key>) {
+    fn weigh(&self, now: Uptime, subject: SubjectId, place: Host, origin: Origin) -> (Key, Duration, Vec<Key>) {
         let is_known = self.known.contains_key(&(subject, place));
         let hardly_failed = |key| self.debts.get(&key).is_none_or(|debt| debt.failures < FEW_FAILURES);
         let pair = Key::Pair(subject, place);
@@ -382,7 +343,7 @@ impl Throttle {
                 _ if is_known => Manner::Pass,
                 Key::Account(_) if hardly_failed(pair) => Manner::Pause,
                 // An IPv6 /48 holds more fresh places than anybody could be made to wait for.
-                Key::Network(IpAddr::V4(_)) if hardly_failed(Key::Place(place)) => Manner::Pause,
+                Key::Network(network) if network.is_of_ipv4() && hardly_failed(Key::Place(place)) => Manner::Pause,
                 Key::Network(_) | Key::Place(_) | Key::Account(_) | Key::Lines(_) | Key::AllLines => Manner::Queue,
             };
             let owed = self.wait(now, key, &rule);
@@ -434,7 +395,7 @@ impl Throttle {
         }
     }
 
-    fn know(&mut self, subject: SubjectId, place: Place) {
+    fn know(&mut self, subject: SubjectId, place: Host) {
         self.successes += 1;
         if let Some(before) = self.known.insert((subject, place), self.successes) {
             self.known_by_age.remove(&before);
@@ -483,7 +444,7 @@ impl Burst {
 }
 
 /// Everybody whose debt a failure is.
-fn debtors(subject: SubjectId, place: Place) -> [(Key, Rule); 4] {
+fn debtors(subject: SubjectId, place: Host) -> [(Key, Rule); 4] {
     [
         (Key::Pair(subject, place), PAIR),
         (Key::Place(place), PLACE),

@@ -2,10 +2,9 @@
 //!
 //! Who gets one is decided in [`cresset_core::admission`].
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cresset_core::admission::{Host, Places};
+use cresset_core::admission::{Origin, Party, Places};
 
 /// Counts the connections of one node. Clones count together.
 #[derive(Clone, Debug)]
@@ -17,7 +16,8 @@ pub struct Admission {
 #[derive(Debug)]
 pub(super) struct Admitted {
     places: Arc<Mutex<Places>>,
-    stranger: Option<Host>,
+    number: u64,
+    stranger: Option<Origin>,
 }
 
 impl Admission {
@@ -31,18 +31,23 @@ impl Admission {
         lock(&self.places).taken()
     }
 
-    /// A place for a connection from this address, if there is one.
-    pub(super) fn admit(&self, address: IpAddr) -> Option<Admitted> {
-        let stranger = lock(&self.places).take(address)?;
-        Some(Admitted { places: self.places.clone(), stranger: Some(stranger) })
+    /// A place for a connection from there, if there is one.
+    pub(super) fn admit(&self, origin: Origin) -> Option<Admitted> {
+        let number = lock(&self.places).take(origin)?;
+        Some(Admitted { places: self.places.clone(), number, stranger: Some(origin) })
     }
 }
 
 impl Admitted {
+    /// Who takes turns with this connection, which comes from there.
+    pub(super) fn party(&self, origin: Origin) -> Party {
+        origin.party(self.number)
+    }
+
     /// Somebody has authenticated.
     pub(super) fn is_known(&mut self) {
-        if let Some(host) = self.stranger.take() {
-            lock(&self.places).is_known(host);
+        if let Some(origin) = self.stranger.take() {
+            lock(&self.places).is_known(origin);
         }
     }
 }
@@ -64,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_the_connection_is_gone() {
-        let here = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        let here = Origin::Own(std::net::Ipv4Addr::LOCALHOST.into());
         let admission = Admission::new(1);
 
         let first = admission.admit(here);

@@ -7,19 +7,17 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cresset_core::admission::Door;
+use cresset_core::admission::{Door, Origin, Party};
 use cresset_core::cluster::Removal;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, BindRefusal, Service};
 use cresset_core::routing::{Home, Parcel};
-use cresset_core::sasl::throttle::{Origin, Place};
 use cresset_core::session::{
     BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
 };
@@ -56,10 +54,12 @@ pub(super) struct Connection {
     pub(super) starts_tls: bool,
     pub(super) admitted: Option<Admitted>,
     /// Absent once the client has authenticated and asks for a resource.
-    pub(super) stranger: Option<Box<Turn<Place>>>,
+    pub(super) stranger: Option<Box<Turn<Party>>>,
     pace: Pace,
     /// Where the client is that authenticates.
     pub(super) origin: Origin,
+    /// With whom it takes turns.
+    party: Party,
     /// Its try of a password that is under way.
     pub(super) attempt: Option<Attempt>,
     pub(super) work: Work,
@@ -128,12 +128,12 @@ impl Connection {
         settings: Arc<ClientSettings>,
         session: Session,
         admitted: Admitted,
-        address: IpAddr,
-        stranger: Turn<Place>,
+        origin: Origin,
+        party: Party,
+        stranger: Turn<Party>,
     ) -> Connection {
         let handle = settings.router.enter();
         let work = Work::of(&handle);
-        let origin = if settings.proxied { Origin::Shared(address) } else { Origin::Own(address) };
         Connection {
             handle,
             settings,
@@ -145,6 +145,7 @@ impl Connection {
             stranger: Some(Box::new(stranger)),
             pace: Pace::default(),
             origin,
+            party,
             attempt: None,
             work,
             errands: VecDeque::new(),
@@ -396,7 +397,7 @@ impl Connection {
         if self.errand.is_none() {
             let Some(next) = self.next_errand() else { return Poll::Pending };
             let is_change = next.is_change();
-            self.errand = Some(UnderWay { is_change, answer: next.run(&self.settings, self.origin) });
+            self.errand = Some(UnderWay { is_change, answer: next.run(&self.settings, self.origin, self.party) });
         }
         let Some(errand) = &mut self.errand else { return Poll::Pending };
         let answer = std::task::ready!(errand.answer.poll_unpin(cx));
@@ -481,7 +482,9 @@ impl Connection {
         errands.extend(std::iter::from_fn(|| self.forget_arrived()));
         for errand in errands {
             match errand {
-                Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&self.settings, self.origin).await),
+                Errand::Roster { .. } | Errand::Forget { .. } => {
+                    drop(errand.run(&self.settings, self.origin, self.party).await)
+                }
                 Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } | Errand::Look { .. } => {}
             }
         }

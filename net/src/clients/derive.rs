@@ -1,19 +1,17 @@
 //! Where keys are derived from passwords, which takes milliseconds of a processor: beside the tasks, or in a simulation
 //! within them.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cresset_core::admission::Turns;
-use cresset_core::sasl::throttle::Place;
+use cresset_core::admission::{Party, Turns};
 use cresset_core::sasl::{Derivation, ScramKeys};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 /// A place where keys are derived.
 pub trait Derive: Send + Sync + 'static {
-    /// Does the work for somebody at this address.
-    fn derive(&self, address: IpAddr, derivation: Derivation) -> BoxFuture<'static, ScramKeys>;
+    /// Does the work for somebody of this party.
+    fn derive(&self, party: Party, derivation: Derivation) -> BoxFuture<'static, ScramKeys>;
 }
 
 /// Derives in the caller's task, so that a simulation does not depend on other threads.
@@ -21,13 +19,13 @@ pub trait Derive: Send + Sync + 'static {
 pub struct DeriveHere;
 
 impl Derive for DeriveHere {
-    fn derive(&self, _address: IpAddr, derivation: Derivation) -> BoxFuture<'static, ScramKeys> {
+    fn derive(&self, _party: Party, derivation: Derivation) -> BoxFuture<'static, ScramKeys> {
         Box::pin(async move { derivation.run() })
     }
 }
 
 /// Derives on a few threads of their own. A client that comes when all are busy waits for its turn, which it gets by its
-/// address: those who flood the server with passwords wait for each other.
+/// party: those who flood the server with passwords wait for each other.
 #[derive(Clone, Debug)]
 pub struct DerivePool {
     shared: Arc<Mutex<Shared>>,
@@ -36,7 +34,7 @@ pub struct DerivePool {
 #[derive(Debug)]
 struct Shared {
     threads_free: usize,
-    turns: Turns<Place, Job>,
+    turns: Turns<Party, Job>,
 }
 
 #[derive(Debug)]
@@ -45,7 +43,7 @@ struct Job {
     asker: oneshot::Sender<ScramKeys>,
 }
 
-/// After so many jobs of one address those are taken out whose clients have gone.
+/// After so many jobs of one party those are taken out whose clients have gone.
 const JOBS_PER_LOOK: usize = 256;
 
 impl DerivePool {
@@ -56,11 +54,11 @@ impl DerivePool {
 }
 
 impl Derive for DerivePool {
-    fn derive(&self, address: IpAddr, derivation: Derivation) -> BoxFuture<'static, ScramKeys> {
+    fn derive(&self, party: Party, derivation: Derivation) -> BoxFuture<'static, ScramKeys> {
         let shared = self.shared.clone();
         Box::pin(async move {
             let (asker, answer) = oneshot::channel();
-            let first = lock(&shared).take_in(Place::of(address), Job { derivation, asker });
+            let first = lock(&shared).take_in(party, Job { derivation, asker });
             if let Some(job) = first {
                 tokio::task::spawn_blocking(move || work_off(&shared, job));
             }
@@ -71,11 +69,11 @@ impl Derive for DerivePool {
 
 impl Shared {
     /// Takes a job in; gives the one that a free thread is to begin with, if one is free.
-    fn take_in(&mut self, place: Place, job: Job) -> Option<Job> {
+    fn take_in(&mut self, party: Party, job: Job) -> Option<Job> {
         let price = u64::from(job.derivation.iterations);
-        self.turns.push(place, price, job);
-        if self.turns.waiting(&place).is_multiple_of(JOBS_PER_LOOK) {
-            self.turns.retain(&place, |job| !job.asker.is_closed());
+        self.turns.push(party, price, job);
+        if self.turns.waiting(&party).is_multiple_of(JOBS_PER_LOOK) {
+            self.turns.retain(&party, |job| !job.asker.is_closed());
         }
         self.threads_free = self.threads_free.checked_sub(1)?;
         self.next()
@@ -107,9 +105,10 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use cresset_core::admission::Host;
     use cresset_core::sasl::{Hash, Password};
     use futures_util::FutureExt;
 
@@ -124,7 +123,7 @@ mod tests {
             let done = Arc::new(AtomicUsize::new(0));
             let flood: Vec<_> = (0..400)
                 .map(|_| {
-                    let (work, done) = (pool.derive(address(1), derivation()), done.clone());
+                    let (work, done) = (pool.derive(party(1), derivation()), done.clone());
                     runtime::spawn(async move {
                         work.await;
                         done.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +132,7 @@ mod tests {
                 .collect();
             tokio::task::yield_now().await;
 
-            pool.derive(address(2), derivation()).await;
+            pool.derive(party(2), derivation()).await;
 
             assert!(done.load(Ordering::Relaxed) < 200, "{done:?}");
             futures_util::future::join_all(flood).await;
@@ -148,16 +147,16 @@ mod tests {
             let pool = DerivePool::new(1);
             lock(&pool.shared).threads_free = 0;
             for _ in 0..10_000 {
-                assert!(pool.derive(address(1), derivation()).now_or_never().is_none());
+                assert!(pool.derive(party(1), derivation()).now_or_never().is_none());
             }
-            assert!(lock(&pool.shared).turns.waiting(&Place::of(address(1))) <= JOBS_PER_LOOK);
+            assert!(lock(&pool.shared).turns.waiting(&party(1)) <= JOBS_PER_LOOK);
             lock(&pool.shared).threads_free = 1;
 
-            let keys = pool.derive(address(2), derivation()).await;
+            let keys = pool.derive(party(2), derivation()).await;
 
             assert!(keys.matches(&derivation().run()));
             is_idle(&pool).await;
-            assert_eq!(lock(&pool.shared).turns.waiting(&Place::of(address(1))), 0);
+            assert_eq!(lock(&pool.shared).turns.waiting(&party(1)), 0);
         })
         .await;
     }
@@ -174,7 +173,7 @@ mod tests {
         Derivation { hash: Hash::Sha256, password, salt: vec![1; 16], iterations: 50 }
     }
 
-    fn address(host: u8) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))
+    fn party(host: u8) -> Party {
+        Party::Host(Host::of(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host))))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use cresset_core::admission::{Origin, Party};
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::sasl::throttle::Origin;
 use cresset_core::sasl::{Derivation, KeyShape, ScramKeys};
 use cresset_core::session::{
     CredentialsAnswer, OfflineMessage, RosterAnswer, RosterOrder, RosterRefusal, StoreUnavailable,
@@ -70,12 +70,17 @@ impl Errand {
         }
     }
 
-    /// Does it for a client from there.
-    pub(super) fn run(self, settings: &ClientSettings, origin: Origin) -> BoxFuture<'static, ErrandAnswer> {
+    /// Does it for a client from there, who takes turns as one of this party.
+    pub(super) fn run(
+        self,
+        settings: &ClientSettings,
+        origin: Origin,
+        party: Party,
+    ) -> BoxFuture<'static, ErrandAnswer> {
         let router = settings.router.clone();
         match self {
             Errand::Derive(derivation) => {
-                let derive = settings.derive.derive(origin.address(), derivation);
+                let derive = settings.derive.derive(party, derivation);
                 Box::pin(async move { ErrandAnswer::Derived(derive.await) })
             }
             Errand::LookUp { account, draw } => {

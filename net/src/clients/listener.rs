@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::sasl::throttle::Place;
+use cresset_core::admission::{Origin, Party};
 use cresset_core::session::{Session, TlsEstablished};
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
@@ -85,19 +85,21 @@ pub(super) fn accept(
     transport: ClientTransport,
     address: SocketAddr,
 ) {
-    let Some(admitted) = settings.admission.admit(address.ip()) else {
+    let origin = settings.origin(address.ip());
+    let Some(admitted) = settings.admission.admit(origin) else {
         tracing::debug!(%address, "too many connections");
         return;
     };
-    let mut stranger = settings.strangers.turn(Place::of(address.ip()));
+    let whence = (origin, admitted.party(origin));
+    let mut stranger = settings.strangers.turn(whence.1);
     match kind {
-        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, address, stranger, None),
+        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, whence, stranger, None),
         ListenerKind::DirectTls => {
             let Some(tls) = settings.tls.clone() else { return };
             let settings = settings.clone();
             runtime::spawn(async move {
                 match stranger.hear(super::tls::handshake(tls.direct(), transport)).await {
-                    Ok(transport) => begin(settings, transport, admitted, address, stranger, Some(TlsEstablished)),
+                    Ok(transport) => begin(settings, transport, admitted, whence, stranger, Some(TlsEstablished)),
                     Err(error) => tracing::debug!(%address, %error, "no TLS with a client"),
                 }
             });
@@ -109,8 +111,8 @@ fn begin(
     settings: Arc<ClientSettings>,
     transport: ClientTransport,
     admitted: Admitted,
-    address: SocketAddr,
-    stranger: Turn<Place>,
+    (origin, party): (Origin, Party),
+    stranger: Turn<Party>,
     established: Option<TlsEstablished>,
 ) {
     let now = settings.router.now();
@@ -118,7 +120,7 @@ fn begin(
     if let Some(established) = established {
         session.handle_tls(now, established);
     }
-    let mut connection = Box::new(Connection::new(settings, session, admitted, address.ip(), stranger));
+    let mut connection = Box::new(Connection::new(settings, session, admitted, origin, party, stranger));
     connection.transport = ClientSide::Open(transport);
     runtime::spawn(connection.run());
 }

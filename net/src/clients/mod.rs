@@ -31,11 +31,12 @@ mod turns;
 mod work;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::admission::{Origin, Party};
 use cresset_core::jid::BareJid;
-use cresset_core::sasl::throttle::Place;
 use cresset_core::session::{Remaining, SessionSettings};
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -89,13 +90,20 @@ pub struct ClientSettings {
     /// Who may connect at all.
     pub admission: Admission,
     /// Who is heard next of those who have not authenticated.
-    pub strangers: Threads<Place>,
+    pub strangers: Threads<Party>,
     /// Who is heard next of the accounts that use much processor time.
     pub busy: Threads<BareJid>,
     /// A generator for one session: seeded by the operating system, except in a simulation.
     pub randomness: fn() -> StdRng,
     /// The node.
     pub router: Arc<Router>,
+}
+
+impl ClientSettings {
+    /// Where a client is whose connection comes from this address.
+    fn origin(&self, address: IpAddr) -> Origin {
+        if self.proxied { Origin::Shared(address) } else { Origin::Own(address) }
+    }
 }
 
 impl fmt::Debug for ClientSettings {

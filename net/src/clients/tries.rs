@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cresset_core::admission::Origin;
 use cresset_core::jid::BareJid;
 use cresset_core::sasl::Mechanism;
-use cresset_core::sasl::throttle::{Burst, Origin, Subject, Throttle, Try, TryOutcome, Verdict};
+use cresset_core::sasl::throttle::{Burst, Subject, Throttle, Try, TryOutcome, Verdict};
 use cresset_core::session::{LoginFailure, LoginName, LoginReport};
 use cresset_core::time::Uptime;
 use tokio::sync::{Notify, watch};

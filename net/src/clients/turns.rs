@@ -1,8 +1,8 @@
 //! Whose work the threads do next that serve clients.
 //!
 //! Whatever a stranger sends costs processor time before anybody knows who he is. So only half of the threads work for
-//! strangers at one time, and where more of them have something to say the places that they come from take turns, each
-//! paying with the time that was spent on it ([`Turns`]).
+//! strangers at one time, and where more of them have something to say the hosts that they come from take turns, each
+//! paying with the time that was spent on it ([`Turns`]). Behind a proxy each connection takes turns for itself.
 //!
 //! Of the clients that have authenticated those take turns, by their accounts, that use much processor time
 //! ([`Allowance`]). No more of them are under way than there are threads: so whoever uses little waits for a slice of
@@ -204,6 +204,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::time::Duration;
 
+    use cresset_core::admission::{Origin, Party};
+
     use super::*;
 
     /// O2: a flood from one place, and one stranger from another.
@@ -230,6 +232,39 @@ mod tests {
 
         assert!(heard <= 2, "{heard}");
         honest.finish();
+    }
+
+    /// Those who come through one proxy cannot be told apart by their address: who has cost little is heard first.
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_behind_a_proxy_does_not_wait_for_a_flood_behind_it() {
+        let (threads, proxy) = (Threads::new(1), Origin::Shared(std::net::Ipv4Addr::LOCALHOST.into()));
+        let mut flood: Vec<Turn<Party>> = (0..20).map(|number| threads.turn(proxy.party(number))).collect();
+        for _ in 0..60 {
+            dear_turn(&mut flood).await;
+        }
+        let mut honest = threads.turn(proxy.party(20));
+
+        let mut heard = 0;
+        while honest.poll_begin(&Context::from_waker(Waker::noop())).is_pending() {
+            dear_turn(&mut flood).await;
+            heard += 1;
+        }
+
+        assert!(heard <= 2, "{heard}");
+        honest.finish();
+    }
+
+    /// All of them have something to say, and one is heard, which takes its time.
+    async fn dear_turn(flood: &mut [Turn<Party>]) {
+        let context = Context::from_waker(Waker::noop());
+        let mut called = None;
+        for (at, stranger) in flood.iter_mut().enumerate() {
+            if stranger.poll_begin(&context).is_ready() {
+                called = Some(at);
+            }
+        }
+        tokio::time::advance(Duration::from_millis(10)).await;
+        flood[called.expect("one of them is called")].finish();
     }
 
     #[tokio::test(start_paused = true)]
