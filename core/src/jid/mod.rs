@@ -15,6 +15,7 @@ mod error;
 mod parts;
 mod prepare;
 mod resource;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,6 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::ops::Deref;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -273,31 +273,11 @@ impl PartialEq<FullJid> for Jid {
 /// What the three types have in common.
 macro_rules! address {
     ($name:ident) => {
-        impl FromStr for $name {
-            type Err = JidError;
-
-            fn from_str(text: &str) -> Result<$name, JidError> {
-                $name::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = JidError;
-
-            fn try_from(text: String) -> Result<$name, JidError> {
-                $name::new(&text)
-            }
-        }
+        text::text!($name);
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
             }
         }
 

@@ -3,11 +3,10 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JidError, prepare, resource};
+use super::{JidError, prepare, resource, text};
 
 /// Defines the owned and the borrowed form of one part.
 macro_rules! part {
@@ -59,21 +58,7 @@ macro_rules! part {
             }
         }
 
-        impl FromStr for $part {
-            type Err = JidError;
-
-            fn from_str(text: &str) -> Result<$part, JidError> {
-                $part::new(text)
-            }
-        }
-
-        impl TryFrom<String> for $part {
-            type Error = JidError;
-
-            fn try_from(text: String) -> Result<$part, JidError> {
-                $part::new(&text)
-            }
-        }
+        text::text!($part);
 
         impl Deref for $part {
             type Target = str;
@@ -94,12 +79,6 @@ macro_rules! part {
         impl Borrow<str> for $part {
             fn borrow(&self) -> &str {
                 &self.0
-            }
-        }
-
-        impl fmt::Display for $part {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
             }
         }
 
