@@ -67,15 +67,7 @@ async fn nobody_waits_for_a_negative_priority() {
 async fn what_waits_for_one_recipient_holds_up_nobody_else() {
     seeded(async {
         let world = World::new().await;
-        let mut juliet = world.log_in("juliet", "balcony").await;
-        juliet.say(COUNTS).await;
-        juliet.say("<presence/>").await;
-        juliet.hear("<presence").await;
-        let mut romeo = world.available("romeo", "orchard").await;
-        romeo.chat("juliet@capulet.example", "m1").await;
-        assert_eq!(juliet.hear_bodies(1).await, ["m1"]);
-        juliet.say("<presence type='unavailable'/>").await;
-        world.settle_down().await;
+        let (mut romeo, _juliet) = world.romeo_and_juliet_who_left_m1().await;
         let started = Instant::now();
 
         romeo.chat("juliet@capulet.example", "m2").await;
@@ -96,15 +88,7 @@ async fn what_waits_for_one_recipient_holds_up_nobody_else() {
 async fn the_end_of_a_stream_is_answered_at_once() {
     seeded(async {
         let world = World::new().await;
-        let mut juliet = world.log_in("juliet", "balcony").await;
-        juliet.say(COUNTS).await;
-        juliet.say("<presence/>").await;
-        juliet.hear("<presence").await;
-        let mut romeo = world.available("romeo", "orchard").await;
-        romeo.chat("juliet@capulet.example", "m1").await;
-        assert_eq!(juliet.hear_bodies(1).await, ["m1"]);
-        juliet.say("<presence type='unavailable'/>").await;
-        world.settle_down().await;
+        let (mut romeo, _juliet) = world.romeo_and_juliet_who_left_m1().await;
         let started = Instant::now();
 
         romeo.chat("juliet@capulet.example", "m2").await;
@@ -116,4 +100,20 @@ async fn the_end_of_a_stream_is_answered_at_once() {
         assert_eq!(world.stored_for("juliet").await, 1);
     })
     .await;
+}
+
+impl World {
+    /// Romeo, and Juliet, who counts what she gets, has acknowledged nothing of `m1` and is not available any more.
+    async fn romeo_and_juliet_who_left_m1(&self) -> (Client, Client) {
+        let mut juliet = self.log_in("juliet", "balcony").await;
+        juliet.say(COUNTS).await;
+        juliet.say("<presence/>").await;
+        juliet.hear("<presence").await;
+        let mut romeo = self.available("romeo", "orchard").await;
+        romeo.chat("juliet@capulet.example", "m1").await;
+        assert_eq!(juliet.hear_bodies(1).await, ["m1"]);
+        juliet.say("<presence type='unavailable'/>").await;
+        self.settle_down().await;
+        (romeo, juliet)
+    }
 }
