@@ -26,8 +26,8 @@ class Pair:
         self.romeo, self.juliet = romeo, juliet
         self.number = 0
 
-    def talk(self, seconds):
-        """How long each message took, in milliseconds, the fastest first."""
+    def talk(self, seconds, patience=10):
+        """How long each message took, in milliseconds, the fastest first. None may take longer than `patience`, in seconds."""
         sent, took = {}, []
         numbers = range(self.number + 1, self.number + 1 + int(seconds / PACE))
         self.number = numbers[-1]
@@ -42,7 +42,7 @@ class Pair:
         speaker = threading.Thread(target=say)
         speaker.start()
         for number in numbers:
-            self.juliet.until(f"<body>{number}</body>", 10)
+            self.juliet.until(f"<body>{number}</body>", patience)
             took.append((time.monotonic() - sent[number]) * 1000)
         speaker.join()
         return sorted(took)
