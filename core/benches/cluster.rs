@@ -86,8 +86,9 @@ fn agree(state: &mut ClusterState, sequence: &mut u64, operations: Vec<Operation
     let bound = outcomes.into_iter().filter_map(|outcome| match outcome {
         cresset_core::cluster::OperationOutcome::Bound(route) => Some(route),
         cresset_core::cluster::OperationOutcome::Done => None,
-        cresset_core::cluster::OperationOutcome::TooManySessions
-        | cresset_core::cluster::OperationOutcome::NotHeld => panic!("{outcome:?}"),
+        cresset_core::cluster::OperationOutcome::TooManySessions | cresset_core::cluster::OperationOutcome::NotHeld => {
+            panic!("{outcome:?}")
+        }
     });
     bound.collect()
 }

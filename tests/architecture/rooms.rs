@@ -73,7 +73,8 @@ fn rooms_of_core_import_only_from_below() {
 #[test]
 fn every_room_with_a_floor_is_there() {
     let sources = below("core/src");
-    let is_there = |room: &&str| sources.iter().any(|source| module(&source.path).first().is_some_and(|is| is == *room));
+    let is_there =
+        |room: &&str| sources.iter().any(|source| module(&source.path).first().is_some_and(|is| is == *room));
 
     let empty: Vec<&&str> = FLOORS.iter().flat_map(|(_, rooms)| *rooms).filter(|room| !is_there(room)).collect();
 

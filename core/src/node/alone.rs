@@ -61,7 +61,12 @@ impl Alone {
 
     /// Takes a fact: a request, or that it is later.
     pub fn handle(&mut self, now: Uptime, input: Input) {
-        self.node.handle(now, input);
+        self.handle_all(now, [input]);
+    }
+
+    /// Takes facts that have come together, as [`Node::handle_all`] does.
+    pub fn handle_all(&mut self, now: Uptime, inputs: impl IntoIterator<Item = Input>) {
+        self.node.handle_all(now, inputs);
         loop {
             let mut entries = Vec::new();
             while let Some(output) = self.node.poll_output() {

@@ -304,17 +304,18 @@ impl Leading {
         let present = raft.voter_sets.last()?;
         let is_moving = raft.voter_sets.len() > 1;
         sometimes!(is_moving, "raft_is_between_two_sets_of_voters");
-        let voters = if state.voters().is_empty() { present.clone() } else { state.voters().clone() };
-        let alive = state.members().filter(|member| member.is_alive()).map(|member| member.id);
-        let learners: BTreeSet<_> = alive.filter(|id| !voters.contains(id)).collect();
-        if !is_moving && voters == *present && learners == raft.learners {
+        let voters = if state.voters().is_empty() { present } else { state.voters() };
+        let is_learner = |member: &&Member| member.is_alive() && !voters.contains(&member.id);
+        let learners = || state.members().filter(is_learner).map(|member| member.id);
+        // Both are in the order of their ids. Nearly always this is so, and it is asked for each decision.
+        if !is_moving && voters == present && learners().eq(raft.learners.iter().copied()) {
             return None;
         }
         if is_moving && self.membership.as_ref().is_some_and(|(_, at)| now < *at + PROPOSE_AGAIN_AFTER) {
             return None;
         }
         sometimes!(is_moving && self.membership.is_none(), "a_leader_ends_the_change_of_an_earlier_one");
-        let wanted = (voters, learners);
+        let wanted: Voting = (voters.clone(), learners().collect());
         if self.membership.as_ref().is_some_and(|(last, at)| *last == wanted && now < *at + CHANGE_AGAIN_AFTER) {
             return None;
         }

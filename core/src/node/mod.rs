@@ -10,7 +10,7 @@
 //!                       └───────────────────────────────┘──Service───▶ sessions
 //! ```
 //!
-//! One `handle(now, input)`, one `poll_output()` that only pops, one `poll_timeout()`. The order of outputs is the order
+//! One `handle(now, input)` (`handle_all` for facts that come together), one `poll_output()` that only pops, one `poll_timeout()`. The order of outputs is the order
 //! of effects: events come before the report to others that they were applied, so "every active member has applied it"
 //! means that every active member routes by it.
 //!
@@ -278,9 +278,27 @@ impl Node {
 
     /// Takes a fact.
     pub fn handle(&mut self, now: Uptime, input: Input) {
-        if self.stage == Stage::Over {
-            return self.handle_after_the_end(input);
+        self.handle_all(now, [input]);
+    }
+
+    /// Takes facts that have come together, in their order, and then decides once what follows from all of them: what a
+    /// thousand sessions ask at a time costs one look at the cluster.
+    pub fn handle_all(&mut self, now: Uptime, inputs: impl IntoIterator<Item = Input>) {
+        let mut has_lived = false;
+        for input in inputs {
+            if self.stage == Stage::Over {
+                self.handle_after_the_end(input);
+            } else {
+                has_lived = true;
+                self.take(now, input);
+            }
         }
+        if has_lived {
+            self.decide(now);
+        }
+    }
+
+    fn take(&mut self, now: Uptime, input: Input) {
         match input {
             Input::Committed(entries) => self.committed(now, entries),
             Input::Installed(state) => self.installed(now, *state),
@@ -302,6 +320,9 @@ impl Node {
             Input::Leave => self.leave(),
             Input::Timeout => {}
         }
+    }
+
+    fn decide(&mut self, now: Uptime) {
         self.beat_if_due(now);
         self.lead(now);
         self.succeed(now);

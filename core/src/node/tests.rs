@@ -39,6 +39,50 @@ fn a_bind_is_answered_once_every_active_member_has_applied_it() {
 }
 
 /// The member that does not apply must not hold everybody's binds up for ever.
+/// R4.12. A thousand sessions that ask at once cost one decision, and one entry of the log.
+#[test]
+fn what_comes_together_is_decided_once() {
+    let mut world = World::of(3);
+    let asked = (1..=1000).map(|number| {
+        let jid = jid(&format!("romeo{number}@example.org/garden"));
+        Input::Request(Request::Bind { session: SessionId(number), jid })
+    });
+    let (now, mut proposed) = (world.now, Vec::new());
+    let leader = world.nodes.get_mut(&1).unwrap();
+
+    leader.handle_all(now, asked);
+
+    while let Some(output) = leader.poll_output() {
+        let Output::Propose(commands) = output else { panic!("{output:?}") };
+        proposed.extend(commands);
+    }
+    let [Command::Batch(batch)] = &proposed[..] else { panic!("{proposed:?}") };
+    assert_eq!(batch.operations.len(), 1000);
+}
+
+/// R4.12. Facts keep their order: what is asked before the end of a life is refused by its end, as is what is asked later.
+#[test]
+fn what_comes_together_with_the_end_of_the_life_is_refused() {
+    let mut world = World::of(3);
+    let ask = |number: u64| {
+        Input::Request(Request::Bind {
+            session: SessionId(number),
+            jid: jid(&format!("romeo{number}@example.org/garden")),
+        })
+    };
+    let (now, mut refused) = (world.now, Vec::new());
+    let node = world.nodes.get_mut(&2).unwrap();
+
+    node.handle_all(now, [ask(1), Input::Over, ask(2)]);
+
+    while let Some(output) = node.poll_output() {
+        if let Output::Answer { session, answer: Answer::Refused(BindRefusal::NotServing) } = output {
+            refused.push(session);
+        }
+    }
+    assert_eq!(refused, [SessionId(1), SessionId(2)]);
+}
+
 #[test]
 fn a_member_that_does_not_apply_is_expelled_and_the_bind_is_answered() {
     let mut world = World::of(3);
@@ -757,8 +801,7 @@ impl World {
 
     fn bind(&mut self, id: u64, text: &str) {
         self.sessions += 1;
-        let request =
-            Request::Bind { session: SessionId(self.sessions), jid: jid(text) };
+        let request = Request::Bind { session: SessionId(self.sessions), jid: jid(text) };
         self.handle(id, Input::Request(request));
     }
 

@@ -27,8 +27,8 @@ use cresset_core::admission::Door;
 use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
-    Amiss, CONTROL_BYTES_MAX, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request,
-    Service, Surroundings, Unready,
+    Amiss, CONTROL_BYTES_MAX, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
+    Surroundings, Unready,
 };
 use cresset_core::wire;
 use cresset_core::{planted, sometimes};
@@ -42,7 +42,7 @@ use crate::consensus::apply::ToControl;
 use crate::consensus::{Consensus, ProposeError};
 use crate::descriptors;
 use crate::discovery::Search;
-use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, LinkUp, Mesh};
+use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
 use crate::router::Router;
 use crate::runtime;
 use crate::witness::{self, Fact};
@@ -63,6 +63,9 @@ const REFUSALS_MAX: usize = 16;
 
 /// Requests of sessions that are taken in one turn, so that the timer is never late for long.
 const REQUESTS_PER_TURN_MAX: usize = 1024;
+
+/// The same for what happens on the links.
+const LINK_EVENTS_PER_TURN_MAX: usize = 64;
 
 /// How long to wait before the port for other members is opened again if there was no file descriptor for it.
 const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(200);
@@ -194,13 +197,13 @@ impl<C: Clock> Control<C> {
         let gone = |what: &str| Some(Turn::End(End::Abandoned(format!("{what} has ended"))));
         let due = [self.node.poll_timeout(), self.switch.timeout()].into_iter().flatten().min();
         let pause = due.map(|due| due.since(self.clock.now()));
-        let mut requests = Vec::new();
+        let (mut events, mut requests) = (Vec::new(), Vec::new());
         tokio::select! {
             biased;
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => self.time_passes(),
-            event = inlets.links.recv() => match event {
-                Some(event) => self.link_event(event),
-                None => gone("the mesh of links"),
+            count = inlets.links.recv_many(&mut events, LINK_EVENTS_PER_TURN_MAX) => match count {
+                0 => gone("the mesh of links"),
+                _ => self.link_events(events),
             },
             changed = inlets.raft.changed() => match changed {
                 Ok(()) => {
@@ -220,10 +223,7 @@ impl<C: Clock> Control<C> {
                 self.dial();
                 None
             }
-            _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => {
-                let turns = requests.into_iter().map(|request| self.request(request));
-                turns.fold(None, Option::or)
-            }
+            _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => self.requests(requests),
         }
     }
 
@@ -363,37 +363,46 @@ impl<C: Clock> Control<C> {
         self.node.amiss(Surroundings { names: called, refusals, was_founded: *was_founded, recover })
     }
 
-    fn link_event(&mut self, event: LinkEvent) -> Option<Turn> {
+    fn link_events(&mut self, events: Vec<LinkEvent>) -> Option<Turn> {
+        if let Some(namesake) = events.iter().find_map(|event| self.late_namesake(event)) {
+            let reason = format!("another node is called '{}' and runs at {namesake}: {NAMES}", self.name);
+            return Some(Turn::End(End::Abandoned(reason)));
+        }
+        let facts: Vec<Input> = events.into_iter().filter_map(|event| self.link_fact(event)).collect();
+        if facts.is_empty() { None } else { self.handle_all(facts) }
+    }
+
+    /// What is to be told to the node of what happened on the links.
+    fn link_fact(&mut self, event: LinkEvent) -> Option<Input> {
         match event {
-            LinkEvent::Up(up) if self.is_late_namesake_of(&up) => Some(Turn::End(End::Abandoned(format!(
-                "another node is called '{}' and runs at {}: {NAMES}",
-                self.name, up.address
-            )))),
             LinkEvent::Up(up) if up.lane == Lane::Control && up.direction == Direction::Dialled => {
                 tracing::info!(peer = %up.name, member = %up.peer.member, address = %up.address, "linked");
                 self.linked.insert(up.peer.member, up.peer.boot);
                 self.refusals.remove(&up.address);
                 self.called.insert(up.peer.member, up.name);
                 self.programs.insert(up.peer.member, up.program);
-                self.handle(Input::LinkUp(up.peer))
+                Some(Input::LinkUp(up.peer))
             }
             LinkEvent::Closed { peer, lane: Lane::Control, direction: Direction::Dialled, fault, .. } => {
                 tracing::info!(member = %peer.member, %fault, "link closed");
                 let is_evidence = fault.is_evidence() || planted!(SilenceCountsAsCrash);
-                self.handle(if is_evidence { Input::LinkClosed(peer) } else { Input::LinkSilent(peer) })
+                Some(if is_evidence { Input::LinkClosed(peer) } else { Input::LinkSilent(peer) })
             }
             LinkEvent::Refused { member: Some(member), .. } => {
                 let boot = *self.linked.get(&member)?;
-                self.handle(Input::PortRefused(Peer { member, boot }))
+                Some(Input::PortRefused(Peer { member, boot }))
             }
             LinkEvent::Control { peer, message } => match wire::decode(&message, CONTROL_BYTES_MAX) {
-                Ok(message) => self.control_message(peer, message),
+                Ok(message) => {
+                    let voted = self.consensus.get().map_or(Term(0), Consensus::voted_term);
+                    Some(Input::Control { from: peer, message, voted })
+                }
                 Err(error) => {
                     tracing::warn!(member = %peer.member, %error, "a control message that is none");
                     None
                 }
             },
-            LinkEvent::HelloRefused { refusal: HelloRefusal::Over, .. } => self.handle(Input::Over),
+            LinkEvent::HelloRefused { refusal: HelloRefusal::Over, .. } => Some(Input::Over),
             // The links have logged it.
             LinkEvent::HelloRefused { address, refusal, direction: Direction::Dialled } => {
                 if self.refusals.len() < REFUSALS_MAX || self.refusals.contains_key(&address) {
@@ -412,21 +421,18 @@ impl<C: Clock> Control<C> {
                     self.callers.remove(&peer.member);
                     self.dial();
                 }
-                if fault.is_evidence() { self.handle(Input::LaneClosed(peer)) } else { None }
+                fault.is_evidence().then_some(Input::LaneClosed(peer))
             }
             LinkEvent::Up(_) | LinkEvent::Refused { member: None, .. } => None,
         }
     }
 
-    /// Whether this node has the name of one that was there before, which goes on. One whose disk was lost is gone when
-    /// another one has its name.
-    fn is_late_namesake_of(&self, up: &LinkUp) -> bool {
-        up.name == self.name && up.peer.member < self.mesh.borrow().identity().member && self.node.life().is_none()
-    }
-
-    fn control_message(&mut self, from: Peer, message: ControlMessage) -> Option<Turn> {
-        let voted = self.consensus.get().map_or(Term(0), Consensus::voted_term);
-        self.handle(Input::Control { from, message, voted })
+    /// Where the one is whose name this node has and which was there before, and goes on. One whose disk was lost is gone
+    /// when another one has its name.
+    fn late_namesake(&self, event: &LinkEvent) -> Option<SocketAddr> {
+        let LinkEvent::Up(up) = event else { return None };
+        let is_before = up.name == self.name && up.peer.member < self.mesh.borrow().identity().member;
+        (is_before && self.node.life().is_none()).then_some(up.address)
     }
 
     fn time_passes(&mut self) -> Option<Turn> {
@@ -434,19 +440,26 @@ impl<C: Clock> Control<C> {
         turn.or_else(|| self.switch_time_passes())
     }
 
-    /// A session asks whoever the router follows.
-    fn request(&mut self, request: Request) -> Option<Turn> {
+    /// Sessions ask whoever the router follows.
+    fn requests(&mut self, requests: Vec<Request>) -> Option<Turn> {
         if self.switch.is_alone() {
-            self.handle_alone(Input::Request(request));
+            self.handle_alone(requests.into_iter().map(Input::Request));
             return None;
         }
-        witness::tell(|| Fact::Asked(request.clone()));
-        self.handle(Input::Request(request))
+        for request in &requests {
+            witness::tell(|| Fact::Asked(request.clone()));
+        }
+        self.handle_all(requests.into_iter().map(Input::Request))
     }
 
     /// Hands a fact to the node and carries out what it orders.
     fn handle(&mut self, input: Input) -> Option<Turn> {
-        self.node.handle(self.clock.now(), input);
+        self.handle_all([input])
+    }
+
+    /// Hands facts to the node that have come together, and carries out what it orders.
+    fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>) -> Option<Turn> {
+        self.node.handle_all(self.clock.now(), inputs);
         if !self.switch.is_alone() {
             self.router.set_lease(self.node.lease_until());
         }

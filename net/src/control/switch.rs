@@ -213,7 +213,7 @@ impl<C: Clock> Control<C> {
     pub(super) fn switch_time_passes(&mut self) -> Option<Turn> {
         let now = self.clock.now();
         if self.switch.is_alone() {
-            self.handle_alone(Input::Timeout);
+            self.handle_alone([Input::Timeout]);
         }
         if self.switch.alone_until.is_some_and(|until| until <= now) {
             tracing::warn!("the node is not in the cluster and stops serving: clustering is on");
@@ -249,13 +249,13 @@ impl<C: Clock> Control<C> {
         self.router.move_on(LogIndex::of_nobody_else(boot));
         self.switch.alone = Some(Alone::new(self.clock.now(), settings));
         witness::tell(|| Fact::Alone(true));
-        self.handle_alone(Input::Timeout);
+        self.handle_alone([Input::Timeout]);
     }
 
-    /// Hands a fact to the node that is by itself, and carries out what it orders.
-    pub(super) fn handle_alone(&mut self, input: Input) {
+    /// Hands facts to the node that is by itself, and carries out what it orders.
+    pub(super) fn handle_alone(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let Some(alone) = &mut self.switch.alone else { return };
-        alone.handle(self.clock.now(), input);
+        alone.handle_all(self.clock.now(), inputs);
         self.router.set_lease(alone.node().lease_until());
         while let Some(output) = alone.poll_output() {
             // What a node tells of itself comes after what it shows.
@@ -278,7 +278,7 @@ impl<C: Clock> Control<C> {
     /// From here on the router follows the machine of the cluster. If that serves, the sessions move to it.
     pub(super) fn end_alone(&mut self, service: Service) {
         // Whoever waits for an answer gets one.
-        self.handle_alone(Input::Over);
+        self.handle_alone([Input::Over]);
         (self.switch.alone, self.switch.alone_until) = (None, None);
         witness::tell(|| Fact::Alone(false));
         self.router.move_on(LogIndex(0));

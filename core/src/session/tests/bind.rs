@@ -58,10 +58,9 @@ fn a_resource_may_have_characters_of_today() {
 
 #[test]
 fn a_refusal_is_told_by_name() {
-    for (refusal, condition) in [
-        (BindRefusal::TooManySessions, "resource-constraint"),
-        (BindRefusal::Unavailable, "internal-server-error"),
-    ] {
+    for (refusal, condition) in
+        [(BindRefusal::TooManySessions, "resource-constraint"), (BindRefusal::Unavailable, "internal-server-error")]
+    {
         let mut romeo = Client::authenticated();
         romeo.says(&bind("balcony"));
         romeo.order();
