@@ -7,8 +7,8 @@
 //! Bytes from outside are bounded twice: by the limit of the caller, and by a budget for what they claim to contain
 //! that is in proportion to their length, so that twenty bytes cannot ask for a gigabyte.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The version of the encoding, the first byte of everything that is encoded.
 pub const WIRE_VERSION: u8 = 1;
@@ -57,8 +57,57 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 /// As [`encode`].
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
     bytes.push(WIRE_VERSION);
+    append(value, bytes);
+}
+
+/// Appends a value behind what [`encode_into`] has written, as another field of it.
+///
+/// # Panics
+///
+/// As [`encode`].
+pub fn append<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) {
     bincode::serde::encode_into_std_write(value, bytes, bincode::config::standard())
         .expect("a vector takes every byte, and our types have shapes that bincode can write");
+}
+
+/// How many elements of a sequence follow, each of which is written and read by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Length(pub u64);
+
+/// Of a sequence of so many elements.
+pub fn length(elements: usize) -> Length {
+    Length(u64::try_from(elements).expect("a length has at most 64 bits"))
+}
+
+/// Where the fields begin that [`take`] reads.
+///
+/// # Errors
+///
+/// If the bytes are not of this version.
+pub fn check_version(bytes: &[u8]) -> Result<usize, WireError> {
+    match bytes.first() {
+        None => Err(WireError::Empty),
+        Some(&WIRE_VERSION) => Ok(1),
+        Some(&version) => Err(WireError::Version(version)),
+    }
+}
+
+/// The value with which the bytes begin, and how many it has: one field of what [`encode_into`] and [`append`] wrote. The
+/// same budget as for [`decode`].
+///
+/// # Errors
+///
+/// If they do not begin with one.
+pub fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), WireError> {
+    // The budget counts an integer by its size in memory, which is at most 16 times its length on the wire; so a value
+    // that fits its bytes fits its budget. It is a constant of the type, hence the steps.
+    let decoded = match bytes.len() {
+        0..=0x1000 => decode_within::<T, 0x1_0000>(bytes),
+        0x1001..=0x4_0000 => decode_within::<T, 0x40_0000>(bytes),
+        0x4_0001..=0x100_0000 => decode_within::<T, 0x1000_0000>(bytes),
+        _ => decode_within::<T, { usize::MAX >> 1 }>(bytes),
+    };
+    decoded.map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 /// The value that the bytes hold, all of them and nothing else.
@@ -70,19 +119,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Wire
     if bytes.len() > limit {
         return Err(WireError::TooLong { len: bytes.len(), limit });
     }
-    let (version, body) = bytes.split_first().ok_or(WireError::Empty)?;
-    if *version != WIRE_VERSION {
-        return Err(WireError::Version(*version));
-    }
-    // The budget counts an integer by its size in memory, which is at most 16 times its length on the wire; so a value
-    // that fits its bytes fits its budget. It is a constant of the type, hence the steps.
-    let decoded = match body.len() {
-        0..=0x1000 => decode_within::<T, 0x1_0000>(body),
-        0x1001..=0x4_0000 => decode_within::<T, 0x40_0000>(body),
-        0x4_0001..=0x100_0000 => decode_within::<T, 0x1000_0000>(body),
-        _ => decode_within::<T, { usize::MAX >> 1 }>(body),
-    };
-    let (value, taken) = decoded.map_err(|error| WireError::Malformed(error.to_string()))?;
+    let body = &bytes[check_version(bytes)?..];
+    let (value, taken) = take(body)?;
     if taken < body.len() {
         return Err(WireError::Trailing(body.len() - taken));
     }

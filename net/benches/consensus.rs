@@ -79,9 +79,11 @@ async fn control(
                 }
                 let _ = reply.send(());
             }
-            ToControl::TakeSnapshot { reply } => drop(reply.send(state.encode_snapshot())),
-            ToControl::InstallSnapshot { bytes, reply } => {
-                let _ = reply.send(ClusterState::decode_snapshot(&bytes, STATE_VERSIONS).map(|read| *state = read));
+            ToControl::Freeze { so_far, routes_max, reply } => drop(reply.send(state.freeze(so_far, routes_max))),
+            ToControl::Prepare { reply } => drop(reply.send(STATE_VERSIONS)),
+            ToControl::RoutesAhead { reply, .. } => drop(reply.send(())),
+            ToControl::Install { installation, reply } => {
+                let _ = reply.send(Some(Box::new(installation.install(&mut state).0)));
             }
         }
         applied.send_modify(|_| {});

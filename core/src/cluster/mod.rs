@@ -25,7 +25,7 @@ pub use command::{Batch, Command, ConflictPolicy, ExpelReason, Join, Operation, 
 pub use event::{Applied, Event, OperationOutcome, Outcome, Rejection, Removal};
 pub use member::{Member, MemberState};
 pub use route::{AccountRoutes, Route, RoutePresence, RouteView};
-pub use snapshot::{SNAPSHOT_BYTES_MAX, SnapshotError};
+pub use snapshot::{Change, Frozen, Installation, SNAPSHOT_BYTES_MAX, SnapshotError, SnapshotReader, SnapshotWriter};
 pub use state::{ClusterState, STATE_VERSIONS};
 
 #[cfg(test)]

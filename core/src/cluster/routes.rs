@@ -7,6 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -54,6 +55,31 @@ impl Routes {
     /// All routes, by member and then by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.by_member.values().flat_map(BTreeMap::values)
+    }
+
+    /// The routes behind this one in that order.
+    pub(super) fn after(&self, last: Option<(MemberId, RouteId)>) -> impl Iterator<Item = &Arc<Route>> {
+        let of_member = last
+            .and_then(|(member, id)| Some(self.by_member.get(&member)?.range((Bound::Excluded(id), Bound::Unbounded))));
+        let behind = last.map_or(Bound::Unbounded, |(member, _)| Bound::Excluded(member));
+        let of_others = self.by_member.range((behind, Bound::Unbounded)).flat_map(|(_, routes)| routes.values());
+        of_member.into_iter().flatten().map(|(_, route)| route).chain(of_others)
+    }
+
+    pub(super) fn get(&self, member: MemberId, id: RouteId) -> Option<&Arc<Route>> {
+        self.by_member.get(&member)?.get(&id)
+    }
+
+    /// Lets go of so many routes; answers whether there are more. What is left is of no use.
+    pub(super) fn shed(&mut self, routes_max: usize) -> bool {
+        for _ in 0..routes_max {
+            let Some(mut member) = self.by_member.first_entry() else { return false };
+            match member.get_mut().pop_first() {
+                Some((_, route)) => drop(self.by_account.remove(&route.jid.to_bare())),
+                None => drop(member.remove()),
+            }
+        }
+        !self.by_member.is_empty()
     }
 
     pub(super) fn insert(&mut self, route: Arc<Route>) {

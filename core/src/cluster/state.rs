@@ -154,6 +154,12 @@ impl ClusterState {
         voters::digest(self).wrapping_add(self.routes.digest())
     }
 
+    /// Lets go of so many routes of a state that is not needed any more; answers whether there are more. Dropping a
+    /// million of them at once takes a while.
+    pub fn shed(&mut self, routes_max: usize) -> bool {
+        self.routes.shed(routes_max)
+    }
+
     fn join(&mut self, index: LogIndex, join: &Join, events: &mut Vec<Event>) -> Outcome {
         if !join.versions.includes(self.version) {
             return Outcome::Rejected(Rejection::WrongVersion);

@@ -113,6 +113,94 @@ fn a_bind_takes_the_jid_over() {
     assert_eq!(removals(&applied), vec![("romeo@example.org/garden".to_owned(), Removal::Replaced { by })]);
 }
 
+/// R4.6. Whoever owns the state has to answer others while a million routes are written, read and compared.
+#[test]
+fn a_snapshot_in_small_steps_is_the_same_as_in_one() {
+    let state = with_routes(100);
+    let mut frozen = state.freeze(None, 0);
+    let mut steps = 0;
+    while !frozen.is_complete() {
+        frozen = state.freeze(Some(frozen), 7);
+        steps += 1;
+    }
+    let mut writer = SnapshotWriter::new(frozen);
+    let bytes = std::iter::from_fn(|| Some(writer.step(7))).find_map(|written| written).unwrap();
+    let mut reader = SnapshotReader::new(&bytes, STATE_VERSIONS).unwrap();
+    let read = std::iter::from_fn(|| Some(reader.step(7).unwrap())).find_map(|read| read).unwrap();
+
+    assert_eq!(steps, 100_usize.div_ceil(7));
+    assert_eq!(bytes, state.encode_snapshot());
+    assert_eq!((read.digest(), read.applied()), (state.digest(), state.applied()));
+}
+
+/// R4.6. A state that has moved on meanwhile would be frozen as none ever was.
+#[test]
+fn a_state_that_changes_while_it_is_frozen_is_frozen_anew() {
+    let mut cluster = Cluster::of(&["a"]);
+    cluster.run(1, (0..10).map(|number| bind(&format!("romeo@example.org/{number}"), number)).collect());
+    let half = cluster.state.freeze(None, 5);
+    cluster.run(1, vec![bind("juliet@example.org/balcony", 11)]);
+
+    let frozen = cluster.state.freeze(Some(half), usize::MAX);
+
+    assert_eq!(SnapshotWriter::new(frozen).step(usize::MAX), Some(cluster.state.encode_snapshot()));
+}
+
+/// R4.6. Step by step or at once, what is told leads from the one state to the other.
+#[test]
+fn the_change_between_two_states_is_told_in_bounded_steps() {
+    let mut cluster = Cluster::of(&["a", "b", "c"]);
+    let routes = cluster.run(1, (0..20).map(|number| bind(&format!("romeo@example.org/{number}"), number)).collect());
+    cluster.run(2, (0..20).map(|number| bind(&format!("juliet@example.org/{number}"), number)).collect());
+    let mut present = cluster.state.clone();
+    let OperationOutcome::Bound(first) = routes[0] else { panic!("{routes:?}") };
+    let presence = RoutePresence { priority: Some(1), interested: true };
+    cluster.run(1, vec![Operation::Announce { route: first, presence }, bind("romeo@example.org/1", 30)]);
+    cluster.expel(2);
+    cluster.run(3, (0..20).map(|number| bind(&format!("nurse@example.org/{number}"), number)).collect());
+
+    let whole = Installation::untold(cluster.state.clone()).install(&mut present.clone()).1;
+    let mut change = Change::new(present.freeze(None, usize::MAX), cluster.state.clone());
+    let mut told = Vec::new();
+    while let Some(events) = change.step(3) {
+        assert!(events.len() <= 3, "{events:?}");
+        told.extend(events);
+    }
+    let of_routes = told.len();
+    told.extend(change.into_installation().install(&mut present).1);
+
+    assert_eq!(told, whole);
+    assert_eq!(of_routes, 20 + 1 + 1 + 1 + 20, "juliet's are gone, romeo/1 is another one, romeo/0 has changed");
+    assert!(told[of_routes..].iter().all(|event| !matches!(event, Event::RouteAdded(_) | Event::RouteRemoved { .. })));
+    assert_eq!(present.digest(), cluster.state.digest());
+}
+
+/// R4.6. If the state is not the one from which the routes were told, all of it is told.
+#[test]
+fn an_installation_in_another_state_than_was_told_of_tells_everything() {
+    let state = with_routes(10);
+    let mut change = Change::new(ClusterState::new().freeze(None, usize::MAX), state.clone());
+    while change.step(3).is_some() {}
+    let mut cluster = Cluster::of(&["a"]);
+
+    let (_, events) = change.into_installation().install(&mut cluster.state);
+
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::RouteAdded(_))).count(), 10);
+}
+
+/// R4.6. To drop a million routes takes a while as well.
+#[test]
+fn a_state_lets_go_of_its_routes_in_steps() {
+    let mut state = with_routes(20);
+
+    let mut steps = 1;
+    while state.shed(7) {
+        steps += 1;
+    }
+
+    assert_eq!((state.routes().count(), steps), (0, 3));
+}
+
 #[test]
 fn a_member_cannot_release_the_route_of_another() {
     let mut cluster = Cluster::of(&["a", "b"]);
@@ -398,6 +486,13 @@ fn join_with(member: u64, name: &str, boot: u64, versions: VersionRange) -> Comm
 
 fn jid(text: &str) -> FullJid {
     FullJid::new(text).unwrap()
+}
+
+/// A member with so many sessions.
+fn with_routes(routes: u64) -> ClusterState {
+    let mut cluster = Cluster::of(&["a"]);
+    cluster.run(1, (0..routes).map(|number| bind(&format!("user{number}@example.org/x"), number)).collect());
+    cluster.state
 }
 
 fn bind(text: &str, session: u64) -> Operation {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{ControlMessage, Entry, Node, Output, Refusal, Service, Stage};
 use crate::admission::Door;
-use crate::cluster::{ClusterState, Command, Event, MemberState};
+use crate::cluster::{ClusterState, Command, Event, Installation, MemberState};
 use crate::ids::{Incarnation, Life, LogIndex, MemberId};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -138,8 +138,13 @@ impl Node {
         }
     }
 
-    pub(super) fn installed(&mut self, now: Uptime, state: ClusterState) {
-        self.replace_state(state);
+    /// The read view is to follow a snapshot before its state is in place. Nobody is told that it was applied.
+    pub(super) fn routes_ahead(&mut self, events: Vec<Event>) {
+        self.output.extend(events.into_iter().map(Output::Event));
+    }
+
+    pub(super) fn installed(&mut self, now: Uptime, installation: Installation) {
+        self.replace_state(installation);
         match self.state.member(self.settings.member).filter(|member| member.boot == self.settings.boot) {
             Some(member) => {
                 let life = member.life();
@@ -172,8 +177,14 @@ impl Node {
     }
 
     /// Tells what a snapshot changes as if it had happened entry by entry.
-    pub(super) fn replace_state(&mut self, state: ClusterState) {
-        let old = std::mem::replace(&mut self.state, state);
-        self.output.extend(Output::difference(&old, &self.state));
+    pub(super) fn replace_state(&mut self, installation: Installation) {
+        let (old, events) = installation.install(&mut self.state);
+        self.replaced = Some(old);
+        self.output.extend(events.into_iter().map(Output::Event));
+    }
+
+    /// The state that a snapshot has replaced, for whoever has the time to drop it.
+    pub fn take_replaced(&mut self) -> Option<ClusterState> {
+        self.replaced.take()
     }
 }

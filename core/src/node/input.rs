@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::{ClusterState, Command, RoutePresence};
+use crate::cluster::{Command, Event, Installation, RoutePresence};
 use crate::ids::{BootId, LogIndex, MemberId, RouteId, SessionId, Term};
 use crate::jid::FullJid;
 use crate::liveness::{LogEnd, VoterSets};
@@ -13,8 +13,11 @@ use crate::node::{ControlMessage, Order, OrderId};
 pub enum Input {
     /// The next entries of the log are committed.
     Committed(Vec<Entry>),
+    /// A snapshot is about to be installed, and this is what becomes of some routes by it: told before, because all of
+    /// them at once would take too long.
+    RoutesAhead(Vec<Event>),
     /// A snapshot takes the place of everything up to its index.
-    Installed(Box<ClusterState>),
+    Installed(Box<Installation>),
     /// What Raft says of itself has changed.
     Raft(RaftStatus),
     /// A peer said something on its control link.

@@ -102,6 +102,8 @@ pub struct NodeSettings {
 pub struct Node {
     settings: NodeSettings,
     state: ClusterState,
+    /// The state before the present one, if a snapshot has replaced it and nobody has taken it.
+    replaced: Option<ClusterState>,
     raft: RaftStatus,
     stage: Stage,
     service: Service,
@@ -167,6 +169,7 @@ impl Node {
         Node {
             settings,
             state: ClusterState::new(),
+            replaced: None,
             raft: RaftStatus::default(),
             stage: Stage::Joining,
             service: Service::Close,
@@ -301,7 +304,8 @@ impl Node {
     fn take(&mut self, now: Uptime, input: Input) {
         match input {
             Input::Committed(entries) => self.committed(now, entries),
-            Input::Installed(state) => self.installed(now, *state),
+            Input::RoutesAhead(events) => self.routes_ahead(events),
+            Input::Installed(installation) => self.installed(now, *installation),
             Input::Raft(status) => self.raft_changed(now, status),
             Input::Control { from, message, voted } => self.control(now, from, message, voted),
             Input::LinkUp(peer) => self.link_up(now, peer),
@@ -345,6 +349,7 @@ impl Node {
                 self.output.push_back(Output::Ordered { id, outcome: Err(Refusal::NoQuorum) });
             }
             Input::Committed(_)
+            | Input::RoutesAhead(_)
             | Input::Installed(_)
             | Input::Raft(_)
             | Input::Control { .. }

@@ -1,12 +1,10 @@
 //! The orders that a node gives.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use crate::cluster::{ClusterState, Command, Event, Member, Removal, Route};
-use crate::ids::{Life, MemberId, RouteId, SessionId, Term};
+use crate::cluster::{Command, Event};
+use crate::ids::{MemberId, RouteId, SessionId, Term};
 use crate::node::{BindRefusal, ControlMessage, OrderId, Refusal};
 
 /// An order.
@@ -115,57 +113,4 @@ pub enum Service {
     Pause,
     /// The lease did not come back: clients are sent away and none is let in.
     Close,
-}
-
-impl Output {
-    /// The events that lead from one state to another, as far as they matter to routes and members.
-    pub(super) fn difference(old: &ClusterState, new: &ClusterState) -> Vec<Output> {
-        let mut events = Vec::new();
-        let routes = |state: &ClusterState| -> BTreeMap<RouteId, Arc<Route>> {
-            state.routes().map(|route| (route.id, route.clone())).collect()
-        };
-        let (before, after) = (routes(old), routes(new));
-        for (id, route) in &before {
-            if !after.contains_key(id) {
-                events.push(Event::RouteRemoved { route: route.clone(), reason: removal(route, new) });
-            }
-        }
-        let lives = |state: &ClusterState| -> Vec<(Life, bool)> {
-            state.members().filter(|m| m.is_alive()).map(|m| (m.life(), m.is_active())).collect()
-        };
-        for (life, _) in lives(old) {
-            if new.alive(life).is_none() {
-                events.push(Event::Ended { life, expelled: None });
-            }
-        }
-        for (life, active) in lives(new) {
-            if old.alive(life).is_none() {
-                events.push(Event::Joined(life));
-            }
-            if active && !old.alive(life).is_some_and(Member::is_active) {
-                events.push(Event::Activated(life));
-            }
-        }
-        for (id, route) in &after {
-            match before.get(id) {
-                None => events.push(Event::RouteAdded(route.clone())),
-                Some(known) if known != route => events.push(Event::RouteChanged(route.clone())),
-                Some(_) => {}
-            }
-        }
-        if old.voters() != new.voters() {
-            events.push(Event::VotersChanged);
-        }
-        events.into_iter().map(Output::Event).collect()
-    }
-}
-
-fn removal(route: &Route, new: &ClusterState) -> Removal {
-    if new.alive(Life { member: route.member, incarnation: route.incarnation }).is_none() {
-        return Removal::MemberEnded;
-    }
-    match new.holder(&route.jid) {
-        Some(holder) => Removal::Replaced { by: holder.id },
-        None => Removal::Unbound,
-    }
 }

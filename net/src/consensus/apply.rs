@@ -2,21 +2,28 @@
 //!
 //! ```text
 //! openraft ──apply──▶ StateMachine ──Committed──▶ control task (node::Node, ClusterState)
-//!                         │        ──TakeSnapshot─▶     │
-//!                         ▼        ◀───────bytes────────┘
+//!                         │        ──Freeze──────▶      │
+//!                         ▼        ◀─routes, in parts───┘
 //!                   SnapshotStore
 //! ```
 //!
 //! The invariant: entries reach the control task in their order, each exactly once between two snapshots, and the
 //! position that goes with a snapshot is the position of the state in it, because nothing is handed over between asking
 //! for it and getting it. After a start the state is rebuilt: the snapshot first, then the log.
+//!
+//! The control task has no time for a million routes: encoding, decoding and comparing are done here, between two
+//! answers of it, and what it has to do itself comes in parts. All of it goes in steps here as well, so that whatever
+//! else runs on this thread has its turn.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::SnapshotError;
+use cresset_core::cluster::{
+    Change, ClusterState, Event, Frozen, Installation, SnapshotError, SnapshotReader, SnapshotWriter, VersionRange,
+};
+use cresset_core::ids::LogIndex;
 use cresset_core::node;
 use futures_util::{Stream, StreamExt};
 use openraft::entry::RaftEntry;
@@ -35,6 +42,13 @@ use crate::witness::{self, Fact};
 /// Entries that are handed over at a time.
 const ENTRIES_MAX: usize = 256;
 
+/// Routes that are read, written, compared or shown in one step: some ten milliseconds. A simulated node takes few, so
+/// that there are steps at all.
+pub const ROUTES_PER_STEP: usize = if cfg!(cresset_simulated) { 4 } else { 4096 };
+
+/// Routes whose pointers are copied in one step, which costs a tenth of that.
+pub const FROZEN_PER_STEP: usize = if cfg!(cresset_simulated) { 8 } else { 65_536 };
+
 /// How long a full disk is left alone before a snapshot is tried again.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,17 +62,35 @@ pub enum ToControl {
         /// They are applied.
         reply: oneshot::Sender<()>,
     },
-    /// The state is wanted as bytes, as it is now.
-    TakeSnapshot {
-        /// The bytes.
-        reply: oneshot::Sender<Vec<u8>>,
+    /// The state is wanted as it is: [`ClusterState::freeze`].
+    Freeze {
+        /// What was given so far.
+        so_far: Option<Frozen>,
+        /// How many routes more.
+        routes_max: usize,
+        /// With so many routes more.
+        reply: oneshot::Sender<Frozen>,
+    },
+    /// A snapshot is about to be installed. From here on until it is, nothing is committed.
+    Prepare {
+        /// The versions of snapshots that this node follows.
+        reply: oneshot::Sender<VersionRange>,
+    },
+    /// What becomes of some routes by it.
+    RoutesAhead {
+        /// The position of the snapshot.
+        applied: LogIndex,
+        /// In order.
+        events: Vec<Event>,
+        /// They are shown.
+        reply: oneshot::Sender<()>,
     },
     /// The state becomes this one.
-    InstallSnapshot {
-        /// As `TakeSnapshot` gave them, here or on another member.
-        bytes: Bytes,
-        /// It is, or the bytes are none.
-        reply: oneshot::Sender<Result<(), SnapshotError>>,
+    Install {
+        /// The state.
+        installation: Box<Installation>,
+        /// It is; the one before it, to be dropped.
+        reply: oneshot::Sender<Option<Box<ClusterState>>>,
     },
 }
 
@@ -104,8 +136,65 @@ impl StateMachine {
         (id.index > 0).then(|| node::Entry { index: entry_index(&id), command })
     }
 
+    /// The state as it is.
+    async fn freeze(&self) -> io::Result<Frozen> {
+        let mut so_far = None;
+        loop {
+            let frozen = self.ask(|reply| ToControl::Freeze { so_far, routes_max: FROZEN_PER_STEP, reply }).await?;
+            if frozen.is_complete() {
+                return Ok(frozen);
+            }
+            so_far = Some(frozen);
+        }
+    }
+
+    /// Puts the state that these bytes hold in the place of the present one.
+    async fn install(&self, bytes: &Bytes) -> io::Result<()> {
+        let understood = self.ask(|reply| ToControl::Prepare { reply }).await?;
+        let state = read(bytes, understood).await.map_err(io::Error::other)?;
+        let applied = state.applied();
+        let mut change = Change::new(self.freeze().await?, state);
+        while let Some(events) = change.step(ROUTES_PER_STEP) {
+            if events.is_empty() {
+                tokio::task::yield_now().await;
+            } else {
+                self.ask(|reply| ToControl::RoutesAhead { applied, events, reply }).await?;
+            }
+        }
+        let installation = Box::new(change.into_installation());
+        let replaced = self.ask(|reply| ToControl::Install { installation, reply }).await?;
+        if let Some(mut replaced) = replaced {
+            while replaced.shed(ROUTES_PER_STEP) {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
     async fn keep(&self, snapshot: &StoredSnapshot, origin: Origin) -> io::Result<()> {
         keep(&self.snapshots, &self.log, snapshot, origin).await
+    }
+}
+
+/// The state that these bytes hold.
+async fn read(bytes: &Bytes, understood: VersionRange) -> Result<ClusterState, SnapshotError> {
+    let mut reader = SnapshotReader::new(bytes, understood)?;
+    loop {
+        if let Some(state) = reader.step(ROUTES_PER_STEP)? {
+            return Ok(state);
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The bytes of a state.
+async fn write(frozen: Frozen) -> Bytes {
+    let mut writer = SnapshotWriter::new(frozen);
+    loop {
+        if let Some(bytes) = writer.step(ROUTES_PER_STEP) {
+            return bytes.into();
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -163,15 +252,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
-        let bytes = self.ask(|reply| ToControl::TakeSnapshot { reply }).await;
+        let frozen = Some(self.freeze().await);
         let meta = SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
-        SnapshotBuilder {
-            snapshot: bytes
-                .map(|bytes| StoredSnapshot { meta, bytes: bytes.into() })
-                .map_err(|error| error.to_string()),
-            snapshots: self.snapshots.clone(),
-            log: self.log.clone(),
-        }
+        SnapshotBuilder { meta, frozen, snapshots: self.snapshots.clone(), log: self.log.clone() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, bytes: Bytes) -> io::Result<()> {
@@ -179,7 +262,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         if let Some(last) = &meta.last_log_id {
             witness::tell(|| Fact::Installed { term: entry_term(last), index: entry_index(last) });
         }
-        self.ask(|reply| ToControl::InstallSnapshot { bytes, reply }).await?.map_err(io::Error::other)?;
+        self.install(&bytes).await?;
         // At the start it is one of those that are kept.
         if self.snapshots.newest() != meta.last_log_id {
             self.keep(&snapshot, Origin::Installed).await?;
@@ -195,9 +278,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 }
 
-/// A snapshot that was taken and is not on disk yet.
+/// A state that was frozen and is not on disk yet.
 pub struct SnapshotBuilder {
-    snapshot: Result<StoredSnapshot, String>,
+    meta: SnapshotMeta,
+    /// Until it is built.
+    frozen: Option<io::Result<Frozen>>,
     snapshots: Arc<SnapshotStore>,
     log: LogStore,
 }
@@ -206,8 +291,109 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = Bytes;
 
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
-        let snapshot = self.snapshot.clone().map_err(io::Error::other)?;
+        let built = || io::Error::new(io::ErrorKind::NotFound, "the snapshot was built before");
+        let frozen = self.frozen.take().ok_or_else(built)??;
+        let snapshot = StoredSnapshot { meta: self.meta.clone(), bytes: write(frozen).await };
         keep(&self.snapshots, &self.log, &snapshot, Origin::Taken).await?;
         Ok(RaftSnapshot { meta: snapshot.meta, snapshot: snapshot.bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cresset_core::cluster::{Command, STATE_VERSIONS};
+    use cresset_core::ids::{Incarnation, Life, MemberId};
+
+    use super::*;
+    use crate::consensus::testing::{binds, join, run};
+    use crate::disk::MemoryDisk;
+    use crate::runtime;
+
+    /// R4.6. While it works at one part of a snapshot it does not beat, and is expelled if that takes long.
+    #[test]
+    fn the_control_task_has_a_snapshot_of_many_routes_in_bounded_parts() {
+        run(async {
+            let routes = 2 * FROZEN_PER_STEP + 1;
+            let (control, parts) = control_task(ClusterState::new());
+            let disk = Arc::new(MemoryDisk::new());
+            let snapshots = Arc::new(SnapshotStore::open(disk.clone()).await.expect("an empty disk"));
+            let log = LogStore::open(disk, MemberId(1), None).await.expect("an empty disk");
+            let machine = StateMachine::new(control, snapshots, log);
+
+            machine.install(&with_routes(routes).encode_snapshot().into()).await.expect("a snapshot");
+            let bytes = write(machine.freeze().await.expect("the control task is there")).await;
+            drop(machine);
+
+            let (state, shown, frozen) = parts.await.expect("it ends with who asks it");
+            assert_eq!((state.sessions(), shown.iter().sum::<usize>()), (routes, routes));
+            assert!(shown.iter().all(|part| *part <= ROUTES_PER_STEP), "{shown:?}");
+            // Of the empty state before, and of the one that was installed.
+            assert_eq!(frozen, [0, FROZEN_PER_STEP, FROZEN_PER_STEP, 1]);
+            assert_eq!(bytes, state.encode_snapshot());
+        });
+    }
+
+    /// R4.6. What cannot be read is refused before anything is shown.
+    #[test]
+    fn a_damaged_snapshot_changes_nothing() {
+        run(async {
+            let (control, parts) = control_task(ClusterState::new());
+            let disk = Arc::new(MemoryDisk::new());
+            let snapshots = Arc::new(SnapshotStore::open(disk.clone()).await.expect("an empty disk"));
+            let log = LogStore::open(disk, MemberId(1), None).await.expect("an empty disk");
+            let machine = StateMachine::new(control, snapshots, log);
+            let mut bytes = with_routes(10).encode_snapshot();
+            *bytes.last_mut().expect("it has a digest") ^= 1;
+
+            let refused = machine.install(&bytes.into()).await.expect_err("it is damaged");
+            drop(machine);
+
+            assert!(refused.to_string().starts_with("damaged: "), "{refused}");
+            let (state, shown, _) = parts.await.expect("it ends with who asks it");
+            assert_eq!((state.sessions(), shown.len()), (0, 0));
+        });
+    }
+
+    /// What a control task has in the end, and the sizes of the parts that it had to do.
+    type Parts = (ClusterState, Vec<usize>, Vec<usize>);
+
+    fn control_task(mut state: ClusterState) -> (mpsc::Sender<ToControl>, tokio::task::JoinHandle<Parts>) {
+        let (control, mut inbox) = mpsc::channel(1);
+        let task = runtime::spawn(async move {
+            let (mut shown, mut frozen) = (Vec::new(), Vec::new());
+            while let Some(asked) = inbox.recv().await {
+                match asked {
+                    ToControl::Committed { .. } => unreachable!("nothing is committed here"),
+                    ToControl::Freeze { so_far, routes_max, reply } => {
+                        let before = so_far.as_ref().map_or(0, Frozen::routes);
+                        let more = state.freeze(so_far, routes_max);
+                        frozen.push(more.routes() - before);
+                        reply.send(more).expect("it is waited for");
+                    }
+                    ToControl::Prepare { reply } => reply.send(STATE_VERSIONS).expect("it is waited for"),
+                    ToControl::RoutesAhead { events, reply, .. } => {
+                        shown.push(events.len());
+                        reply.send(()).expect("it is waited for");
+                    }
+                    ToControl::Install { installation, reply } => {
+                        let (old, _) = installation.install(&mut state);
+                        reply.send(Some(Box::new(old))).expect("it is waited for");
+                    }
+                }
+            }
+            (state, shown, frozen)
+        });
+        (control, task)
+    }
+
+    /// A member with so many sessions.
+    fn with_routes(routes: usize) -> ClusterState {
+        let mut state = ClusterState::new();
+        state.apply(LogIndex(1), &join(1, 1));
+        let life = Life { member: MemberId(1), incarnation: Incarnation(1) };
+        state.apply(LogIndex(2), &Command::Activate(life));
+        let routes = u64::try_from(routes).expect("a number of routes");
+        state.apply(LogIndex(3), &binds(MemberId(1), Incarnation(1), 1, routes));
+        state
     }
 }

@@ -49,10 +49,13 @@ pub(super) fn control_task() -> (mpsc::Sender<ToControl>, Kept) {
                     }
                     let _ = reply.send(());
                 }
-                ToControl::TakeSnapshot { reply } => drop(reply.send(state.encode_snapshot())),
-                ToControl::InstallSnapshot { bytes, reply } => {
-                    let installed = ClusterState::decode_snapshot(&bytes, STATE_VERSIONS).map(|read| *state = read);
-                    let _ = reply.send(installed);
+                ToControl::Freeze { so_far, routes_max, reply } => {
+                    let _ = reply.send(state.freeze(so_far, routes_max));
+                }
+                ToControl::Prepare { reply } => drop(reply.send(STATE_VERSIONS)),
+                ToControl::RoutesAhead { reply, .. } => drop(reply.send(())),
+                ToControl::Install { installation, reply } => {
+                    let _ = reply.send(Some(Box::new(installation.install(&mut state).0)));
                 }
             }
             applied.send_replace(state.applied());

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::admission::Door;
-use cresset_core::cluster::{Chronicle, ClusterState, Event, Happening, VersionRange};
+use cresset_core::cluster::{Chronicle, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
     Amiss, CONTROL_BYTES_MAX, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
@@ -166,6 +166,10 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) orders: u64,
     /// How far the read view is announced to be.
     pub(crate) shown: LogIndex,
+    /// Whether the router follows the same machine as when the installation of a snapshot began.
+    pub(crate) hears_of_routes: bool,
+    /// The position of the snapshot whose routes are being shown before its state is in place.
+    pub(crate) ahead: Option<LogIndex>,
 }
 
 impl<C: Clock> Control<C> {
@@ -275,22 +279,27 @@ impl<C: Clock> Control<C> {
                 answer(reply, ());
                 end
             }
-            ToControl::TakeSnapshot { reply } => {
-                answer(reply, self.node.state().encode_snapshot());
+            ToControl::Freeze { so_far, routes_max, reply } => {
+                answer(reply, self.node.state().freeze(so_far, routes_max));
                 None
             }
-            ToControl::InstallSnapshot { bytes, reply } => {
-                match ClusterState::decode_snapshot(&bytes, self.node.versions()) {
-                    Ok(state) => {
-                        let end = self.handle(Input::Installed(Box::new(state)));
-                        answer(reply, Ok(()));
-                        end
-                    }
-                    Err(error) => {
-                        answer(reply, Err(error));
-                        None
-                    }
-                }
+            ToControl::Prepare { reply } => {
+                self.hears_of_routes = true;
+                answer(reply, self.node.versions());
+                None
+            }
+            ToControl::RoutesAhead { applied, events, reply } => {
+                self.ahead = Some(applied);
+                let end = self.handle(Input::RoutesAhead(events));
+                self.ahead = None;
+                answer(reply, ());
+                end
+            }
+            ToControl::Install { installation, reply } => {
+                let installation = if self.hears_of_routes { *installation } else { installation.not_told() };
+                let end = self.handle(Input::Installed(Box::new(installation)));
+                answer(reply, self.node.take_replaced().map(Box::new));
+                end
             }
         }
     }
@@ -617,7 +626,8 @@ impl<C: Clock> Control<C> {
     }
 
     fn happened(&mut self, event: &Event) {
-        witness::tell(|| Fact::Changed { event: event.clone(), applied: self.node.state().applied() });
+        let applied = || self.ahead.unwrap_or_else(|| self.node.state().applied());
+        witness::tell(|| Fact::Changed { event: event.clone(), applied: applied() });
         if !self.switch.is_alone() {
             self.router.handle_event(event);
         }

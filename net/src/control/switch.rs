@@ -247,6 +247,7 @@ impl<C: Clock> Control<C> {
         let boot = BootId(runtime::generator().random());
         let settings = NodeSettings { boot, ..self.switch.settings.clone() };
         self.router.move_on(LogIndex::of_nobody_else(boot));
+        self.hears_of_routes = false;
         self.switch.alone = Some(Alone::new(self.clock.now(), settings));
         witness::tell(|| Fact::Alone(true));
         self.handle_alone([Input::Timeout]);
@@ -282,6 +283,7 @@ impl<C: Clock> Control<C> {
         (self.switch.alone, self.switch.alone_until) = (None, None);
         witness::tell(|| Fact::Alone(false));
         self.router.move_on(LogIndex(0));
+        self.hears_of_routes = false;
         self.router.connect(Some(self.mesh.borrow().clone()));
         for route in self.node.state().routes() {
             self.router.handle_event(&Event::RouteAdded(route.clone()));

@@ -274,6 +274,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         lives: BTreeMap::new(),
         linked: BTreeMap::new(),
         shown: LogIndex(0),
+        hears_of_routes: false,
+        ahead: None,
     };
     let inlets = Inlets { committed, links, raft: raft_statuses, requests, questions: asked, search };
     let control = runtime::spawn(control.run(inlets));

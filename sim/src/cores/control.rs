@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use cresset_core::cluster::{ClusterState, Command, Event, ExpelReason, STATE_VERSIONS};
+use cresset_core::cluster::{Change, ClusterState, Command, Event, ExpelReason, STATE_VERSIONS};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Term};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
@@ -28,6 +28,9 @@ const LATE_MAX: Duration = Duration::from_secs(8);
 
 /// Entries that are handed over at a time.
 const ENTRIES_MAX: usize = 256;
+
+/// Routes of a snapshot that are shown at a time.
+const ROUTES_PER_STEP: usize = 4;
 
 impl World {
     // ---- Raft -------------------------------------------------------------------------------------------------------
@@ -183,12 +186,26 @@ impl World {
                 Some(Taken::Log(Applying::Snapshot(term, state))) => {
                     let entry = EntryId { term, index: state.applied().0 };
                     self.raft_fact(host, RaftFact::Installed { entry });
-                    self.handle(host, Input::Installed(state));
+                    self.install(host, *state);
                 }
             }
             debug_assert!(uptime.since_start() >= Duration::ZERO, "time has begun");
         }
         self.after_control(host);
+    }
+
+    /// A snapshot takes the place of the state, a few routes at a time.
+    fn install(&mut self, host: usize, state: ClusterState) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.ahead = Some(state.applied());
+        let mut change = Change::new(process.node.state().freeze(None, usize::MAX), state);
+        while let Some(events) = change.step(ROUTES_PER_STEP) {
+            self.handle(host, Input::RoutesAhead(events));
+        }
+        if let Some(process) = &mut self.hosts[host].process {
+            process.ahead = None;
+        }
+        self.handle(host, Input::Installed(Box::new(change.into_installation())));
     }
 
     fn after_control(&mut self, host: usize) {
@@ -446,7 +463,7 @@ impl World {
 
     fn tell_event(&mut self, host: usize, event: &Event) {
         let Some(process) = &self.hosts[host].process else { return };
-        let index = process.node.state().applied().0;
+        let index = process.ahead.unwrap_or_else(|| process.node.state().applied()).0;
         let life = |life: &cresset_core::ids::Life, stage| DirectoryFact::Life {
             member: life.member.0,
             incarnation: life.incarnation.0,

@@ -61,6 +61,8 @@ pub(super) struct Process {
     pub(super) linked: BTreeMap<MemberId, BootId>,
     /// How far the read view is announced to be.
     pub(super) shown: LogIndex,
+    /// The position of the snapshot whose routes are being shown before its state is in place.
+    pub(super) ahead: Option<LogIndex>,
     /// The control task makes the links of its next life.
     pub(super) is_between_lives: bool,
     /// What will be proposed for the second time.
@@ -150,6 +152,7 @@ impl Process {
             lives: BTreeMap::new(),
             linked: BTreeMap::new(),
             shown: LogIndex(0),
+            ahead: None,
             is_between_lives: false,
             late_proposals: VecDeque::new(),
             is_leaving: false,
