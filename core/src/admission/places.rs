@@ -4,6 +4,9 @@
 //! share of what is free, so that it shrinks as places become rare: who comes from elsewhere finds one, also while
 //! many addresses take as many as they can. Strangers behind a proxy have one address, so they share a greater part, and
 //! their network is not looked at.
+//!
+//! A session whose client is gone and may come back has no connection, but memory: as many of them as there are places may
+//! wait besides.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -26,6 +29,8 @@ pub struct Places {
     places_max: usize,
     taken: usize,
     last: u64,
+    /// Sessions without a connection.
+    waiting: usize,
     /// Only looked up. No entry for a host without strangers.
     hosts: HashMap<Host, usize>,
     /// The same for networks.
@@ -35,7 +40,7 @@ pub struct Places {
 impl Places {
     /// So many places, all of them free.
     pub fn new(places_max: usize) -> Places {
-        Places { places_max, taken: 0, last: 0, hosts: HashMap::new(), networks: HashMap::new() }
+        Places { places_max, taken: 0, waiting: 0, last: 0, hosts: HashMap::new(), networks: HashMap::new() }
     }
 
     /// How many places there are.
@@ -72,6 +77,24 @@ impl Places {
             self.networks.insert(host.network(), of_network + 1);
         }
         Some(self.last)
+    }
+
+    /// A session is without a connection and waits for its client: whether it may.
+    #[must_use]
+    pub fn begin_to_wait(&mut self) -> bool {
+        let has_room = self.waiting < self.places_max;
+        self.waiting += usize::from(has_room);
+        has_room
+    }
+
+    /// A session that was allowed to wait does so no more.
+    pub fn end_to_wait(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
+    /// How many sessions wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// A stranger that comes from there has authenticated, and keeps its place.
@@ -168,6 +191,19 @@ mod tests {
 
         assert_eq!((places.taken(), places.hosts.len(), places.networks.len()), (0, 0, 0));
         assert!(takes(&mut places, "203.0.113.1"));
+    }
+
+    /// R4.10. A client that comes and goes would leave more sessions behind than a node has memory for.
+    #[test]
+    fn sessions_that_wait_for_their_clients_are_bounded_and_take_no_place() {
+        let mut places = Places::new(2);
+
+        assert_eq!([(); 3].map(|()| places.begin_to_wait()), [true, true, false]);
+        assert_eq!((places.waiting(), places.taken()), (2, 0));
+        assert!(takes(&mut places, "203.0.113.1"));
+
+        places.end_to_wait();
+        assert!(places.begin_to_wait() && !places.begin_to_wait());
     }
 
     fn takes(places: &mut Places, address: &str) -> bool {

@@ -310,6 +310,14 @@ impl Session {
         }
     }
 
+    /// Too many sessions wait for their clients: one that has lost its transport ends, as it does when its time is over.
+    /// A client that comes back for it finds `item-not-found`, and begins anew.
+    pub fn handle_no_room(&mut self, _now: Uptime) {
+        if self.is_resumable() {
+            self.finish();
+        }
+    }
+
     /// The client resumes this session on another transport: it comes back as it was. `handled` is how many stanzas it
     /// has handled, `remaining` what the session that ordered [`Order::Resume`] leaves. Only for a session that
     /// [is resumable](Session::is_resumable).

@@ -20,6 +20,12 @@ pub(super) struct Admitted {
     stranger: Option<Origin>,
 }
 
+/// The room of one session that waits for its client; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    places: Arc<Mutex<Places>>,
+}
+
 impl Admission {
     /// So many clients at one time. Nobody is connected yet.
     pub fn new(connections_max: usize) -> Self {
@@ -35,6 +41,17 @@ impl Admission {
     pub(super) fn admit(&self, origin: Origin) -> Option<Admitted> {
         let number = lock(&self.places).take(origin)?;
         Some(Admitted { places: self.places.clone(), number, stranger: Some(origin) })
+    }
+
+    /// Room for a session that waits for its client, if there is any.
+    pub(super) fn wait(&self) -> Option<Waiting> {
+        lock(&self.places).begin_to_wait().then(|| Waiting { places: self.places.clone() })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        lock(&self.places).end_to_wait();
     }
 }
 

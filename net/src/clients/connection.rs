@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
-use super::admission::Admitted;
+use super::admission::{Admitted, Waiting};
 use super::close::close;
 use super::errands::{Errand, ErrandAnswer};
 use super::outbound::Outbound;
@@ -53,6 +53,8 @@ pub(super) struct Connection {
     /// What is to be done with the transport when everything is written.
     pub(super) starts_tls: bool,
     pub(super) admitted: Option<Admitted>,
+    /// While the session waits for its client.
+    waiting: Option<Waiting>,
     /// Absent once the client has authenticated and asks for a resource.
     pub(super) stranger: Option<Box<Turn<Party>>>,
     pace: Pace,
@@ -142,6 +144,7 @@ impl Connection {
             outbound: Outbound::default(),
             starts_tls: false,
             admitted: Some(admitted),
+            waiting: None,
             stranger: Some(Box::new(stranger)),
             pace: Pace::default(),
             origin,
@@ -169,6 +172,7 @@ impl Connection {
     pub(super) async fn run(mut self: Box<Self>) {
         let stop = loop {
             self.obey();
+            self.find_room_to_wait();
             if let Some(stop) = self.stop.take() {
                 break stop;
             }
@@ -184,6 +188,19 @@ impl Connection {
 
     pub(super) fn now(&self) -> Uptime {
         self.settings.router.now()
+    }
+
+    /// A session that waits for its client takes room, and ends if there is none.
+    fn find_room_to_wait(&mut self) {
+        if self.session.is_resumable() == self.waiting.is_some() {
+            return;
+        }
+        self.waiting = if self.session.is_resumable() { self.settings.admission.wait() } else { None };
+        if self.session.is_resumable() && self.waiting.is_none() {
+            tracing::debug!("too many sessions wait for their clients");
+            self.session.handle_no_room(self.now());
+            self.obey();
+        }
     }
 
     /// The transport is gone.

@@ -102,6 +102,38 @@ async fn what_a_session_that_is_never_resumed_had_waits_for_the_next_one() {
     .await;
 }
 
+/// R4.10. A client that comes and goes leaves a session behind each time; they have no connection, and take memory.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_finds_no_room_to_wait_for_its_client_ends() {
+    seeded(async {
+        let world = World::with(|settings| settings.admission = Admission::new(1)).await;
+        let (juliet, first) = resumable(&world).await;
+        drop(juliet);
+        world.settle_down().await;
+        let mut juliet = world.log_in("juliet", "hall").await;
+        juliet.say(ENABLE).await;
+        let second = id_in(&juliet.hear("/>").await);
+        drop(juliet);
+        world.settle_down().await;
+
+        let mut juliet = world.connect();
+        juliet.log_in("juliet").await;
+        resume(&mut juliet, &second, 0).await;
+        assert!(juliet.hear("</failed>").await.contains("<item-not-found"));
+        resume(&mut juliet, &first, 1).await;
+
+        assert!(juliet.hear("/>").await.contains("<resumed"));
+        // The one that is resumed waits no more.
+        drop(juliet);
+        world.settle_down().await;
+        let mut juliet = world.connect();
+        juliet.log_in("juliet").await;
+        resume(&mut juliet, &first, 1).await;
+        assert!(juliet.hear("/>").await.contains("<resumed"));
+    })
+    .await;
+}
+
 /// The sender is told only of what somebody else answers for.
 #[tokio::test(start_paused = true)]
 async fn an_acknowledgement_counts_what_was_taken_or_stored() {
@@ -207,13 +239,17 @@ async fn attaching(world: &World, handled: u32) -> (Client, Box<Attach>) {
 async fn resumable(world: &World) -> (Client, String) {
     let mut juliet = world.log_in("juliet", "balcony").await;
     juliet.say(ENABLE).await;
-    let enabled = juliet.hear("/>").await;
-    let id = enabled.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let id = id_in(&juliet.hear("/>").await);
     juliet.say("<presence/>").await;
     juliet.hear("<presence").await;
     juliet.hear("/>").await;
     juliet.hears_nothing(Duration::from_millis(50)).await;
     (juliet, id)
+}
+
+/// By what a session can be resumed, as the client was told.
+fn id_in(enabled: &str) -> String {
+    enabled.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned()
 }
 
 async fn resume(client: &mut Client, id: &str, handled: u32) {
