@@ -26,14 +26,23 @@ impl Router {
         let session = Arc::new(SessionHandle::new(id, self.generation()));
         self.sessions.pin().insert(id, session.clone());
         // After it can be found: so a change that happens meanwhile is told at least once.
-        match self.gate.service() {
-            service @ (Service::Serve | Service::Pause) => drop(session.tell(ToSession::Service(service))),
-            Service::Close => {}
-        }
+        self.tell_service(&session, self.gate.service());
         if session.generation() != self.generation() {
             session.tell(ToSession::Moves { ended: None });
         }
         session
+    }
+
+    /// Tells a session how clients are treated, as was read a moment ago. What has changed since, another thread may have
+    /// told it before: so it is told what holds, until that is what it was told last.
+    pub(super) fn tell_service(&self, session: &SessionHandle, mut read: Service) {
+        while read != Service::Close {
+            session.tell(ToSession::Service(read));
+            let told = std::mem::replace(&mut read, self.gate.service());
+            if read == told {
+                return;
+            }
+        }
     }
 
     /// The session is over and its mailbox closed.

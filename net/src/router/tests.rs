@@ -43,6 +43,25 @@ async fn a_stanza_reaches_a_session_of_another_member_and_its_sender_hears_of_it
     .await;
 }
 
+/// R4.7. The gate opens on another thread between the look at it and the word of it. The session would believe that it is
+/// paused until somebody pauses it again.
+#[tokio::test]
+async fn a_session_that_enters_while_the_gate_opens_hears_last_what_holds() {
+    two_members(async |one, _| {
+        for (before, after) in [(Service::Pause, Service::Serve), (Service::Serve, Service::Pause)] {
+            let session = SessionHandle::new(SessionId(7), 0);
+            one.router.gate.set_service(after);
+            session.tell(ToSession::Service(after));
+
+            one.router.tell_service(&session, before);
+
+            let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0)).await;
+            assert!(matches!(events.back(), Some(ToSession::Service(last)) if *last == after), "{events:?}");
+        }
+    })
+    .await;
+}
+
 /// O9. The sender of what a lane does not take gets an error before the stanza counts as handled.
 #[tokio::test]
 async fn a_stanza_beyond_the_share_of_its_recipient_comes_back_as_an_error() {
