@@ -98,6 +98,19 @@ const NET: &[Ban] = &[
     ban("futures::select", "a biased tokio::select!"),
 ];
 
+const ROUTING: &str = "cresset_core::routing: `next_step`, `LocalRoutes`, `Parcel::leftover`";
+
+/// What decides where a stanza goes, what it waits for and how often it is tried. The node and the simulator carry out.
+const OUTSIDE_OF_CORE: &[Ban] = &[
+    ban("decide", ROUTING),
+    ban("Decision", ROUTING),
+    ban("is_stale_farewell", ROUTING),
+    ban("abandoned", ROUTING),
+    ban("REROUTES_MAX", ROUTING),
+    ban("EARLY_BYTES_MAX", ROUTING),
+    ban("ABANDONED_WAY_WAIT_MAX", ROUTING),
+];
+
 const EVERYWHERE: &[Ban] = &[
     ban("unwrap", "expect(\"the invariant that holds\")"),
     ban("dbg", "tracing"),
@@ -175,6 +188,27 @@ fn foreign_state(sources: &[Source]) -> Vec<String> {
     breaches
 }
 
+/// Whether one route is older than another, or than what a node has applied, decided outside of core. The store compares
+/// claims with claims in its own words.
+fn foreign_comparisons(sources: &[Source]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in sources {
+        for (at, mark) in source.code.match_indices("route.index") {
+            let (before, after) = (source.code[..at].trim_end(), source.code[at + mark.len()..].trim_start());
+            // What the route is a part of, like `parcel.`, and the second half of `<=`.
+            let before = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '.').trim_end();
+            let before = before.strip_suffix('=').unwrap_or(before);
+            let is_arrow = before.ends_with("->") || before.ends_with("=>");
+            if after.starts_with(COMPARES) || before.ends_with(COMPARES) && !is_arrow {
+                breaches.push(format!("{}:{}: compares a route; instead: {ROUTING}", source.path, source.line(at)));
+            }
+        }
+    }
+    breaches
+}
+
+const COMPARES: &[char] = &['<', '>'];
+
 /// A word that must not even stand in a comment: net does not know that it is simulated.
 fn said(sources: &[Source], word: &str) -> Vec<String> {
     let is_said = |source: &&Source| source.text.to_lowercase().contains(word);
@@ -190,6 +224,25 @@ fn core_names_nothing_of_the_world_outside() {
         assert!(other.contains("thread_local;") || other.contains("static;"), "{other}");
     }
     assert!(seams.iter().all(|seam| seam.code.contains("cfg(cresset_simulated)")));
+}
+
+#[test]
+fn where_a_stanza_goes_is_decided_in_core() {
+    let sources: Vec<Source> = ["net/src", "sim/src/cores"].into_iter().flat_map(below).collect();
+    assert_eq!(breaches(&sources, OUTSIDE_OF_CORE), [""; 0]);
+    assert_eq!(foreign_comparisons(&sources), [""; 0]);
+}
+
+#[test]
+fn a_decision_about_a_stanza_outside_of_core_is_caught() {
+    let planted = |text: &str| [Source::new("sim/src/cores/router.rs", text)];
+
+    assert_eq!(breaches(&planted("use cresset_core::routing::{Home, decide};"), OUTSIDE_OF_CORE).len(), 1);
+    assert_eq!(breaches(&planted("if attempts > limits::REROUTES_MAX {}"), OUTSIDE_OF_CORE).len(), 1);
+    assert_eq!(breaches(&planted("let left = paths.abandoned(account, routes);"), OUTSIDE_OF_CORE).len(), 1);
+    assert_eq!(foreign_comparisons(&planted("if parcel.route.index > router.applied {}")).len(), 1);
+    assert_eq!(foreign_comparisons(&planted("if applied\n    <= parcel.route.index {}")).len(), 1);
+    assert_eq!(foreign_comparisons(&planted("match x { _ => route.index, }; let a = [route.index.0];")), [""; 0]);
 }
 
 #[test]

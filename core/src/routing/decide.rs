@@ -34,7 +34,7 @@ pub type ChosenRoutes = SmallVec<[Arc<Route>; 2]>;
 
 /// Where a stanza goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Decision {
+pub(super) enum Decision {
     /// To each of these sessions; never none.
     Deliver(ChosenRoutes),
     /// Into the offline store, if there is such an account; else as `Bounce(ServiceUnavailable)`.
@@ -47,7 +47,7 @@ pub enum Decision {
 
 impl Decision {
     /// The routes by which the stanza goes.
-    pub fn chosen(&self) -> &[Arc<Route>] {
+    pub(super) fn chosen(&self) -> &[Arc<Route>] {
         match self {
             Decision::Deliver(chosen) => chosen,
             Decision::Store | Decision::Bounce(_) | Decision::Drop => &[],
@@ -62,7 +62,7 @@ pub fn recipient(domain: &DomainPart, stanza: &Stanza) -> Option<BareJid> {
 }
 
 /// Decides where a stanza goes. `routes` are those of the [`recipient`], none if it has none.
-pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainPart, stanza: &Stanza) -> Decision {
+pub(super) fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainPart, stanza: &Stanza) -> Decision {
     let Some(to) = stanza.to.as_ref().or(stanza.from.as_ref()) else { return Decision::Drop };
     if to.domain() != *domain {
         return error(stanza, foreign(domain, to));
@@ -86,7 +86,7 @@ pub fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainPart, stanza: &Stanz
 
 /// Whether this is a farewell of a session whose full JID somebody else has by now, who is available: he has said so, or
 /// will. `routes` are those of the account that says it, `own` is the route of the session that does, if it has one.
-pub fn is_stale_farewell(routes: Option<&[Arc<Route>]>, own: Option<RouteId>, stanza: &Stanza) -> bool {
+pub(super) fn is_stale_farewell(routes: Option<&[Arc<Route>]>, own: Option<RouteId>, stanza: &Stanza) -> bool {
     let Some(from) = stanza.from.as_ref().filter(|_| stanza.kind == Kind::Presence(PresenceType::Unavailable)) else {
         return false;
     };

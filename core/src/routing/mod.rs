@@ -1,12 +1,12 @@
 //! Where a stanza goes, and what is kept until it has arrived.
 //!
 //! ```text
-//! stanza + routes of the recipient ──decide──▶ Decision ──▶ session here
-//!                                                  │
-//!                                                  └──▶ Outbox ═══ lane ═══▶ Inbox ──▶ session there
+//! stanza + view of the routes ──next_step──▶ Step ──▶ session here
+//!                                             │
+//!                                             └──▶ Outbox ═══ lane ═══▶ Inbox ──▶ LocalRoutes ──▶ session there
 //! ```
 //!
-//! [`decide()`] is the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
+//! [`next_step`] asks the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
 //! [`LocalRoutes`] knows which session of this node holds which route; [`Paths`] and [`Row`] see to it that a stanza does
 //! not overtake an earlier one by another way.
 
@@ -19,17 +19,17 @@ mod outbox;
 mod parcel;
 mod paths;
 mod row;
+mod step;
 #[cfg(test)]
 mod tests;
 
 pub use arrivals::{Arrivals, StanzaName};
-pub use decide::{
-    ChosenRoutes, Decision, claimant, decide, interested, is_stale_farewell, may_go_elsewhere, recipient,
-};
+pub use decide::{ChosenRoutes, claimant, interested, may_go_elsewhere, recipient};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Orphan, Received};
 pub use local::{Arrival, LocalRoutes, Missed, RouteEnd};
 pub use outbox::{Outbox, OutboxOrder, Redecide, Refused};
-pub use parcel::{Home, Parcel};
+pub use parcel::{Home, Leftover, Parcel};
 pub use paths::{Paths, Way};
 pub use row::{Row, Turn};
+pub use step::{Asker, Step, comes_to, next_step};

@@ -204,14 +204,14 @@ async fn run(
         }
         let Some((turn, again)) = row.pop() else { continue };
         let Some(router) = router.upgrade() else { return };
-        if let Some(again) = decide(&router, &mut paths, again).await {
+        if let Some(again) = take_turn(&router, &mut paths, again).await {
             row.push(turn, again);
         }
     }
 }
 
 /// Decides, or waits for what may be earlier and gives back who has to wait for his turn again.
-async fn decide(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option<Again> {
+async fn take_turn(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Option<Again> {
     let (outgoing, said_by) = match again {
         Again::Sender(account, sender) => {
             let routes = router.view.routes_of(&account);

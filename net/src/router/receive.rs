@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cresset_core::cluster::{Route, RouteView};
 use cresset_core::ids::RouteId;
 use cresset_core::jid::BareJid;
-use cresset_core::routing::{Arrival, Home, Missed, Parcel, Redecide, Refused, StanzaName, claimant, may_go_elsewhere};
+use cresset_core::routing::{Arrival, Home, Leftover, Missed, Parcel, Redecide, Refused, StanzaName, claimant};
 use cresset_core::stanza::ErrorCondition;
 use futures_util::FutureExt;
 
@@ -43,11 +43,7 @@ impl DataService for Router {
     }
 
     fn inherit(&self, parcel: Parcel, name: Option<StanzaName>) {
-        let turn = match parcel.home {
-            Home::Here { turn } | Home::Named { turn, .. } => Some(turn),
-            Home::Member { .. } | Home::Offline { .. } => None,
-        };
-        self.push_returned(Outgoing { name, turn, ..Outgoing::accepted(parcel.stanza) });
+        self.push_returned(Outgoing { name, turn: parcel.home.turn(), ..Outgoing::accepted(parcel.stanza) });
     }
 
     fn handled(&self, ticket: Ticket) {
@@ -123,22 +119,17 @@ impl Router {
 
     /// A session is over, the view does not show that this should come to it, and it was not done with it.
     pub(crate) async fn take_back(&self, session: &SessionHandle, parcel: Parcel) {
-        match parcel.home {
-            Home::Here { .. } | Home::Named { .. } if !may_go_elsewhere(&parcel.stanza) => {}
-            Home::Named { name, .. } => {
-                if let Some(mesh) = self.mesh() {
+        let (is_of_this_life, mesh) = (session.generation() == self.generation(), self.mesh());
+        match (parcel.leftover(is_of_this_life, mesh.is_some()), mesh) {
+            (Leftover::Nothing, _) => {}
+            (Leftover::DecidedHere(name), mesh) => {
+                if let Some((name, mesh)) = name.zip(mesh) {
                     mesh.came_back(name, parcel.route);
                 }
-                self.inherit(parcel, Some(name));
+                self.inherit(parcel, name);
             }
-            Home::Here { .. } => self.inherit(parcel, None),
-            // Still stored: whoever claims next gets it.
-            Home::Offline { .. } => {}
-            Home::Member { .. } if session.generation() != self.generation() => {}
-            Home::Member { .. } => match self.mesh() {
-                Some(mesh) => mesh.give_back(parcel, self.view.applied()).await,
-                None => self.inherit(parcel, None),
-            },
+            (Leftover::GivenBack, Some(mesh)) => mesh.give_back(parcel, self.view.applied()).await,
+            (Leftover::GivenBack, None) => unreachable!("it has links"),
         }
     }
 

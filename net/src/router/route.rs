@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cresset_core::cluster::{Route, RouteView};
+use cresset_core::cluster::Route;
 use cresset_core::ids::{RouteId, Sequence};
 use cresset_core::jid::BareJid;
-use cresset_core::limits::{ABANDONED_WAY_WAIT_MAX, REROUTES_MAX};
 use cresset_core::routing::{
-    ChosenRoutes, Decision, Home, Parcel, Paths, StanzaName, Turn, Way, decide, is_stale_farewell, may_go_elsewhere,
+    Asker, ChosenRoutes, Home, Parcel, Paths, StanzaName, Step, Turn, Way, comes_to, may_go_elsewhere, next_step,
     recipient,
 };
-use cresset_core::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
+use cresset_core::stanza::{ErrorCondition, Stanza};
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
 use tokio::sync::futures::Notified;
@@ -56,16 +55,6 @@ impl Outgoing {
     }
 }
 
-/// Whose stanza it is that has to wait for what is under way.
-#[derive(Clone, Copy)]
-enum Who {
-    Sender,
-    /// A row, for a sender that held this route.
-    Row {
-        own: Option<RouteId>,
-    },
-}
-
 /// What became of a stanza.
 pub(crate) enum Routed {
     /// It is on its way; the ticket will be told.
@@ -93,7 +82,7 @@ pub(crate) struct Wait {
 impl Router {
     /// Routes a stanza of one sender by what the view shows. The sender's paths remember where its stanzas went.
     pub(crate) fn route(self: &Arc<Self>, paths: &mut Paths, outgoing: Outgoing) -> Routed {
-        self.route_for(Who::Sender, paths, outgoing)
+        self.route_for(Asker::Sender, paths, outgoing)
     }
 
     /// Routes what stands in a row, whose paths are those of all that stood in it. Its sender held the route `own`.
@@ -103,47 +92,22 @@ impl Router {
         own: Option<RouteId>,
         outgoing: Outgoing,
     ) -> Routed {
-        self.route_for(Who::Row { own }, paths, outgoing)
+        self.route_for(Asker::Row { own }, paths, outgoing)
     }
 
-    fn route_for(self: &Arc<Self>, who: Who, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
-        let own = match who {
-            Who::Sender => paths.own(),
-            Who::Row { own } => own,
-        };
-        if self.is_stale_farewell(own, &outgoing.stanza) {
-            sometimes!("who_was_replaced_is_silent");
-            outgoing.ticket.into_iter().for_each(Ticket::done);
-            return Routed::Done;
-        }
+    fn route_for(self: &Arc<Self>, who: Asker, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
         let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
-        let account = recipient(&self.domain, &outgoing.stanza);
-        let routes = account.as_ref().and_then(|account| self.view.routes_of(account));
-        if let Some(account) = &account {
-            let ended = paths.ended(account, routes.as_deref());
-            if !ended.is_empty() {
-                sometimes!("a_sender_waits_for_an_ended_path");
-                return Routed::Again(self.wait(who, ended.into_vec(), None, account, turn), Box::new(outgoing));
-            }
-        }
-        let decision = decide(routes.as_deref(), &self.domain, &outgoing.stanza);
-        if let (Who::Sender, Some(account), Some(routes)) = (who, &account, &routes) {
-            let abandoned = paths.abandoned(account, routes, decision.chosen());
-            if !abandoned.is_empty() {
-                sometimes!("a_sender_waits_for_whoever_logs_out");
-                let at_most = Some(ABANDONED_WAY_WAIT_MAX);
-                return Routed::Again(self.wait(who, abandoned.into_vec(), at_most, account, turn), Box::new(outgoing));
-            }
-        }
-        match (decision, account) {
-            (Decision::Deliver(chosen), Some(account)) => self.deliver(who, paths, &account, &chosen, outgoing),
-            (Decision::Store, Some(account)) => Routed::Store(account.clone(), self.store(account, outgoing)),
-            (Decision::Bounce(condition), _) => self.bounce(who, paths, outgoing, condition),
-            // Nothing is delivered to, or stored for, what is no account.
-            (Decision::Drop | Decision::Deliver(_) | Decision::Store, _) => {
+        match next_step(&self.domain, &self.view, who, paths, &outgoing.stanza, outgoing.attempts) {
+            Step::Done => {
                 outgoing.ticket.into_iter().for_each(Ticket::done);
                 Routed::Done
             }
+            Step::Await { account, ways, at_most } => {
+                Routed::Again(self.wait(who, ways.into_vec(), at_most, account, turn), Box::new(outgoing))
+            }
+            Step::Deliver { account, chosen } => self.deliver(account, &chosen, outgoing),
+            Step::Store { account } => Routed::Store(account.clone(), self.store(account, outgoing)),
+            Step::Bounce(error) => self.route_for(who, paths, Outgoing::new(*error, outgoing.ticket)),
         }
     }
 
@@ -163,21 +127,7 @@ impl Router {
 
     /// Whether the view shows that this is for the session with that route.
     pub(crate) fn comes_to(&self, route: RouteId, stanza: &Stanza) -> bool {
-        let Some(account) = recipient(&self.domain, stanza) else { return false };
-        let routes = self.view.routes_of(&account);
-        match decide(routes.as_deref(), &self.domain, stanza) {
-            Decision::Deliver(chosen) => chosen.iter().any(|chosen| chosen.id == route),
-            Decision::Store | Decision::Bounce(_) | Decision::Drop => false,
-        }
-    }
-
-    fn is_stale_farewell(&self, own: Option<RouteId>, stanza: &Stanza) -> bool {
-        if stanza.kind != Kind::Presence(PresenceType::Unavailable) {
-            return false;
-        }
-        let account = stanza.from.as_ref().map(|from| from.to_bare());
-        let routes = account.and_then(|account| self.view.routes_of(&account));
-        is_stale_farewell(routes.as_deref(), own, stanza)
+        comes_to(&self.domain, &self.view, route, stanza)
     }
 
     /// Until the view moves on.
@@ -188,41 +138,27 @@ impl Router {
     /// Until nothing is under way on these, or for so long at most, and what comes back from them is decided.
     fn wait(
         self: &Arc<Self>,
-        who: Who,
+        who: Asker,
         ways: Vec<Way>,
         at_most: Option<Duration>,
-        account: &BareJid,
+        account: BareJid,
         turn: Turn,
     ) -> Wait {
         let until: BoxFuture<'static, ()> = match who {
-            Who::Sender => self.wait_for_turn(ways.clone(), at_most, account.clone(), turn),
-            Who::Row { .. } => {
+            Asker::Sender => self.wait_for_turn(ways.clone(), at_most, account.clone(), turn),
+            Asker::Row { .. } => {
                 let (router, ways) = (self.clone(), ways.clone());
                 Box::pin(async move { router.clear(ways, at_most).await })
             }
         };
-        Wait { until, account: account.clone(), ways, gives_way: at_most.is_some() }
+        Wait { until, account, ways, gives_way: at_most.is_some() }
     }
 
-    fn deliver(
-        self: &Arc<Self>,
-        who: Who,
-        paths: &mut Paths,
-        account: &BareJid,
-        chosen: &ChosenRoutes,
-        outgoing: Outgoing,
-    ) -> Routed {
-        if outgoing.attempts > REROUTES_MAX {
-            sometimes!("a_stanza_comes_back_too_often");
-            return self.bounce(who, paths, outgoing, ErrorCondition::RecipientUnavailable);
-        }
-        for route in chosen {
-            paths.take(account, route);
-        }
+    fn deliver(self: &Arc<Self>, account: BareJid, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
         if let [route] = chosen.as_slice() {
             return match self.put(route, outgoing) {
                 Put::Done => Routed::Done,
-                Put::Waiting(rest) => Routed::Finish(account.clone(), rest),
+                Put::Waiting(rest) => Routed::Finish(account, rest),
                 Put::Missed(missed) => Routed::Again(self.wait_for_view(account), missed),
             };
         }
@@ -230,7 +166,7 @@ impl Router {
     }
 
     /// Hands a copy to each. Only if no session was there to take one it is decided again.
-    fn put_copies(self: &Arc<Self>, account: &BareJid, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
+    fn put_copies(self: &Arc<Self>, account: BareJid, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
         let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
         // A copy that comes back is for whoever is there then and has not got it.
         let name = name.or_else(|| may_go_elsewhere(&stanza).then(|| self.next_name()).flatten());
@@ -254,7 +190,7 @@ impl Router {
                         rest.await;
                     }
                 };
-                Routed::Finish(account.clone(), Box::pin(all))
+                Routed::Finish(account, Box::pin(all))
             }
         }
     }
@@ -319,18 +255,6 @@ impl Router {
         }
     }
 
-    /// Sends an error to the sender, who is to have it before the stanza counts as handled.
-    fn bounce(self: &Arc<Self>, who: Who, paths: &mut Paths, outgoing: Outgoing, condition: ErrorCondition) -> Routed {
-        match outgoing.stanza.bounce(condition, None) {
-            // The error of an error is nothing, so this ends.
-            Some(error) => self.route_for(who, paths, Outgoing::new(error, outgoing.ticket)),
-            None => {
-                outgoing.ticket.into_iter().for_each(Ticket::done);
-                Routed::Done
-            }
-        }
-    }
-
     fn store(self: &Arc<Self>, account: BareJid, outgoing: Outgoing) -> BoxFuture<'static, ()> {
         let router = self.clone();
         Box::pin(async move {
@@ -376,10 +300,10 @@ impl Router {
         })
     }
 
-    fn wait_for_view(self: &Arc<Self>, account: &BareJid) -> Wait {
+    fn wait_for_view(self: &Arc<Self>, account: BareJid) -> Wait {
         let router = self.clone();
         let until = Box::pin(async move { router.view_has_moved().await });
-        Wait { until, account: account.clone(), ways: Vec::new(), gives_way: false }
+        Wait { until, account, ways: Vec::new(), gives_way: false }
     }
 
     /// Until the view moves on, or for a moment: what waits is decided again in any case, a bounded number of times.

@@ -7,12 +7,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
+use cresset_core::cluster::RouteView;
 use cresset_core::ids::{Sequence, SessionId};
 use cresset_core::jid::BareJid;
 use cresset_core::node::{Peer, Request, Service};
 use cresset_core::planted;
 use cresset_core::routing::{
-    Home, Parcel, Paths, Redecide, Refused, Row, StanzaName, Turn, Way, may_go_elsewhere, recipient,
+    Asker, Leftover, Parcel, Paths, Redecide, Refused, Row, StanzaName, Turn, Way, may_go_elsewhere, recipient,
 };
 use cresset_core::stanza::{ErrorCondition, Stanza};
 
@@ -80,6 +81,8 @@ pub(super) enum Wait {
     /// Until nothing is under way on these routes, and then, for a sender, until it is his turn.
     Pass {
         left: VecDeque<Way>,
+        /// For so long; after that only for his turn.
+        at_most: Option<Duration>,
         turn: Option<(BareJid, Turn)>,
         present: Option<PassId>,
     },
@@ -173,10 +176,7 @@ impl World {
 
     /// What is left of a parcel is decided here.
     pub(super) fn inherit(&mut self, host: usize, parcel: Parcel, name: Option<StanzaName>) {
-        let turn = match parcel.home {
-            Home::Here { turn } | Home::Named { turn, .. } => Some(turn),
-            Home::Member { .. } | Home::Offline { .. } => None,
-        };
+        let turn = parcel.home.turn();
         self.push_returned(host, Outgoing { name, turn, ..Outgoing::new(parcel.stanza, None) });
     }
 
@@ -185,20 +185,18 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         let router = &process.router;
         let generation = router.sessions.get(&session).map_or(router.generation, |session| session.generation);
-        match parcel.home {
-            Home::Here { .. } => self.inherit(host, parcel, None),
-            Home::Named { name, .. } => {
-                process.mesh.arrivals.came_back(name, parcel.route);
-                self.inherit(host, parcel, Some(name));
+        match parcel.leftover(generation == router.generation, router.is_connected) {
+            Leftover::Nothing => {}
+            Leftover::DecidedHere(name) => {
+                if let Some(name) = name {
+                    process.mesh.arrivals.came_back(name, parcel.route);
+                }
+                self.inherit(host, parcel, name);
             }
-            // Still stored: whoever claims next gets it.
-            Home::Offline { .. } => {}
-            Home::Member { .. } if generation != router.generation => {}
-            Home::Member { .. } if router.is_connected => {
+            Leftover::GivenBack => {
                 let index = router.view.applied;
                 self.give_back(host, parcel, index);
             }
-            Home::Member { .. } => self.inherit(host, parcel, None),
         }
     }
 
@@ -354,7 +352,7 @@ impl World {
             return self.say_later(host, id, outgoing);
         }
         let mut paths = std::mem::take(&mut session.courier.paths);
-        let routed = self.route(host, &mut paths, outgoing);
+        let routed = self.route(host, Asker::Sender, &mut paths, outgoing);
         let Some(courier) = self.courier(host, CourierId::Session(id)) else { return };
         courier.paths = paths;
         match routed {
@@ -378,7 +376,7 @@ impl World {
                 if ended.is_empty() {
                     return self.passed(host, pass);
                 }
-                let wait = Wait::Pass { left: ended.into_iter().collect(), turn: None, present: None };
+                let wait = Wait::Pass { left: ended.into_iter().collect(), at_most: None, turn: None, present: None };
                 return self.begin_waiting(host, id, turn, wait, Job::Sender(account, pass));
             }
             Job::Stanza(outgoing) => (outgoing, None),
@@ -394,14 +392,10 @@ impl World {
         if let Some(account) = recipient(&self.domain, &outgoing.stanza) {
             paths.take_over(&account, &std::mem::take(&mut outgoing.ways));
         }
-        let routed = self.route(host, &mut paths, outgoing);
+        let routed = self.route(host, Asker::Row { own: None }, &mut paths, outgoing);
         let Some(courier) = self.courier(host, id) else { return };
         courier.paths = paths;
-        if let Routed::Again(mut wait, outgoing) = routed {
-            if let Wait::Pass { turn, .. } = &mut wait {
-                // It stands in the row already.
-                *turn = None;
-            }
+        if let Routed::Again(wait, outgoing) = routed {
             let job = match said_in {
                 Some(generation) => Job::Said(*outgoing, generation),
                 None => Job::Stanza(*outgoing),
@@ -413,9 +407,13 @@ impl World {
     // ---- waiting ----------------------------------------------------------------------------------------------------
 
     fn begin_waiting(&mut self, host: usize, id: CourierId, turn: Turn, wait: Wait, job: Job) {
-        let until = matches!(wait, Wait::View { .. }).then(|| self.now.after(MOVE_TIME_MAX));
+        let at_most = match wait {
+            Wait::View { .. } => Some(MOVE_TIME_MAX),
+            Wait::Pass { at_most, .. } => at_most,
+        };
+        let until = at_most.map(|time| self.now.after(time));
         let Some(process) = &mut self.hosts[host].process else { return };
-        if until.is_some() {
+        if matches!(wait, Wait::View { .. }) {
             process.router.wait_for_view.push(id);
         }
         let Some(courier) = process.router.courier(id) else { return };
@@ -434,9 +432,17 @@ impl World {
             }
             return true;
         }
+        let mut is_late = busy.until.is_some_and(|until| now >= until);
         loop {
             match &mut busy.wait {
-                Wait::View { moved } => return *moved || busy.until.is_some_and(|until| now >= until),
+                Wait::View { moved } => return *moved || is_late,
+                // The ways are given up, the turn is not.
+                Wait::Pass { left, turn: Some(_), present, .. } if is_late => {
+                    left.clear();
+                    *present = None;
+                    busy.until = None;
+                    is_late = false;
+                }
                 Wait::Pass { present: Some(_), .. } => return false,
                 Wait::Pass { left, turn, .. } => {
                     let asked = match (left.pop_front(), turn.take()) {

@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cresset_core::cluster::{AccountRoutes, Event, Route};
+use cresset_core::cluster::{AccountRoutes, Event, Route, RouteView};
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{LogIndex, MemberId, RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
-use cresset_core::limits::REROUTES_MAX;
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::{
-    Arrival, ChosenRoutes, Decision, Home, LocalRoutes, Missed, Parcel, Paths, RouteEnd, StanzaName, claimant, decide,
-    may_go_elsewhere, recipient,
+    Arrival, Asker, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, Paths, RouteEnd, StanzaName, Step, claimant,
+    may_go_elsewhere, next_step,
 };
 use cresset_core::stanza::ErrorCondition;
 use cresset_core::time::{UnixMillis, Uptime};
@@ -57,11 +56,13 @@ pub(super) struct View {
     pub(super) applied: LogIndex,
 }
 
-impl View {
-    pub(super) fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
+impl RouteView for View {
+    fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
         self.routes.get(account).cloned()
     }
+}
 
+impl View {
     pub(super) fn holder(&self, jid: &FullJid) -> Option<RouteId> {
         let routes = self.routes.get(&jid.to_bare())?;
         routes.iter().find(|route| route.jid == *jid).map(|route| route.id)
@@ -317,46 +318,30 @@ impl World {
 
     // ---- one stanza -------------------------------------------------------------------------------------------------
 
-    pub(super) fn route(&mut self, host: usize, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
+    pub(super) fn route(&mut self, host: usize, asker: Asker, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
         let Some(turn) = self.turn_of(host, &mut outgoing) else { return Routed::Done };
-        let domain = self.domain.clone();
         let Some(process) = &self.hosts[host].process else { return Routed::Done };
-        let account = recipient(&domain, &outgoing.stanza);
-        let routes = account.as_ref().and_then(|account| process.router.view.routes_of(account));
-        if let Some(account) = &account {
-            let ended = paths.ended(account, routes.as_deref());
-            if !ended.is_empty() {
-                outgoing.ways = ended.to_vec();
-                let left = ended.into_iter().collect();
-                let wait = Wait::Pass { left, turn: Some((account.clone(), turn)), present: None };
-                return Routed::Again(wait, Box::new(outgoing));
-            }
-        }
-        match (decide(routes.as_deref(), &domain, &outgoing.stanza), account) {
-            (Decision::Deliver(chosen), Some(account)) => self.put_on(host, paths, &account, &chosen, outgoing),
-            (Decision::Store, Some(account)) => self.store(host, &account, outgoing),
-            (Decision::Bounce(condition), _) => self.bounce(host, paths, outgoing, condition),
-            (Decision::Drop | Decision::Deliver(_) | Decision::Store, _) => {
+        let view = &process.router.view;
+        match next_step(&self.domain, view, asker, paths, &outgoing.stanza, outgoing.attempts) {
+            Step::Done => {
                 outgoing.ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
                 Routed::Done
             }
+            Step::Await { account, ways, at_most } => {
+                outgoing.ways = ways.to_vec();
+                let turn = matches!(asker, Asker::Sender).then_some((account, turn));
+                Routed::Again(
+                    Wait::Pass { left: ways.into_iter().collect(), at_most, turn, present: None },
+                    Box::new(outgoing),
+                )
+            }
+            Step::Deliver { chosen, .. } => self.put_on(host, &chosen, outgoing),
+            Step::Store { account } => self.store(host, &account, outgoing),
+            Step::Bounce(error) => self.route(host, asker, paths, Outgoing::new(*error, outgoing.ticket)),
         }
     }
 
-    fn put_on(
-        &mut self,
-        host: usize,
-        paths: &mut Paths,
-        account: &BareJid,
-        chosen: &ChosenRoutes,
-        outgoing: Outgoing,
-    ) -> Routed {
-        if outgoing.attempts > REROUTES_MAX {
-            return self.bounce(host, paths, outgoing, ErrorCondition::RecipientUnavailable);
-        }
-        for route in chosen {
-            paths.take(account, route);
-        }
+    fn put_on(&mut self, host: usize, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
         let Outgoing { stanza, ticket, attempts, mut name, turn, ways: _ } = outgoing;
         if chosen.len() > 1 && may_go_elsewhere(&stanza) {
             name = name.or_else(|| self.next_name(host));
@@ -423,16 +408,6 @@ impl World {
         }
     }
 
-    fn bounce(&mut self, host: usize, paths: &mut Paths, outgoing: Outgoing, condition: ErrorCondition) -> Routed {
-        match outgoing.stanza.bounce(condition, None) {
-            Some(error) => self.route(host, paths, Outgoing::new(error, outgoing.ticket)),
-            None => {
-                outgoing.ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
-                Routed::Done
-            }
-        }
-    }
-
     fn store(&mut self, host: usize, account: &BareJid, outgoing: Outgoing) -> Routed {
         let name = account.node().expect("a recipient is an account").to_owned();
         let stored = self
@@ -450,6 +425,14 @@ impl World {
             Ok(Stored::Full | Stored::NoSuchAccount) => ErrorCondition::ServiceUnavailable,
             Err(_) => ErrorCondition::ResourceConstraint,
         };
-        self.bounce(host, &mut Paths::default(), outgoing, condition)
+        match outgoing.stanza.bounce(condition, None) {
+            Some(error) => {
+                self.route(host, Asker::Sender, &mut Paths::default(), Outgoing::new(error, outgoing.ticket))
+            }
+            None => {
+                outgoing.ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
+                Routed::Done
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{Removal, RoutePresence};
+use cresset_core::cluster::{Removal, RoutePresence, RouteView};
 use cresset_core::ids::{RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid, Jid};
 use cresset_core::limits::INITIAL_PRESENCE_TIME_MAX;
