@@ -263,22 +263,21 @@ impl Consensus {
         Server::new(self.raft.clone(), self.log.clone(), self.under_way.clone())
     }
 
-    /// Ends this member's part: hands leadership over, if it leads and somebody else can who `is_there`, and stops.
-    pub async fn shutdown(&self, patience: Duration, is_there: impl Fn(MemberId) -> bool) {
+    /// Hands leadership over, if this member leads and somebody else can who `is_there`, and waits until it is taken.
+    pub async fn hand_over(&self, patience: Duration, is_there: impl Fn(MemberId) -> bool) {
         if let Some(successor) = status::successor(&self.raft).filter(|successor| is_there(*successor))
             && self.raft.trigger().transfer_leader(successor.0).await.is_ok()
         {
             let mut status = self.status.clone();
             let followed = status.wait_for(|now| now.leader.is_some_and(|leader| leader != self.member));
             if tokio::time::timeout(patience, followed).await.is_err() {
-                tracing::warn!(%successor, "leadership was not taken over in time");
+                tracing::info!(%successor, "leadership was not taken over in time");
             }
         }
-        self.abandon().await;
     }
 
-    /// Stops without handing anything over.
-    pub async fn abandon(&self) {
+    /// Ends this member's part. Nobody may ask Raft for anything from here on.
+    pub async fn shutdown(&self) {
         self.under_way.end(ANSWERS_TIME_MAX).await;
         // A full disk must not keep Raft from ending.
         self.log.close().await;

@@ -172,7 +172,7 @@ impl Member {
     pub(super) async fn crash(self) -> MemoryDisk {
         self.network.cut(self.id);
         let disk = self.disk.reopened();
-        self.consensus.abandon().await;
+        self.consensus.shutdown().await;
         disk
     }
 

@@ -106,7 +106,8 @@ fn leadership_is_handed_over_before_a_shutdown() {
     run(async {
         let [first, second, third]: [Member; 3] = cluster(&Network::default(), NEVER).await;
 
-        in_time(first.consensus.shutdown(Duration::from_secs(1), |_| true)).await;
+        in_time(first.consensus.hand_over(Duration::from_secs(1), |_| true)).await;
+        in_time(first.consensus.shutdown()).await;
 
         assert_eq!(first.consensus.ended().await, Ended::Shutdown);
         let led = |status: &RaftStatus| status.leader.is_some_and(|leader| leader != MemberId(1));

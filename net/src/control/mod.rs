@@ -86,8 +86,8 @@ pub(crate) enum Question {
     Status(oneshot::Sender<ClusterStatus>),
     /// Why clients cannot log in, as far as the cluster is concerned.
     Unready(oneshot::Sender<Option<Unready>>),
-    /// Where clients of this node may go.
-    SomewhereElse(oneshot::Sender<Option<SocketAddr>>),
+    /// The node begins to stop: where its clients may go.
+    StopBegins(oneshot::Sender<Option<SocketAddr>>),
     /// What happened to the members, the oldest first.
     Events(oneshot::Sender<Vec<Happening>>),
     /// An operator wants something.
@@ -164,6 +164,8 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) ordered: BTreeMap<OrderId, oneshot::Sender<Result<(), Refusal>>>,
     /// How many orders there were.
     pub(crate) orders: u64,
+    /// Whether the node is being stopped.
+    pub(crate) stop_has_begun: bool,
     /// How far the read view is announced to be.
     pub(crate) shown: LogIndex,
     /// Whether the router follows the same machine as when the installation of a snapshot began.
@@ -316,7 +318,8 @@ impl<C: Clock> Control<C> {
                 answer(reply, self.unready());
                 None
             }
-            Question::SomewhereElse(reply) => {
+            Question::StopBegins(reply) => {
+                self.stop_has_begun = true;
                 answer(reply, self.node.somewhere_else().filter(|_| !self.switch.is_alone()));
                 None
             }
@@ -607,8 +610,8 @@ impl<C: Clock> Control<C> {
     fn serve(&self, service: Service) {
         match service {
             Service::Serve => tracing::info!("serving"),
-            // Whoever stops gives its lease up, and has sent its clients away before.
-            Service::Pause | Service::Close if self.switch.stops => tracing::debug!(?service, "the node stops"),
+            // Whoever stops sends its clients away and gives its lease up, and so may the others.
+            Service::Pause | Service::Close if self.stop_has_begun => tracing::debug!(?service, "the node stops"),
             Service::Pause => {
                 tracing::warn!("the lease has ended: nobody is served until a quorum counts this node in")
             }

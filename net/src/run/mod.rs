@@ -270,6 +270,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         chronicle: Chronicle::default(),
         ordered: BTreeMap::new(),
         orders: 0,
+        stop_has_begun: false,
         callers: BTreeMap::new(),
         lives: BTreeMap::new(),
         linked: BTreeMap::new(),
@@ -464,7 +465,7 @@ impl Running {
         if let Some(health) = &self.health {
             health.is_not_ready(Unready::Stopping.to_string());
         }
-        let elsewhere = ask(&self.questions, Question::SomewhereElse).await.flatten();
+        let elsewhere = ask(&self.questions, Question::StopBegins).await.flatten();
         self.router.shut_door(elsewhere);
         if let Some(doors) = &self.doors {
             doors.close(elsewhere.map(|address| address.to_string()).as_deref(), FAREWELL_TIME_MAX).await;
@@ -484,8 +485,10 @@ impl Running {
         }
         self.stamper.abort();
         let mesh = self.mesh.borrow().clone();
-        self.consensus.shutdown(HAND_OVER_TIME_MAX, |member| mesh.is_linked(member)).await;
+        self.consensus.hand_over(HAND_OVER_TIME_MAX, |member| mesh.is_linked(member)).await;
+        // It would ask Raft to do something about those who stop as well.
         self.control.abort();
+        self.consensus.shutdown().await;
         mesh.stop().await;
     }
 }

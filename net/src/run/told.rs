@@ -168,7 +168,7 @@ mod tests {
                         unready: unready.map(|reason| reason.to_string()),
                         ..ClusterStatus::default()
                     })),
-                    Question::SomewhereElse(_)
+                    Question::StopBegins(_)
                     | Question::Events(_)
                     | Question::Order(..)
                     | Question::Switch(_)
