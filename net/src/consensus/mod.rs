@@ -140,8 +140,8 @@ impl Consensus {
         let (proposals, queue) = mpsc::channel(PROPOSALS_MAX);
         runtime::spawn(status::publish(raft.clone(), log.clone(), status_sender, ended_sender));
         runtime::spawn(status::step_down_when_full(raft.clone(), log.clone()));
-        runtime::spawn(propose::propose(raft.clone(), queue));
         let (changes_membership, under_way) = (Arc::default(), UnderWay::new());
+        runtime::spawn(propose::propose(raft.clone(), under_way.clone(), queue));
         Ok(Consensus { member: settings.member, raft, log, proposals, status, ended, changes_membership, under_way })
     }
 
@@ -223,6 +223,10 @@ impl Consensus {
         }
         let this = self.clone();
         runtime::spawn(async move {
+            // It may take long, and is not waited for.
+            if this.under_way.begin().is_none() {
+                return;
+            }
             if let Err(error) = membership::change(&this.raft, &voters, &learners).await {
                 tracing::debug!(%error, "the membership of Raft is not what it should be yet");
             }
@@ -232,8 +236,9 @@ impl Consensus {
 
     /// Hands leadership to a member, if this node leads.
     pub fn transfer_leadership(&self, to: MemberId) {
-        let raft = self.raft.clone();
+        let (raft, under_way) = (self.raft.clone(), self.under_way.clone());
         runtime::spawn(async move {
+            let Some(_asking) = under_way.begin() else { return };
             // If Raft has ended, nobody leads here.
             let _ = raft.trigger().transfer_leader(to.0).await;
         });
@@ -248,8 +253,9 @@ impl Consensus {
             return;
         }
         let request = TransferLeaderRequest::new(vote, target.0, self.log.last());
-        let raft = self.raft.clone();
+        let (raft, under_way) = (self.raft.clone(), self.under_way.clone());
         runtime::spawn(async move {
+            let Some(_asking) = under_way.begin() else { return };
             match raft.handle_transfer_leader(request).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "did not follow a dead leader"),

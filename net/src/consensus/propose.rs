@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Raft;
 use super::log::ENTRY_BYTES_MAX;
+use super::rpc::UnderWay;
 use super::types::{Proposal, TypeConfig, entry_term, term_of};
 
 /// How long a leader may be without a first commit before what is proposed is dropped. Who proposes does it again about
@@ -31,10 +32,11 @@ pub(super) struct Batch {
     pub(super) term: Option<Term>,
 }
 
-/// Gives proposals to openraft until it has ended. What this node does not lead is dropped.
-pub(super) async fn propose(raft: Raft, mut queue: mpsc::Receiver<Batch>) {
+/// Gives proposals to openraft until it is to end. What this node does not lead is dropped.
+pub(super) async fn propose(raft: Raft, under_way: UnderWay, mut queue: mpsc::Receiver<Batch>) {
     while let Some(Batch { commands, term }) = queue.recv().await {
         until_first_commit(&raft).await;
+        let Some(_asking) = under_way.begin() else { return };
         for proposal in commands.into_iter().map(|command| Proposal(Arc::new(command))) {
             if proposal.bytes_max() > ENTRY_BYTES_MAX {
                 // Nobody could be sent it.

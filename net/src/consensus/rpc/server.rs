@@ -9,7 +9,7 @@ use cresset_core::ids::MemberId;
 use openraft::errors::{Fatal, RaftError};
 use openraft::raft::SnapshotResponse;
 use openraft_rt::WatchReceiver;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::check;
@@ -29,8 +29,8 @@ pub struct Server {
     under_way: UnderWay,
 }
 
-/// Questions that Raft is about to answer: it ends when it has answered them. One that it leaves unanswered it would call
-/// an error in its log. Clones are the same.
+/// What Raft is asked, by other members and by this one: it ends when it has answered. What it leaves unanswered it would
+/// call an error in its log, and what it is asked later as well. Clones are the same.
 #[derive(Clone)]
 pub(in crate::consensus) struct UnderWay(Arc<Semaphore>);
 
@@ -40,6 +40,11 @@ const UNDER_WAY_MAX: u32 = 1 << 20;
 impl UnderWay {
     pub(in crate::consensus) fn new() -> Self {
         UnderWay(Arc::new(Semaphore::new(UNDER_WAY_MAX as usize)))
+    }
+
+    /// Somebody is about to ask Raft something, until what this returns is dropped. Nothing if Raft is to end.
+    pub(in crate::consensus) fn begin(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.try_acquire().ok()
     }
 
     /// Takes no more questions, and waits until Raft has answered those that it took, or `patience` is over.
@@ -64,9 +69,9 @@ impl Server {
             Err(error) => Answer::Refused(error.to_string()),
             Ok(question) => match check::question(&question, from, self.log.voted_term()) {
                 Err(error) => Answer::Refused(error.to_string()),
-                Ok(()) => match self.under_way.0.try_acquire() {
-                    Ok(_answering) => self.answer(question).await.unwrap_or(Answer::Stopped),
-                    Err(_) => Answer::Stopped,
+                Ok(()) => match self.under_way.begin() {
+                    Some(_answering) => self.answer(question).await.unwrap_or(Answer::Stopped),
+                    None => Answer::Stopped,
                 },
             },
         };
