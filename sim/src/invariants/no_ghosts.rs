@@ -1,7 +1,10 @@
 //! No ghosts: a node that has seen a life end routes to none of its sessions; and five seconds after a crash no node
 //! that serves routes to a session of the process that has gone (P6; architecture, section 3).
+//!
+//! A node that installs a snapshot tells of routes before it tells of lives, so the first is asked when it says how far it
+//! has come. A route lies behind the entry by which its life began: that tells it from those of the life before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cresset_core::ids::RouteId;
@@ -9,7 +12,7 @@ use cresset_core::ids::RouteId;
 use super::found;
 use super::nodes::Nodes;
 use super::windows::{Window, windows};
-use crate::history::{DirectoryFact, Event, LifeStage, Record};
+use crate::history::{DirectoryFact, Event, LifeStage, RaftFact, Record};
 use crate::plan::{Level, Plan};
 use crate::report::Violation;
 
@@ -18,6 +21,15 @@ const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// At the level of cores proposals are lost on purpose; they are made again every half second.
 const LOST_PROPOSALS: Duration = Duration::from_secs(2);
+
+/// What one node has seen of the lives of members.
+#[derive(Default)]
+struct Lives<'a> {
+    /// The life that each member has, by the entry with which it began.
+    present: BTreeMap<u64, u64>,
+    /// Members whose lives have ended since the node said how far it had come.
+    ended: Vec<(u64, &'a Record)>,
+}
 
 /// A process that is gone, and what it held.
 struct Gone<'a> {
@@ -31,6 +43,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let within = GONE_WITHIN + if plan.level == Level::Cores { LOST_PROPOSALS } else { Duration::ZERO };
     let mut nodes = Nodes::of(plan);
     let mut gone: Vec<Gone<'_>> = Vec::new();
+    let mut lives: BTreeMap<&str, Lives<'_>> = BTreeMap::new();
     let mut violations = Vec::new();
     for record in history {
         while let Some(first) = gone.first().filter(|first| first.due < record.at) {
@@ -39,11 +52,29 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
         }
         nodes.follow(record);
         match &record.event {
-            Event::Directory { node, fact: DirectoryFact::Life { member, stage: LifeStage::Ended, .. } } => {
-                let Some(state) = nodes.get(node) else { continue };
-                if let Some((jid, (route, _))) = state.routes.iter().find(|(_, (_, holder))| holder == member) {
-                    let text = format!("{node} has seen the life of {member} end, and routes {jid} to its {route}");
-                    violations.push(found("no_ghosts", record, text));
+            Event::Started { node } => drop(lives.remove(node.as_str())),
+            Event::Directory { node, fact: DirectoryFact::Life { member, incarnation, stage, .. } } => {
+                let lives = lives.entry(node).or_default();
+                match stage {
+                    LifeStage::Joined => drop(lives.present.insert(*member, *incarnation)),
+                    LifeStage::Activated => {}
+                    LifeStage::Ended => {
+                        lives.present.remove(member);
+                        lives.ended.push((*member, record));
+                    }
+                }
+            }
+            Event::Raft { node, fact: RaftFact::State { .. } } => {
+                let (Some(state), Some(lives)) = (nodes.get(node), lives.get_mut(node.as_str())) else { continue };
+                for (member, record) in std::mem::take(&mut lives.ended) {
+                    let begun = lives.present.get(&member).copied().unwrap_or(u64::MAX);
+                    let is_ghost = |route: &RouteId, holder: &u64| *holder == member && route.index.0 < begun;
+                    if let Some((jid, (route, _))) =
+                        state.routes.iter().find(|(_, (route, holder))| is_ghost(route, holder))
+                    {
+                        let text = format!("{node} has seen the life of {member} end, and routes {jid} to its {route}");
+                        violations.push(found("no_ghosts", record, text));
+                    }
                 }
             }
             Event::Crashed { node } if is_quiet(&windows, record.at) => {
@@ -78,16 +109,34 @@ mod tests {
     use super::super::testing::{added, at, directory, is, removed, serves};
     use super::*;
 
-    fn ended(node: &str, member: u64) -> Record {
-        directory(node, DirectoryFact::Life { member, incarnation: 1, stage: LifeStage::Ended, index: 9 })
+    fn life(stage: LifeStage, incarnation: u64) -> Record {
+        directory("n2", DirectoryFact::Life { member: 1, incarnation, stage, index: 9 })
+    }
+
+    fn applied(index: u64) -> Record {
+        at(0, Event::Raft { node: "n2".to_owned(), fact: RaftFact::State { index, digest: 0 } })
     }
 
     #[test]
     fn sessions_that_go_with_their_life_are_no_ghosts_and_those_that_stay_are() {
-        let before = [added("n2", "a", 5, 1)];
+        let before = [life(LifeStage::Joined, 1), added("n2", "a", 5, 1)];
+        let after = [life(LifeStage::Ended, 1), applied(9)];
 
-        assert_eq!(check(&Plan::calm(1), &[before[0].clone(), removed("n2", "a", 5), ended("n2", 1)]), []);
-        assert_eq!(check(&Plan::calm(1), &[before[0].clone(), ended("n2", 1)]).len(), 1);
+        let good = [before.as_slice(), &[removed("n2", "a", 5)], &after].concat();
+        let bad = [before.as_slice(), &after].concat();
+
+        assert_eq!(check(&Plan::calm(1), &good), []);
+        assert_eq!(check(&Plan::calm(1), &bad).len(), 1);
+    }
+
+    /// A snapshot tells of the end of a life and of the next one at once.
+    #[test]
+    fn sessions_of_the_next_life_are_no_ghosts_of_the_one_before() {
+        let lives = [life(LifeStage::Ended, 1), life(LifeStage::Joined, 7), applied(9)];
+        let with = |index| [[life(LifeStage::Joined, 1), added("n2", "a", index, 1)].as_slice(), &lives].concat();
+
+        assert_eq!(check(&Plan::calm(1), &with(8)), []);
+        assert_eq!(check(&Plan::calm(1), &with(5)).len(), 1);
     }
 
     #[test]
