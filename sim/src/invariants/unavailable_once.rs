@@ -66,7 +66,14 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
 impl<'a> Watching<'a> {
     fn follow(&mut self, nodes: &Nodes<'a>, record: &'a Record) -> Option<String> {
         match &record.event {
-            Event::LoggedIn { connection, node, .. } | Event::Resumed { connection, node, .. } => {
+            Event::LoggedIn { connection, node, jid } => {
+                // What it says of its presence reaches nobody elsewhere, and in the cluster it says farewell to all.
+                if nodes.get(node).is_some_and(|node| node.is_alone) {
+                    self.told.retain(|(_, of), _| of != jid);
+                }
+                self.at.insert(connection, node);
+            }
+            Event::Resumed { connection, node, .. } => {
                 self.at.insert(connection, node);
             }
             Event::Disconnected { connection, .. } | Event::LoggedOut { connection, .. } => {
@@ -159,6 +166,20 @@ mod tests {
         let history = [before(), vec![told(3, false), told(4, true), told(5, false), end()]].concat();
 
         assert_eq!(check(&Plan::calm(1), &history), []);
+    }
+
+    #[test]
+    fn the_farewell_of_who_came_to_a_node_by_itself_may_be_the_first_that_is_heard_of_him() {
+        let logged_in =
+            |connection, node: &str| Event::LoggedIn { connection, node: node.to_owned(), jid: "a".to_owned() };
+        let again = |is_alone| {
+            let alone = directory("n3", DirectoryFact::Alone { is_alone });
+            [before(), vec![told(3, false), alone, at(4, logged_in(connection("u2", 2), "n3")), told(5, false)]]
+                .concat()
+        };
+
+        assert_eq!(check(&Plan::calm(1), &again(true)), []);
+        assert_eq!(check(&Plan::calm(1), &again(false)).len(), 1);
     }
 
     #[test]
