@@ -129,8 +129,8 @@ async def test_members_with_empty_directories_do_not_count_as_alive(trio):
     command = f"cresset cluster recover --force-new-cluster --config {left.config}"
     assert "1 of 3 voters are there" in advice and "answer as new members and do not count" in advice, advice
     assert command in advice, advice
-    waits = wiped[0].status()
-    assert "has nothing of it" in waits["advice"] and not waits["serving"], waits["advice"]
+    await until("so do those who answer", lambda: "has nothing of it" in wiped[0].status()["advice"], 15)
+    assert not wiped[0].status()["serving"]
 
     left.terminate()
     await until("it stops", lambda: not left.is_running, 10)
