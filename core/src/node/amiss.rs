@@ -60,7 +60,9 @@ impl Node {
     pub fn amiss(&self, surroundings: Surroundings<'_>) -> Option<Amiss> {
         let Surroundings { names, refusals, was_founded, recover } = surroundings;
         let knows_nothing = self.raft.voter_sets.is_empty();
-        let is_lost = knows_nothing && was_founded && self.leader().is_none();
+        // A voter that is left may tell for ever of a leader that is gone.
+        let is_led = self.leader().is_some_and(|leader| self.answers(leader));
+        let is_lost = knows_nothing && was_founded && !is_led;
         if !is_lost && (knows_nothing || has_quorum(&self.raft.voter_sets, |id| self.answers(id))) {
             return None;
         }

@@ -56,6 +56,29 @@ fn a_node_that_lost_its_directory_is_told_what_helps() {
     assert!(told.contains("has nothing of it") && told.contains(RECOVER), "{told}");
 }
 
+/// T11. A voter that is left knows of the leader that it had.
+#[test]
+fn a_leader_that_is_gone_leads_nobody() {
+    let mut node = Node::new(Uptime::ZERO, settings(7));
+    let peer = |id| Peer { member: MemberId(id), boot: BootId(id) };
+    let (left, leader) = (peer(2), peer(1));
+    node.handle(Uptime::ZERO, Input::LinkUp(left));
+    let message = ControlMessage::Beat {
+        round: Sequence(1),
+        applied: LogIndex(0),
+        life: None,
+        leader: Some(leader.member),
+        unheard: BTreeSet::new(),
+    };
+    node.handle(Uptime::ZERO, Input::Control { from: left, message, voted: Term(0) });
+
+    let told = amiss(&node, &[], &[], true).expect("nobody who answers knows the log").to_string();
+    assert!(told.contains("has nothing of it"), "{told}");
+
+    node.handle(Uptime::ZERO, Input::LinkUp(leader));
+    assert_eq!(amiss(&node, &[], &[], true), None, "it is about to join");
+}
+
 /// Whoever is only turned away must not be told to give the cluster up.
 #[test]
 fn a_node_that_is_refused_is_told_why_and_not_to_recover() {
