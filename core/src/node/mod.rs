@@ -10,8 +10,8 @@
 //!                       └───────────────────────────────┘──Service───▶ sessions
 //! ```
 //!
-//! One `handle(now, input)` (`handle_all` for facts that come together), one `poll_output()` that only pops, one `poll_timeout()`. The order of outputs is the order
-//! of effects: events come before the report to others that they were applied, so "every active member has applied it"
+//! One `handle(now, input)` (`handle_all` for facts that come together), one `poll_output()` that only pops, one
+//! `poll_timeout()`. The order of outputs is the order of effects: events come before the report to others that they were applied, so "every active member has applied it"
 //! means that every active member routes by it.
 //!
 //! The outcome of a proposal is learned from the log, never from an answer of the leader; a proposal whose fate is not

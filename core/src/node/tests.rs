@@ -38,7 +38,6 @@ fn a_bind_is_answered_once_every_active_member_has_applied_it() {
     assert!(world.node(3).state().holder(&jid("romeo@example.org/garden")).is_some());
 }
 
-/// The member that does not apply must not hold everybody's binds up for ever.
 /// R4.12. A thousand sessions that ask at once cost one decision, and one entry of the log.
 #[test]
 fn what_comes_together_is_decided_once() {
@@ -83,6 +82,7 @@ fn what_comes_together_with_the_end_of_the_life_is_refused() {
     assert_eq!(refused, [SessionId(1), SessionId(2)]);
 }
 
+/// The member that does not apply must not hold everybody's binds up for ever.
 #[test]
 fn a_member_that_does_not_apply_is_expelled_and_the_bind_is_answered() {
     let mut world = World::of(3);
