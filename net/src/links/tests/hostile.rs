@@ -196,7 +196,10 @@ fn a_peer_that_has_proven_itself_is_not_dropped_for_strangers() {
 
         let mut strangers = Vec::new();
         for _ in 0..600 {
-            strangers.push(TcpStream::connect(one.address()).await.unwrap());
+            let mut stranger = TcpStream::connect(one.address()).await.unwrap();
+            // The system keeps the silent to itself for a second, of which the peer has few.
+            stranger.write_all(&[0]).await.unwrap();
+            strangers.push(stranger);
         }
         let mut rest = Vec::new();
         let _ended = timeout(PATIENCE, strangers[0].read_to_end(&mut rest)).await.expect("its seat was needed");
