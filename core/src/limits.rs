@@ -249,7 +249,7 @@ pub const TRY_DEBTS_MAX: usize = 65_536;
 
 /// Places from which accounts were logged in to, and which need not wait for what others have tried. Beyond it the one
 /// whose last log-in is the longest ago is forgotten.
-pub const TRY_KNOWN_PLACES_MAX: usize = 65_536;
+pub const TRY_KNOWN_HOSTS_MAX: usize = 65_536;
 
 /// How long a try of a secret waits for its turn. Beyond it it is refused. Half of [`AUTHENTICATION_TIME_MAX`].
 pub const TRY_WAIT_MAX: Duration = Duration::from_secs(15);

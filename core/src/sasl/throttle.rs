@@ -10,19 +10,19 @@
 //!
 //! | whose debt                                     | free  | then one in |
 //! |------------------------------------------------|-------|-------------|
-//! | this account's from this place                 | 10    | 5 s         |
-//! | this place's: an IPv4 address, an IPv6 /64     | 60    | 2 s         |
+//! | this account's from this host                  | 10    | 5 s         |
+//! | this host's: an IPv4 address, an IPv6 /64      | 60    | 2 s         |
 //! | this network's: an IPv4 /24, an IPv6 /48       | 240   | 0.5 s       |
 //! | this account's                                 | 100   | 5 s         |
 //!
-//! Invariants: the owner of an account gets in, whatever others try elsewhere. For a place that has hardly failed itself,
-//! what others owe is a pause of [`TRY_PAUSE_MAX`] and never a refusal; a place from which the account was logged in to
+//! Invariants: the owner of an account gets in, whatever others try elsewhere. For a host that has hardly failed itself,
+//! what others owe is a pause of [`TRY_PAUSE_MAX`] and never a refusal; a host from which the account was logged in to
 //! before does not even pause. Memory is bounded: at [`TRY_DEBTS_MAX`] the debt that would be forgotten first is.
 //!
-//! Behind a proxy that hides addresses there is one place for everybody, so nobody is refused there, and guessing costs a
+//! Behind a proxy that hides addresses there is one host for everybody, so nobody is refused there, and guessing costs a
 //! pause at most.
 //!
-//! A name that does not exist has debts like any other, so they tell nothing about it. Who shares a place with the owner
+//! A name that does not exist has debts like any other, so they tell nothing about it. Who shares a host with the owner
 //! can learn that the account was logged in to from there.
 //!
 //! Deliberately not here: what other nodes have seen. Each node counts for itself, so a cluster allows as many tries
@@ -36,7 +36,7 @@ use sha2::{Digest, Sha256};
 
 use crate::admission::{Host, Network, Origin};
 use crate::limits::{
-    TRY_BURSTS_MAX, TRY_DEBT_TIME_MAX, TRY_DEBTS_MAX, TRY_KNOWN_PLACES_MAX, TRY_PAUSE_MAX, TRY_WAIT_MAX,
+    TRY_BURSTS_MAX, TRY_DEBT_TIME_MAX, TRY_DEBTS_MAX, TRY_KNOWN_HOSTS_MAX, TRY_PAUSE_MAX, TRY_WAIT_MAX,
 };
 use crate::time::Uptime;
 
@@ -50,21 +50,21 @@ struct Rule {
 const PAIR: Rule = Rule { free: 10, interval: Duration::from_secs(5) };
 
 /// Typing errors of all who share an address translator, when all of them come back after a failure.
-const PLACE: Rule = Rule { free: 60, interval: Duration::from_secs(2) };
+const HOST: Rule = Rule { free: 60, interval: Duration::from_secs(2) };
 
-/// Four such places.
+/// Four such hosts.
 const NETWORK: Rule = Rule { free: 240, interval: Duration::from_millis(500) };
 
 /// More than any owner's devices fail, wherever they are.
 const ACCOUNT: Rule = Rule { free: 100, interval: Duration::from_secs(5) };
 
-/// Lines about single failures from one place: more than a program needs that reads them to ban an address.
+/// Lines about single failures from one host: more than a program needs that reads them to ban an address.
 const LINES: Rule = Rule { free: 60, interval: Duration::from_secs(2) };
 
 /// Lines about single failures from everywhere.
 const ALL_LINES: Rule = Rule { free: 600, interval: Duration::from_millis(50) };
 
-/// Failures of a place within [`FAILURE_TIME`] with which it is still none of those who guess.
+/// Failures of a host within [`FAILURE_TIME`] with which it is still none of those who guess.
 const FEW_FAILURES: u32 = 5;
 
 /// How long after the last one failures are remembered.
@@ -102,7 +102,7 @@ impl Subject {
     }
 }
 
-/// The places of strangers.
+/// The hosts of strangers.
 pub struct Throttle {
     debts: BTreeMap<Key, Debt>,
     /// When each of them is forgotten.
@@ -120,7 +120,7 @@ pub struct Throttle {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Key {
     Pair(SubjectId, Host),
-    Place(Host),
+    Host(Host),
     Network(Network),
     Account(SubjectId),
     Lines(Host),
@@ -150,7 +150,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Try {
     subject: SubjectId,
-    place: Host,
+    host: Host,
     /// Where it counts as pending.
     queued: Vec<Key>,
 }
@@ -190,13 +190,13 @@ pub struct Burst {
 /// What the tries of a [`Burst`] have in common.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BurstScope {
-    /// One account, tried from one place.
-    AccountFromPlace,
-    /// One place.
-    Place,
+    /// One account, tried from one host.
+    AccountFromHost,
+    /// One host.
+    Host,
     /// One network.
     Network,
-    /// One account, tried from many places.
+    /// One account, tried from many hosts.
     Account,
     /// Nothing: there were too many bursts to tell of each.
     Various,
@@ -206,8 +206,8 @@ impl BurstScope {
     /// One word for the log.
     pub const fn name(self) -> &'static str {
         match self {
-            BurstScope::AccountFromPlace => "account-from-address",
-            BurstScope::Place => "address",
+            BurstScope::AccountFromHost => "account-from-address",
+            BurstScope::Host => "address",
             BurstScope::Network => "network",
             BurstScope::Account => "account",
             BurstScope::Various => "various",
@@ -254,8 +254,8 @@ impl Throttle {
     /// Somebody is about to try a secret of this subject.
     pub fn handle_try(&mut self, now: Uptime, subject: &Subject, origin: Origin) -> Verdict {
         self.forget(now);
-        let (address, place) = (origin.address(), origin.host());
-        let (worst, wait, queued) = self.weigh(now, subject.id, place, origin);
+        let (address, host) = (origin.address(), origin.host());
+        let (worst, wait, queued) = self.weigh(now, subject.id, host, origin);
         if wait > TRY_WAIT_MAX {
             self.note(now, worst, Some(subject), address, &Slowed::Refused);
             return Verdict::Refused;
@@ -269,12 +269,12 @@ impl Throttle {
                 debt.end = debt.end.max(now + TRY_TIME_MAX);
             });
         }
-        Verdict::Go(wait, Try { subject: subject.id, place, queued })
+        Verdict::Go(wait, Try { subject: subject.id, host, queued })
     }
 
     /// Tells what became of a try.
     pub fn handle_outcome(&mut self, now: Uptime, tried: Try, outcome: TryOutcome) {
-        let Try { subject, place, queued } = tried;
+        let Try { subject, host, queued } = tried;
         for key in queued {
             if self.debts.contains_key(&key) {
                 self.change(now, key, |debt| debt.pending = debt.pending.saturating_sub(1));
@@ -282,14 +282,14 @@ impl Throttle {
         }
         match outcome {
             TryOutcome::Succeeded => {
-                self.change(now, Key::Pair(subject, place), |debt| {
+                self.change(now, Key::Pair(subject, host), |debt| {
                     (debt.paid, debt.failures) = (now, 0);
                     debt.end = if debt.pending > 0 { debt.end } else { now };
                 });
-                self.know(subject, place);
+                self.know(subject, host);
             }
             TryOutcome::Failed => {
-                for (key, rule) in debtors(subject, place) {
+                for (key, rule) in debtors(subject, host) {
                     self.charge(now, key, &rule);
                 }
             }
@@ -300,11 +300,11 @@ impl Throttle {
 
     /// Whether a failure at this address gets a line of its own in the log. Those that do not are counted.
     pub fn handle_line(&mut self, now: Uptime, address: IpAddr) -> bool {
-        let place = Host::of(address);
-        let lines = [(Key::Lines(place), LINES), (Key::AllLines, ALL_LINES)];
+        let host = Host::of(address);
+        let lines = [(Key::Lines(host), LINES), (Key::AllLines, ALL_LINES)];
         let is_too_much = lines.iter().any(|(key, rule)| self.wait(now, *key, rule) > Duration::ZERO);
         if is_too_much {
-            self.note(now, Key::Lines(place), None, address, &Slowed::Unlogged);
+            self.note(now, Key::Lines(host), None, address, &Slowed::Unlogged);
             return false;
         }
         lines.iter().for_each(|(key, rule)| self.charge(now, *key, rule));
@@ -330,21 +330,21 @@ impl Throttle {
     }
 
     /// The debt for which a try would have to wait longest, how long that is, and where the try has to queue.
-    fn weigh(&self, now: Uptime, subject: SubjectId, place: Host, origin: Origin) -> (Key, Duration, Vec<Key>) {
-        let is_known = self.known.contains_key(&(subject, place));
+    fn weigh(&self, now: Uptime, subject: SubjectId, host: Host, origin: Origin) -> (Key, Duration, Vec<Key>) {
+        let is_known = self.known.contains_key(&(subject, host));
         let hardly_failed = |key| self.debts.get(&key).is_none_or(|debt| debt.failures < FEW_FAILURES);
-        let pair = Key::Pair(subject, place);
+        let pair = Key::Pair(subject, host);
         let (mut worst, mut longest, mut queued) = (pair, Duration::ZERO, vec![pair]);
-        for (key, rule) in debtors(subject, place) {
+        for (key, rule) in debtors(subject, host) {
             let manner = match key {
                 // Everybody would be refused for what one of them tried.
                 _ if matches!(origin, Origin::Shared(_)) => Manner::Pause,
                 Key::Pair(..) => Manner::Queue,
                 _ if is_known => Manner::Pass,
                 Key::Account(_) if hardly_failed(pair) => Manner::Pause,
-                // An IPv6 /48 holds more fresh places than anybody could be made to wait for.
-                Key::Network(network) if network.is_of_ipv4() && hardly_failed(Key::Place(place)) => Manner::Pause,
-                Key::Network(_) | Key::Place(_) | Key::Account(_) | Key::Lines(_) | Key::AllLines => Manner::Queue,
+                // An IPv6 /48 holds more fresh hosts than anybody could be made to wait for.
+                Key::Network(network) if network.is_of_ipv4() && hardly_failed(Key::Host(host)) => Manner::Pause,
+                Key::Network(_) | Key::Host(_) | Key::Account(_) | Key::Lines(_) | Key::AllLines => Manner::Queue,
             };
             let owed = self.wait(now, key, &rule);
             let wait = match manner {
@@ -395,13 +395,13 @@ impl Throttle {
         }
     }
 
-    fn know(&mut self, subject: SubjectId, place: Host) {
+    fn know(&mut self, subject: SubjectId, host: Host) {
         self.successes += 1;
-        if let Some(before) = self.known.insert((subject, place), self.successes) {
+        if let Some(before) = self.known.insert((subject, host), self.successes) {
             self.known_by_age.remove(&before);
         }
-        self.known_by_age.insert(self.successes, (subject, place));
-        if self.known.len() > TRY_KNOWN_PLACES_MAX
+        self.known_by_age.insert(self.successes, (subject, host));
+        if self.known.len() > TRY_KNOWN_HOSTS_MAX
             && let Some((_, oldest)) = self.known_by_age.pop_first()
         {
             self.known.remove(&oldest);
@@ -412,8 +412,8 @@ impl Throttle {
         let has_room = self.bursts.len() < TRY_BURSTS_MAX || self.bursts.contains_key(&Some(key));
         let (key, scope, has_subject) = match key {
             _ if !has_room => (None, BurstScope::Various, false),
-            Key::Pair(..) => (Some(key), BurstScope::AccountFromPlace, true),
-            Key::Place(_) | Key::Lines(_) | Key::AllLines => (Some(key), BurstScope::Place, false),
+            Key::Pair(..) => (Some(key), BurstScope::AccountFromHost, true),
+            Key::Host(_) | Key::Lines(_) | Key::AllLines => (Some(key), BurstScope::Host, false),
             Key::Network(_) => (Some(key), BurstScope::Network, false),
             Key::Account(_) => (Some(key), BurstScope::Account, true),
         };
@@ -444,11 +444,11 @@ impl Burst {
 }
 
 /// Everybody whose debt a failure is.
-fn debtors(subject: SubjectId, place: Host) -> [(Key, Rule); 4] {
+fn debtors(subject: SubjectId, host: Host) -> [(Key, Rule); 4] {
     [
-        (Key::Pair(subject, place), PAIR),
-        (Key::Place(place), PLACE),
-        (Key::Network(place.network()), NETWORK),
+        (Key::Pair(subject, host), PAIR),
+        (Key::Host(host), HOST),
+        (Key::Network(host.network()), NETWORK),
         (Key::Account(subject), ACCOUNT),
     ]
 }

@@ -54,7 +54,7 @@ fn guesses_at_one_time_are_no_faster_than_one_after_the_other() {
     assert_eq!((at_once, later), (10, 3));
 }
 
-/// From one place, each account twice: the account is not what they share.
+/// From one host, each account twice: the account is not what they share.
 #[test]
 fn guesses_for_many_accounts_from_one_address_are_slowed() {
     let mut world = World::new();
@@ -69,7 +69,7 @@ fn guesses_for_many_accounts_from_one_address_are_slowed() {
 
 /// A /64 is what one subscriber has, so it has the debts of one address.
 #[test]
-fn addresses_of_one_slash_64_are_one_place() {
+fn addresses_of_one_slash_64_are_one_host() {
     let mut world = World::new();
 
     for host in 0..500_u128 {
@@ -102,7 +102,7 @@ fn a_whole_slash_24_is_slowed_and_a_fresh_address_in_it_gets_in() {
 
 /// Whatever the attacker does, an account that was logged in to from here before does not even pause.
 #[test]
-fn a_place_where_the_owner_was_before_does_not_pause() {
+fn a_host_where_the_owner_was_before_does_not_pause() {
     let mut world = World::new();
     world.log_in("romeo", ip(251));
     for host in 1..=250 {
@@ -244,8 +244,8 @@ fn memory_is_bounded_and_the_greatest_debts_stay() {
     for user in 0..100_000 {
         world.log_in(&format!("user{user}"), ip(2));
     }
-    assert_eq!(world.throttle.known.len(), TRY_KNOWN_PLACES_MAX);
-    assert_eq!(world.throttle.known_by_age.len(), TRY_KNOWN_PLACES_MAX);
+    assert_eq!(world.throttle.known.len(), TRY_KNOWN_HOSTS_MAX);
+    assert_eq!(world.throttle.known_by_age.len(), TRY_KNOWN_HOSTS_MAX);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_burst_is_told_once_with_its_count() {
     let bursts = world.bursts();
 
     let [burst] = &bursts[..] else { panic!("{bursts:?}") };
-    assert_eq!((burst.scope, burst.subject.as_deref()), (BurstScope::AccountFromPlace, Some("romeo@example.org")));
+    assert_eq!((burst.scope, burst.subject.as_deref()), (BurstScope::AccountFromHost, Some("romeo@example.org")));
     assert_eq!((burst.address, burst.slowed + burst.refused), (ip(1), 590));
     assert!(burst.lasted <= Duration::from_millis(1200), "{burst:?}");
     assert_eq!(world.throttle.poll_timeout(), None);
@@ -303,7 +303,7 @@ fn more_bursts_than_are_told_of_one_by_one_are_told_of_together() {
 
 /// T19: a log cannot be filled, by one or by many, and what is left out is counted.
 #[test]
-fn lines_are_bounded_for_a_place_and_for_all() {
+fn lines_are_bounded_for_a_host_and_for_all() {
     let mut world = World::new();
 
     let of_one = (0..1000).filter(|_| world.throttle.handle_line(world.now, ip(1))).count();
