@@ -18,7 +18,7 @@ use cresset_core::time::Uptime;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Strangers of origins `K`, each with a step under way that ends as an `S`.
 pub(crate) struct Attendance<K, S> {
@@ -100,6 +100,15 @@ impl<K: Ord + Copy, S: Send + 'static> Attendance<K, S> {
             }
         }));
     }
+}
+
+/// Does this after a while. For accepting connections: dropping the future loses none if dropping that one does not.
+pub(crate) async fn after<T>(wait: Duration, next: impl Future<Output = T>) -> T {
+    // A timer takes a millisecond at least.
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    next.await
 }
 
 #[cfg(test)]

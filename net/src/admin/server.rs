@@ -15,10 +15,10 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{CONNECTIONS_MAX, EXCHANGE_TIME_MAX, REQUEST_BYTES_MAX, Request, Response};
-use crate::attendance::Attendance;
+use crate::attendance::{Attendance, after};
 
 /// Where answers come from. Each has to be there before the exchange has taken too long.
 pub type Answers = Arc<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
@@ -80,8 +80,8 @@ impl Server {
                         tracing::debug!(%error, "a request on the control socket was cut short, or took too long");
                     }
                 },
-                accepted = self.accept(wait) => match accepted {
-                    Ok(stream) => {
+                accepted = after(wait, self.listener.accept()) => match accepted {
+                    Ok((stream, _)) => {
                         pause = Duration::ZERO;
                         if let Some(process) = self.allowed(&stream) {
                             exchanges.begin(process, |_| hear(stream));
@@ -94,14 +94,6 @@ impl Server {
                 }
             }
         }
-    }
-
-    /// The next connection, looked for after a while.
-    async fn accept(&self, wait: Duration) -> std::io::Result<UnixStream> {
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        Ok(self.listener.accept().await?.0)
     }
 
     /// The process at the other end, if it may ask. Between bind and chmod the socket may have been open to others: who

@@ -1,8 +1,6 @@
 //! The connections, and what a request is answered.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,12 +14,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::{
     ANSWER_TIME_MAX, Answer, Answers, CONNECTION_TIME_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_TIME_MAX, Question,
 };
-use crate::attendance::Attendance;
+use crate::attendance::{Attendance, after};
 use crate::transport::{TokioTransport, Transport};
 
 /// After a failed accept (no file descriptor is free): not at once again, because it would fail again.
@@ -39,7 +37,7 @@ pub(super) async fn serve(mut listener: TcpListener, answers: watch::Receiver<An
             biased;
             Some(number) = asked.recv() => connections.is_in_earnest(number),
             Some((number, ())) = connections.next() => connections.leaves(number),
-            accepted = accept(&mut listener, wait) => match accepted {
+            accepted = after(wait, TokioTransport.accept(&mut listener)) => match accepted {
                 Ok((stream, address)) => {
                     pause = Duration::ZERO;
                     let (answers, has_asked) = (answers.clone(), has_asked.clone());
@@ -54,14 +52,6 @@ pub(super) async fn serve(mut listener: TcpListener, answers: watch::Receiver<An
             }
         }
     }
-}
-
-/// The next connection, looked for after a while.
-async fn accept(listener: &mut TcpListener, wait: Duration) -> io::Result<(TcpStream, SocketAddr)> {
-    if !wait.is_zero() {
-        sleep(wait).await;
-    }
-    TokioTransport.accept(listener).await
 }
 
 async fn attend(stream: TcpStream, number: u64, has_asked: mpsc::Sender<u64>, answers: watch::Receiver<Answers>) {

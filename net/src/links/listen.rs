@@ -7,14 +7,13 @@
 //! If all seats are taken, those who have proven nothing have to go first ([`Attendance`]).
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::admission::{Host, Network};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::data::DataService;
 use super::dial::{HANDSHAKE_TIME_MAX, TELL_EVERY};
@@ -26,7 +25,7 @@ use super::link::{self, Link, Outlet};
 use super::registry::{Candidate, Inlet, NotEntered, Slot};
 use super::shared::{Registration, Shared};
 use super::wire::BoxedStream;
-use crate::attendance::Attendance;
+use crate::attendance::{Attendance, after};
 use crate::transport::Transport;
 
 /// Handshakes at a time. Beyond it one is given up for the next.
@@ -65,7 +64,7 @@ pub(super) async fn run<T: Transport, D: DataService>(
                     complaints.tell(&shared, address, refusal);
                 }
             },
-            accepted = accept(&transport, &mut listener, wait) => match accepted {
+            accepted = after(wait, transport.accept(&mut listener)) => match accepted {
                 Ok((stream, address)) => {
                     pause = Duration::ZERO;
                     let stranger = Stranger { address, deadline: Instant::now() + HANDSHAKE_TIME_MAX };
@@ -93,18 +92,6 @@ fn begin<D: DataService>(shared: &Arc<Shared<D>>, mut link: Link<D>) {
         }
         link::run(&task, link).await;
     });
-}
-
-/// The next connection, looked for after a while. Dropping the future loses no connection.
-async fn accept<T: Transport>(
-    transport: &T,
-    listener: &mut T::Listener,
-    wait: Duration,
-) -> io::Result<(T::Stream, SocketAddr)> {
-    if !wait.is_zero() {
-        sleep(wait).await;
-    }
-    transport.accept(listener).await
 }
 
 /// A stranger with whom hands are shaken.
