@@ -192,11 +192,15 @@ impl Connection {
 
     /// A session that waits for its client takes room, and ends if there is none.
     fn find_room_to_wait(&mut self) {
-        if self.session.is_resumable() == self.waiting.is_some() {
+        if !self.session.is_resumable() {
+            self.waiting = None;
             return;
         }
-        self.waiting = if self.session.is_resumable() { self.settings.admission.wait() } else { None };
-        if self.session.is_resumable() && self.waiting.is_none() {
+        if self.waiting.is_some() {
+            return;
+        }
+        self.waiting = self.settings.admission.wait();
+        if self.waiting.is_none() {
             tracing::debug!("too many sessions wait for their clients");
             self.session.handle_no_room(self.now());
             self.obey();

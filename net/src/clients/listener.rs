@@ -90,16 +90,18 @@ pub(super) fn accept(
         tracing::debug!(%address, "too many connections");
         return;
     };
-    let whence = (origin, admitted.party(origin));
-    let mut stranger = settings.strangers.turn(whence.1);
+    let party = admitted.party(origin);
+    let mut stranger = settings.strangers.turn(party);
     match kind {
-        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, whence, stranger, None),
+        ListenerKind::StartTls => begin(settings.clone(), transport, admitted, (origin, party), stranger, None),
         ListenerKind::DirectTls => {
             let Some(tls) = settings.tls.clone() else { return };
             let settings = settings.clone();
             runtime::spawn(async move {
                 match stranger.hear(super::tls::handshake(tls.direct(), transport)).await {
-                    Ok(transport) => begin(settings, transport, admitted, whence, stranger, Some(TlsEstablished)),
+                    Ok(transport) => {
+                        begin(settings, transport, admitted, (origin, party), stranger, Some(TlsEstablished))
+                    }
                     Err(error) => tracing::debug!(%address, %error, "no TLS with a client"),
                 }
             });

@@ -47,7 +47,7 @@ use crate::router::Router;
 use crate::runtime;
 use crate::witness::{self, Fact};
 
-pub(crate) use switch::{Clustering, Switch};
+pub(crate) use switch::{Clustering, LEAVE_TIME_MAX, Switch};
 
 /// For the attack on all decoders.
 #[cfg(test)]

@@ -34,8 +34,10 @@ use crate::witness::{self, Fact};
 /// How long sessions may take to settle what they have. Those that take longer may be told something twice.
 const HOLD_TIME_MAX: Duration = Duration::from_millis(300);
 
-/// How long the others may take to agree that this node leaves. If they cannot, they will find it silent.
-const LEAVE_TIME_MAX: Duration = Duration::from_millis(1500);
+/// How long the others have to agree that this node leaves: longer than an election takes. If they cannot, they will find
+/// it silent. Without a quorum they never do, and where all nodes stop at once a quorum may have gone before the last ones
+/// have asked.
+pub(crate) const LEAVE_TIME_MAX: Duration = Duration::from_millis(1500);
 
 /// How long a node goes on by itself when clustering is on and it does not get into the cluster. As long as a node that
 /// starts looks for its cluster before it says that there is none.

@@ -47,7 +47,7 @@ use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
 use crate::control::founding::{self, Founder, FoundingError, Standing};
 use crate::control::stamp::Stamper;
-use crate::control::{Clustering, Control, End, Inlets, MeshMaker, PresentMesh, Question, Switch};
+use crate::control::{Clustering, Control, End, Inlets, LEAVE_TIME_MAX, MeshMaker, PresentMesh, Question, Switch};
 use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
 use crate::health::Health;
@@ -78,10 +78,6 @@ const CONTROL_QUEUE_MAX: usize = 64;
 
 /// How long clients have to take their leave at a graceful stop.
 const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
-
-/// How long the others have to agree that this node leaves: longer than an election takes. Without a quorum they never
-/// do, and where all nodes stop at once a quorum may have gone before the last ones have asked.
-const LEAVE_TIME_MAX: Duration = Duration::from_millis(1500);
 
 /// How long leadership may take to be handed over.
 const HAND_OVER_TIME_MAX: Duration = Duration::from_millis(500);

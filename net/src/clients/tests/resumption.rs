@@ -23,9 +23,7 @@ async fn a_session_is_resumed_on_another_connection_and_has_missed_nothing() {
         romeo.chat("juliet@capulet.example", "m2").await;
         world.settle_down().await;
 
-        let mut juliet = world.connect();
-        juliet.log_in("juliet").await;
-        resume(&mut juliet, &id, 1).await;
+        let mut juliet = come_back(&world, &id, 1).await;
         let heard = juliet.hear("/>").await;
 
         assert!(heard.contains("<resumed"), "{heard}");
@@ -44,9 +42,7 @@ async fn a_session_whose_connection_lives_is_resumed_from_another() {
         let world = World::new().await;
         let (mut old, id) = resumable(&world).await;
 
-        let mut new = world.connect();
-        new.log_in("juliet").await;
-        resume(&mut new, &id, 1).await;
+        let mut new = come_back(&world, &id, 1).await;
 
         assert!(new.hear("/>").await.contains("<resumed"));
         assert!(old.hear_end().await.contains("<conflict"));
@@ -90,9 +86,7 @@ async fn what_a_session_that_is_never_resumed_had_waits_for_the_next_one() {
 
         tokio::time::sleep(Duration::from_secs(400)).await;
         assert_eq!(world.stored_for("juliet").await, 20);
-        let mut juliet = world.connect();
-        juliet.log_in("juliet").await;
-        resume(&mut juliet, &id, 0).await;
+        let mut juliet = come_back(&world, &id, 0).await;
         juliet.hear("</failed>").await;
         juliet.bind("balcony").await;
         juliet.say("<presence/>").await;
@@ -116,9 +110,7 @@ async fn a_session_that_finds_no_room_to_wait_for_its_client_ends() {
         drop(juliet);
         world.settle_down().await;
 
-        let mut juliet = world.connect();
-        juliet.log_in("juliet").await;
-        resume(&mut juliet, &second, 0).await;
+        let mut juliet = come_back(&world, &second, 0).await;
         assert!(juliet.hear("</failed>").await.contains("<item-not-found"));
         resume(&mut juliet, &first, 1).await;
 
@@ -126,9 +118,7 @@ async fn a_session_that_finds_no_room_to_wait_for_its_client_ends() {
         // The one that is resumed waits no more.
         drop(juliet);
         world.settle_down().await;
-        let mut juliet = world.connect();
-        juliet.log_in("juliet").await;
-        resume(&mut juliet, &first, 1).await;
+        let mut juliet = come_back(&world, &first, 1).await;
         assert!(juliet.hear("/>").await.contains("<resumed"));
     })
     .await;
@@ -220,9 +210,7 @@ async fn attaching(world: &World, handled: u32) -> (Client, Box<Attach>) {
     let (id, account) = (ResumptionId("caught".to_owned()), BareJid::new("juliet@capulet.example").unwrap());
     let caught = router.enter();
     router.may_be_resumed(id.clone(), account, caught.clone());
-    let mut client = world.connect();
-    client.log_in("juliet").await;
-    resume(&mut client, &id.0, handled).await;
+    let client = come_back(world, &id.0, handled).await;
     loop {
         let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0, 0)).await;
         let attach = events
@@ -250,6 +238,14 @@ async fn resumable(world: &World) -> (Client, String) {
 /// By what a session can be resumed, as the client was told.
 fn id_in(enabled: &str) -> String {
     enabled.split(" id='").nth(1).unwrap().split('\'').next().unwrap().to_owned()
+}
+
+/// Juliet on another connection, where she asks for a session of hers.
+async fn come_back(world: &World, id: &str, handled: u32) -> Client {
+    let mut juliet = world.connect();
+    juliet.log_in("juliet").await;
+    resume(&mut juliet, id, handled).await;
+    juliet
 }
 
 async fn resume(client: &mut Client, id: &str, handled: u32) {
