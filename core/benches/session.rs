@@ -6,12 +6,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cresset_core::ids::{LogIndex, RouteId};
+use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::jid::DomainPart;
+use cresset_core::limits::PRESENCE_SEEN_MAX;
 use cresset_core::routing::{Home, Parcel, Turn};
 use cresset_core::sasl::{Hash, Password, ScramKeys};
-use cresset_core::session::{Bound, CredentialsAnswer, Order, Session, SessionSettings, TlsPolicy};
-use cresset_core::stanza::{Kind, MessageType, Stanza};
+use cresset_core::session::{Bound, CredentialsAnswer, Lost, Order, Session, SessionSettings, TlsPolicy};
+use cresset_core::stanza::{Kind, MessageType, PresenceType, Stanza};
 use cresset_core::time::Uptime;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::SeedableRng;
@@ -97,6 +98,35 @@ fn stanzas(criterion: &mut Criterion) {
             },
             BatchSize::SmallInput,
         );
+    });
+
+    // A client that sees as many as it can, ten of whom are lost with their member and come again.
+    let mut session = log_in(&settings, &keys);
+    let life = |member| Life { member: MemberId(member), incarnation: Incarnation(1) };
+    let appears = |number: usize, life: Life| Parcel {
+        stanza: Stanza {
+            from: Some(format!("user{number}@example.org/phone").parse().expect("a JID")),
+            to: Some("romeo@example.org".parse().expect("a JID")),
+            ..Stanza::new(Kind::Presence(PresenceType::Available))
+        },
+        route: ROUTE,
+        home: Home::Member { member: life.member, incarnation: life.incarnation, number: Sequence(1) },
+    };
+    for number in 10..PRESENCE_SEEN_MAX {
+        session.handle_parcel(NOW, appears(number, life(2)));
+        drain(&mut session);
+    }
+    group.bench_function("a member is lost of whom nobody is seen", |bencher| {
+        bencher.iter(|| session.handle_members_lost(NOW, Lost::Life(life(4))));
+    });
+    group.bench_function("a member is lost of whom 10 of 5000 are seen, and they come again", |bencher| {
+        bencher.iter(|| {
+            (0..10).for_each(|number| session.handle_parcel(NOW, appears(number, life(3))));
+            session.handle_members_lost(NOW, Lost::Life(life(3)));
+            drain(&mut session);
+            session.handle_written(NOW);
+            drain(&mut session);
+        });
     });
 
     group.bench_function("a login without its key derivation", |bencher| {

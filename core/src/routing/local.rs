@@ -14,11 +14,10 @@
 //!
 //! It does not know whether a mailbox takes anything still: its caller says so by [`LocalRoutes::turned_away`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::cluster::{Removal, Route};
 use crate::ids::{Life, LogIndex, MemberId, RouteId};
-use crate::jid::FullJid;
 use crate::limits::EARLY_BYTES_MAX;
 use crate::routing::parcel::Parcel;
 use crate::{planted, sometimes};
@@ -32,8 +31,6 @@ pub struct LocalRoutes<S> {
     /// At most [`EARLY_BYTES_MAX`] of them; beyond it they are missed.
     early: BTreeMap<RouteId, VecDeque<Parcel>>,
     early_bytes: usize,
-    /// Routes that went with the member that is being expelled.
-    gone: BTreeSet<FullJid>,
     is_leaving: bool,
 }
 
@@ -82,7 +79,6 @@ impl<S: Clone> LocalRoutes<S> {
             by_route: BTreeMap::new(),
             early: BTreeMap::new(),
             early_bytes: 0,
-            gone: BTreeSet::new(),
             is_leaving: false,
         }
     }
@@ -139,9 +135,6 @@ impl<S: Clone> LocalRoutes<S> {
     pub fn route_removed(&mut self, route: &Route, reason: Removal) -> RouteEnd<S> {
         let has_member_ended = reason == Removal::MemberEnded;
         if route.member != self.me {
-            if has_member_ended {
-                self.gone.insert(route.jid.clone());
-            }
             return RouteEnd::Gone;
         }
         if has_member_ended && self.is_leaving {
@@ -155,16 +148,16 @@ impl<S: Clone> LocalRoutes<S> {
         }
     }
 
-    /// The life of a member is over, and all its routes were removed. Answers with whom every session is to hear of: those
-    /// who went with it, if it was another one.
+    /// The life of a member is over, and all its routes were removed. Answers with the life of which every session is to
+    /// hear that it is lost, if it was another member's: also if no route was left, because the farewell of one that was
+    /// given back a moment before may have gone with it.
     #[must_use]
-    pub fn life_ended(&mut self, life: Life) -> BTreeSet<FullJid> {
-        let gone = std::mem::take(&mut self.gone);
-        if life.member == self.me || gone.is_empty() || planted!(UnavailableNever) {
-            return BTreeSet::new();
+    pub fn life_ended(&self, life: Life) -> Option<Life> {
+        if life.member == self.me || planted!(UnavailableNever) {
+            return None;
         }
         sometimes!("sessions_are_told_who_is_gone");
-        gone
+        Some(life)
     }
 
     /// Everything up to this position of the log was told. Answers with what goes back: what waited for routes that are not
@@ -202,7 +195,6 @@ impl<S: Clone> LocalRoutes<S> {
     #[must_use]
     pub fn move_on(&mut self, begin: LogIndex) -> BTreeMap<RouteId, S> {
         self.life_over();
-        self.gone.clear();
         self.is_leaving = false;
         self.applied = begin;
         std::mem::take(&mut self.by_route)
@@ -318,18 +310,12 @@ mod tests {
 
         assert_eq!(local.route_removed(&theirs, Removal::MemberEnded), RouteEnd::Gone);
 
-        assert_eq!(local.life_ended(life(OTHER)), BTreeSet::from([theirs.jid]));
-        assert_eq!(local.life_ended(life(OTHER)), BTreeSet::new());
+        assert_eq!(local.life_ended(life(OTHER)), Some(life(OTHER)));
     }
 
     #[test]
-    fn nobody_hears_of_those_who_left_in_good_order_or_of_this_member_itself() {
-        let mut local = at(5);
-        assert_eq!(local.route_removed(&route(OTHER, 5), Removal::Unbound), RouteEnd::Gone);
-        assert_eq!(local.life_ended(life(OTHER)), BTreeSet::new());
-
-        assert_eq!(local.route_removed(&route(OTHER, 4), Removal::MemberEnded), RouteEnd::Gone);
-        assert_eq!(local.life_ended(life(ME)), BTreeSet::new());
+    fn nobody_hears_that_this_member_itself_is_lost() {
+        assert_eq!(at(5).life_ended(life(ME)), None);
     }
 
     #[test]

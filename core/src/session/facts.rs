@@ -1,8 +1,6 @@
 //! What a session is told.
 
-use std::collections::BTreeSet;
-
-use crate::ids::RouteId;
+use crate::ids::{Life, RouteId};
 use crate::jid::FullJid;
 use crate::sasl::{KeyShape, ScramKeys};
 use crate::stanza::Stanza;
@@ -59,9 +57,11 @@ pub struct OfflineMessage {
     pub at: UnixMillis,
 }
 
-/// Routes that ended without a word of their sessions, because their member was expelled.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RoutesGone {
-    /// The JIDs that were held.
-    pub jids: BTreeSet<FullJid>,
+/// Whose sessions ended without a word of theirs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// Those of a member whose life is over.
+    Life(Life),
+    /// Those of all other members: the node leaves the cluster, or comes into it.
+    AllElsewhere,
 }

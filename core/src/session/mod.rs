@@ -57,7 +57,7 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 pub use error::StreamErrorCondition;
-pub use facts::{BindRefusal, Bound, CredentialsAnswer, OfflineMessage, RoutesGone, StoreUnavailable, TlsEstablished};
+pub use facts::{BindRefusal, Bound, CredentialsAnswer, Lost, OfflineMessage, StoreUnavailable, TlsEstablished};
 pub use order::{Order, ResumptionId};
 pub use report::{LoginFailure, LoginName, LoginReport};
 pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal, RosterSize, Subscription};
@@ -393,9 +393,9 @@ impl Session {
         self.continue_moved(route);
     }
 
-    /// Routes ended with their member: the client is told of those whose presence it has seen.
-    pub fn handle_routes_gone(&mut self, _now: Uptime, gone: &RoutesGone) {
-        self.tell_who_is_gone(gone);
+    /// Sessions ended with their member: the client is told of those whose presence it has seen.
+    pub fn handle_members_lost(&mut self, _now: Uptime, lost: Lost) {
+        self.tell_who_is_gone(lost);
     }
 
     /// Messages wait for the account that nobody else will claim.

@@ -19,7 +19,7 @@ use crate::jid::Jid;
 use crate::session::announce::{Announcement, Next};
 use crate::session::seen::Origin;
 use crate::session::state::{BoundState, Claim};
-use crate::session::{Order, RoutesGone, Session};
+use crate::session::{Lost, Order, Session};
 use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -143,11 +143,11 @@ impl Session {
     }
 
     /// Members were lost with their routes: the client is told of those whose presence it has seen.
-    pub(super) fn tell_who_is_gone(&mut self, gone: &RoutesGone) {
+    pub(super) fn tell_who_is_gone(&mut self, lost: Lost) {
         let Some(bound) = self.bound.as_mut() else { return };
-        let lost = bound.seen.lost_among(&gone.jids);
+        let gone = bound.seen.lose(lost);
         let to = Jid::from(bound.jid.clone());
-        for jid in lost {
+        for jid in gone {
             let stanza = Stanza {
                 from: Some(Jid::from(jid)),
                 to: Some(to.clone()),

@@ -10,6 +10,9 @@
 //! farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
 //!
 //! Each full JID stands for itself: what one resource says changes nothing for the others of its account.
+//!
+//! They are kept by where they are, so that the loss of a member costs a session what it has seen of that member, and
+//! nothing if that is nothing: in that moment every session of the node is asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,9 +23,10 @@ use crate::jid::{FullJid, Jid};
 use crate::limits::{PRESENCE_GONE_MAX, PRESENCE_SEEN_BYTES_MAX, PRESENCE_SEEN_MAX};
 use crate::planted;
 use crate::routing::Home;
+use crate::session::Lost;
 
 /// Where somebody's session is, as far as it matters here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(super) enum Origin {
     /// On this node.
     Here,
@@ -45,9 +49,12 @@ impl Origin {
 /// Who is seen, and whom the server lately said to be gone.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
-    present: BTreeMap<FullJid, Origin>,
-    /// Of the JIDs of those who are present.
-    present_bytes: usize,
+    /// Nobody is at two places, and no place is empty. They are as many as there are members at most.
+    present: BTreeMap<Origin, BTreeSet<FullJid>>,
+    /// How many they are.
+    count: usize,
+    /// Of their JIDs.
+    bytes: usize,
     gone: VecDeque<(FullJid, Origin)>,
 }
 
@@ -55,27 +62,28 @@ impl Seen {
     /// The client is told that somebody is available. Only who has a resource is.
     pub(super) fn appears(&mut self, jid: &Jid, origin: Origin) {
         self.gone.retain(|(gone, from)| gone != jid || *from != origin);
-        if let Some(known) = self.present.get_mut(jid) {
-            *known = origin;
-            return;
+        match self.origin(jid) {
+            Some(known) if known == origin => return,
+            Some(_) => self.forget(jid),
+            None => {}
         }
-        let bytes = self.present_bytes + jid.as_str().len();
-        if self.present.len() < PRESENCE_SEEN_MAX
+        let bytes = self.bytes + jid.as_str().len();
+        if self.count < PRESENCE_SEEN_MAX
             && bytes <= PRESENCE_SEEN_BYTES_MAX
             && let Ok(jid) = FullJid::try_from(jid.clone())
         {
-            self.present.insert(jid, origin);
-            self.present_bytes = bytes;
+            self.present.entry(origin).or_default().insert(jid);
+            (self.count, self.bytes) = (self.count + 1, bytes);
         }
     }
 
     /// Whether the client is to be told that somebody is unavailable, who was there and says so.
     pub(super) fn disappears(&mut self, jid: &Jid, origin: Origin) -> bool {
         let believes_anybody = planted!(StaleFarewellBelieved) || planted!(FarewellOfTheExpelled);
-        match self.present.get(jid) {
-            Some(known) if *known != origin && !believes_anybody => false,
+        match self.origin(jid) {
+            Some(known) if known != origin && !believes_anybody => false,
             Some(_) => {
-                self.remove(jid);
+                self.forget(jid);
                 true
             }
             None => believes_anybody || !self.gone.iter().any(|(gone, from)| gone == jid && *from == origin),
@@ -84,25 +92,35 @@ impl Seen {
 
     /// The client is told of an error: whether somebody is there is not known any more.
     pub(super) fn forget(&mut self, jid: &Jid) {
-        self.remove(jid);
+        let Some(origin) = self.origin(jid) else { return };
+        let Some(there) = self.present.get_mut(&origin) else { return };
+        there.remove(jid);
+        if there.is_empty() {
+            self.present.remove(&origin);
+        }
+        (self.count, self.bytes) = (self.count - 1, self.bytes - jid.as_str().len());
     }
 
-    /// Those of these whom the client sees. It is told that they are gone.
-    pub(super) fn lost_among(&mut self, gone: &BTreeSet<FullJid>) -> Vec<FullJid> {
-        let mut lost = Vec::new();
-        for jid in gone {
-            if let Some(origin) = self.remove(jid) {
-                self.note_gone(jid, origin);
-                lost.push(jid.clone());
+    /// Those whom the client sees and who are lost. It is told that they are gone.
+    pub(super) fn lose(&mut self, lost: Lost) -> Vec<FullJid> {
+        let origins: Vec<Origin> = match lost {
+            Lost::Life(life) => vec![Origin::Member(life)],
+            Lost::AllElsewhere => self.present.keys().filter(|origin| **origin != Origin::Here).copied().collect(),
+        };
+        let mut gone = Vec::new();
+        for origin in origins {
+            for jid in self.present.remove(&origin).unwrap_or_default() {
+                (self.count, self.bytes) = (self.count - 1, self.bytes - jid.as_str().len());
+                self.note_gone(&jid, origin);
+                gone.push(jid);
             }
         }
-        lost
+        gone
     }
 
-    fn remove(&mut self, jid: &Jid) -> Option<Origin> {
-        let origin = self.present.remove(jid)?;
-        self.present_bytes -= jid.as_str().len();
-        Some(origin)
+    /// Where somebody is seen.
+    fn origin(&self, jid: &Jid) -> Option<Origin> {
+        self.present.iter().find(|(_, there)| there.contains(jid)).map(|(origin, _)| *origin)
     }
 
     fn note_gone(&mut self, jid: &FullJid, origin: Origin) {
@@ -119,7 +137,9 @@ mod tests {
     use super::*;
     use crate::ids::{Incarnation, MemberId};
 
-    const THERE: Origin = Origin::Member(Life { member: MemberId(2), incarnation: Incarnation(5) });
+    const LIFE: Life = Life { member: MemberId(2), incarnation: Incarnation(5) };
+    const THERE: Origin = Origin::Member(LIFE);
+    const LOST: Lost = Lost::Life(LIFE);
 
     fn juliet() -> FullJid {
         juliet_at("balcony")
@@ -163,11 +183,11 @@ mod tests {
         let mut seen = Seen::default();
         seen.appears(&juliet(), THERE);
 
-        assert_eq!(seen.lost_among(&BTreeSet::from([juliet()])), [juliet()]);
+        assert_eq!(seen.lose(LOST), [juliet()]);
 
         assert!(!seen.disappears(&juliet(), THERE));
         assert!(!seen.disappears(&juliet(), THERE));
-        assert!(seen.lost_among(&BTreeSet::from([juliet()])).is_empty());
+        assert!(seen.lose(LOST).is_empty());
     }
 
     /// O19: the full JID may be somebody's again, who has every right to say farewell.
@@ -177,7 +197,7 @@ mod tests {
         for origin in [Origin::Here, next_life] {
             let mut seen = Seen::default();
             seen.appears(&juliet(), THERE);
-            seen.lost_among(&BTreeSet::from([juliet()]));
+            seen.lose(LOST);
 
             assert!(seen.disappears(&juliet(), origin), "{origin:?}");
         }
@@ -191,8 +211,8 @@ mod tests {
         [&one, &two, &three].into_iter().for_each(|jid| seen.appears(jid, THERE));
 
         assert!(seen.disappears(&two, THERE));
-        assert_eq!(seen.lost_among(&BTreeSet::from([one, two])), [juliet_at("one")]);
         assert!(seen.disappears(&three, THERE));
+        assert_eq!(seen.lose(LOST), [one]);
     }
 
     #[test]
@@ -202,7 +222,37 @@ mod tests {
 
         seen.forget(&juliet());
 
-        assert!(seen.lost_among(&BTreeSet::from([juliet()])).is_empty());
+        assert!(seen.lose(LOST).is_empty());
+    }
+
+    /// R4.5. Thirty thousand sessions that each look for thirty thousand others keep a node busy in the middle of a
+    /// failover: what is not of the member that was lost is not looked at.
+    #[test]
+    fn a_member_that_is_lost_takes_those_who_were_there_and_nobody_else() {
+        let mut seen = Seen::default();
+        let elsewhere = Origin::Member(Life { member: MemberId(3), incarnation: Incarnation(6) });
+        for number in 0..100 {
+            seen.appears(&juliet_at(&number.to_string()), [THERE, elsewhere, Origin::Here][number % 3]);
+        }
+        let untouched = seen.present[&elsewhere].clone();
+
+        assert_eq!(seen.lose(LOST).len(), 34);
+        assert_eq!((&seen.present[&elsewhere], seen.count), (&untouched, 66));
+        assert!(seen.lose(Lost::Life(Life { incarnation: Incarnation(9), ..LIFE })).is_empty());
+
+        assert_eq!(seen.lose(Lost::AllElsewhere).len(), 33);
+        assert_eq!(seen.present.keys().collect::<Vec<_>>(), [&Origin::Here]);
+    }
+
+    #[test]
+    fn whoever_goes_from_one_node_to_another_is_lost_with_the_latter() {
+        let mut seen = Seen::default();
+        seen.appears(&juliet(), THERE);
+        seen.appears(&juliet(), Origin::Here);
+
+        assert!(seen.lose(LOST).is_empty());
+        assert!(seen.disappears(&juliet(), Origin::Here));
+        assert_eq!(seen, Seen::default());
     }
 
     #[test]
@@ -210,11 +260,10 @@ mod tests {
         let mut seen = Seen::default();
         let number = |number: usize| format!("a{number}@capulet.example/x").parse::<FullJid>().unwrap();
         (0..PRESENCE_SEEN_MAX + 10).for_each(|one| seen.appears(&number(one), THERE));
-        let lost = (0..PRESENCE_GONE_MAX + 10).map(number).collect();
-        assert_eq!(seen.lost_among(&lost).len(), PRESENCE_GONE_MAX + 10);
+        assert_eq!(seen.count, PRESENCE_SEEN_MAX);
+        assert_eq!(seen.lose(LOST).len(), PRESENCE_SEEN_MAX);
 
-        assert_eq!(seen.present.len() + PRESENCE_GONE_MAX + 10, PRESENCE_SEEN_MAX);
-        assert_eq!(seen.gone.len(), PRESENCE_GONE_MAX);
+        assert_eq!((seen.count, seen.bytes, seen.gone.len()), (0, 0, PRESENCE_GONE_MAX));
     }
 
     /// O9.
@@ -224,9 +273,9 @@ mod tests {
         let number = |number: usize| format!("a@capulet.example/{number:0>1000}").parse::<FullJid>().unwrap();
         (0..2000).for_each(|one| seen.appears(&number(one), THERE));
 
-        let remembered = seen.present.len();
+        let remembered = seen.count;
         assert!(remembered * 1018 <= PRESENCE_SEEN_BYTES_MAX && remembered > 1000, "{remembered}");
         (0..2000).for_each(|one| seen.forget(&number(one)));
-        assert_eq!(seen.present_bytes, 0);
+        assert_eq!((seen.count, seen.bytes), (0, 0));
     }
 }

@@ -311,7 +311,7 @@ impl Connection {
         match event {
             ToSession::Handled(number) => self.session.handle_handled(now, number),
             ToSession::Answer(answer) => self.handle_answer(now, answer),
-            ToSession::RoutesGone(gone) => self.session.handle_routes_gone(now, &gone),
+            ToSession::Lost(lost) => self.session.handle_members_lost(now, lost),
             // It was heeded before any stanza.
             ToSession::Nudge => {}
             ToSession::Service(Service::Serve) => self.handle_serve(now),

@@ -102,7 +102,7 @@ impl Connection {
                 ToSession::Attach(_)
                 | ToSession::Answer(Answer::Announced { .. })
                 | ToSession::Handled(_)
-                | ToSession::RoutesGone(_)
+                | ToSession::Lost(_)
                 | ToSession::Nudge
                 | ToSession::Service(_)
                 | ToSession::Close { .. }

@@ -22,7 +22,7 @@ use cresset_core::jid::BareJid;
 use cresset_core::limits::{ACCOUNT_QUEUE_BYTES_MAX, SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::Parcel;
-use cresset_core::session::{RoutesGone, StreamErrorCondition};
+use cresset_core::session::{Lost, StreamErrorCondition};
 use cresset_core::{planted, sometimes};
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,8 +36,8 @@ pub enum ToSession {
     Answer(Answer),
     /// The stanza with this number is taken care of.
     Handled(Sequence),
-    /// Routes ended with their member.
-    RoutesGone(Arc<RoutesGone>),
+    /// Sessions ended with their member.
+    Lost(Lost),
     /// Messages are stored for the account.
     Nudge,
     /// How clients are treated from now on.

@@ -43,7 +43,7 @@ use cresset_core::jid::{BareJid, DomainPart};
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::planted;
 use cresset_core::routing::{LocalRoutes, RouteEnd};
-use cresset_core::session::{Patience, ResumptionId, RoutesGone, StreamErrorCondition};
+use cresset_core::session::{Lost, Patience, ResumptionId, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -386,16 +386,15 @@ impl Router {
     }
 
     fn life_ended(&self, life: Life) {
-        let jids = self.local_mut().life_ended(life);
+        let lost = self.local_mut().life_ended(life);
         if life.member != self.member
             && let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life.member))
         {
             lock(&self.ended).insert(life.member, (life.incarnation, lane));
         }
-        if !jids.is_empty() {
-            let gone = Arc::new(RoutesGone { jids });
+        if let Some(lost) = lost {
             for session in self.sessions_in_order() {
-                session.tell(ToSession::RoutesGone(gone.clone()));
+                session.tell(ToSession::Lost(Lost::Life(lost)));
             }
         }
     }

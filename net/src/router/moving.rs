@@ -16,8 +16,7 @@ use std::time::Duration;
 use cresset_core::ids::{LogIndex, RouteId, SessionId};
 use cresset_core::jid::BareJid;
 use cresset_core::node::Service;
-use cresset_core::session::RoutesGone;
-use cresset_core::session::StreamErrorCondition;
+use cresset_core::session::{Lost, StreamErrorCondition};
 use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
@@ -57,8 +56,6 @@ impl Router {
         self.next_generation();
         self.connect(None);
         self.set_service(Service::Pause, None);
-        let elsewhere = self.view.all().into_iter().filter(|route| route.member != self.member);
-        let gone = Arc::new(RoutesGone { jids: elsewhere.map(|route| route.jid.clone()).collect() });
         lock(&self.ended).clear();
         let held = self.local_mut().move_on(begin);
         self.view.begin_again(begin);
@@ -68,9 +65,7 @@ impl Router {
         let routes: BTreeMap<SessionId, RouteId> =
             held.into_iter().map(|(route, session)| (session.id, route)).collect();
         for session in self.sessions_in_order() {
-            if !gone.jids.is_empty() {
-                session.tell(ToSession::RoutesGone(gone.clone()));
-            }
+            session.tell(ToSession::Lost(Lost::AllElsewhere));
             session.tell(ToSession::Moves { ended: routes.get(&session.id).copied() });
             if planted!(SwitchDropsSessions) {
                 let condition = StreamErrorCondition::SystemShutdown;

@@ -166,13 +166,13 @@ impl World {
                 self.tell(host, session, ToSession::RouteEnded { route: route.id, reason: *reason });
             }
             Event::Ended { life, .. } => {
-                let jids = router.local.life_ended(*life);
+                let lost = router.local.life_ended(*life);
                 if life.member != router.member
                     && let Some(key) = process.lane_to(life.member)
                 {
                     process.router.ended.insert(life.member, LaneKey { incarnation: life.incarnation, ..key });
                 }
-                if !jids.is_empty() {
+                if lost.is_some() {
                     self.tell_all(host, || ToSession::RoutesGone);
                 }
             }

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use super::client::{Client, HEADER, keys, parcel, stanza};
 use crate::ids::Sequence;
 use crate::session::{
-    BindRefusal, CredentialsAnswer, OfflineMessage, Order, RosterAnswer, RosterPart, RoutesGone, StoreUnavailable,
+    BindRefusal, CredentialsAnswer, Lost, OfflineMessage, Order, RosterAnswer, RosterPart, StoreUnavailable,
     StreamErrorCondition, TlsEstablished,
 };
 use crate::time::UnixMillis;
@@ -164,7 +164,7 @@ impl Run {
             4 => session.handle_roster(now, RosterAnswer::Loaded(Ok(RosterPart { items: Vec::new(), is_last: true }))),
             5 => session.handle_resume_failed(now),
             6 => session.handle_tls(now, TlsEstablished),
-            7 => session.handle_routes_gone(now, &RoutesGone::default()),
+            7 => session.handle_members_lost(now, Lost::AllElsewhere),
             _ => session.handle_timeout(now),
         }
     }

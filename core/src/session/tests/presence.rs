@@ -1,13 +1,18 @@
 //! Presence of the client, and presence that it sees.
 
-use std::collections::BTreeSet;
-
-use super::client::{Client, fates, written};
+use super::client::{Client, fates, parcel, written};
+use crate::ids::{Incarnation, Life, MemberId, Sequence};
 use crate::limits::DIRECTED_PRESENCE_MAX;
-use crate::session::{Order, RoutesGone, StreamErrorCondition};
+use crate::routing::{Home, Parcel};
+use crate::session::{Lost, Order, StreamErrorCondition};
 
-fn gone(jids: &[&str]) -> RoutesGone {
-    RoutesGone { jids: jids.iter().map(|jid| jid.parse().unwrap()).collect::<BTreeSet<_>>() }
+const LIFE: Life = Life { member: MemberId(2), incarnation: Incarnation(5) };
+
+/// A stanza comes from a session of another member.
+fn gets_from_there(romeo: &mut Client, xml: &str) {
+    let home = Home::Member { member: LIFE.member, incarnation: LIFE.incarnation, number: Sequence(1) };
+    let parcel = Parcel { home, ..parcel(1, xml) };
+    romeo.session.handle_parcel(romeo.now, parcel);
 }
 
 #[track_caller]
@@ -211,26 +216,25 @@ fn each_farewell_that_somebody_says_is_delivered() {
 #[test]
 fn whoever_is_lost_is_said_to_be_gone_once() {
     let mut romeo = Client::available();
-    romeo.gets(1, "<presence from='juliet@example.org/a' to='romeo@example.org'/>");
-    romeo.gets(2, "<presence from='nurse@example.org/a' to='romeo@example.org'/>");
-    romeo.gets(3, "<presence from='nurse@example.org/a' to='romeo@example.org' type='unavailable'/>");
+    gets_from_there(&mut romeo, "<presence from='juliet@example.org/a' to='romeo@example.org'/>");
+    gets_from_there(&mut romeo, "<presence from='nurse@example.org/a' to='romeo@example.org'/>");
+    gets_from_there(&mut romeo, "<presence from='nurse@example.org/a' to='romeo@example.org' type='unavailable'/>");
+    romeo.gets(1, "<presence from='tybalt@example.org/a' to='romeo@example.org'/>");
     romeo.heard();
-    let lost = gone(&["juliet@example.org/a", "nurse@example.org/a", "tybalt@example.org/a"]);
 
-    romeo.session.handle_routes_gone(romeo.now, &lost);
-    romeo.hears("<presence from='juliet@example.org/a' to='romeo@example.org/balcony' type='unavailable'/>");
-
-    romeo.session.handle_routes_gone(romeo.now, &lost);
-    romeo.hears("");
+    for expected in ["<presence from='juliet@example.org/a' to='romeo@example.org/balcony' type='unavailable'/>", ""] {
+        romeo.session.handle_members_lost(romeo.now, Lost::Life(LIFE));
+        romeo.hears(expected);
+    }
 }
 
 #[test]
 fn ones_own_presence_is_not_watched() {
     let mut romeo = Client::available();
-    romeo.gets(1, "<presence from='romeo@example.org/balcony' to='romeo@example.org'/>");
+    gets_from_there(&mut romeo, "<presence from='romeo@example.org/balcony' to='romeo@example.org'/>");
     romeo.heard();
 
-    romeo.session.handle_routes_gone(romeo.now, &gone(&["romeo@example.org/balcony"]));
+    romeo.session.handle_members_lost(romeo.now, Lost::Life(LIFE));
 
     romeo.hears("");
 }
