@@ -234,7 +234,8 @@ async fn take_turn(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Opt
         }
     };
     let (said_in, own) = said_by.unzip();
-    let is_owed = may_go_elsewhere(&outgoing.stanza) || said_in == Some(router.generation());
+    let is_of_this_life = said_in == Some(router.generation()) || planted!(FarewellOfTheExpelled);
+    let is_owed = may_go_elsewhere(&outgoing.stanza) || is_of_this_life;
     let own = own.flatten();
     let routed = if is_owed {
         router.route_in_row(paths, own, outgoing)
