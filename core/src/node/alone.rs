@@ -12,7 +12,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::batches::Batches;
 use super::{Answer, Entry, Input, Node, NodeSettings, Output, RaftStatus, Service};
 use crate::cluster::Event;
 use crate::ids::{LogIndex, SessionId, Term};
@@ -46,7 +48,9 @@ impl Alone {
     /// A node by itself, which serves within two heartbeats. The boot id tells its log from those of others.
     pub fn new(now: Uptime, settings: NodeSettings) -> Alone {
         let (member, last) = (settings.member, LogIndex::of_nobody_else(settings.boot));
-        let mut alone = Alone { node: Node::new(now, settings), last, output: VecDeque::new() };
+        // Nothing is written and nobody is told: a batch of one costs no more than its part of a large one.
+        let node = Node { batches: Batches::new(Duration::ZERO), ..Node::new(now, settings) };
+        let mut alone = Alone { node, last, output: VecDeque::new() };
         let status = RaftStatus {
             term: Term(1),
             voted: Term(1),

@@ -1,24 +1,31 @@
-//! Requests of this node's sessions, gathered into batches: while one is in flight the next one fills.
+//! Requests of this node's sessions, gathered into batches: while one is in flight, or follows others closely, the next one
+//! fills.
 //!
 //! One batch in flight keeps them in order without any rule about reordering, and makes the number of the last batch
 //! that took effect enough to recognise one that was committed twice.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::cluster::{Batch, ConflictPolicy, Operation, OperationOutcome, Outcome};
 use crate::ids::{Life, Sequence, SessionId};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, REQUESTS_WAITING_MAX};
+use crate::limits::{BATCH_BURST, BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, REQUESTS_WAITING_MAX};
 use crate::node::{Answer, BindRefusal, Request};
 use crate::sometimes;
+use crate::time::Uptime;
 
 /// An answer and the session that it is for.
 pub(super) type Answered = (SessionId, Answer);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batches {
     waiting: VecDeque<Request>,
     in_flight: Option<InFlight>,
     last: Sequence,
+    gap: Duration,
+    /// When the latest would have been proposed if each kept the gap: how far ahead of that this member is, is its burst
+    /// (the generic cell rate algorithm, ITU-T I.371).
+    due: Uptime,
 }
 
 #[derive(Debug)]
@@ -28,6 +35,12 @@ struct InFlight {
 }
 
 impl Batches {
+    /// No requests yet. Batches are proposed with this time between them, but for [`BATCH_BURST`] at a time.
+    pub(super) fn new(gap: Duration) -> Batches {
+        let (waiting, last) = (VecDeque::new(), Sequence::default());
+        Batches { waiting, in_flight: None, last, gap, due: Uptime::ZERO }
+    }
+
     /// Takes a request, or refuses it if too many wait: only binds are bounded, because each other request belongs to a
     /// route that was bound before.
     pub(super) fn request(&mut self, request: Request) -> Option<Answered> {
@@ -62,10 +75,34 @@ impl Batches {
         self.in_flight.is_some()
     }
 
-    /// The batch to propose: the one in flight again if `again`, else the next one if none is in flight.
-    pub(super) fn next(&mut self, life: Life, again: bool) -> Option<Batch> {
+    /// Until when requests only gather. Whoever hands them over may as well keep them until then.
+    pub(super) fn gathers_until(&self) -> Uptime {
+        self.due.back(self.gap * (BATCH_BURST - 1))
+    }
+
+    /// When there will be a batch to propose, if something waits for it and nothing is in flight.
+    pub(super) fn timeout(&self) -> Option<Uptime> {
+        (!self.is_in_flight() && !self.waiting.is_empty()).then(|| self.gathers_until())
+    }
+
+    /// The batch to propose: the one in flight again if `again`, else the next one if none is in flight and it is time.
+    pub(super) fn next(&mut self, now: Uptime, life: Life, again: bool) -> Option<Batch> {
+        if self.is_in_flight() {
+            return if again { self.last(life) } else { None };
+        }
+        if now < self.gathers_until() {
+            sometimes!(!self.waiting.is_empty(), "a_batch_waits_for_company");
+            return None;
+        }
+        let batch = self.last(life)?;
+        self.due = self.due.max(now) + self.gap;
+        Some(batch)
+    }
+
+    /// The batch to propose when none follows: the one in flight again, else all that waits, as far as it fits.
+    pub(super) fn last(&mut self, life: Life) -> Option<Batch> {
         if let Some(in_flight) = &self.in_flight {
-            return again.then(|| in_flight.batch.clone());
+            return Some(in_flight.batch.clone());
         }
         if self.waiting.is_empty() {
             return None;

@@ -58,6 +58,7 @@ use self::succession::Succession;
 use crate::cluster::{ClusterState, Member, Role, VersionRange};
 use crate::config::Timing;
 use crate::ids::{BootId, Life, LogIndex, MemberId};
+use crate::limits::BATCH_GAP;
 use crate::liveness::{Answered, Evidence, Lease, Silence};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -180,7 +181,7 @@ impl Node {
             silence: Silence::new(patience),
             answered: Answered::new(now),
             succession: Succession::default(),
-            batches: Batches::default(),
+            batches: Batches::new(BATCH_GAP),
             known: Known::default(),
             orders: Orders::default(),
             drain: Drain::default(),
@@ -275,8 +276,15 @@ impl Node {
         // Without a leader there is nobody to propose to: whoever tells of one wakes the node.
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
         let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.sees()));
+        let batch = self.batches.timeout().filter(|_| self.leader().is_some() && matches!(self.stage, Stage::Active(_)));
         let (succession, orders, drain) = (self.succession.timeout(), self.orders.timeout(), self.drain_timeout());
-        [Some(self.next_beat), lease_end, close, again, leading, succession, orders, drain].into_iter().flatten().min()
+        let due = [Some(self.next_beat), lease_end, close, again, batch, leading, succession, orders, drain];
+        due.into_iter().flatten().min()
+    }
+
+    /// Until when what sessions ask only gathers. Whoever hands it over may as well keep it, and come once.
+    pub fn gathers_until(&self) -> Uptime {
+        self.batches.gathers_until()
     }
 
     /// Takes a fact.

@@ -123,10 +123,10 @@ impl Node {
                 self.propose_again = now + self.settings.timing.heartbeat;
             }
             Stage::Leaving(life) if again => {
-                commands.extend(self.batches.next(life, true).map(Command::Batch));
+                commands.extend(self.batches.last(life).map(Command::Batch));
                 commands.push(Command::Leave(life));
             }
-            Stage::Active(life) => commands.extend(self.batches.next(life, again).map(Command::Batch)),
+            Stage::Active(life) => commands.extend(self.batches.next(now, life, again).map(Command::Batch)),
             Stage::Aside | Stage::Joining | Stage::Joined(_) | Stage::Leaving(_) | Stage::Over => {}
         }
         if commands.is_empty() {

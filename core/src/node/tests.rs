@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::*;
-use crate::cluster::{Command, ExpelReason, Join, MemberState};
+use crate::cluster::{Batch, Command, ExpelReason, Join, MemberState};
 use crate::ids::{Incarnation, Sequence, SessionId, Term};
 use crate::jid::FullJid;
+use crate::limits::BATCH_BURST;
 
 #[test]
 fn three_nodes_join_and_serve() {
@@ -57,6 +58,43 @@ fn what_comes_together_is_decided_once() {
     }
     let [Command::Batch(batch)] = &proposed[..] else { panic!("{proposed:?}") };
     assert_eq!(batch.operations.len(), 1000);
+}
+
+/// A round of the log costs every member a write to its disk. Where little is asked nobody waits for others.
+#[test]
+fn what_is_asked_waits_for_company_when_much_is_asked() {
+    let mut world = World::of(3);
+    let now = world.now;
+    let node = world.nodes.get_mut(&1).unwrap();
+    let ask = |node: &mut Node, now, number: u64| {
+        let jid = jid(&format!("romeo{number}@example.org/garden"));
+        node.handle(now, Input::Request(Request::Bind { session: SessionId(number), jid }));
+    };
+    for number in 0..u64::from(BATCH_BURST) {
+        ask(node, now, number);
+        let batch = proposed(node).unwrap();
+        let entry = Entry { index: node.state().applied().next(), command: Some(Arc::new(Command::Batch(batch))) };
+        node.handle(now, Input::Committed(vec![entry]));
+    }
+
+    ask(node, now, 100);
+    ask(node, now + BATCH_GAP / 2, 101);
+    assert_eq!(proposed(node), None);
+    assert_eq!((node.gathers_until(), node.poll_timeout()), (now + BATCH_GAP, Some(now + BATCH_GAP)));
+    node.handle(now + BATCH_GAP, Input::Timeout);
+
+    assert_eq!(proposed(node).unwrap().operations.len(), 2);
+}
+
+/// The batch that a leader proposes, if it does.
+fn proposed(node: &mut Node) -> Option<Batch> {
+    std::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
+        Output::Propose(commands) => commands.into_iter().find_map(|command| match command {
+            Command::Batch(batch) => Some(batch),
+            other => panic!("{other:?}"),
+        }),
+        _ => None,
+    })
 }
 
 /// R4.12. Facts keep their order: what is asked before the end of a life is refused by its end, as is what is asked later.

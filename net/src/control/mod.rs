@@ -201,8 +201,10 @@ impl<C: Clock> Control<C> {
 
     async fn turn(&mut self, inlets: &mut Inlets) -> Option<Turn> {
         let gone = |what: &str| Some(Turn::End(End::Abandoned(format!("{what} has ended"))));
-        let due = [self.node.poll_timeout(), self.switch.timeout()].into_iter().flatten().min();
-        let pause = due.map(|due| due.since(self.clock.now()));
+        let now = self.clock.now();
+        let gathers = Some(self.node.gathers_until()).filter(|until| *until > now && !self.switch.is_alone());
+        let due = [self.node.poll_timeout(), self.switch.timeout(), gathers].into_iter().flatten().min();
+        let pause = due.map(|due| due.since(now));
         let (mut events, mut requests) = (Vec::new(), Vec::new());
         tokio::select! {
             biased;
@@ -229,7 +231,10 @@ impl<C: Clock> Control<C> {
                 self.dial();
                 None
             }
-            _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX) => self.requests(requests),
+            // Nobody wakes this task for what can wait.
+            _ = inlets.requests.recv_many(&mut requests, REQUESTS_PER_TURN_MAX), if gathers.is_none() => {
+                self.requests(requests)
+            }
         }
     }
 
