@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::ids::Sequence;
 use crate::limits::{ACK_DELAY_MAX, ACK_REQUESTS_MAX, RESUMPTION_TIME_MAX};
-use crate::routing::Parcel;
 use crate::session::delivery::TooHigh;
 use crate::session::state::{BoundState, Management, Resumption};
 use crate::session::tally::CountRequest;
@@ -188,7 +187,7 @@ impl Session {
     /// The transport is gone: the session waits to be resumed, or ends.
     pub(super) fn hibernate(&mut self, now: Uptime) {
         self.transport = Transport::Lost;
-        let Some(BoundState { management: Some(management), deliveries, route, .. }) = self.bound.as_deref_mut() else {
+        let Some(BoundState { management: Some(management), .. }) = self.bound.as_deref_mut() else {
             self.finish();
             return;
         };
@@ -198,12 +197,6 @@ impl Session {
         };
         management.asked_at = None;
         self.hibernates_until = Some(now + Duration::from_secs(resumption.seconds_max));
-        let route = *route;
-        for delivery in deliveries.take_uncounted() {
-            if let Some(home) = delivery.home {
-                self.output.order(Order::Return(Box::new(Parcel { stanza: delivery.stanza, route, home })));
-            }
-        }
         self.count_requests.clear();
         self.ask_again = None;
         self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
@@ -234,9 +227,10 @@ impl Session {
         if !self.settle_acknowledged(handled) {
             return;
         }
-        let Some(BoundState { management: Some(management), deliveries, tally, .. }) = self.bound.as_deref() else {
+        let Some(BoundState { management: Some(management), deliveries, tally, .. }) = self.bound.as_deref_mut() else {
             return;
         };
+        deliveries.settle_uncounted().into_iter().for_each(|home| self.output.order(Order::Settle(home)));
         let Some(resumption) = &management.resumption else { return };
         let resumed = Element::new("resumed", names::STREAM_MANAGEMENT)
             .with_attribute("previd", &resumption.id.0)

@@ -44,7 +44,7 @@ pub(super) struct Deliveries {
     waiting: VecDeque<Delivery>,
     unsettled: VecDeque<Delivery>,
     /// How many at the front of `unsettled` were written before the client asked for acknowledgements, and are settled
-    /// by being written.
+    /// by being written, or by its resumption.
     uncounted: usize,
     /// The weight of `waiting` and `unsettled`.
     bytes: usize,
@@ -134,11 +134,11 @@ impl Deliveries {
         }
     }
 
-    /// The transport is gone: gives what was written on it by a client that did not acknowledge yet.
-    pub(super) fn take_uncounted(&mut self) -> Vec<Delivery> {
-        let taken: Vec<Delivery> = self.unsettled.drain(..std::mem::take(&mut self.uncounted)).collect();
-        self.bytes -= taken.iter().map(Delivery::weight).sum::<usize>();
-        taken
+    /// The client resumes: gives the homes of what it was sent before it began to count. It knows by what to resume, which
+    /// it was told after that.
+    pub(super) fn settle_uncounted(&mut self) -> Vec<Home> {
+        let settled = std::mem::take(&mut self.uncounted);
+        self.take(settled)
     }
 
     /// The node answers by itself from here on for what other members had handed to it and is written: gives their homes.

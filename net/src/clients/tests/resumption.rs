@@ -144,7 +144,7 @@ async fn an_acknowledgement_counts_what_was_taken_or_stored() {
     .await;
 }
 
-/// Outside trial O8. What ends a session and a transport for it can wait in its mailbox together, if the session is busy
+/// Outside trial O8, R4.1. What ends a session and a transport for it can wait in its mailbox together, if the session is busy
 /// meanwhile. It ended in words only: it held its JID for ever, and what was sent to it vanished.
 #[tokio::test(start_paused = true)]
 async fn what_ends_a_session_ends_it_although_a_transport_for_it_comes_with_it() {
