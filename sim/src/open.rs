@@ -3,8 +3,6 @@
 //! A swarm that is told to (`--tolerate-open`) counts these apart and does not fail for them, so that what is new is
 //! seen. Each is a debt, told in `sim/FOUND.md`; a line leaves this table in the change that mends it.
 
-use cresset_core::planted::Bug;
-
 use crate::plan::{Episode, Fault, Plan};
 
 /// Something that is known not to hold.
@@ -36,10 +34,6 @@ pub const OPEN: &[Open] = &[
 fn takes_the_store(episode: &Episode) -> bool {
     matches!(episode.fault, Fault::StoreStalls | Fault::StoreFails)
 }
-
-/// Planted bugs that no hunt has found yet, which says that the simulator does not look where they are. They are hunted
-/// only if asked for by name.
-pub const ESCAPING: &[Bug] = &[];
 
 /// What is known of a broken invariant in a run of this plan.
 pub fn known(plan: &Plan, invariant: &str) -> Option<&'static Open> {

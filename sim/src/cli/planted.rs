@@ -8,7 +8,6 @@ use std::time::Instant;
 use clap::Args;
 use cresset_core::planted::Bug;
 use cresset_sim::hunts::Hunt;
-use cresset_sim::open::ESCAPING;
 use cresset_sim::trial::{Trial, bug_named};
 
 use super::pool::{End, Pool};
@@ -47,12 +46,7 @@ struct Found {
 /// Hunts bugs.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut pool = Pool::new(arguments.jobs)?;
-    let hunted = || Bug::ALL.iter().copied().filter(|bug| !ESCAPING.contains(bug)).collect();
-    let bugs: Vec<Bug> = arguments.bug.map_or_else(hunted, |bug| vec![bug]);
-    if arguments.bug.is_none() {
-        let names: Vec<_> = ESCAPING.iter().map(|bug| bug.name()).collect();
-        say(&format!("not hunted, because no hunt has found them yet: {}", names.join(", ")));
-    }
+    let bugs: Vec<Bug> = arguments.bug.map_or_else(|| Bug::ALL.to_vec(), |bug| vec![bug]);
     let (mut escaped, mut sizes) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     for bug in &bugs {
