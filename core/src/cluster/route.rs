@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Incarnation, MemberId, RouteId, SessionId};
+use crate::ids::{Incarnation, Life, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, FullJid};
 
 /// One holding of one full JID by one session of one life of a member.
@@ -22,6 +22,13 @@ pub struct Route {
     pub session: SessionId,
     /// What routing to the account's bare JID needs to know.
     pub presence: RoutePresence,
+}
+
+impl Route {
+    /// The life of the member in which it is held.
+    pub fn life(&self) -> Life {
+        Life { member: self.member, incarnation: self.incarnation }
+    }
 }
 
 /// The part of a session's presence that decides where a stanza to a bare JID goes (RFC 6121 section 8.5.2).

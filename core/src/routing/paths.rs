@@ -129,8 +129,7 @@ impl Paths {
         if self.own == Some(route.id) {
             return;
         }
-        let life = Life { member: route.member, incarnation: route.incarnation };
-        let way = Way { life, route: route.id };
+        let way = Way { life: route.life(), route: route.id };
         self.remember(Path { account: hash(account), way, took_messages: route.presence.accepts_messages() });
     }
 

@@ -60,6 +60,11 @@ impl<D: DataService> DataLane<D> {
         self.peer
     }
 
+    /// Whether it takes nothing any more: the life is over, and all that was on it is done with.
+    pub fn is_closed(&self) -> bool {
+        self.room.is_closed()
+    }
+
     /// Hands something to the lane; waits as long as the lane is full.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::config::alike::ALIKE_BYTES_MAX;
-use cresset_core::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{Home, Missed, Parcel, StanzaName};
 use futures_util::future::FutureExt;
@@ -232,9 +232,10 @@ impl<D: DataService> Mesh<D> {
         }
     }
 
-    /// The lane to the current life of a member, if the cluster knows one.
-    pub fn lane(&self, member: MemberId) -> Option<DataLane<D>> {
-        self.shared.lanes.pin().get(&member).map(|lane| lane.lane.clone())
+    /// The lane to a life of a member, if that is the current one.
+    pub fn lane(&self, life: Life) -> Option<DataLane<D>> {
+        let lanes = self.shared.lanes.pin();
+        lanes.get(&life.member).filter(|lane| lane.incarnation == life.incarnation).map(|lane| lane.lane.clone())
     }
 
     /// A [`Redecide`](cresset_core::routing::Redecide) that wanted to be confirmed was decided, and what it was is in

@@ -152,8 +152,8 @@ impl Router {
     }
 
     async fn ask_lane(&self, life: Life, route: RouteId, pass: Pass) {
-        let ended = lock(&self.ended).get(&life.member).filter(|ended| ended.0 == life.incarnation).cloned();
-        let Some(lane) = ended.map(|ended| ended.1).or_else(|| self.mesh()?.lane(life.member)) else { return };
+        let ended = || lock(&self.ended).get(&life).cloned();
+        let Some(lane) = self.lane(life).or_else(ended) else { return };
         if lane.send(ToLane::Pass { route, pass }).await.is_err() {
             tracing::debug!(%route, "everything has come back from a lane that is closed");
         }

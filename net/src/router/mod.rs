@@ -38,7 +38,7 @@ use std::time::Duration;
 use cresset_core::admission::Door;
 use cresset_core::cluster::{Event, Removal, Route};
 use cresset_core::config::properties::OfflineQuota;
-use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, SessionId};
+use cresset_core::ids::{Life, LogIndex, MemberId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart};
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::planted;
@@ -97,8 +97,8 @@ pub struct Router {
     queues: Mutex<BTreeMap<BareJid, (usize, Arc<AccountQueue>)>>,
     /// Written once for each life of this node.
     mesh: RwLock<Option<Mesh<Router>>>,
-    /// The lane to the life of each member that ended last: what was under way on it may still be on its way back.
-    ended: Mutex<BTreeMap<MemberId, (Incarnation, DataLane<Router>)>>,
+    /// The lanes to lives of members that are over: what was under way on them may still be on its way back.
+    ended: Mutex<BTreeMap<Life, DataLane<Router>>>,
     rows: Mutex<BTreeMap<u64, again::Entrance>>,
     /// How many stand in the rows.
     undecided: AtomicUsize,
@@ -257,8 +257,8 @@ impl Router {
         self.mesh.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn lane(&self, route: &Route) -> Option<DataLane<Router>> {
-        self.mesh()?.lane(route.member)
+    fn lane(&self, life: Life) -> Option<DataLane<Router>> {
+        self.mesh()?.lane(life)
     }
 
     /// The agreed state changed. For the control plane's task only, event by event, in the order of the log, and before
@@ -388,9 +388,11 @@ impl Router {
     fn life_ended(&self, life: Life) {
         let lost = self.local_mut().life_ended(life);
         if life.member != self.member
-            && let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life.member))
+            && let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life))
         {
-            lock(&self.ended).insert(life.member, (life.incarnation, lane));
+            let mut ended = lock(&self.ended);
+            ended.retain(|_, lane| !lane.is_closed());
+            ended.insert(life, lane);
         }
         if let Some(lost) = lost {
             for session in self.sessions_in_order() {

@@ -142,7 +142,7 @@ impl Router {
             if let Some(session) = self.session(route.session) {
                 session.tell(ToSession::Nudge);
             }
-        } else if let Some(lane) = self.lane(&route)
+        } else if let Some(lane) = self.lane(route.life())
             && lane.send(ToLane::Nudge { route: route.id }).await.is_err()
         {
             tracing::debug!(route = %route.id, "the member died before it could be told of stored messages");

@@ -233,7 +233,7 @@ impl Router {
     }
 
     fn put_on_lane(self: &Arc<Self>, route: &Route, outgoing: Outgoing) -> Put {
-        let Some(lane) = self.lane(route) else { return Put::missed(outgoing) };
+        let Some(lane) = self.lane(route.life()) else { return Put::missed(outgoing) };
         let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
         let turn = turn.unwrap_or_default();
         let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, name, turn };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Frozen;
 use crate::cluster::{ClusterState, Event, Member, Removal, Route};
-use crate::ids::{Life, LogIndex, MemberId, RouteId};
+use crate::ids::{LogIndex, MemberId, RouteId};
 
 /// The way from the routes of one state to those of another.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ fn of_members(old: &ClusterState, new: &ClusterState) -> Vec<Event> {
 }
 
 fn removal(route: &Route, new: &ClusterState) -> Removal {
-    if new.alive(Life { member: route.member, incarnation: route.incarnation }).is_none() {
+    if new.alive(route.life()).is_none() {
         return Removal::MemberEnded;
     }
     match new.holder(&route.jid) {

@@ -37,7 +37,7 @@ async fn linked() -> (Node, Node) {
 fn a_parcel_is_delivered_handled_and_settled_and_the_way_is_clear_then() {
     block_on_two_threads(async {
         let (mut one, mut two) = linked().await;
-        let lane = one.mesh.lane(MemberId(2)).unwrap();
+        let lane = one.mesh.lane(life_of(&two)).unwrap();
 
         lane.send(parcel(1)).await.unwrap();
         let home = Home::Member { member: MemberId(1), incarnation: Incarnation(1001), number: Sequence(1) };
@@ -59,7 +59,7 @@ fn parcels_survive_their_connections_once_each_and_in_order() {
     const COUNT: u64 = 3000;
     block_on_two_threads(async {
         let (mut one, mut two) = linked().await;
-        let lane = one.mesh.lane(MemberId(2)).unwrap();
+        let lane = one.mesh.lane(life_of(&two)).unwrap();
         let (mesh, there) = (one.mesh.clone(), two.address());
 
         let send = async {
@@ -92,8 +92,8 @@ fn parcels_survive_their_connections_once_each_and_in_order() {
 #[test]
 fn a_parcel_for_a_session_that_is_not_there_is_decided_again_when_this_node_knows_as_much() {
     block_on_one_thread(async {
-        let (mut one, _two) = linked().await;
-        let lane = one.mesh.lane(MemberId(2)).unwrap();
+        let (mut one, two) = linked().await;
+        let lane = one.mesh.lane(life_of(&two)).unwrap();
         let missed = ToLane::Parcel {
             origin: Some(1),
             route: MISSED,
@@ -118,7 +118,7 @@ fn a_parcel_for_a_session_that_is_not_there_is_decided_again_when_this_node_know
 fn the_end_of_a_life_gives_back_what_was_sent_to_it_in_order_and_inherits_what_it_had_returned() {
     block_on_two_threads(async {
         let (mut one, mut two) = linked().await;
-        let lane = one.mesh.lane(MemberId(2)).unwrap();
+        let lane = one.mesh.lane(life_of(&two)).unwrap();
         for number in 1..=3 {
             lane.send(parcel(number)).await.unwrap();
         }
@@ -141,7 +141,24 @@ fn the_end_of_a_life_gives_back_what_was_sent_to_it_in_order_and_inherits_what_i
         }
         let refused = lane.send(parcel(4)).await;
         assert!(refused.is_err() || matches!(one.told().await, Told::Redecide(_)));
-        assert!(one.mesh.lane(MemberId(2)).is_none());
+        assert!(one.mesh.lane(life_of(&two)).is_none());
+    });
+}
+
+/// R4.8. What is said on a route and the question whether anything is under way on it take the same lane, or none.
+#[test]
+fn a_lane_leads_to_one_life_and_to_no_other_of_the_member() {
+    block_on_one_thread(async {
+        let (one, two) = (Node::start(1).await, Node::start(2).await);
+        acquaint(&one, &two);
+        let present = life_of(&two);
+        let next = Life { incarnation: Incarnation(present.incarnation.0 + 1), ..present };
+
+        assert!(one.mesh.lane(present).is_some());
+        assert!(one.mesh.lane(next).is_none());
+        one.mesh.set_current(two.peer(), next.incarnation);
+        assert!(one.mesh.lane(next).is_some());
+        assert!(one.mesh.lane(present).is_none());
     });
 }
 
@@ -151,8 +168,8 @@ fn a_lane_waits_until_both_sides_know_the_lives() {
     block_on_two_threads(async {
         let (one, mut two) = (Node::start(1).await, Node::start(2).await);
         one.dial(&[&two]);
-        one.mesh.set_current(two.peer(), Incarnation(2));
-        one.mesh.lane(MemberId(2)).unwrap().send(parcel(1)).await.unwrap();
+        one.mesh.set_current(two.peer(), life_of(&two).incarnation);
+        one.mesh.lane(life_of(&two)).unwrap().send(parcel(1)).await.unwrap();
         two.wait_up(Lane::Control, Direction::Accepted).await;
         two.mesh.set_current(one.peer(), Incarnation(1));
 
@@ -167,7 +184,7 @@ fn senders_wait_when_a_lane_is_full() {
     block_on_two_threads(async {
         let (one, two) = (Node::start(1).await, Node::start(2).await);
         acquaint(&one, &two);
-        let lane = one.mesh.lane(MemberId(2)).unwrap();
+        let lane = one.mesh.lane(life_of(&two)).unwrap();
 
         let mut sent = 0;
         let fill = async {

@@ -22,7 +22,7 @@ use bytes::Bytes;
 use cresset_core::cluster::VersionRange;
 use cresset_core::config::Timing;
 use cresset_core::config::alike::{Alike, Times};
-use cresset_core::ids::{BootId, Incarnation, LogIndex, MemberId};
+use cresset_core::ids::{BootId, Incarnation, Life, LogIndex, MemberId};
 use cresset_core::routing::{Missed, Parcel, Redecide, Refused, StanzaName};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
@@ -238,6 +238,12 @@ fn noise() -> LinkSecurity {
 fn acquaint(one: &Node, other: &Node) {
     one.mesh.set_current(other.peer(), Incarnation(other.peer().boot.0));
     other.mesh.set_current(one.peer(), Incarnation(one.peer().boot.0));
+}
+
+/// The life of a node that was acquainted.
+fn life_of(node: &Node) -> Life {
+    let Peer { member, boot } = node.peer();
+    Life { member, incarnation: Incarnation(boot.0) }
 }
 
 fn block_on_one_thread<F: Future<Output = ()>>(test: F) {

@@ -38,7 +38,7 @@ fn nothing_is_sent_to_a_member_without_a_link() {
 
         assert_eq!(one.mesh.send_control(MemberId(2), Bytes::new()), Err(SendError::NotConnected));
         assert_eq!(one.mesh.call(MemberId(2), Bytes::new(), PATIENCE).await, Err(CallError::NotConnected));
-        assert!(one.mesh.lane(MemberId(2)).is_none());
+        assert!(one.mesh.lane(Life { member: MemberId(2), incarnation: Incarnation(1) }).is_none());
     });
 }
 
