@@ -385,6 +385,7 @@ fn status(members: u16, reachable: u16) -> ClusterStatus {
         applied_index: 1,
         sessions: 0,
         version: 1,
+        times: None,
         members: (1..=members).map(member).collect(),
         can_lose: None,
         advice: String::new(),

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use cresset_core::admission::Budget;
-use cresset_net::admin::{ClusterStatus, Connections, MemberStatus, Request, ask_events, ask_status, order};
+use cresset_net::admin::{
+    ClusterStatus, Connections, MemberStatus, Request, TimesStatus, ask_events, ask_status, order,
+};
 
 use super::store::WhichStore;
 use super::{drain, property, recover};
@@ -73,6 +75,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         node: WhichNode,
     },
+    /// Show the times on which fencing rests, or change them for all members while they serve
+    Times {
+        #[command(flatten)]
+        times: ChangedTimes,
+        #[command(flatten)]
+        node: WhichNode,
+    },
     /// Say that a member that is gone does not come back, so that its vote is not waited for
     Remove {
         /// The name of the member
@@ -80,6 +89,37 @@ pub(crate) enum Command {
         #[command(flatten)]
         node: WhichNode,
     },
+}
+
+/// What the times become.
+#[derive(Debug, Args)]
+pub(crate) struct ChangedTimes {
+    /// Between two signs of life of a member
+    #[arg(long, value_name = "MILLISECONDS")]
+    heartbeat: Option<u64>,
+    /// How long a member serves without proof that a quorum counts it in
+    #[arg(long, value_name = "MILLISECONDS")]
+    lease: Option<u64>,
+    /// By how much two clocks may differ in speed
+    #[arg(long, value_name = "PERCENT")]
+    drift: Option<u32>,
+    /// The silence after which a member is expelled
+    #[arg(long, value_name = "MILLISECONDS")]
+    expel_after: Option<u64>,
+}
+
+impl ChangedTimes {
+    /// What is to be ordered; nothing if nothing is to be changed.
+    fn request(self) -> Option<Request> {
+        let ChangedTimes { heartbeat, lease, drift, expel_after } = self;
+        let is_change = drift.is_some() || [heartbeat, lease, expel_after].iter().any(Option::is_some);
+        is_change.then_some(Request::ChangeTimes {
+            heartbeat_ms: heartbeat,
+            lease_ms: lease,
+            drift_percent: drift,
+            expel_after_ms: expel_after,
+        })
+    }
 }
 
 /// Which node to ask.
@@ -151,6 +191,15 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             terminal::say(&format!("{name} may have clients"));
             Ok(())
         }
+        Command::Times { times, node } => {
+            let socket = node.socket()?;
+            if let Some(request) = times.request() {
+                runtime.block_on(order(&socket, &request)).map_err(Failure::asking)?;
+            }
+            let status = runtime.block_on(ask_status(&socket)).map_err(Failure::asking)?;
+            terminal::say(&status.times.as_ref().map(|times| told(times, &status.node)).unwrap_or_default().join("\n"));
+            Ok(())
+        }
         Command::Remove { name, node } => {
             let request = Request::Remove { name: name.clone() };
             runtime.block_on(order(&node.socket()?, &request)).map_err(Failure::asking)?;
@@ -183,6 +232,7 @@ fn table(status: &ClusterStatus) -> String {
     lines.push(format!("leader {leader} (term {}), senior {senior}, index {}", status.term, status.applied_index));
     lines.push(format!("{} sessions", status.sessions));
     lines.extend(difference_of_versions(status));
+    lines.extend(status.times.as_ref().map(|times| told(times, &status.node)).unwrap_or_default());
     if status.serving && status.alone {
         lines.push(format!("{} serves alone: these are its own sessions", status.node));
     }
@@ -195,6 +245,23 @@ fn table(status: &ClusterStatus) -> String {
     }
     lines.push(status.advice.clone());
     lines.join("\n")
+}
+
+/// The times on which fencing rests, a line each: what they are, and what is to be known besides.
+fn told(times: &TimesStatus, node: &str) -> Vec<String> {
+    let TimesStatus { heartbeat_ms, lease_ms, drift_percent, expel_after_ms, agreed, becoming, without_effect } = times;
+    let whose = if *agreed { String::new() } else { format!(" (by the file of {node}: not agreed on yet)") };
+    let mut lines = vec![format!(
+        "times: heartbeat {heartbeat_ms} ms, lease {lease_ms} ms, drift {drift_percent} %, expel-after {expel_after_ms} ms\
+         {whose}"
+    )];
+    lines.extend(becoming.as_ref().map(|to| format!("the times become {to} as soon as every member knows of it")));
+    lines.extend(without_effect.as_ref().map(|other| {
+        format!(
+            "the file of {node} says {other}: without effect, because the members agree on it; correct <cluster> in it"
+        )
+    }));
+    lines
 }
 
 /// Who runs another version of the program than the node that was asked.
@@ -273,6 +340,28 @@ mod tests {
         assert!(table(&status(2)).ends_with("you cannot lose a member: add a witness"));
     }
 
+    /// T10.
+    #[test]
+    fn the_times_are_told_with_what_a_file_says_in_vain() {
+        let times = TimesStatus {
+            heartbeat_ms: 250,
+            lease_ms: 12_000,
+            drift_percent: 5,
+            expel_after_ms: 15_000,
+            agreed: true,
+            becoming: None,
+            without_effect: Some("lease 3000 ms".to_owned()),
+        };
+
+        let shown = table(&ClusterStatus { times: Some(times.clone()), ..status(3) });
+
+        let line = "times: heartbeat 250 ms, lease 12000 ms, drift 5 %, expel-after 15000 ms";
+        assert!(shown.lines().any(|shown| shown == line), "{shown}");
+        assert!(shown.contains("the file of node-1 says lease 3000 ms: without effect"), "{shown}");
+        let told = told(&TimesStatus { agreed: false, ..times }, "node-1");
+        assert!(told[0].ends_with("ms (by the file of node-1: not agreed on yet)"), "{told:?}");
+    }
+
     #[test]
     fn a_program_of_another_version_is_marked() {
         let mut status = status(3);
@@ -319,6 +408,7 @@ mod tests {
             applied_index: 4,
             sessions: 0,
             version: 1,
+            times: None,
             members: (1..=members).map(member).collect(),
             can_lose: None,
             advice: String::new(),

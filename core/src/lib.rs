@@ -11,7 +11,7 @@
 //! 3  stanza      message, presence, iq; stanza errors      discovery   where members may be
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
-//! 1  time, limits, ids, jid, wire, resilience, admission      the ground
+//! 1  time, limits, ids, jid, wire, resilience, admission, fencing      the ground
 //!    probe, planted                                where the simulator looks in; nothing in any other build
 //! ```
 //!
@@ -21,6 +21,7 @@ pub mod admission;
 pub mod cluster;
 pub mod config;
 pub mod discovery;
+pub mod fencing;
 pub mod ids;
 pub mod jid;
 pub mod limits;

@@ -105,6 +105,8 @@ bugs! {
         StaleVerdict,
         /// A new leader does not ask how long leases of earlier leaders may run.
         FormerLeaderForgotten,
+        /// Changed times are in force before every member follows the more cautious of both.
+        TimesInForceTooEarly,
         /// Two members that do not hear each other go on side by side.
         SeparationIgnored,
         /// A member whose links all closed serves on.

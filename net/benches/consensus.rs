@@ -79,7 +79,9 @@ async fn control(
                 }
                 let _ = reply.send(());
             }
-            ToControl::Freeze { so_far, routes_max, reply } => drop(reply.send(state.freeze(so_far, routes_max))),
+            ToControl::Freeze { so_far, routes_max, reply } => {
+                drop(reply.send(state.freeze(so_far.map(|frozen| *frozen), routes_max)))
+            }
             ToControl::Prepare { reply } => drop(reply.send(STATE_VERSIONS)),
             ToControl::RoutesAhead { reply, .. } => drop(reply.send(())),
             ToControl::Install { installation, reply } => {

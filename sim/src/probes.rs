@@ -132,6 +132,8 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "the_leader_is_asked_to_leave", from(500, ANYONE), from(400, LEADER)),
     probe("core/node", "the_leader_says_that_a_life_is_over", RARE, RARE),
     probe("core/node", "the_raft_of_a_node_knows_of_an_earlier_leader_only", from(100, ANYONE), from(30, FOLLOWER)),
+    probe("core/node", "the_times_are_changed_by_order", RARE, RARE),
+    probe("core/node", "the_times_change_while_a_lease_is_held", RARE, RARE),
     probe("core/node", "who_is_being_expelled_asks_for_a_lease", from(200, ANYONE), from(100, LEADER)),
     probe("core/node", "who_is_set_apart_asks_for_a_lease", from(100, ANYONE), RARE),
     probe("core/node", "who_joins_has_not_found_the_leader", RARE, RARE),

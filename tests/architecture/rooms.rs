@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["routing", "node"]),
     (3, &["stanza", "discovery"]),
     (2, &["xml", "cluster", "liveness", "config", "sasl"]),
-    (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "admission", "probe", "planted"]),
+    (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "admission", "fencing", "probe", "planted"]),
 ];
 
 const GROUND: u8 = 1;

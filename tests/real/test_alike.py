@@ -1,5 +1,8 @@
 """Nodes whose files differ where all must say the same: the domain (T9), the name of the cluster (T9), the times (T10)."""
 
+import asyncio
+import shutil
+
 import pytest
 from client import Client
 from cluster import until
@@ -71,28 +74,79 @@ async def test_a_cluster_is_renamed_node_by_node_while_it_serves(new_cluster):
     await juliet.hears("by any other name")
 
 
-async def test_the_times_are_changed_node_by_node_and_nobody_is_served_twice(new_cluster):
+def times_of(node):
+    times = (node.status() or {}).get("times") or {}
+    return times.get("lease_ms"), times.get("expel_after_ms"), times.get("agreed"), times.get("becoming")
+
+
+async def test_the_times_are_changed_for_all_while_clients_talk_and_an_old_file_does_not_matter(new_cluster):
     """T10. As README says it."""
+    cluster = new_cluster()
+    cluster.import_users(["romeo", "juliet"])
+    await cluster.start()
+    a, b, c = cluster.nodes.values()
+    for node in cluster.nodes.values():
+        await until(f"{node.name} knows the founder's", lambda node=node: times_of(node) == (3000, 4000, True, None), 30)
+
+    def change(*words):
+        return asyncio.to_thread(cluster.cli, "cluster", "times", *words, "--socket", b.socket)
+
+    refused = await change("--lease", 12000)
+    assert refused.returncode != 0 and "two nodes could serve one user" in refused.stderr, refused.stderr
+
+    romeo = await Client("romeo", acknowledge=True).log_in(a)
+    juliet = await Client("juliet", acknowledge=True).log_in(c)
+    said = []
+
+    async def talk():
+        while True:
+            said.append(f"line {len(said)}")
+            romeo.say(juliet.boundjid, said[-1])
+            await asyncio.sleep(0.02)
+
+    talking = asyncio.create_task(talk())
+    for lease, expel_after in ((6000, 8000), (2000, 3000), (6000, 8000)):
+        done = await change("--lease", lease, "--expel-after", expel_after)
+        assert done.returncode == 0, done.stderr
+        assert f"lease {lease} ms, drift 5 %, expel-after {expel_after} ms" in done.stdout, done.stdout
+        for node in cluster.nodes.values():
+            expected = (lease, expel_after, True, None)
+            await until(f"{node.name} follows", lambda node=node: times_of(node) == expected, 30)
+    talking.cancel()
+    await juliet.hears(said[-1], 30)
+    assert juliet.bodies == said
+    assert not any("the lease has ended" in node.log_text() for node in cluster.nodes.values())
+
+    b.terminate()
+    await until("b stops", lambda: not b.is_running, 10)
+    b.start()
+    await cluster.formed()
+    assert "without effect, because the members have agreed on others" in b.log_text()
+    await until("b follows what is agreed", lambda: times_of(b) == (6000, 8000, True, None), 30)
+    assert b.status()["times"]["without_effect"] == "lease 3000 ms, expel-after 4000 ms"
+    romeo.say(juliet.boundjid, "all is well")
+    await juliet.hears("all is well")
+
+
+async def test_a_node_that_joins_anew_needs_the_agreed_times_in_its_file(new_cluster):
+    """T10. It has lost its directory, and its file says what was before the order."""
     cluster = new_cluster()
     cluster.import_users(["romeo"])
     await cluster.start()
-    first, second, last = cluster.nodes.values()
+    a, _, c = cluster.nodes.values()
+    await until("they have agreed", lambda: times_of(a) == (3000, 4000, True, None), 30)
+    done = cluster.cli("cluster", "times", "--lease", 6000, "--expel-after", 8000, "--socket", a.socket)
+    assert done.returncode == 0, done.stderr
+    c.kill()
+    shutil.rmtree(c.data)
 
-    async def change(node):
-        node.terminate()
-        await until(f"{node.name} stops", lambda: not node.is_running, 10)
-        node.write_config(cluster_settings='<lease milliseconds="1000"/>')
-        node.start()
-        await until(f"{node.name} waits", lambda: "the times on which fencing rests were changed" in node.log_text(), 10)
-
-    await change(first)
-    await until("it is refused", lambda: "ours are lease 1000 ms, expel-after 1750 ms, theirs are" in first.log_text(), 15)
-    outside = await until("it answers", first.status_later, 10)
-    assert last.status()["serving"] and not outside["serving"]
-    await change(second)
-    await until("those that are left stop", lambda: not last.status()["serving"], 5)
-    assert not first.status()["serving"] and second.status() is None, "a lease of the former times could still run"
-    await cluster.formed([first.name, second.name])
-    await change(last)
+    c.start()
+    values = "ours are lease 3000 ms, expel-after 4000 ms, theirs are lease 6000 ms, expel-after 8000 ms"
+    await until("it is refused", lambda: f"{values}; the cluster has agreed on theirs" in c.log_text(), 30)
+    assert not (await until("it answers", c.status_later, 10))["serving"]
+    c.terminate()
+    await until("c stops", lambda: not c.is_running, 10)
+    c.write_config(cluster_settings='<lease milliseconds="6000"/><expel-after milliseconds="8000"/>')
+    c.start()
     await cluster.formed()
-    await (await Client("romeo").log_in(last)).log_out()
+    await (await Client("romeo").log_in(c)).log_out()

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::RoutePresence;
-use crate::ids::{BootId, Life, MemberId, RouteId, Sequence, SessionId};
+use crate::fencing::Times;
+use crate::ids::{BootId, Life, LogIndex, MemberId, RouteId, Sequence, SessionId};
 use crate::jid::FullJid;
 
 /// One entry of the replicated log. Applying it is total: a command that cannot be followed is answered with a
@@ -33,6 +34,14 @@ pub enum Command {
     Drain(Life),
     /// The operator says that this member may have clients again.
     Undrain(Life),
+    /// The times on which fencing rests are to become these: see [`AgreedTimes`](crate::cluster::AgreedTimes). Of
+    /// [`TIMES_SINCE_VERSION`](crate::cluster::TIMES_SINCE_VERSION), like the one below.
+    ChangeTimes(Times),
+    /// Every active member has applied the `ChangeTimes` at that index: what it says is in force.
+    TimesInForce {
+        /// The index.
+        since: LogIndex,
+    },
 }
 
 /// A process begins a life of a member; an earlier life of the same member ends in the same step, as does the life of

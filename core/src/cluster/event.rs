@@ -45,6 +45,15 @@ pub enum Rejection {
     /// The program of the member does not understand this version of the agreed state.
     #[error("the member's program does not understand the version of the agreed state")]
     WrongVersion,
+    /// Not all programs follow the version of the agreed state that the command is of.
+    #[error("not all members follow the version of the agreed state that this is of")]
+    TooEarly,
+    /// The times are becoming others already.
+    #[error("the times on which fencing rests are being changed already")]
+    TimesAreChanging,
+    /// With these times two members could serve one user.
+    #[error("the times are out of bounds, or a lease could outlive the silence after which its holder is expelled")]
+    UnsafeTimes,
 }
 
 /// The answer to one operation of a batch.

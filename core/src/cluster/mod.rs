@@ -1,4 +1,4 @@
-//! The agreed state: members and routes, as every node computes it from the same log.
+//! The agreed state: members, routes and the times on which fencing rests, as every node computes it from the same log.
 //!
 //! ```text
 //! Command ──▶ ClusterState::apply ──▶ Outcome + Events
@@ -17,6 +17,7 @@ mod route;
 mod routes;
 mod snapshot;
 mod state;
+mod times;
 mod voters;
 
 pub use crate::ids::Life;
@@ -27,6 +28,7 @@ pub use member::{Member, MemberState};
 pub use route::{AccountRoutes, Route, RoutePresence, RouteView};
 pub use snapshot::{Change, Frozen, Installation, SNAPSHOT_BYTES_MAX, SnapshotError, SnapshotReader, SnapshotWriter};
 pub use state::{ClusterState, STATE_VERSIONS};
+pub use times::{AgreedTimes, TIMES_SINCE_VERSION, TimesChange};
 
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use crate::cluster::routes::Routes;
 use crate::cluster::voters;
 use crate::cluster::{
-    AccountRoutes, Applied, Batch, Command, ConflictPolicy, Event, ExpelReason, Join, Life, Member, MemberState,
-    Operation, OperationOutcome, Outcome, Rejection, Removal, Role, Route, RoutePresence, VersionRange,
+    AccountRoutes, AgreedTimes, Applied, Batch, Command, ConflictPolicy, Event, ExpelReason, Join, Life, Member,
+    MemberState, Operation, OperationOutcome, Outcome, Rejection, Removal, Role, Route, RoutePresence,
+    TIMES_SINCE_VERSION, VersionRange,
 };
 use crate::ids::{LogIndex, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, FullJid};
@@ -25,7 +26,7 @@ use crate::{planted, sometimes};
 
 /// The versions of the agreed state's format and rules that this program follows. A cluster begins with the oldest one of
 /// its founder's.
-pub const STATE_VERSIONS: VersionRange = VersionRange { min: 1, max: 1 };
+pub const STATE_VERSIONS: VersionRange = VersionRange { min: 1, max: 2 };
 
 /// What the members agree on, as of one index of the log.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub struct ClusterState {
     pub(super) members: BTreeMap<MemberId, Member>,
     pub(super) voters: BTreeSet<MemberId>,
     pub(super) routes: Routes,
+    pub(super) times: AgreedTimes,
 }
 
 impl Default for ClusterState {
@@ -45,6 +47,7 @@ impl Default for ClusterState {
             members: BTreeMap::new(),
             voters: BTreeSet::new(),
             routes: Routes::default(),
+            times: AgreedTimes::default(),
         }
     }
 }
@@ -77,6 +80,11 @@ impl ClusterState {
             Command::Forget(life) => self.forget(*life, &mut events),
             Command::Drain(life) => self.turn(*life, MemberState::Draining),
             Command::Undrain(life) => self.turn(*life, MemberState::Active),
+            Command::ChangeTimes(_) | Command::TimesInForce { .. } if self.version < TIMES_SINCE_VERSION => {
+                Outcome::Rejected(Rejection::TooEarly)
+            }
+            Command::ChangeTimes(to) => self.times.begin(index, *to),
+            Command::TimesInForce { since } => self.times.end(*since),
         };
         if self.senior() != senior {
             events.push(Event::SeniorChanged(self.senior()));
@@ -122,6 +130,11 @@ impl ClusterState {
     pub fn senior(&self) -> Option<MemberId> {
         let active = self.members.values().filter(|member| member.is_active());
         active.min_by_key(|member| (member.role == Role::Witness, member.incarnation)).map(|member| member.id)
+    }
+
+    /// The times on which fencing rests, as far as they are agreed on.
+    pub fn times(&self) -> &AgreedTimes {
+        &self.times
     }
 
     /// The routes of an account, by id; none if it is offline or unknown.

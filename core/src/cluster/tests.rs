@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::*;
+use crate::fencing::Times;
 use crate::ids::{BootId, LogIndex, MemberId, Sequence, SessionId};
 use crate::jid::FullJid;
 use crate::limits::SESSIONS_PER_ACCOUNT_MAX;
@@ -344,13 +346,13 @@ fn an_old_member_that_is_forgotten_is_not_waited_for() {
 #[test]
 fn a_snapshot_of_a_later_version_is_refused_and_told() {
     let mut cluster = Cluster::of(&["a"]);
-    cluster.restart(1, "a", 11, VersionRange { min: 1, max: 2 });
+    cluster.restart(1, "a", 11, VersionRange { min: 1, max: 3 });
 
     let refused =
         ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).expect_err("it is newer");
 
-    assert_eq!(refused, SnapshotError::Version { found: 2, understood: STATE_VERSIONS });
-    assert_eq!(refused.to_string(), "a snapshot of version 2; this program reads versions 1 to 1");
+    assert_eq!(refused, SnapshotError::Version { found: 3, understood: STATE_VERSIONS });
+    assert_eq!(refused.to_string(), "a snapshot of version 3; this program reads versions 1 to 2");
 }
 
 #[test]
@@ -370,6 +372,41 @@ fn a_snapshot_brings_the_same_state_back() {
     let applied = cluster.apply(&batch);
     assert_eq!(copy.apply(cluster.state.applied(), &batch), applied);
     assert_eq!(copy.digest(), cluster.state.digest());
+}
+
+/// T10. A member that joins by a snapshot in the middle of a change follows both.
+#[test]
+fn the_times_are_changed_in_two_steps_and_a_snapshot_knows_in_which_they_are() {
+    let mut cluster = Cluster::of(&["a"]);
+    let [heartbeat, lease, expel_after] = [250, 3000, 4000].map(Duration::from_millis);
+    let first = Times { heartbeat, lease, drift_percent: 5, expel_after };
+    let longer = Times { lease: Duration::from_secs(12), expel_after: Duration::from_secs(15), ..first };
+    let early = cluster.apply(&Command::ChangeTimes(first));
+    assert_eq!(early.outcome, Outcome::Rejected(Rejection::TooEarly));
+    cluster.restart(1, "a", 11, STATE_VERSIONS);
+
+    for (number, times) in [first, longer].into_iter().enumerate() {
+        let digest = cluster.state.digest();
+        assert_eq!(cluster.apply(&Command::ChangeTimes(times)).outcome, Outcome::Done);
+        assert_ne!(cluster.state.digest(), digest);
+        let since = cluster.state.applied();
+        let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap();
+        assert_eq!((copy.times(), copy.digest()), (cluster.state.times(), cluster.state.digest()));
+        assert_eq!(copy.times().followed(first), Times { expel_after: times.expel_after, ..first });
+        if number == 1 {
+            let other = cluster.apply(&Command::ChangeTimes(first));
+            assert_eq!(other.outcome, Outcome::Rejected(Rejection::TimesAreChanging));
+        }
+
+        let stale = Command::TimesInForce { since: LogIndex(since.0 - 1) };
+        assert_eq!(cluster.apply(&stale).outcome, Outcome::AlreadyDone);
+        assert_eq!(cluster.state.times().wanted(), Some(times));
+        assert!(cluster.state.times().change().is_some());
+        assert_eq!(cluster.apply(&Command::TimesInForce { since }).outcome, Outcome::Done);
+        assert_eq!(cluster.state.times().in_force(), Some(times));
+    }
+    let unsafe_times = Command::ChangeTimes(Times { lease: longer.expel_after, ..longer });
+    assert_eq!(cluster.apply(&unsafe_times).outcome, Outcome::Rejected(Rejection::UnsafeTimes));
 }
 
 #[test]

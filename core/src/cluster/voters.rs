@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{ClusterState, Member, MemberState, Role};
+use crate::cluster::{AgreedTimes, ClusterState, Member, MemberState, Role};
 use crate::ids::MemberId;
-use crate::planted;
+use crate::{planted, wire};
 
 /// Voters of a cluster with many members (Ongaro, section 4.2.1: more voters cost more and rarely help).
 const VOTERS_MAX: usize = 5;
@@ -59,11 +59,15 @@ fn step_up(voters: usize, waiting: usize) -> Option<usize> {
 
 /// The part of the digest that covers everything but the routes.
 pub(super) fn digest(state: &ClusterState) -> u64 {
-    let ClusterState { version, applied, members, voters, .. } = state;
+    let ClusterState { version, applied, members, voters, times, .. } = state;
     let mut hash = Sha256::new();
     // Programs that knew no other version than the first did not count it.
     if *version > 1 {
         hash.update(version.to_be_bytes());
+    }
+    // Nothing is agreed on before the version of which this is.
+    if *times != AgreedTimes::default() {
+        hash.update(wire::encode(times));
     }
     hash.update(applied.0.to_be_bytes());
     for member in members.values() {

@@ -1,7 +1,8 @@
 //! What the files of all nodes of a cluster must say alike, and what two nodes tell each other when they do not.
 //!
 //! ```text
-//! Config, former name ──▶ Alike ──hello──▶ the other node: difference(ours, theirs) ──▶ none, or a sentence for both logs
+//! Config, former name, agreed times ──▶ Alike ──hello──▶ the other node: difference(ours, theirs)
+//!                                                              └─▶ none, or a sentence for both logs
 //! ```
 //!
 //! The domain is what the cluster serves, so a node of another one serves people that the others do not know. The name is
@@ -9,16 +10,17 @@
 //! silence after which another member expels it delivers for a user who is served elsewhere already. So does one that
 //! does not stop when all its links are closed, if the others count that as its death.
 //!
+//! Once the members have agreed on the times, those count and no file's: a member that has heard of them is linked with
+//! whatever its file says, because it needs the links to hear of the next ones. A node that has not heard of them is linked
+//! only if its file says what is agreed. It would be safe with any file, for it serves nobody before it has applied what was
+//! agreed; but whoever writes a file for a node means what it says.
+//!
 //! Both sides come to the same verdict. How the values travel is not decided here.
 
-use std::fmt;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::Config;
-use super::timing::Timing;
+use crate::fencing::Times;
 
 /// Bytes of a text that is compared. Three of them fit a hello beside everything else that it says.
 pub const ALIKE_BYTES_MAX: usize = 180;
@@ -37,21 +39,10 @@ pub struct Alike {
     pub former_name: String,
     /// The times on which fencing rests.
     pub times: Times,
+    /// Whether these are those on which the members have agreed, and not its file's.
+    pub times_are_agreed: bool,
     /// Whether closed links and a refusing port count as evidence of a crash.
     pub crash_evidence: bool,
-}
-
-/// The times on which fencing rests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Times {
-    /// Between two signs of life.
-    pub heartbeat: Duration,
-    /// How long a member serves without proof that a quorum counts it in.
-    pub lease: Duration,
-    /// By how many percent two clocks may differ in speed.
-    pub drift_percent: u32,
-    /// The silence after which a member is expelled.
-    pub expel_after: Duration,
 }
 
 /// Why two nodes are not of one cluster although their account store is the same. A sentence for both operators.
@@ -82,14 +73,16 @@ pub enum Difference {
     },
     /// One of them could expel the other one while that still serves.
     #[error(
-        "the times on which fencing rests differ: ours are {}, theirs are {}; all members need the same: correct <cluster> \
-         in one of the two files", ours.where_not(theirs), theirs.where_not(ours)
+        "the times on which fencing rests differ: ours are {}, theirs are {}; {remedy}",
+        ours.where_not(*theirs), theirs.where_not(*ours)
     )]
     Times {
         /// This node's.
         ours: Times,
         /// The other node's.
         theirs: Times,
+        /// What helps.
+        remedy: Remedy,
     },
     /// One of them takes the other one for dead while that still serves.
     #[error(
@@ -104,6 +97,26 @@ pub enum Difference {
     },
 }
 
+/// What helps if the times of two nodes differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Remedy {
+    /// Neither knows of agreed times.
+    #[error("all members need the same: correct <cluster> in one of the two files")]
+    EitherFile,
+    /// The other node's are agreed.
+    #[error(
+        "the cluster has agreed on theirs: correct <cluster> in the file of this node, or change the times of all with \
+         'cresset cluster times'"
+    )]
+    OurFile,
+    /// This node's are agreed.
+    #[error(
+        "the cluster has agreed on ours: correct <cluster> in the file of the other node, or change the times of all with \
+         'cresset cluster times'"
+    )]
+    TheirFile,
+}
+
 impl Alike {
     /// What a node says that is configured like this. `former_name` is what the cluster was called before, or empty.
     pub fn of(config: &Config, former_name: &str) -> Alike {
@@ -111,9 +124,16 @@ impl Alike {
             domain: comparable(&config.domain.to_string()),
             name: comparable(&config.cluster.name),
             former_name: comparable(former_name),
-            times: Times::of(&config.cluster.timing),
+            times: config.cluster.timing.times(),
+            times_are_agreed: false,
             crash_evidence: config.cluster.crash_evidence,
         }
+    }
+
+    /// The same of a node that has heard on which times the members have agreed.
+    #[must_use]
+    pub fn with_agreed(self, times: Times) -> Alike {
+        Alike { times, times_are_agreed: true, ..self }
     }
 
     /// Why this node does not speak with one that says `theirs`, if it does not.
@@ -124,40 +144,18 @@ impl Alike {
         if self.name != theirs.name && self.former_name != theirs.name && self.name != theirs.former_name {
             return Some(Difference::Name { ours: self.name.clone(), theirs: theirs.name.clone() });
         }
-        if self.times != theirs.times {
-            return Some(Difference::Times { ours: self.times, theirs: theirs.times });
+        let remedy = match (self.times_are_agreed, theirs.times_are_agreed) {
+            // Both follow the log, in which the one may be ahead of the other.
+            (true, true) => None,
+            (true, false) => Some(Remedy::TheirFile),
+            (false, true) => Some(Remedy::OurFile),
+            (false, false) => Some(Remedy::EitherFile),
+        };
+        if let Some(remedy) = remedy.filter(|_| self.times != theirs.times) {
+            return Some(Difference::Times { ours: self.times, theirs: theirs.times, remedy });
         }
         let (ours, theirs) = (self.crash_evidence, theirs.crash_evidence);
         (ours != theirs).then_some(Difference::CrashEvidence { ours, theirs })
-    }
-}
-
-impl Times {
-    /// Those of a configuration.
-    pub fn of(timing: &Timing) -> Times {
-        let Timing { heartbeat, lease, drift_percent, expel_after, .. } = *timing;
-        Times { heartbeat, lease, drift_percent, expel_after }
-    }
-
-    /// How long a node that ran with `former` times waits, from its start, before it takes part with these: until every
-    /// lease has ended for which it answered. That is what the silence is for after which a member of the former times
-    /// is expelled.
-    pub fn wait_after(self, former: Times) -> Duration {
-        if self == former { Duration::ZERO } else { former.expel_after }
-    }
-
-    /// Those that are not as `others`, in the words of the file.
-    fn where_not(self, others: &Times) -> impl fmt::Display + use<> {
-        let milliseconds = |name, ours: Duration, theirs: Duration| {
-            (ours != theirs).then(|| format!("{name} {} ms", ours.as_millis()))
-        };
-        let differing = [
-            milliseconds("heartbeat", self.heartbeat, others.heartbeat),
-            milliseconds("lease", self.lease, others.lease),
-            (self.drift_percent != others.drift_percent).then(|| format!("drift {} %", self.drift_percent)),
-            milliseconds("expel-after", self.expel_after, others.expel_after),
-        ];
-        differing.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -173,14 +171,18 @@ fn comparable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::Timing;
 
     fn alike() -> Alike {
         Alike {
             domain: "example.org".to_owned(),
             name: "cresset".to_owned(),
             former_name: String::new(),
-            times: Times::of(&Timing::default()),
+            times: Timing::default().times(),
+            times_are_agreed: false,
             crash_evidence: true,
         }
     }
@@ -226,15 +228,28 @@ mod tests {
     fn other_times_are_refused_and_what_differs_is_said() {
         let longer =
             Timing { lease: Duration::from_secs(12), expel_after: Duration::from_secs(15), ..Timing::default() };
-        let theirs = Alike { times: Times::of(&longer), ..alike() };
+        let theirs = Alike { times: longer.times(), ..alike() };
 
         let said = alike().difference(&theirs).expect("they differ").to_string();
 
         let both = "ours are lease 3000 ms, expel-after 4000 ms, theirs are lease 12000 ms, expel-after 15000 ms;";
         assert!(said.contains(both), "{said}");
-        let drifting = Times { drift_percent: 6, ..Times::of(&Timing::default()) };
+        let drifting = Times { drift_percent: 6, ..Timing::default().times() };
         let said = Alike { times: drifting, ..alike() }.difference(&alike()).expect("they differ").to_string();
         assert!(said.contains("ours are drift 6 %, theirs are drift 5 %;"), "{said}");
+    }
+
+    /// T10. After an order the files of members say what was before.
+    #[test]
+    fn what_is_agreed_counts_for_those_who_have_heard_of_it_and_other_files_are_refused() {
+        let longer = Times { lease: Duration::from_secs(12), ..alike().times };
+        let (ahead, behind, stranger) = (alike().with_agreed(longer), alike().with_agreed(alike().times), alike());
+
+        assert_eq!((ahead.difference(&behind), behind.difference(&stranger)), (None, None));
+        let said = stranger.difference(&ahead).expect("they differ").to_string();
+        assert!(said.contains("ours are lease 3000 ms, theirs are lease 12000 ms; the cluster has agreed on theirs"));
+        let said = ahead.difference(&stranger).expect("they differ").to_string();
+        assert!(said.contains("ours are lease 12000 ms, theirs are lease 3000 ms; the cluster has agreed on ours"));
     }
 
     #[test]

@@ -61,6 +61,11 @@ impl FormerLeaders {
         FormerLeaders { drift_percent, told: BTreeMap::new(), granted_until: now, is_known: false }
     }
 
+    /// From here on clocks may differ by so much. What was told before keeps its meaning.
+    pub fn follow(&mut self, drift_percent: u32) {
+        self.drift_percent = drift_percent;
+    }
+
     /// A voter answers in the term of this leader: `ago`, by its clock, it answered another leader for the last time.
     pub fn told(&mut self, now: Uptime, voter: MemberId, ago: Duration, sets: &VoterSets) {
         if self.is_known {

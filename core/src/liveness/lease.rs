@@ -20,13 +20,19 @@ pub struct Lease {
     length: Duration,
     asked: VecDeque<(Sequence, Uptime)>,
     last: Sequence,
-    until: Option<Uptime>,
+    /// When the latest ask that was granted was asked.
+    granted: Option<Uptime>,
 }
 
 impl Lease {
     /// No lease, of this length once it is granted.
     pub fn new(length: Duration) -> Self {
-        Lease { length, asked: VecDeque::new(), last: Sequence(0), until: None }
+        Lease { length, asked: VecDeque::new(), last: Sequence(0), granted: None }
+    }
+
+    /// A lease lasts so long from here on, the present one included.
+    pub fn set_length(&mut self, length: Duration) {
+        self.length = length;
     }
 
     /// Asks: the number to put into the beat that is sent at `now`.
@@ -44,22 +50,22 @@ impl Lease {
         let Some(at) = self.asked.iter().position(|(number, _)| *number == ask) else { return };
         let asked = self.asked[at].1;
         self.asked.drain(..=at);
-        self.until = self.until.max(Some(asked + self.length));
+        self.granted = self.granted.max(Some(asked));
     }
 
     /// Whether the member may serve at `now`. At the very moment of the end it may not.
     pub fn is_held(&self, now: Uptime) -> bool {
-        self.until.is_some_and(|until| now < until)
+        self.until().is_some_and(|until| now < until)
     }
 
     /// When the lease ends or has ended; absent if there never was one.
     pub fn until(&self) -> Option<Uptime> {
-        self.until
+        self.granted.map(|asked| asked + self.length)
     }
 
     /// Gives the lease up, and with it every ask that is not answered yet: they were asked by a life that is over.
     pub fn give_up(&mut self) {
-        self.until = None;
+        self.granted = None;
         self.asked.clear();
     }
 }
@@ -93,6 +99,20 @@ mod tests {
         lease.granted(early);
 
         assert_eq!(lease.until(), Some(at(3250)));
+    }
+
+    /// T10. The others rely on the shorter one as soon as this member says that it knows of it.
+    #[test]
+    fn a_lease_that_is_held_is_shortened_and_prolonged_with_the_times() {
+        let mut lease = Lease::new(Duration::from_millis(12_000));
+        let ask = lease.ask(at(1000));
+        lease.granted(ask);
+
+        lease.set_length(Duration::from_millis(3000));
+        assert_eq!(lease.until(), Some(at(4000)));
+
+        lease.set_length(Duration::from_millis(6000));
+        assert_eq!(lease.until(), Some(at(7000)));
     }
 
     #[test]

@@ -14,6 +14,9 @@
 //! ([`FormerLeaders`]), for longer than a lease can last on the slowest clock. Hence the lease has run out by then,
 //! whoever granted it.
 //!
+//! The lengths of leases and silences are agreed on, and may become others while leases run: see
+//! [`AgreedTimes`](crate::cluster::AgreedTimes).
+//!
 //! Evidence of a crash ([`Evidence`]) is another matter: it is believed without waiting, because a process that is gone
 //! serves nobody. It may be wrong: something between the nodes cuts their connections and refuses new ones. So a member
 //! that sees its links closed by as many as could end its life gives its lease up before they can have agreed to. What

@@ -32,6 +32,11 @@ impl Silence {
         Silence { expel_after, heard: BTreeMap::new() }
     }
 
+    /// A member is expelled after a silence of this length from here on, which may have begun before.
+    pub fn set_expel_after(&mut self, expel_after: Duration) {
+        self.expel_after = expel_after;
+    }
+
     /// An ask of this life arrived at `now`, or the life began.
     pub fn heard(&mut self, now: Uptime, life: Life) {
         self.heard.insert(life, now);

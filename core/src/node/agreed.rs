@@ -41,6 +41,7 @@ impl Node {
                 }
             }
         }
+        self.follow_times(now);
         for life in proposers {
             if self.state.alive(life).is_some() {
                 self.send(life.member, ControlMessage::Applied { index: self.state.applied() });
@@ -145,6 +146,7 @@ impl Node {
 
     pub(super) fn installed(&mut self, now: Uptime, installation: Installation) {
         self.replace_state(installation);
+        self.follow_times(now);
         match self.state.member(self.settings.member).filter(|member| member.boot == self.settings.boot) {
             Some(member) => {
                 let life = member.life();

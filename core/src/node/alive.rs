@@ -15,7 +15,7 @@ impl Node {
         if now < self.next_beat || self.stage == Stage::Over {
             return;
         }
-        self.next_beat = now + self.settings.timing.heartbeat;
+        self.next_beat = now + self.times.heartbeat;
         let round = self.lease.ask(now);
         let (applied, leader) = (self.state.applied(), self.raft.leader);
         let beat = ControlMessage::Beat { round, applied, life: self.life(), leader, unheard: self.unheard(now) };
@@ -53,7 +53,7 @@ impl Node {
     }
 
     pub(super) fn unheard_after(&self) -> Duration {
-        self.settings.timing.heartbeat * UNHEARD_AFTER_HEARTBEATS
+        self.times.heartbeat * UNHEARD_AFTER_HEARTBEATS
     }
 
     pub(super) fn reported(&mut self, now: Uptime, from: Peer, life: Option<Life>, unheard: BTreeSet<MemberId>) {
@@ -187,7 +187,12 @@ impl Node {
             Command::Join(join) => join.member == from,
             Command::Activate(life) | Command::Leave(life) => life.member == from,
             Command::Batch(batch) => batch.life.member == from,
-            Command::Expel { .. } | Command::Forget(_) | Command::Drain(_) | Command::Undrain(_) => false,
+            Command::Expel { .. }
+            | Command::Forget(_)
+            | Command::Drain(_)
+            | Command::Undrain(_)
+            | Command::ChangeTimes(_)
+            | Command::TimesInForce { .. } => false,
         });
         let commands: Vec<_> = own.collect();
         if !commands.is_empty() {

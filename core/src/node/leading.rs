@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::cluster::{ClusterState, Command, ExpelReason, Member};
-use crate::config::Timing;
+use crate::fencing::Times;
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Separation, Silence, VoterSets};
 use crate::node::message::BeatAnswer;
@@ -29,9 +29,12 @@ const CHANGE_AGAIN_AFTER: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Leading {
     term: Term,
-    timing: Timing,
+    times: Times,
+    /// The change of the times that was last begun or ended by a proposal of this leader, and when that was proposed.
+    pub(super) times_proposed: Option<(LogIndex, Uptime)>,
     /// Where the log ended when this member began to lead. An expulsion that an earlier leader proposed may be in it, so
-    /// nobody is granted anything before all of that is applied.
+    /// nobody is granted anything before all of that is applied. Others may follow times that are agreed on in it, so nobody
+    /// is expelled for silence before.
     grants_from: LogIndex,
     led_since: Uptime,
     former: FormerLeaders,
@@ -82,13 +85,14 @@ struct Ask {
 
 impl Leading {
     /// Begins to lead a term with a log that ends there.
-    pub(super) fn new(now: Uptime, term: Term, log_end: LogIndex, timing: Timing) -> Self {
+    pub(super) fn new(now: Uptime, term: Term, log_end: LogIndex, times: Times) -> Self {
         Leading {
             term,
             grants_from: log_end,
             led_since: now,
-            former: FormerLeaders::new(now, timing.drift_percent),
-            timing,
+            former: FormerLeaders::new(now, times.drift_percent),
+            times,
+            times_proposed: None,
             quorum: Quorum::new(),
             asks: BTreeMap::new(),
             progress: BTreeMap::new(),
@@ -100,6 +104,12 @@ impl Leading {
             forgetting: None,
             membership: None,
         }
+    }
+
+    /// Judges by these times from here on.
+    pub(super) fn follow(&mut self, times: Times) {
+        self.times = times;
+        self.former.follow(times.drift_percent);
     }
 
     /// A life is over.
@@ -155,7 +165,7 @@ impl Leading {
     /// A member beats, and says whom it does not hear. What is said of one that this leader hears no better says nothing
     /// of a cut between two, nor does what is said in the moment in which a cut ends.
     pub(super) fn reported(&mut self, now: Uptime, by: Peer, unheard: BTreeSet<MemberId>, sees: &Sees<'_>) {
-        let heartbeat = self.timing.heartbeat;
+        let heartbeat = self.times.heartbeat;
         let steady = self.steady.entry(by.member).or_insert(Steady { since: now, last: now });
         if now.since(steady.last) > heartbeat * STEADY_WITHIN_HEARTBEATS {
             steady.since = now;
@@ -179,7 +189,7 @@ impl Leading {
         if applied > *last || applied >= newest {
             (*last, *since) = (applied, now);
         }
-        now.since(*since) > self.timing.heartbeat * STUCK_AFTER_HEARTBEATS
+        now.since(*since) > self.times.heartbeat * STUCK_AFTER_HEARTBEATS
     }
 
     /// A member answered a round: the asks that are granted by it. An answer from another term proves nothing.
@@ -207,11 +217,12 @@ impl Leading {
     pub(super) fn timeout(&self, sees: &Sees<'_>) -> Option<Uptime> {
         let Sees { state, silence, me, .. } = *sees;
         let patience = self.patience();
+        let may_judge = self.may_grant(state.applied());
         let others = state.members().filter(|member| member.is_alive() && member.id != me);
-        let silences = others.map(|member| {
+        let silences = others.filter_map(|member| {
             let life = member.life();
             let again = self.expelling.get(&life).map(|at| *at + PROPOSE_AGAIN_AFTER);
-            again.unwrap_or_else(|| silence.deadline(life, patience))
+            again.or_else(|| may_judge.then(|| silence.deadline(life, patience)))
         });
         silences.chain(self.replacement(sees).map(|(_, due)| due)).min()
     }
@@ -263,13 +274,14 @@ impl Leading {
     fn expels(&mut self, now: Uptime, sees: &Sees<'_>) -> Vec<Command> {
         let Sees { state, raft, evidence, silence, me, .. } = *sees;
         let patience = self.patience();
+        let may_judge = self.may_grant(state.applied());
         let mut expels = Vec::new();
         for member in state.members().filter(|member| member.is_alive() && member.id != me) {
             let life = member.life();
             let is_dead = evidence.is_conclusive(member.id, member.boot, &raft.voter_sets);
             let reason = if is_dead {
                 ExpelReason::Crashed
-            } else if silence.is_silent(now, life, patience) {
+            } else if may_judge && silence.is_silent(now, life, patience) {
                 self.kind_of_silence(life)
             } else if self.expelling.contains_key(&life) {
                 // It is heard again. But nobody knows what becomes of an expulsion that was proposed, and it is granted

@@ -35,6 +35,7 @@ mod output;
 mod peers;
 mod requests;
 mod succession;
+mod times;
 mod unready;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -45,7 +46,7 @@ pub use alone::{Alone, AloneOutput};
 pub use amiss::{Amiss, Surroundings};
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
-pub use orders::{Order, OrderId, Refusal, Wish};
+pub use orders::{Order, OrderId, Refusal, TimesWanted, Wish};
 pub use output::{Answer, Output, Service};
 pub use unready::Unready;
 
@@ -57,6 +58,7 @@ use self::orders::Orders;
 use self::succession::Succession;
 use crate::cluster::{ClusterState, Member, Role, VersionRange};
 use crate::config::Timing;
+use crate::fencing::Times;
 use crate::ids::{BootId, Life, LogIndex, MemberId};
 use crate::limits::BATCH_GAP;
 use crate::liveness::{Answered, Evidence, Lease, Silence};
@@ -88,7 +90,7 @@ pub struct NodeSettings {
     pub role: Role,
     /// The versions that this program understands.
     pub versions: VersionRange,
-    /// Heartbeat, lease, silence.
+    /// Heartbeat, lease, silence by its file, which count as long as the members have agreed on none; and Raft's own.
     pub timing: Timing,
     /// How long a voter may be gone while another member waits for its vote; for ever if absent.
     pub replace_voter_after: Option<Duration>,
@@ -109,6 +111,8 @@ pub struct Node {
     stage: Stage,
     service: Service,
     paused_at: Option<Uptime>,
+    /// Those that are followed.
+    times: Times,
     lease: Lease,
     links: BTreeMap<MemberId, Link>,
     evidence: Evidence,
@@ -165,8 +169,7 @@ enum LinkState {
 impl Node {
     /// A node that has applied nothing yet and joins as soon as it can.
     pub fn new(now: Uptime, settings: NodeSettings) -> Self {
-        let lease = Lease::new(settings.timing.lease);
-        let patience = if planted!(ExpelledTooEarly) { settings.timing.lease / 2 } else { settings.timing.expel_after };
+        let times = settings.timing.times();
         Node {
             settings,
             state: ClusterState::new(),
@@ -175,10 +178,11 @@ impl Node {
             stage: Stage::Joining,
             service: Service::Close,
             paused_at: None,
-            lease,
+            times,
+            lease: Lease::new(times.lease),
             links: BTreeMap::new(),
             evidence: Evidence::new(),
-            silence: Silence::new(patience),
+            silence: Silence::new(times::patience(times)),
             answered: Answered::new(now),
             succession: Succession::default(),
             batches: Batches::new(BATCH_GAP),
@@ -198,15 +202,17 @@ impl Node {
     pub fn reborn(self, now: Uptime, boot: BootId) -> Node {
         let settings = NodeSettings { boot, ..self.settings };
         let leads = self.raft.leader == Some(settings.member);
-        let leading = leads.then(|| Leading::new(now, self.raft.term, self.raft.log_end.1, settings.timing.clone()));
-        Node {
+        let leading = leads.then(|| Leading::new(now, self.raft.term, self.raft.log_end.1, self.times));
+        let mut node = Node {
             state: self.state,
             raft: self.raft,
             leading,
             silence: self.silence,
             answered: self.answered,
             ..Node::new(now, settings)
-        }
+        };
+        node.follow_times(now);
+        node
     }
 
     /// The same machine for a process that is to have no life until [`Input::Enter`]. It has Raft's part in the agreement,
@@ -278,7 +284,8 @@ impl Node {
         let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.sees()));
         let batch = self.batches.timeout().filter(|_| self.leader().is_some() && matches!(self.stage, Stage::Active(_)));
         let (succession, orders, drain) = (self.succession.timeout(), self.orders.timeout(), self.drain_timeout());
-        let due = [Some(self.next_beat), lease_end, close, again, batch, leading, succession, orders, drain];
+        let times = self.times_timeout();
+        let due = [Some(self.next_beat), lease_end, close, again, batch, leading, times, succession, orders, drain];
         due.into_iter().flatten().min()
     }
 
@@ -337,6 +344,7 @@ impl Node {
     fn decide(&mut self, now: Uptime) {
         self.beat_if_due(now);
         self.lead(now);
+        self.agree_on_times(now);
         self.succeed(now);
         self.propose(now);
         self.serve_or_not(now);

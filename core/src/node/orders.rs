@@ -15,7 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
-use crate::cluster::{Command, Member, MemberState, Role};
+use crate::cluster::{Command, Member, MemberState, Role, TIMES_SINCE_VERSION};
+use crate::fencing::Times;
 use crate::ids::{Life, MemberId};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -50,6 +51,33 @@ pub enum Order {
         /// Its name.
         name: String,
     },
+    /// The times on which fencing rests are to become others, for all members.
+    ChangeTimes(TimesWanted),
+}
+
+/// Which of the times on which fencing rests are to become what. The others stay.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct TimesWanted {
+    /// Between two signs of life.
+    pub heartbeat: Option<Duration>,
+    /// How long a member serves without proof.
+    pub lease: Option<Duration>,
+    /// By how many percent two clocks may differ in speed.
+    pub drift_percent: Option<u32>,
+    /// The silence after which a member is expelled.
+    pub expel_after: Option<Duration>,
+}
+
+impl TimesWanted {
+    /// What these times become.
+    fn of(self, present: Times) -> Times {
+        Times {
+            heartbeat: self.heartbeat.unwrap_or(present.heartbeat),
+            lease: self.lease.unwrap_or(present.lease),
+            drift_percent: self.drift_percent.unwrap_or(present.drift_percent),
+            expel_after: self.expel_after.unwrap_or(present.expel_after),
+        }
+    }
 }
 
 /// The same in the words of the cluster.
@@ -63,6 +91,13 @@ pub enum Wish {
     Drained(Life),
     /// This life has clients as any other.
     NotDrained(Life),
+    /// The times on which fencing rests are these, if they were those when that was said.
+    Times {
+        /// Those that were in force.
+        from: Times,
+        /// What they become.
+        to: Times,
+    },
 }
 
 /// Why an order was not carried out. A sentence for the operator.
@@ -131,6 +166,24 @@ pub enum Refusal {
     /// The operators of this node want too much at once.
     #[error("{ORDERS_MAX} orders are under way at this node already: try again when they are done")]
     TooMany,
+    /// A program that does not know of agreed times follows its file.
+    #[error(
+        "the members have not agreed on times yet: they do as soon as all of them run a program that knows how \
+         (see 'cresset cluster status')"
+    )]
+    NoTimes,
+    /// Two changes at once would need four steps.
+    #[error("the times are being changed to {to} already: try again when that is done")]
+    TimesAreChanging {
+        /// To what.
+        to: Times,
+    },
+    /// Two members could serve one user, or nobody could serve.
+    #[error("{}", reasons.join("; "))]
+    BadTimes {
+        /// A sentence each.
+        reasons: Vec<String>,
+    },
     /// It may take effect yet.
     #[error("not seen to be done within {} s; it may still be: see 'cresset cluster status'", .within.as_secs())]
     NotSeen {
@@ -194,6 +247,21 @@ impl Node {
             },
             Order::Drain { name } => self.may_be_drained(self.named(name)?).map(|member| Wish::Drained(member.life())),
             Order::Undrain { name } => active(self.named(name)?).map(|member| Wish::NotDrained(member.life())),
+            Order::ChangeTimes(wanted) => self.may_change_times(*wanted),
+        }
+    }
+
+    fn may_change_times(&self, wanted: TimesWanted) -> Result<Wish, Refusal> {
+        let times = self.state.times();
+        let from = times.in_force().ok_or(Refusal::NoTimes)?;
+        let to = wanted.of(from);
+        let reasons = to.refusals();
+        if !reasons.is_empty() {
+            return Err(Refusal::BadTimes { reasons });
+        }
+        match times.change() {
+            Some(change) if change.to != to => Err(Refusal::TimesAreChanging { to: change.to }),
+            Some(_) | None => Ok(Wish::Times { from, to }),
         }
     }
 
@@ -261,6 +329,10 @@ impl Node {
             Wish::Forgotten(life) => self.state.member(life.member).is_none_or(|member| member.life() != life),
             Wish::Drained(life) => self.state.alive(life).is_some_and(Member::is_draining),
             Wish::NotDrained(life) => self.state.alive(life).is_some_and(|member| !member.is_draining()),
+            Wish::Times { to, .. } => {
+                let times = self.state.times();
+                times.change().is_none() && times.in_force() == Some(to)
+            }
         }
     }
 
@@ -287,6 +359,14 @@ impl Node {
             Wish::Forgotten(life) => self.output.push_back(Output::Propose(vec![Command::Forget(life)])),
             Wish::Drained(life) => self.output.push_back(Output::Propose(vec![Command::Drain(life)])),
             Wish::NotDrained(life) => self.output.push_back(Output::Propose(vec![Command::Undrain(life)])),
+            Wish::Times { from, to } => {
+                let times = self.state.times();
+                let is_present = times.in_force() == Some(from) && times.change().is_none();
+                if is_present && self.state.version() >= TIMES_SINCE_VERSION && to.refusals().is_empty() {
+                    sometimes!("the_times_are_changed_by_order");
+                    self.output.push_back(Output::Propose(vec![Command::ChangeTimes(to)]));
+                }
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ impl Node {
             sometimes!(self.leading.is_some() && !leads, "a_leader_is_deposed");
             sometimes!(self.batches.is_in_flight(), "the_leader_changes_while_a_batch_is_in_flight");
             let log_end = self.raft.log_end.1;
-            self.leading = leads.then(|| Leading::new(now, self.raft.term, log_end, self.settings.timing.clone()));
+            self.leading = leads.then(|| Leading::new(now, self.raft.term, log_end, self.times));
             if leads {
                 self.next_beat = now;
             }

@@ -120,7 +120,7 @@ impl Node {
             Stage::Joined(life) if again && self.hears_everybody(now) => commands.push(Command::Activate(life)),
             Stage::Joined(_) if again => {
                 sometimes!("a_node_waits_until_it_hears_everybody");
-                self.propose_again = now + self.settings.timing.heartbeat;
+                self.propose_again = now + self.times.heartbeat;
             }
             Stage::Leaving(life) if again => {
                 commands.extend(self.batches.last(life).map(Command::Batch));

@@ -2,6 +2,7 @@
 
 mod amiss;
 mod orders;
+mod times;
 mod unready;
 mod witness;
 
@@ -318,7 +319,7 @@ fn a_life_whose_expulsion_is_under_way_is_granted_no_lease() {
 
 #[test]
 fn a_leader_grants_nothing_before_it_has_applied_what_was_before_it() {
-    let leading = Leading::new(Uptime::ZERO, Term(2), LogIndex(7), Timing::default());
+    let leading = Leading::new(Uptime::ZERO, Term(2), LogIndex(7), Timing::default().times());
 
     assert!(!leading.may_grant(LogIndex(6)));
     assert!(leading.may_grant(LogIndex(7)));

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{AskError, ask, ask_events, ask_status, order};
 pub use server::{AdminError, Answers, Server};
-pub use status::{ClusterStatus, Connections, MemberState, MemberStatus};
+pub use status::{ClusterStatus, Connections, MemberState, MemberStatus, TimesStatus};
 
 /// What may be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,6 +48,17 @@ pub enum Request {
         /// The name of the member.
         name: String,
     },
+    /// That the times on which fencing rests become others, for all members. Those that are absent stay.
+    ChangeTimes {
+        /// Between two signs of life.
+        heartbeat_ms: Option<u64>,
+        /// How long a member serves without proof that a quorum counts it in.
+        lease_ms: Option<u64>,
+        /// By how many percent two clocks may differ in speed.
+        drift_percent: Option<u32>,
+        /// The silence after which a member is expelled.
+        expel_after_ms: Option<u64>,
+    },
 }
 
 impl Request {
@@ -58,7 +69,8 @@ impl Request {
             Request::TransferLeader { .. }
             | Request::Remove { .. }
             | Request::Drain { .. }
-            | Request::Undrain { .. } => EXCHANGE_TIME_MAX + ORDER_TIME_MAX,
+            | Request::Undrain { .. }
+            | Request::ChangeTimes { .. } => EXCHANGE_TIME_MAX + ORDER_TIME_MAX,
         }
     }
 }

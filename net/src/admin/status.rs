@@ -38,6 +38,9 @@ pub struct ClusterStatus {
     /// The version of the agreed state, which all members follow.
     #[serde(default)]
     pub version: u32,
+    /// The times on which fencing rests, as the node that answers follows them.
+    #[serde(default)]
+    pub times: Option<TimesStatus>,
     /// Members, the senior first.
     pub members: Vec<MemberStatus>,
     /// How many voters may go at once without stopping the cluster; absent if it stands still already.
@@ -57,6 +60,25 @@ pub struct Connections {
     pub configured: usize,
     /// How many file descriptors the process may have.
     pub descriptors: usize,
+}
+
+/// The times on which fencing rests.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TimesStatus {
+    /// Between two signs of life.
+    pub heartbeat_ms: u64,
+    /// How long a member serves without proof that a quorum counts it in.
+    pub lease_ms: u64,
+    /// By how many percent two clocks may differ in speed.
+    pub drift_percent: u32,
+    /// The silence after which a member is expelled.
+    pub expel_after_ms: u64,
+    /// Whether the members have agreed on them. Else they are those of the file of the node that answers.
+    pub agreed: bool,
+    /// What they become, if they are being changed.
+    pub becoming: Option<String>,
+    /// What the file of the node that answers says of them otherwise, without effect.
+    pub without_effect: Option<String>,
 }
 
 /// How one member is.

@@ -164,7 +164,9 @@ fn answer(request: Request) -> Response {
         Request::Status => Response::Status { status: Box::new(status()) },
         Request::Events => Response::Events { events: Vec::new() },
         Request::TransferLeader { to } => Response::Refused { reason: format!("'{to}' has no vote") },
-        Request::Remove { .. } | Request::Drain { .. } | Request::Undrain { .. } => Response::Done,
+        Request::Remove { .. } | Request::Drain { .. } | Request::Undrain { .. } | Request::ChangeTimes { .. } => {
+            Response::Done
+        }
     }
 }
 
@@ -200,6 +202,7 @@ fn status() -> ClusterStatus {
         applied_index: 9,
         sessions: 9,
         version: 1,
+        times: None,
         members: vec![member(1, "a"), member(2, "b"), member(3, "c")],
         can_lose: None,
         advice: String::new(),

@@ -65,7 +65,7 @@ pub enum ToControl {
     /// The state is wanted as it is: [`ClusterState::freeze`].
     Freeze {
         /// What was given so far.
-        so_far: Option<Frozen>,
+        so_far: Option<Box<Frozen>>,
         /// How many routes more.
         routes_max: usize,
         /// With so many routes more.
@@ -144,7 +144,7 @@ impl StateMachine {
             if frozen.is_complete() {
                 return Ok(frozen);
             }
-            so_far = Some(frozen);
+            so_far = Some(Box::new(frozen));
         }
     }
 
@@ -365,8 +365,8 @@ mod tests {
                 match asked {
                     ToControl::Committed { .. } => unreachable!("nothing is committed here"),
                     ToControl::Freeze { so_far, routes_max, reply } => {
-                        let before = so_far.as_ref().map_or(0, Frozen::routes);
-                        let more = state.freeze(so_far, routes_max);
+                        let before = so_far.as_ref().map_or(0, |frozen| frozen.routes());
+                        let more = state.freeze(so_far.map(|frozen| *frozen), routes_max);
                         frozen.push(more.routes() - before);
                         reply.send(more).expect("it is waited for");
                     }

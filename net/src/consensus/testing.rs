@@ -50,7 +50,7 @@ pub(super) fn control_task() -> (mpsc::Sender<ToControl>, Kept) {
                     let _ = reply.send(());
                 }
                 ToControl::Freeze { so_far, routes_max, reply } => {
-                    let _ = reply.send(state.freeze(so_far, routes_max));
+                    let _ = reply.send(state.freeze(so_far.map(|frozen| *frozen), routes_max));
                 }
                 ToControl::Prepare { reply } => drop(reply.send(STATE_VERSIONS)),
                 ToControl::RoutesAhead { reply, .. } => drop(reply.send(())),

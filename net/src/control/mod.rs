@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::admission::Door;
-use cresset_core::cluster::{Chronicle, Event, Happening, VersionRange};
+use cresset_core::cluster::{AgreedTimes, Chronicle, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
     Amiss, CONTROL_BYTES_MAX, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
@@ -44,6 +44,7 @@ use crate::descriptors;
 use crate::discovery::Search;
 use crate::links::{Direction, HelloRefusal, Lane, LinkEvent, Mesh};
 use crate::router::Router;
+use crate::run::Noted;
 use crate::runtime;
 use crate::witness::{self, Fact};
 
@@ -172,6 +173,10 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) hears_of_routes: bool,
     /// The position of the snapshot whose routes are being shown before its state is in place.
     pub(crate) ahead: Option<LogIndex>,
+    /// The agreed times, as they were told last.
+    pub(crate) times: AgreedTimes,
+    /// Who notes them on the disk listens here.
+    pub(crate) noted_times: watch::Sender<Option<Noted>>,
 }
 
 impl<C: Clock> Control<C> {
@@ -253,6 +258,7 @@ impl<C: Clock> Control<C> {
             self.lives.insert(member.life(), peer);
         }
         mesh.agree_on_version(self.node.state().version());
+        self.node.state().times().wanted().into_iter().for_each(|times| mesh.agree_on_times(times));
         self.mesh.send_replace(mesh);
         self.node = self.node.reborn(self.clock.now(), boot);
         if !self.switch.is_alone() {
@@ -287,7 +293,7 @@ impl<C: Clock> Control<C> {
                 end
             }
             ToControl::Freeze { so_far, routes_max, reply } => {
-                answer(reply, self.node.state().freeze(so_far, routes_max));
+                answer(reply, self.node.state().freeze(so_far.map(|frozen| *frozen), routes_max));
                 None
             }
             ToControl::Prepare { reply } => {
@@ -491,6 +497,7 @@ impl<C: Clock> Control<C> {
             turn = turn.or(self.carry_out(output));
         }
         self.show();
+        self.tell_times();
         self.tell_door();
         self.chronicle.led_by(self.clock.wall(), self.node.raft().leader);
         // The others stop as well, or are not reached: there is nobody to wait for.
@@ -506,6 +513,22 @@ impl<C: Clock> Control<C> {
             Service::Serve | Service::Pause => Door::Open,
             Service::Close => Door::Shut,
         });
+    }
+
+    /// Tells the links, the disk and the operator of times on which the members have agreed.
+    fn tell_times(&mut self) {
+        let agreed = *self.node.state().times();
+        let Some(wanted) = agreed.wanted().filter(|_| agreed != self.times) else { return };
+        match (agreed.change(), agreed.in_force()) {
+            (Some(change), Some(present)) => {
+                tracing::info!(%present, to = %change.to, "the times on which fencing rests are being changed");
+            }
+            (Some(_), None) => {}
+            (None, _) => tracing::info!(times = %wanted, "the members have agreed on the times on which fencing rests"),
+        }
+        self.times = agreed;
+        self.mesh.borrow().agree_on_times(wanted);
+        self.noted_times.send_replace(Some(Noted { wanted, followed: self.node.times() }));
     }
 
     /// Announces that the read view shows everything that was applied.

@@ -34,6 +34,9 @@ use crate::disk::{Disk, DiskError};
 
 const FILE: &str = "stamp";
 
+/// The file that says on which times the members have agreed, as far as this directory's has heard.
+pub(crate) const AGREED_TIMES: &str = "agreed-times";
+
 /// How often a process marks its directory. A copy that is older is recognized; each mark is one small write to the
 /// disk and one to the store.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
@@ -121,7 +124,7 @@ pub(crate) async fn empty(disk: &dyn Disk) -> Result<(), DiskError> {
         disk.remove(&file.name).await?;
     }
     // What binds the directory goes last, so that a crash on the way leaves it behind as it was.
-    for file in [FOUNDING_FILE, FILE, BINDING] {
+    for file in [FOUNDING_FILE, AGREED_TIMES, FILE, BINDING] {
         disk.remove(file).await?;
     }
     Ok(())

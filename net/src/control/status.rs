@@ -8,7 +8,7 @@ use cresset_core::ids::MemberId;
 use cresset_core::node::{Node, Service};
 use cresset_core::time::Uptime;
 
-use crate::admin::{ClusterStatus, MemberState, MemberStatus};
+use crate::admin::{ClusterStatus, MemberState, MemberStatus, TimesStatus};
 
 /// The cluster as this node sees it at `now`; `programs` are the versions of the programs that it knows.
 pub(super) fn status(
@@ -36,6 +36,7 @@ pub(super) fn status(
         applied_index: state.applied().0,
         sessions: count(state.sessions()),
         version: state.version(),
+        times: Some(times(node)),
         members: members
             .iter()
             .zip(1..)
@@ -48,6 +49,19 @@ pub(super) fn status(
         advice: String::new(),
     };
     status.with_advice()
+}
+
+fn times(node: &Node) -> TimesStatus {
+    let (agreed, followed, by_file) = (node.state().times(), node.times(), node.times_of_its_file());
+    TimesStatus {
+        heartbeat_ms: milliseconds(followed.heartbeat),
+        lease_ms: milliseconds(followed.lease),
+        drift_percent: followed.drift_percent,
+        expel_after_ms: milliseconds(followed.expel_after),
+        agreed: agreed.in_force().is_some(),
+        becoming: agreed.change().map(|change| change.to.to_string()),
+        without_effect: agreed.wanted().filter(|wanted| *wanted != by_file).map(|wanted| by_file.where_not(wanted)),
+    }
 }
 
 fn of_member(now: Uptime, node: &Node, member: &Member, seniority: u32) -> MemberStatus {

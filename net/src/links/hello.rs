@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cresset_core::cluster::VersionRange;
-use cresset_core::config::alike::{ALIKE_BYTES_MAX, Alike, Difference, Times};
+use cresset_core::config::alike::{ALIKE_BYTES_MAX, Alike, Difference};
+use cresset_core::fencing::Times;
 use cresset_core::ids::{BootId, MemberId};
 use cresset_core::node::Peer;
 
@@ -63,7 +64,7 @@ impl Hello {
         for said in [cluster, name, &address.to_string(), machine, program] {
             write_text(said, bytes);
         }
-        let Some(Alike { domain, name, former_name, times, crash_evidence }) = alike else { return };
+        let Some(Alike { domain, name, former_name, times, times_are_agreed, crash_evidence }) = alike else { return };
         for said in [domain, name, former_name] {
             write_text(said, bytes);
         }
@@ -72,7 +73,7 @@ impl Hello {
             bytes.extend_from_slice(&milliseconds.to_le_bytes());
         }
         bytes.extend_from_slice(&times.drift_percent.to_le_bytes());
-        bytes.push(u8::from(*crash_evidence));
+        bytes.extend_from_slice(&[u8::from(*crash_evidence), u8::from(*times_are_agreed)]);
     }
 
     fn read(mut bytes: &[u8]) -> Option<Hello> {
@@ -207,12 +208,17 @@ fn read_alike(bytes: &mut &[u8]) -> Option<Alike> {
         drift_percent: u32::from_le_bytes(take(bytes)?),
         expel_after: Duration::from_millis(expel_after),
     };
-    let crash_evidence = match take(bytes)? {
-        [0] => false,
-        [1] => true,
-        [_] => return None,
-    };
-    Some(Alike { domain, name, former_name, times, crash_evidence })
+    let crash_evidence = read_switch(bytes)?;
+    let times_are_agreed = if bytes.is_empty() { false } else { read_switch(bytes)? };
+    Some(Alike { domain, name, former_name, times, times_are_agreed, crash_evidence })
+}
+
+fn read_switch(bytes: &mut &[u8]) -> Option<bool> {
+    match take(bytes)? {
+        [0] => Some(false),
+        [1] => Some(true),
+        [_] => None,
+    }
 }
 
 fn write_text(text: &str, bytes: &mut Vec<u8>) {
@@ -260,7 +266,8 @@ mod tests {
             domain: "chat.example".into(),
             name: "rook".into(),
             former_name: "cresset".into(),
-            times: Times::of(&Timing::default()),
+            times: Timing::default().times(),
+            times_are_agreed: true,
             crash_evidence: true,
         }
     }
@@ -268,7 +275,7 @@ mod tests {
     /// Where the hello of a program ends that did not say what it is configured with.
     fn end_of_earlier(bytes: &[u8]) -> usize {
         let said = alike();
-        bytes.len() - [said.domain, said.name, said.former_name].iter().map(|text| 1 + text.len()).sum::<usize>() - 29
+        bytes.len() - [said.domain, said.name, said.former_name].iter().map(|text| 1 + text.len()).sum::<usize>() - 30
     }
 
     #[test]
@@ -316,7 +323,9 @@ mod tests {
         let bytes = Greeting::Hello(hello()).to_bytes();
         let without_alike = end_of_earlier(&bytes);
         let without_program = without_alike - 1 - hello().identity.program.len();
-        for cut in (0..bytes.len()).filter(|cut| ![without_alike, without_program].contains(cut)) {
+        let without_agreement = bytes.len() - 1;
+        let earlier = [without_alike, without_program, without_agreement];
+        for cut in (0..bytes.len()).filter(|cut| !earlier.contains(cut)) {
             assert_eq!(Greeting::of_bytes(&bytes[..cut]), Err(HelloRefusal::Malformed), "cut at {cut}");
         }
         for bit in 0..bytes.len() * 8 {
@@ -346,7 +355,10 @@ mod tests {
         };
         let domain = differs(|alike| alike.domain = "chat.other".into());
         let name = differs(|alike| alike.name = "bishop".into());
-        let times = differs(|alike| alike.times.lease = Duration::from_secs(12));
+        let times = differs(|alike| {
+            alike.times.lease = Duration::from_secs(12);
+            alike.times_are_agreed = false;
+        });
         let crash = differs(|alike| alike.crash_evidence = false);
 
         let all =

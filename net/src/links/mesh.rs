@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::config::alike::ALIKE_BYTES_MAX;
+use cresset_core::fencing::Times;
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{Home, Missed, Parcel, StanzaName};
@@ -111,6 +112,12 @@ impl<D: DataService> Mesh<D> {
     /// is news. Who does not joins nowhere, and both sides say why.
     pub fn agree_on_version(&self, version: u32) -> bool {
         self.shared.agree_on_version(version)
+    }
+
+    /// From here on a node that has not heard on which times the cluster has agreed is spoken with only if its file says
+    /// these.
+    pub fn agree_on_times(&self, times: Times) {
+        self.shared.agree_on_times(times);
     }
 
     /// From here on these addresses are dialled, and no others. The node's own may be among them.

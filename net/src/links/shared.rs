@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use cresset_core::fencing::Times;
 use cresset_core::ids::{Incarnation, LogIndex, MemberId};
 use cresset_core::routing::Arrivals;
 use futures_util::future::BoxFuture;
@@ -40,6 +41,8 @@ pub(super) struct Shared<D: DataService> {
     pub(super) applied: watch::Sender<LogIndex>,
     /// The version that the cluster has agreed on: nobody is spoken with who does not follow it.
     agreed_version: AtomicU32,
+    /// The times on which the cluster has agreed, as far as this node has heard.
+    agreed_times: Mutex<Option<Times>>,
     /// Something in the registry changed for which a data lane may wait.
     pub(super) changed: Notify,
     registry: Mutex<Registry>,
@@ -69,6 +72,7 @@ impl<D: DataService> Shared<D> {
             inboxes: papaya::HashMap::new(),
             applied: watch::Sender::new(LogIndex(0)),
             agreed_version: AtomicU32::new(0),
+            agreed_times: Mutex::new(None),
             changed: Notify::new(),
             registry: Mutex::new(Registry::default()),
             arrivals,
@@ -79,7 +83,20 @@ impl<D: DataService> Shared<D> {
     pub(super) fn identity_now(&self) -> Identity {
         let mut identity = self.identity.clone();
         identity.versions.min = identity.versions.min.max(self.agreed_version.load(Ordering::Acquire));
+        if let Some(times) = *self.agreed_times() {
+            identity.alike = identity.alike.map(|alike| alike.with_agreed(times));
+        }
         identity
+    }
+
+    /// The cluster has agreed on these times.
+    pub(super) fn agree_on_times(&self, times: Times) {
+        *self.agreed_times() = Some(times);
+    }
+
+    /// Held for a look or a change, never across an await.
+    fn agreed_times(&self) -> MutexGuard<'_, Option<Times>> {
+        self.agreed_times.lock().expect("nothing panics while it holds the times")
     }
 
     /// The cluster has agreed on this version, or a later one: whether that is news.

@@ -26,11 +26,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::cluster::{Chronicle, Role, RouteView, VersionRange};
-use cresset_core::config::alike::{Alike, Times};
+use cresset_core::cluster::{AgreedTimes, Chronicle, Role, RouteView, VersionRange};
+use cresset_core::config::alike::Alike;
 use cresset_core::config::properties::Agreed;
 use cresset_core::config::{ClusterSettings, Config, ServerRole};
 use cresset_core::discovery::DiscoveryKey;
+use cresset_core::fencing::Times;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{Node, NodeSettings, Order, RaftStatus, Refusal, Unready};
@@ -61,6 +62,7 @@ pub use self::doors::{DoorsError, Reception};
 use self::properties::Followed;
 use self::raft_lane::{Calls, RaftEnd};
 pub use self::recover::{AnswersAs, OtherVoter, RecoverError, Remains, Survivor, Unfinished};
+pub(crate) use self::times::Noted;
 use self::told::{Told, ask};
 
 /// The file that makes a data directory a member's, for a simulation that looks at a disk from outside.
@@ -173,7 +175,7 @@ pub struct Running {
     health: Option<Health>,
     control: tokio::task::JoinHandle<End>,
     stamper: tokio::task::JoinHandle<FoundingError>,
-    /// What runs for the operator.
+    /// What runs for the operator, and what notes things that may be noted later.
     operation: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -203,7 +205,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let agreed = followed.as_ref().map_or_else(Agreed::default, |followed| followed.agreed.clone());
     let clustering = Clustering::of(&agreed);
     wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
-    times::settle(&*disk, Times::of(&config.cluster.timing)).await?;
+    let agreed_times = times::settle(&*disk, config.cluster.timing.times()).await?;
+    name_differing_times(config.cluster.timing.times(), agreed_times);
     let boot = BootId(runtime::generator().random());
 
     let workers = reception.workers.clone();
@@ -221,7 +224,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         versions,
         machine,
         program: PROGRAM.to_owned(),
-        alike: Some(Alike::of(config, &agreed.former_name)),
+        alike: Some(alike(config, &agreed, agreed_times)),
     };
     let maker = |listen, address| {
         let identity = Identity { address, ..identity.clone() };
@@ -244,6 +247,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let (to_control, committed) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (questions, asked) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (raft_status, raft_statuses) = watch::channel(RaftStatus::default());
+    let noted_times = watch::Sender::new(None);
+    let noting = times::note(disk.clone(), noted_times.subscribe());
     let node_settings = node_settings(config, &agreed, standing.member, boot, versions);
     let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
@@ -273,6 +278,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         shown: LogIndex(0),
         hears_of_routes: false,
         ahead: None,
+        times: AgreedTimes::default(),
+        noted_times,
     };
     let inlets = Inlets { committed, links, raft: raft_statuses, requests, questions: asked, search };
     let control = runtime::spawn(control.run(inlets));
@@ -310,7 +317,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         questions,
         control,
         stamper: runtime::spawn(stamper.run()),
-        operation: Vec::new(),
+        operation: vec![runtime::spawn(noting)],
     };
     let opened = running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await;
     // Whoever cannot open its doors does not found: the others would wait for it.
@@ -493,6 +500,27 @@ impl Running {
 fn recover_command(config_file: Option<&Path>) -> String {
     let file = config_file.map_or_else(|| "FILE".to_owned(), |file| file.display().to_string());
     format!("cresset cluster recover --force-new-cluster --config {file}")
+}
+
+/// What the links say of this node's configuration, and of what was agreed on since.
+fn alike(config: &Config, agreed: &Agreed, times: Option<Times>) -> Alike {
+    let alike = Alike::of(config, &agreed.former_name);
+    match times {
+        Some(times) => alike.with_agreed(times),
+        None => alike,
+    }
+}
+
+/// A file that says others than what was agreed on has been forgotten, or misunderstood.
+fn name_differing_times(by_file: Times, agreed: Option<Times>) {
+    if let Some(agreed) = agreed.filter(|agreed| *agreed != by_file) {
+        tracing::warn!(
+            file = by_file.where_not(agreed),
+            agreed = agreed.where_not(by_file),
+            "the times in the file are without effect, because the members have agreed on others: correct <cluster> in the \
+             file, or change the times of all with 'cresset cluster times'"
+        );
+    }
 }
 
 /// The version of the program, for people.

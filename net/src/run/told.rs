@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cresset_core::admission::Budget;
 use cresset_core::cluster::Happening;
-use cresset_core::node::{Order, Refusal, Unready};
+use cresset_core::node::{Order, Refusal, TimesWanted, Unready};
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -119,6 +119,11 @@ impl Told {
             Request::Remove { name } => Order::Remove { name },
             Request::Drain { name } => Order::Drain { name },
             Request::Undrain { name } => Order::Undrain { name },
+            Request::ChangeTimes { heartbeat_ms, lease_ms, drift_percent, expel_after_ms } => {
+                let [heartbeat, lease, expel_after] =
+                    [heartbeat_ms, lease_ms, expel_after_ms].map(|time| time.map(Duration::from_millis));
+                Order::ChangeTimes(TimesWanted { heartbeat, lease, drift_percent, expel_after })
+            }
         };
         Some(match self::order(&self.questions, order).await? {
             Ok(()) => Response::Done,

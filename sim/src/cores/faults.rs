@@ -70,7 +70,8 @@ impl Fault {
             | Fault::Drain { .. }
             | Fault::TransferLeader { .. }
             | Fault::Remove { .. }
-            | Fault::RemoveBlindly { .. } => false,
+            | Fault::RemoveBlindly { .. }
+            | Fault::ChangeTimes { .. } => false,
         }
     }
 }
@@ -131,7 +132,8 @@ impl World {
             | Fault::Drain { .. }
             | Fault::TransferLeader { .. }
             | Fault::Remove { .. }
-            | Fault::RemoveBlindly { .. } => 0,
+            | Fault::RemoveBlindly { .. }
+            | Fault::ChangeTimes { .. } => 0,
         };
         for step in 1..=steps {
             let at = episode.at + episode.lasts * step / (steps + 1);
@@ -199,8 +201,11 @@ impl World {
             | Fault::Upgrade { .. }
             | Fault::OldProgram { .. }
             | Fault::SwitchedOff => {}
-            Fault::Drain { .. } | Fault::TransferLeader { .. } | Fault::Remove { .. } | Fault::RemoveBlindly { .. } => {
-            }
+            Fault::Drain { .. }
+            | Fault::TransferLeader { .. }
+            | Fault::Remove { .. }
+            | Fault::RemoveBlindly { .. }
+            | Fault::ChangeTimes { .. } => {}
         }
         debug_assert!(number < self.met.len(), "episodes are counted");
         met

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use cresset_core::config::Timing;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -252,6 +253,26 @@ pub(super) fn drain_while_users_come(seed: u64, random: &mut StdRng) -> Plan {
     plan.users.iter_mut().for_each(|user| user.leaves = true);
     let at = BEGINS + milliseconds(random.random_range(500..2000));
     whole(plan.with(at, milliseconds(14_000), Fault::Drain { node: Target::Leader }))
+}
+
+/// The times on which fencing rests are made longer, and shorter again while a node is cut off that knows of the longer
+/// lease only. Its users log in elsewhere as soon as they may.
+pub(super) fn shorter_times_behind_a_cut(seed: u64, random: &mut StdRng) -> Plan {
+    let usual = Timing::default();
+    let (lease, expel_after) = (milliseconds(5500), milliseconds(6500));
+    let at = BEGINS + milliseconds(500);
+    let cut_at = at + milliseconds(random.random_range(2000..2500));
+    let changed_at = cut_at + milliseconds(random.random_range(50..300));
+    let cut = random.random_range(0..3);
+    let mut plan = Plan::calm(seed).with_users(6, milliseconds(300));
+    plan = plan.with(at, milliseconds(1500), Fault::ChangeTimes { lease, expel_after });
+    plan = plan.with(cut_at, milliseconds(9000), Fault::Isolate { node: Target::Node(cut) });
+    let shorter = Fault::ChangeTimes { lease: usual.lease, expel_after: usual.expel_after };
+    plan = plan.with(changed_at, milliseconds(12_000), shorter);
+    for user in (0..6).filter(|user| user % 3 == cut) {
+        plan = plan.with(cut_at + milliseconds(300), milliseconds(8000), Fault::Rival { user });
+    }
+    whole(plan)
 }
 
 /// A node dies whose sessions are watched from the others.

@@ -134,6 +134,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::ExpelledTooEarly, in_swarms_of_cores(200)),
     (Bug::StaleVerdict, made_for_cores(1000, made::cut_off_while_users_move)),
     (Bug::FormerLeaderForgotten, among_cores(4000, SILENCE, &[Bait::Together, Bait::Leaving])),
+    (Bug::TimesInForceTooEarly, made(10, made::shorter_times_behind_a_cut)),
     (Bug::SeparationIgnored, made(20, made::bridge_that_lasts)),
     (Bug::TakenForDeadServesOn, hunt(20, &[Kind::FalseCrash], &[Bait::Leaving])),
     (Bug::OneWitnessIsEnough, made(20, made::two_who_shun_each_other)),

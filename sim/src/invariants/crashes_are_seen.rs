@@ -116,7 +116,8 @@ fn looks_like_a_crash(fault: &Fault) -> bool {
         | Fault::StoreFails
         | Fault::Drain { .. }
         | Fault::TransferLeader { .. }
-        | Fault::RemoveBlindly { .. } => false,
+        | Fault::RemoveBlindly { .. }
+        | Fault::ChangeTimes { .. } => false,
     }
 }
 

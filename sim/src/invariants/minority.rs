@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use cresset_core::config::Timing;
+
 use super::found;
 use super::nodes::Nodes;
 use super::windows::{Window, windows};
@@ -12,8 +14,11 @@ use crate::history::{DirectoryFact, Event, Record};
 use crate::plan::{BEGINS, Fault, Plan};
 use crate::report::Violation;
 
-/// The lease of three seconds on a clock that is five percent slow, and packets that were under way with the last grant.
-const FENCED_AFTER: Duration = Duration::from_millis(3150 + 100);
+/// Packets that were under way with the last grant.
+const UNDER_WAY: Duration = Duration::from_millis(100);
+
+/// By how many percent a clock may be slow.
+const DRIFT_PERCENT: u32 = 5;
 
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let windows = windows(plan, history);
@@ -65,7 +70,15 @@ fn fenced<'a>(plan: &Plan, all: &[Window<'a>], cut: &Window<'a>) -> Option<(Vec<
     // The end of another fault may have mended what this one cut.
     let other_ends = all.iter().map(|other| other.to).filter(|to| *to > cut.from).min();
     let to = other_ends.map_or(cut.to, |to| to.min(cut.to));
-    Some((minority, cut.from + FENCED_AFTER + plan.latency.1, to))
+    Some((minority, cut.from + fenced_after(plan) + plan.latency.1, to))
+}
+
+/// The longest lease of the plan on the slowest clock.
+fn fenced_after(plan: &Plan) -> Duration {
+    let lease = |fault: &Fault| if let Fault::ChangeTimes { lease, .. } = fault { Some(*lease) } else { None };
+    let changed = plan.episodes.iter().filter_map(|episode| lease(&episode.fault)).max();
+    let lease = changed.unwrap_or_default().max(Timing::default().lease);
+    lease * (100 + DRIFT_PERCENT) / 100 + UNDER_WAY
 }
 
 /// Whether so many nodes are no majority of those that vote, whichever they are: an odd number, at most five.

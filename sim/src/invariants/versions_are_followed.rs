@@ -9,9 +9,6 @@ use crate::history::{Event, Record};
 use crate::plan::{Fault, Level, Plan};
 use crate::report::Violation;
 
-/// The latest version that the program follows with which every node begins.
-const FIRST: u32 = 1;
-
 /// A node's programs.
 #[derive(Clone, Copy)]
 struct Program {
@@ -24,16 +21,12 @@ struct Program {
     served: u32,
 }
 
-impl Default for Program {
-    fn default() -> Self {
-        Program { runs: FIRST, installed: FIRST, is_old: false, served: 0 }
-    }
-}
-
 pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     if plan.level == Level::Cores {
         return Vec::new();
     }
+    let first = plan.first_program();
+    let begins = || Program { runs: first, installed: first, is_old: false, served: 0 };
     let mut programs: BTreeMap<&str, Program> = BTreeMap::new();
     let mut met: BTreeMap<usize, &str> = BTreeMap::new();
     let mut violations = Vec::new();
@@ -42,7 +35,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
         match &record.event {
             Event::Began { episode, nodes } => {
                 let (Some(planned), Some(node)) = (plan.episodes.get(*episode), nodes.first()) else { continue };
-                let program = programs.entry(node).or_default();
+                let program = programs.entry(node).or_insert_with(begins);
                 match planned.fault {
                     Fault::Upgrade { .. } => program.installed += 1,
                     Fault::OldProgram { .. } => program.is_old = true,
@@ -53,16 +46,16 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
             Event::Ended { episode } => {
                 let is_old = plan.episodes.get(*episode).is_some_and(|it| matches!(it.fault, Fault::OldProgram { .. }));
                 if let Some(node) = met.get(episode).filter(|_| is_old) {
-                    programs.entry(node).or_default().is_old = false;
+                    programs.entry(node).or_insert_with(begins).is_old = false;
                 }
             }
             Event::Started { node } => {
-                let program = programs.entry(node).or_default();
-                program.runs = if program.is_old { FIRST } else { program.installed };
+                let program = programs.entry(node).or_insert_with(begins);
+                program.runs = if program.is_old { first } else { program.installed };
                 program.served = 0;
             }
             Event::Sees { node, view } if view.serving && !view.alone => {
-                let program = programs.entry(node).or_default();
+                let program = programs.entry(node).or_insert_with(begins);
                 let (runs, served) = (program.runs, program.served);
                 if view.version > runs {
                     let text = format!("{node} serves under version {}, and follows {runs} at most", view.version);
@@ -78,7 +71,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
             _ => {}
         }
     }
-    let newest = programs.values().map(|program| program.runs).min().unwrap_or(FIRST);
+    let newest = programs.values().map(|program| program.runs).min().unwrap_or(first);
     let behind = programs.iter().find(|(_, program)| program.served != newest);
     if let (Some((node, program)), Some(last)) = (behind, last) {
         let text = format!("{node} ends under version {}, and all follow {newest}", program.served);

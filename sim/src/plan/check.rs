@@ -121,7 +121,11 @@ impl Fault {
     pub fn is_order(&self) -> bool {
         matches!(
             self,
-            Fault::Drain { .. } | Fault::TransferLeader { .. } | Fault::Remove { .. } | Fault::RemoveBlindly { .. }
+            Fault::Drain { .. }
+                | Fault::TransferLeader { .. }
+                | Fault::Remove { .. }
+                | Fault::RemoveBlindly { .. }
+                | Fault::ChangeTimes { .. }
         )
     }
 
@@ -167,7 +171,8 @@ impl Fault {
             | Fault::Slow { .. }
             | Fault::StoreStalls
             | Fault::StoreFails
-            | Fault::SwitchedOff => About::Everything,
+            | Fault::SwitchedOff
+            | Fault::ChangeTimes { .. } => About::Everything,
         }
     }
 }

@@ -268,6 +268,15 @@ pub enum Fault {
         /// Which.
         node: Target,
     },
+    /// The times on which fencing rests are to become others, for all.
+    ChangeTimes {
+        /// How long a member serves without proof.
+        #[serde(rename = "lease-ms", with = "milliseconds")]
+        lease: Duration,
+        /// The silence after which a member is expelled.
+        #[serde(rename = "expel-after-ms", with = "milliseconds")]
+        expel_after: Duration,
+    },
     /// The node's removal is ordered without a look at whether it is up: then it is refused.
     RemoveBlindly {
         /// Which.

@@ -18,6 +18,7 @@ mod fault;
 use std::fmt;
 use std::time::Duration;
 
+use cresset_core::cluster::STATE_VERSIONS;
 use serde::{Deserialize, Serialize};
 
 use crate::parts::Drift;
@@ -198,6 +199,14 @@ impl Plan {
     /// Whether operators change anything for all nodes while they run.
     pub fn sets_properties(&self) -> bool {
         self.episodes.iter().any(|episode| episode.fault == Fault::SwitchedOff)
+    }
+
+    /// The latest version of the agreed state that the program follows with which every node begins: the oldest one where
+    /// nodes are upgraded.
+    pub fn first_program(&self) -> u32 {
+        let is_upgrade = |fault: &Fault| matches!(fault, Fault::Upgrade { .. } | Fault::OldProgram { .. });
+        let is_upgraded = self.episodes.iter().any(|episode| is_upgrade(&episode.fault));
+        if is_upgraded { STATE_VERSIONS.min } else { STATE_VERSIONS.max }
     }
 
     /// Whether users ask others as well, to whom they do not talk: some clients acknowledge nothing, and nobody else is to

@@ -37,7 +37,7 @@ use crate::seeds::Seed;
 /// How often a node is asked how it sees the cluster.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
-/// The latest version of the agreed state that the program follows with which every node begins.
+/// The latest version of the agreed state that the program follows with which a node begins that can be upgraded.
 pub(super) const OLDEST_PROGRAM: u32 = STATE_VERSIONS.min;
 
 /// What all nodes of a world share.
@@ -53,6 +53,8 @@ pub(super) struct Surroundings {
     pub(super) follows_properties: bool,
     pub(super) switchboard: Switchboard,
     pub(super) snapshot_entries: u64,
+    /// The latest version of the agreed state that the program follows with which every node begins.
+    pub(super) program: u32,
     pub(super) history: History,
 }
 
@@ -98,12 +100,12 @@ impl Ground {
         Ground {
             name: name.into(),
             number,
+            program: Arc::new(AtomicU32::new(surroundings.program)),
             surroundings,
             drift,
             boots: Arc::default(),
             disk: SimulatedDisk::new(random, observer),
             wall: WallClock::default(),
-            program: Arc::new(AtomicU32::new(OLDEST_PROGRAM)),
             is_up: Arc::new(AtomicBool::new(true)),
             is_told_to_stop: Arc::default(),
             desk: Desk::default(),

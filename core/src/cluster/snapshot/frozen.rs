@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::{ClusterState, Member, Route};
+use crate::cluster::{AgreedTimes, ClusterState, Member, Route};
 use crate::ids::{LogIndex, MemberId, RouteId};
 
 /// A state as it was at one position of the log. It shares the routes with the state, so that it costs one pointer for
@@ -13,6 +13,7 @@ pub struct Frozen {
     pub(super) applied: LogIndex,
     pub(super) members: Vec<Member>,
     pub(super) voters: Vec<MemberId>,
+    pub(super) times: AgreedTimes,
     pub(super) digest: u64,
     /// By member and then by id.
     pub(super) routes: Vec<Arc<Route>>,
@@ -49,6 +50,7 @@ impl ClusterState {
             applied: self.applied,
             members: self.members.values().cloned().collect(),
             voters: self.voters.iter().copied().collect(),
+            times: self.times,
             digest: self.digest(),
             routes: Vec::with_capacity(self.routes.count()),
             count: self.routes.count(),

@@ -4,7 +4,8 @@
 //! "CRST" │ version u32 │ CRC-32 of the rest u32 │ wire form of everything
 //! ```
 //!
-//! The version is the one that the members agree on, and says how the rest is to be read.
+//! The version is the one that the members agree on, and says how the rest is to be read: from
+//! [`TIMES_SINCE_VERSION`](super::TIMES_SINCE_VERSION) on the agreed times stand at its end.
 //!
 //! Each part is a machine that is driven in steps, because a million routes take seconds, and whoever owns the state has
 //! to answer others meanwhile:
@@ -62,6 +63,12 @@ pub enum SnapshotError {
     /// It says something that cannot be.
     #[error("malformed: {0}")]
     Malformed(#[from] WireError),
+    /// No member may follow such times.
+    #[error("agreed times with which two members could serve one user: {}", reasons.join("; "))]
+    UnsafeTimes {
+        /// A sentence each.
+        reasons: Vec<String>,
+    },
     /// What was read is not what was written.
     #[error("its content has digest {found:016x} and should have {expected:016x}")]
     Digest {

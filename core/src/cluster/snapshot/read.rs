@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{HEADER_BYTES, MAGIC, SNAPSHOT_BYTES_MAX, SnapshotError};
 use crate::cluster::routes::Routes;
-use crate::cluster::{ClusterState, Member, Route, VersionRange};
+use crate::cluster::{AgreedTimes, ClusterState, Member, Route, TIMES_SINCE_VERSION, VersionRange};
 use crate::ids::{LogIndex, MemberId};
 use crate::wire::{self, Length, WireError};
 
@@ -96,6 +96,7 @@ impl<'a> SnapshotReader<'a> {
             members: members.into_iter().map(|member| (member.id, member)).collect(),
             voters: voters.into_iter().collect(),
             routes: Routes::default(),
+            times: AgreedTimes::default(),
         };
         Ok(Stage::Routes { state: Box::new(state), left, at })
     }
@@ -103,10 +104,17 @@ impl<'a> SnapshotReader<'a> {
     /// Reads what comes behind them.
     fn finish(&mut self) -> Result<ClusterState, SnapshotError> {
         let again = Stage::Checking(crc32fast::Hasher::new(), 0);
-        let Stage::Routes { state, mut at, .. } = std::mem::replace(&mut self.stage, again) else {
+        let Stage::Routes { mut state, mut at, .. } = std::mem::replace(&mut self.stage, again) else {
             unreachable!("the routes were read a moment ago");
         };
         let expected: u64 = take(self.content, &mut at)?;
+        if self.version >= TIMES_SINCE_VERSION {
+            state.times = take(self.content, &mut at)?;
+            let reasons = state.times.refusals();
+            if !reasons.is_empty() {
+                return Err(SnapshotError::UnsafeTimes { reasons });
+            }
+        }
         if at < self.content.len() {
             return Err(WireError::Trailing(self.content.len() - at).into());
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Frozen, HEADER_BYTES, MAGIC};
-use crate::cluster::Route;
 use crate::cluster::routes::Routes;
+use crate::cluster::{Route, TIMES_SINCE_VERSION};
 use crate::{planted, wire};
 
 /// Bytes of a route in a snapshot, roughly.
@@ -53,7 +53,12 @@ impl SnapshotWriter {
         if self.next < self.frozen.routes.len() {
             return None;
         }
-        self.append(|frozen, bytes| wire::append(&frozen.digest, bytes));
+        self.append(|frozen, bytes| {
+            wire::append(&frozen.digest, bytes);
+            if frozen.version >= TIMES_SINCE_VERSION {
+                wire::append(&frozen.times, bytes);
+            }
+        });
         let checksum = std::mem::take(&mut self.checksum).finalize();
         self.bytes[8..HEADER_BYTES].copy_from_slice(&checksum.to_be_bytes());
         Some(std::mem::take(&mut self.bytes))

@@ -15,6 +15,7 @@ use crate::config::origins::Origin;
 use crate::config::problem::{Fault, Place};
 use crate::config::reading::{ADDRESS, Kind, MILLISECONDS, Reading, SWITCH, Shape, Text};
 use crate::config::timing::Timing;
+use crate::fencing::{DRIFT_PERCENT_MAX, Times};
 
 /// Silence before an expulsion beyond which promise P6 (5 s) is not kept.
 const EXPEL_AFTER_PROMISED: Duration = Duration::from_millis(4_500);
@@ -25,7 +26,7 @@ const ROLE: Kind<ServerRole> = Kind {
 };
 const PERCENT: Kind<u32> = Kind {
     expected: "a whole number of percent, from 0 to 50",
-    parse: |text| text.parse().ok().filter(|percent| (0..=50).contains(percent)),
+    parse: |text| text.parse().ok().filter(|percent| *percent <= DRIFT_PERCENT_MAX),
 };
 
 /// Our own words, and the one of Hazelcast's to which what is misspelled is most likely to belong.
@@ -156,7 +157,7 @@ fn read_timing(reading: &mut Reading<'_>, cluster: &Element) -> Timing {
         election_max: election_max.unwrap_or(default.election_max),
         lease,
         drift_percent,
-        expel_after: expel_after.unwrap_or(Timing::expel_after_for(lease, heartbeat, drift_percent)),
+        expel_after: expel_after.unwrap_or(Times::expel_after_for(lease, heartbeat, drift_percent)),
     };
     for fault in timing.faults() {
         reading.problem(cluster.place, Fault::Inconsistent(fault));

@@ -4,6 +4,7 @@
 //! that cannot be replayed. So nothing expires with the clock (G2, G25) or has to be rotated while they talk (G24), and no
 //! token can be stolen (G5).
 
+use cresset_core::fencing::Times;
 use cresset_core::ids::BootId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cresset_core::cluster::VersionRange;
 use cresset_core::config::Timing;
-use cresset_core::config::alike::{Alike, Times};
+use cresset_core::config::alike::Alike;
 use cresset_core::ids::{BootId, Incarnation, Life, LogIndex, MemberId};
 use cresset_core::routing::{Missed, Parcel, Redecide, Refused, StanzaName};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -223,7 +223,8 @@ fn alike() -> Alike {
         domain: "chat.example".into(),
         name: "cresset".into(),
         former_name: String::new(),
-        times: Times::of(&Timing::default()),
+        times: Timing::default().times(),
+        times_are_agreed: false,
         crash_evidence: true,
     }
 }

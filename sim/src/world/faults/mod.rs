@@ -244,6 +244,7 @@ impl Breaker {
             | Fault::StoreStalls
             | Fault::StoreFails => self.begin_with_clients(number, time, fault, first),
             Fault::SwitchedOff => self.switch_off(number),
+            Fault::ChangeTimes { lease, expel_after } => self.begin_with_times(number, *lease, *expel_after),
             Fault::Drain { .. } | Fault::TransferLeader { .. } | Fault::Remove { .. } | Fault::RemoveBlindly { .. } => {
                 if let Some(node) = first {
                     self.begin_with_orders(sim, number, fault, node);

@@ -3,6 +3,7 @@
 //! ```text
 //! drain            ──▶ drain … ───────────────── at the end ──▶ undrain … (until it is done, whatever else is over)
 //! transfer-leader  ──▶ transfer …
+//! change-times     ──▶ change …
 //! remove           ──▶ the machine is lost ──▶ remove … ── at the end ──▶ a new member
 //! ```
 //!
@@ -11,7 +12,7 @@
 
 use std::time::Duration;
 
-use cresset_core::node::{Order, Refusal};
+use cresset_core::node::{Order, Refusal, TimesWanted};
 
 use super::*;
 
@@ -27,8 +28,8 @@ const SETTLED_AFTER: Duration = Duration::from_millis(2500);
 
 /// What the operator of one episode wants.
 pub(super) struct Errand {
-    /// The node that it is about.
-    node: usize,
+    /// The node that it is about; absent if it is about all.
+    node: Option<usize>,
     /// Absent if there is nothing to want at the moment.
     wish: Option<Wish>,
     given: Option<Given>,
@@ -43,6 +44,7 @@ enum Wish {
     NotDrained,
     Leads,
     Removed,
+    Times { lease: Duration, expel_after: Duration },
 }
 
 /// An order that is not answered yet.
@@ -70,6 +72,15 @@ impl Breaker {
             Fault::RemoveBlindly { .. } => Wish::Removed,
             _ => return,
         };
+        self.begin_to_wish(number, Some(node), wish);
+    }
+
+    pub(super) fn begin_with_times(&mut self, number: usize, lease: Duration, expel_after: Duration) {
+        self.begin_to_wish(number, None, Wish::Times { lease, expel_after });
+    }
+
+    /// The operator of the episode wants this until it is done or the episode ends.
+    fn begin_to_wish(&mut self, number: usize, node: Option<usize>, wish: Wish) {
         self.undo_later(number, if wish == Wish::Drained { Undo::Undrain } else { Undo::LetGo });
         let (given, again_at, is_unclear) = (None, Duration::ZERO, false);
         self.errands.insert(number, Errand { node, wish: Some(wish), given, again_at, is_unclear });
@@ -118,19 +129,23 @@ impl Breaker {
     }
 
     /// Gives an order at the next of the nodes that run.
-    fn give(&mut self, node: usize, wish: Wish, now: Duration) -> Option<Given> {
-        let is_asked = |at: &usize| self.runs(*at) && (*at != node || wish != Wish::Removed);
+    fn give(&mut self, node: Option<usize>, wish: Wish, now: Duration) -> Option<Given> {
+        let is_asked = |at: &usize| self.runs(*at) && (Some(*at) != node || wish != Wish::Removed);
         let nodes: Vec<usize> = (0..self.processes.len()).filter(is_asked).collect();
         let number = self.orders;
         let turn = usize::try_from(number).unwrap_or_default() % nodes.len().max(1);
         let at_node = *nodes.get(turn)?;
         self.orders += 1;
-        let name = self.world.names[node].clone();
+        let name = node.map(|node| self.world.names[node].clone()).unwrap_or_default();
         let order = match wish {
             Wish::Drained => Order::Drain { name },
             Wish::NotDrained => Order::Undrain { name },
             Wish::Leads => Order::TransferLeader { to: name },
             Wish::Removed => Order::Remove { name },
+            Wish::Times { lease, expel_after } => {
+                let (lease, expel_after) = (Some(lease), Some(expel_after));
+                Order::ChangeTimes(TimesWanted { lease, expel_after, ..TimesWanted::default() })
+            }
         };
         self.world.grounds[at_node].desk.give(number, order);
         Some(Given { number, at_node, at: now, wish })
