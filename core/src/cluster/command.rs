@@ -34,9 +34,14 @@ pub enum Command {
     Drain(Life),
     /// The operator says that this member may have clients again.
     Undrain(Life),
-    /// The times on which fencing rests are to become these: see [`AgreedTimes`](crate::cluster::AgreedTimes). Of
+    /// The times on which fencing rests are to become others: see [`AgreedTimes`](crate::cluster::AgreedTimes). Of
     /// [`TIMES_SINCE_VERSION`](crate::cluster::TIMES_SINCE_VERSION), like the one below.
-    ChangeTimes(Times),
+    ChangeTimes {
+        /// The entry that put those in force that are to become others; 0 if none are.
+        after: LogIndex,
+        /// What they are to become.
+        to: Times,
+    },
     /// Every active member has applied the `ChangeTimes` at that index: what it says is in force.
     TimesInForce {
         /// The index.

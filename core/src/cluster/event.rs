@@ -51,6 +51,9 @@ pub enum Rejection {
     /// The times are becoming others already.
     #[error("the times on which fencing rests are being changed already")]
     TimesAreChanging,
+    /// The times were proposed in the place of others than those that are in force.
+    #[error("the times on which fencing rests have become others since")]
+    TimesHaveChanged,
     /// With these times two members could serve one user.
     #[error("the times are out of bounds, or a lease could outlive the silence after which its holder is expelled")]
     UnsafeTimes,

@@ -80,11 +80,11 @@ impl ClusterState {
             Command::Forget(life) => self.forget(*life, &mut events),
             Command::Drain(life) => self.turn(*life, MemberState::Draining),
             Command::Undrain(life) => self.turn(*life, MemberState::Active),
-            Command::ChangeTimes(_) | Command::TimesInForce { .. } if self.version < TIMES_SINCE_VERSION => {
+            Command::ChangeTimes { .. } | Command::TimesInForce { .. } if self.version < TIMES_SINCE_VERSION => {
                 Outcome::Rejected(Rejection::TooEarly)
             }
-            Command::ChangeTimes(to) => self.times.begin(index, *to),
-            Command::TimesInForce { since } => self.times.end(*since),
+            Command::ChangeTimes { after, to } => self.times.begin(index, *after, *to),
+            Command::TimesInForce { since } => self.times.end(index, *since),
         };
         if self.senior() != senior {
             events.push(Event::SeniorChanged(self.senior()));

@@ -378,23 +378,23 @@ fn a_snapshot_brings_the_same_state_back() {
 #[test]
 fn the_times_are_changed_in_two_steps_and_a_snapshot_knows_in_which_they_are() {
     let mut cluster = Cluster::of(&["a"]);
-    let [heartbeat, lease, expel_after] = [250, 3000, 4000].map(Duration::from_millis);
-    let first = Times { heartbeat, lease, drift_percent: 5, expel_after };
+    let first = usual();
     let longer = Times { lease: Duration::from_secs(12), expel_after: Duration::from_secs(15), ..first };
-    let early = cluster.apply(&Command::ChangeTimes(first));
+    let early = cluster.apply(&change(LogIndex(0), first));
     assert_eq!(early.outcome, Outcome::Rejected(Rejection::TooEarly));
     cluster.restart(1, "a", 11, STATE_VERSIONS);
 
     for (number, times) in [first, longer].into_iter().enumerate() {
         let digest = cluster.state.digest();
-        assert_eq!(cluster.apply(&Command::ChangeTimes(times)).outcome, Outcome::Done);
+        let after = cluster.state.times().since();
+        assert_eq!(cluster.apply(&change(after, times)).outcome, Outcome::Done);
         assert_ne!(cluster.state.digest(), digest);
         let since = cluster.state.applied();
         let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap();
         assert_eq!((copy.times(), copy.digest()), (cluster.state.times(), cluster.state.digest()));
         assert_eq!(copy.times().followed(first), Times { expel_after: times.expel_after, ..first });
         if number == 1 {
-            let other = cluster.apply(&Command::ChangeTimes(first));
+            let other = cluster.apply(&change(after, first));
             assert_eq!(other.outcome, Outcome::Rejected(Rejection::TimesAreChanging));
         }
 
@@ -405,14 +405,45 @@ fn the_times_are_changed_in_two_steps_and_a_snapshot_knows_in_which_they_are() {
         assert_eq!(cluster.apply(&Command::TimesInForce { since }).outcome, Outcome::Done);
         assert_eq!(cluster.state.times().in_force(), Some(times));
     }
-    let unsafe_times = Command::ChangeTimes(Times { lease: longer.expel_after, ..longer });
+    let after = cluster.state.times().since();
+    let unsafe_times = change(after, Times { lease: longer.expel_after, ..longer });
     assert_eq!(cluster.apply(&unsafe_times).outcome, Outcome::Rejected(Rejection::UnsafeTimes));
+    let late = cluster.apply(&change(LogIndex(after.0 - 1), first));
+    assert_eq!(late.outcome, Outcome::Rejected(Rejection::TimesHaveChanged));
+}
+
+/// T10. Its digest and its checksum are right, and no entry can have set these.
+#[test]
+fn a_snapshot_with_times_that_nobody_may_follow_is_refused() {
+    let endless = Times { lease: Duration::MAX, expel_after: Duration::MAX, ..usual() };
+    let mut cluster = Cluster::of(&["a"]);
+    cluster.restart(1, "a", 11, STATE_VERSIONS);
+    cluster.state.times = AgreedTimes::of(endless);
+
+    let refused = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap_err();
+
+    assert!(matches!(refused, SnapshotError::UnsafeTimes { .. }), "{refused}");
+    assert!(refused.to_string().contains("lease: expected from 1 to 86400000 ms"), "{refused}");
+}
+
+/// T10. A program that knew of no agreed times has written it, or one that waits for the last such program.
+#[test]
+fn a_snapshot_of_the_version_before_has_no_times() {
+    let cluster = Cluster::of(&["a"]);
+
+    let copy = ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).unwrap();
+
+    assert_eq!((copy.version(), *copy.times()), (1, AgreedTimes::default()));
 }
 
 #[test]
 fn a_snapshot_with_any_bit_flipped_is_refused() {
     let mut cluster = Cluster::of(&["a", "b"]);
+    for (member, name) in [(1, "a"), (2, "b")] {
+        cluster.restart(member, name, 10 + member, STATE_VERSIONS);
+    }
     cluster.run(1, vec![bind("romeo@example.org/garden", 1)]);
+    cluster.apply(&change(LogIndex(0), usual()));
     let whole = cluster.state.encode_snapshot();
 
     for bit in 0..whole.len() * 8 {
@@ -443,6 +474,15 @@ fn the_digest_follows_every_change() {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+fn usual() -> Times {
+    let [heartbeat, lease, expel_after] = [250, 3000, 4000].map(Duration::from_millis);
+    Times { heartbeat, lease, drift_percent: 5, expel_after }
+}
+
+fn change(after: LogIndex, to: Times) -> Command {
+    Command::ChangeTimes { after, to }
+}
 
 struct Cluster {
     state: ClusterState,

@@ -1,7 +1,7 @@
 //! The times on which fencing rests, as the members have agreed on them, and how they become others while members serve.
 //!
 //! ```text
-//! entry:      ChangeTimes(to)                         TimesInForce(since)
+//! entry:      ChangeTimes(after, to)                  TimesInForce(since)
 //! followed:   in force │ the cautious of both          │ the later ones
 //!                      └─ every active member has applied ChangeTimes ─┘
 //! ```
@@ -21,7 +21,10 @@
 //!   two silences, as its lease has ended by then: so the change comes to its end either way.
 //! * A process that is started, or joins by a snapshot, serves no earlier than it has applied its own activation. Before,
 //!   it may lead; but a leader ends no life for silence before it has applied everything that was agreed before it led.
-//! * A second entry that was proposed for another change names the entry of that one, and changes nothing.
+//! * A lease that was granted, or asked for, before a member followed the later times is not prolonged with them: a leader
+//!   that has decided to expel a member by the former ones goes on with it.
+//! * An entry that was proposed for another change names the entry before that one, and changes nothing: whoever proposes
+//!   may do so again, and a proposal may be late.
 //!
 //! What an operator wants while a change is under way is refused: two changes at once would need four steps.
 //!
@@ -43,6 +46,8 @@ pub const TIMES_SINCE_VERSION: u32 = 2;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct AgreedTimes {
     in_force: Option<Times>,
+    /// The entry that put them in force; 0 if there are none.
+    since: LogIndex,
     change: Option<TimesChange>,
 }
 
@@ -56,9 +61,20 @@ pub struct TimesChange {
 }
 
 impl AgreedTimes {
+    /// These are in force, whether or not they may be.
+    #[cfg(test)]
+    pub(super) fn of(times: Times) -> AgreedTimes {
+        AgreedTimes { in_force: Some(times), since: LogIndex(1), change: None }
+    }
+
     /// Those that all members follow; absent if nothing was agreed on yet, so that each follows its file.
     pub fn in_force(&self) -> Option<Times> {
         self.in_force
+    }
+
+    /// The entry that put them in force, by which a change of them is proposed; 0 if there are none.
+    pub fn since(&self) -> LogIndex {
+        self.since
     }
 
     /// The change that is under way.
@@ -83,12 +99,15 @@ impl AgreedTimes {
         all.flat_map(|times| times.refusals()).collect()
     }
 
-    pub(super) fn begin(&mut self, index: LogIndex, to: Times) -> Outcome {
+    pub(super) fn begin(&mut self, index: LogIndex, after: LogIndex, to: Times) -> Outcome {
         if self.wanted() == Some(to) {
             return Outcome::AlreadyDone;
         }
         if self.change.is_some() {
             return Outcome::Rejected(Rejection::TimesAreChanging);
+        }
+        if after != self.since {
+            return Outcome::Rejected(Rejection::TimesHaveChanged);
         }
         if !to.refusals().is_empty() {
             return Outcome::Rejected(Rejection::UnsafeTimes);
@@ -97,10 +116,10 @@ impl AgreedTimes {
         Outcome::Done
     }
 
-    pub(super) fn end(&mut self, since: LogIndex) -> Outcome {
+    pub(super) fn end(&mut self, index: LogIndex, since: LogIndex) -> Outcome {
         match self.change {
             Some(change) if change.since == since => {
-                *self = AgreedTimes { in_force: Some(change.to), change: None };
+                *self = AgreedTimes { in_force: Some(change.to), since: index, change: None };
                 Outcome::Done
             }
             Some(_) | None => Outcome::AlreadyDone,

@@ -18,10 +18,22 @@ const ASKS_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Lease {
     length: Duration,
-    asked: VecDeque<(Sequence, Uptime)>,
+    asked: VecDeque<(Sequence, Span)>,
     last: Sequence,
-    /// When the latest ask that was granted was asked.
-    granted: Option<Uptime>,
+    granted: Option<Span>,
+}
+
+/// From when to when the lease of one ask runs, if it is granted.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    from: Uptime,
+    until: Uptime,
+}
+
+impl Span {
+    fn shortened_to(self, length: Duration) -> Span {
+        Span { until: self.until.min(self.from + length), ..self }
+    }
 }
 
 impl Lease {
@@ -30,9 +42,12 @@ impl Lease {
         Lease { length, asked: VecDeque::new(), last: Sequence(0), granted: None }
     }
 
-    /// A lease lasts so long from here on, the present one included.
+    /// What is asked for from here on lasts so long. What was asked for before is shortened with it, and never prolonged:
+    /// a leader may have decided to end this life when the lease had ended by the length that it had.
     pub fn set_length(&mut self, length: Duration) {
         self.length = length;
+        self.granted = self.granted.map(|span| span.shortened_to(length));
+        self.asked.iter_mut().for_each(|(_, span)| *span = span.shortened_to(length));
     }
 
     /// Asks: the number to put into the beat that is sent at `now`.
@@ -41,16 +56,18 @@ impl Lease {
         if self.asked.len() == ASKS_MAX {
             self.asked.pop_front();
         }
-        self.asked.push_back((self.last, now));
+        self.asked.push_back((self.last, Span { from: now, until: now + self.length }));
         self.last
     }
 
     /// The ask of this number was granted. A number that was never asked, or is answered already, changes nothing.
     pub fn granted(&mut self, ask: Sequence) {
         let Some(at) = self.asked.iter().position(|(number, _)| *number == ask) else { return };
-        let asked = self.asked[at].1;
+        let span = self.asked[at].1;
         self.asked.drain(..=at);
-        self.granted = self.granted.max(Some(asked));
+        if self.granted.is_none_or(|present| present.until < span.until) {
+            self.granted = Some(span);
+        }
     }
 
     /// Whether the member may serve at `now`. At the very moment of the end it may not.
@@ -60,7 +77,7 @@ impl Lease {
 
     /// When the lease ends or has ended; absent if there never was one.
     pub fn until(&self) -> Option<Uptime> {
-        self.granted.map(|asked| asked + self.length)
+        self.granted.map(|span| span.until)
     }
 
     /// Gives the lease up, and with it every ask that is not answered yet: they were asked by a life that is over.
@@ -103,16 +120,32 @@ mod tests {
 
     /// T10. The others rely on the shorter one as soon as this member says that it knows of it.
     #[test]
-    fn a_lease_that_is_held_is_shortened_and_prolonged_with_the_times() {
+    fn a_lease_is_shortened_with_the_times_whether_it_is_granted_before_or_after() {
         let mut lease = Lease::new(Duration::from_millis(12_000));
-        let ask = lease.ask(at(1000));
-        lease.granted(ask);
+        let (early, late) = (lease.ask(at(1000)), lease.ask(at(1250)));
+        lease.granted(early);
 
         lease.set_length(Duration::from_millis(3000));
-        assert_eq!(lease.until(), Some(at(4000)));
 
-        lease.set_length(Duration::from_millis(6000));
-        assert_eq!(lease.until(), Some(at(7000)));
+        assert_eq!(lease.until(), Some(at(4000)));
+        lease.granted(late);
+        assert_eq!(lease.until(), Some(at(4250)));
+    }
+
+    /// T10. The life may have been silent for too long by the former times, and its expulsion be under way.
+    #[test]
+    fn a_lease_is_not_prolonged_with_the_times_but_by_what_is_asked_after() {
+        let mut lease = Lease::new(Duration::from_millis(3000));
+        let (early, late) = (lease.ask(at(1000)), lease.ask(at(1250)));
+        lease.granted(early);
+
+        lease.set_length(Duration::from_millis(12_000));
+
+        lease.granted(late);
+        assert_eq!(lease.until(), Some(at(4250)));
+        let after = lease.ask(at(1500));
+        lease.granted(after);
+        assert_eq!(lease.until(), Some(at(13_500)));
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Node {
             | Command::Forget(_)
             | Command::Drain(_)
             | Command::Undrain(_)
-            | Command::ChangeTimes(_)
+            | Command::ChangeTimes { .. }
             | Command::TimesInForce { .. } => false,
         });
         let commands: Vec<_> = own.collect();

@@ -124,6 +124,8 @@ impl Alone {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::cluster::{Role, VersionRange};
     use crate::config::Timing;
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_node_by_itself_serves_within_two_heartbeats() {
-        let (mut alone, mut now) = (alone(), Uptime::ZERO);
+        let (mut alone, mut now) = (Alone::new(Uptime::ZERO, settings()), Uptime::ZERO);
         let heartbeat = Timing::default().heartbeat;
 
         let mut served = None;
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_bind_is_answered_at_once_and_a_second_one_takes_the_jid_over() {
-        let mut alone = serving();
+        let mut alone = serving(settings());
 
         let first = bind(&mut alone, SessionId(1));
         let second = bind(&mut alone, SessionId(2));
@@ -158,10 +160,23 @@ mod tests {
         assert_eq!(alone.node().state().holder(&jid()).map(|route| route.session), Some(SessionId(2)));
     }
 
+    /// T10. What the cluster has agreed on is not its business.
+    #[test]
+    fn it_follows_the_times_of_its_file() {
+        let mut longer = settings();
+        longer.versions = crate::cluster::STATE_VERSIONS;
+        (longer.timing.lease, longer.timing.expel_after) = (Duration::from_secs(12), Duration::from_secs(15));
+
+        let alone = serving(longer.clone());
+
+        assert_eq!(alone.node().times(), longer.timing.times());
+        assert_eq!(alone.node().state().times().in_force(), Some(longer.timing.times()));
+    }
+
     /// A claim of a stored message by a holding of one log would otherwise be taken for one of the other.
     #[test]
     fn its_holdings_are_of_no_other_log() {
-        let holding = bind(&mut serving(), SessionId(1)).index;
+        let holding = bind(&mut serving(settings()), SessionId(1)).index;
 
         assert!(!holding.is_in_the_log_of(LogIndex(1)));
         assert!(!holding.is_in_the_log_of(LogIndex::of_nobody_else(BootId(8))));
@@ -169,8 +184,8 @@ mod tests {
         assert!(i64::try_from(LogIndex::of_nobody_else(BootId(u64::MAX)).0).is_ok());
     }
 
-    fn serving() -> Alone {
-        let mut alone = alone();
+    fn serving(settings: NodeSettings) -> Alone {
+        let mut alone = Alone::new(Uptime::ZERO, settings);
         while alone.node().service() != Service::Serve {
             let due = alone.poll_timeout().expect("it beats");
             alone.handle(due, Input::Timeout);
@@ -195,23 +210,20 @@ mod tests {
         "romeo@example.org/orchard".parse().expect("a JID")
     }
 
-    fn alone() -> Alone {
+    fn settings() -> NodeSettings {
         let address = ([127, 0, 0, 1], 5701).into();
-        Alone::new(
-            Uptime::ZERO,
-            NodeSettings {
-                member: MemberId(3),
-                boot: BootId(7),
-                name: "a".to_owned(),
-                peer_address: address,
-                client_addresses: vec![address],
-                role: Role::Server,
-                versions: VersionRange { min: 1, max: 1 },
-                timing: Timing::default(),
-                replace_voter_after: None,
-                crash_evidence: true,
-                order_time_max: std::time::Duration::from_secs(4),
-            },
-        )
+        NodeSettings {
+            member: MemberId(3),
+            boot: BootId(7),
+            name: "a".to_owned(),
+            peer_address: address,
+            client_addresses: vec![address],
+            role: Role::Server,
+            versions: VersionRange { min: 1, max: 1 },
+            timing: Timing::default(),
+            replace_voter_after: None,
+            crash_evidence: true,
+            order_time_max: Duration::from_secs(4),
+        }
     }
 }

@@ -15,9 +15,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
-use crate::cluster::{Command, Member, MemberState, Role, TIMES_SINCE_VERSION};
+use crate::cluster::{Command, Member, MemberState, Role};
 use crate::fencing::Times;
-use crate::ids::{Life, MemberId};
+use crate::ids::{Life, LogIndex, MemberId};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
 
@@ -91,10 +91,10 @@ pub enum Wish {
     Drained(Life),
     /// This life has clients as any other.
     NotDrained(Life),
-    /// The times on which fencing rests are these, if they were those when that was said.
+    /// The times on which fencing rests are these, if they are the next ones.
     Times {
-        /// Those that were in force.
-        from: Times,
+        /// The entry that put those in force that were when that was said.
+        after: LogIndex,
         /// What they become.
         to: Times,
     },
@@ -253,15 +253,14 @@ impl Node {
 
     fn may_change_times(&self, wanted: TimesWanted) -> Result<Wish, Refusal> {
         let times = self.state.times();
-        let from = times.in_force().ok_or(Refusal::NoTimes)?;
-        let to = wanted.of(from);
+        let to = wanted.of(times.in_force().ok_or(Refusal::NoTimes)?);
         let reasons = to.refusals();
         if !reasons.is_empty() {
             return Err(Refusal::BadTimes { reasons });
         }
         match times.change() {
             Some(change) if change.to != to => Err(Refusal::TimesAreChanging { to: change.to }),
-            Some(_) | None => Ok(Wish::Times { from, to }),
+            Some(_) | None => Ok(Wish::Times { after: times.since(), to }),
         }
     }
 
@@ -359,12 +358,12 @@ impl Node {
             Wish::Forgotten(life) => self.output.push_back(Output::Propose(vec![Command::Forget(life)])),
             Wish::Drained(life) => self.output.push_back(Output::Propose(vec![Command::Drain(life)])),
             Wish::NotDrained(life) => self.output.push_back(Output::Propose(vec![Command::Undrain(life)])),
-            Wish::Times { from, to } => {
+            Wish::Times { after, to } => {
                 let times = self.state.times();
-                let is_present = times.in_force() == Some(from) && times.change().is_none();
-                if is_present && self.state.version() >= TIMES_SINCE_VERSION && to.refusals().is_empty() {
+                let is_next = times.since() == after && times.in_force().is_some() && times.change().is_none();
+                if is_next && to.refusals().is_empty() {
                     sometimes!("the_times_are_changed_by_order");
-                    self.output.push_back(Output::Propose(vec![Command::ChangeTimes(to)]));
+                    self.output.push_back(Output::Propose(vec![Command::ChangeTimes { after, to }]));
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod amiss;
 mod orders;
 mod times;
+mod times_apart;
 mod unready;
 mod witness;
 

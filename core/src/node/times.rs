@@ -33,6 +33,8 @@ impl Node {
         if let Some(leading) = &mut self.leading {
             leading.follow(times);
         }
+        // Nobody is told before that a lease has ended which was longer.
+        self.serve_or_not(now);
         // The beat was due by the former heartbeat, which may have been an hour.
         self.next_beat = self.next_beat.min(now + times.heartbeat);
     }
@@ -65,7 +67,10 @@ impl Node {
                 let is_known = self.is_applied_by_all(since) || planted!(TimesInForceTooEarly);
                 is_known.then_some((since, Command::TimesInForce { since }))
             }
-            (None, None) => own.refusals().is_empty().then_some((LogIndex(0), Command::ChangeTimes(own))),
+            (None, None) => {
+                let first = Command::ChangeTimes { after: times.since(), to: own };
+                own.refusals().is_empty().then_some((LogIndex(0), first))
+            }
             (None, Some(_)) => None,
         }
     }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-const LONG: (u64, u64) = (12_000, 15_000);
-const SHORT: (u64, u64) = (3000, 4000);
+pub(super) const LONG: (u64, u64) = (12_000, 15_000);
+pub(super) const SHORT: (u64, u64) = (3000, 4000);
 
 /// The founder's file says them first.
 #[test]
@@ -166,18 +166,18 @@ fn a_process_that_begins_another_life_follows_what_is_agreed() {
     assert_eq!(world.node(3).times().lease, milliseconds(12_000));
 }
 
-fn of_later_programs(count: u64, adjust: impl Fn(&mut NodeSettings)) -> World {
+pub(super) fn of_later_programs(count: u64, adjust: impl Fn(&mut NodeSettings)) -> World {
     World::with(count, |settings| {
         settings.versions = VersionRange { min: 1, max: 2 };
         adjust(settings);
     })
 }
 
-fn change((lease, expel_after): (u64, u64)) -> Order {
+pub(super) fn change((lease, expel_after): (u64, u64)) -> Order {
     let (lease, expel_after) = (Some(milliseconds(lease)), Some(milliseconds(expel_after)));
     Order::ChangeTimes(TimesWanted { lease, expel_after, ..TimesWanted::default() })
 }
 
-fn milliseconds(count: u64) -> Duration {
+pub(super) fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
 }
