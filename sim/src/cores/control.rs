@@ -356,8 +356,10 @@ impl World {
     fn propose(&mut self, host: usize, term: Option<Term>, commands: Vec<Command>) {
         let now = self.now;
         let (drops, doubles) = (self.chaos.drops_proposals, self.chaos.doubles_proposals);
+        // A login takes a moment from then on, and a proposal is made again every half second.
+        let is_settled = now >= Moment::from(self.plan.settled_at());
         let Some(process) = &mut self.hosts[host].process else { return };
-        if process.random.random_bool(drops) {
+        if process.random.random_bool(drops) && !is_settled {
             return;
         }
         if process.random.random_bool(doubles) {
@@ -367,7 +369,7 @@ impl World {
             let fenced = commands.iter().filter(|command| !matches!(command, Command::Join(_)));
             process.late_proposals.push_back((term, fenced.cloned().collect()));
             // Or it is that late for the first time.
-            let is_late = process.random.random_bool(0.3);
+            let is_late = process.random.random_bool(0.3) && !is_settled;
             self.wake(host, now.after(delay), Part::LateProposal);
             if is_late {
                 return;

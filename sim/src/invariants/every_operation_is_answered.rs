@@ -24,9 +24,6 @@ use crate::report::Violation;
 /// Longer than any client waits for a login or an answer.
 const PATIENCE_MAX: Duration = Duration::from_secs(10);
 
-/// How long the cluster takes to converge after a heal (P6), and clients to notice what they have lost.
-const SETTLES_WITHIN: Duration = Duration::from_secs(12);
-
 /// An answer when nothing is broken.
 const MOMENT: Duration = Duration::from_secs(2);
 
@@ -114,7 +111,7 @@ fn is_switched(plan: &Plan, what: Waiting<'_>, asked: Duration) -> bool {
 
 /// When the answer to something that was asked then is due.
 fn due(plan: &Plan, connection: &Connection, asked: Duration) -> Duration {
-    if asked >= plan.heals_at + SETTLES_WITHIN {
+    if asked >= plan.settled_at() {
         return asked + MOMENT;
     }
     let due = asked + PATIENCE_MAX;
@@ -270,7 +267,7 @@ mod tests {
     #[test]
     fn no_answer_and_a_late_one_are_caught() {
         let u1 = connection("u1", 1);
-        let whole = u64::try_from((Plan::calm(1).heals_at + SETTLES_WITHIN).as_millis()).expect("it is not long");
+        let whole = u64::try_from(Plan::calm(1).settled_at().as_millis()).expect("it is not long");
 
         assert_eq!(check(&Plan::calm(1), &[dialled(1), off(12_000)]).len(), 1);
         assert_eq!(check(&Plan::calm(1), &[sent(1, &u1, "n1", "a"), at(20_000, Event::Healed)]).len(), 1);

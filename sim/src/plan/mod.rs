@@ -33,6 +33,9 @@ pub const BEGINS: Duration = Duration::from_secs(6);
 /// clients that have to lose their patience.
 const WHOLE_FOR: Duration = Duration::from_secs(15);
 
+/// How long the cluster takes to converge after a heal (P6), and clients to notice what they have lost.
+const SETTLES_WITHIN: Duration = Duration::from_secs(12);
+
 /// How long what was said last may take to arrive.
 const SETTLES_IN: Duration = Duration::from_secs(10);
 
@@ -194,6 +197,12 @@ impl Plan {
         self.silent_from = heals_at + WHOLE_FOR;
         self.ends_at = self.silent_from + SETTLES_IN;
         self
+    }
+
+    /// From when on the cluster has converged (P6), and clients have noticed what they have lost: an operation takes no
+    /// longer than a moment.
+    pub fn settled_at(&self) -> Duration {
+        self.heals_at + SETTLES_WITHIN
     }
 
     /// Whether operators change anything for all nodes while they run.
