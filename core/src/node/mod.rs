@@ -282,7 +282,8 @@ impl Node {
         // Without a leader there is nobody to propose to: whoever tells of one wakes the node.
         let again = (self.wants_to_propose() && self.leader().is_some()).then_some(self.propose_again);
         let leading = self.leading.as_ref().and_then(|leading| leading.timeout(&self.sees()));
-        let batch = self.batches.timeout().filter(|_| self.leader().is_some() && matches!(self.stage, Stage::Active(_)));
+        let batch =
+            self.batches.timeout().filter(|_| self.leader().is_some() && matches!(self.stage, Stage::Active(_)));
         let (succession, orders, drain) = (self.succession.timeout(), self.orders.timeout(), self.drain_timeout());
         let times = self.times_timeout();
         let due = [Some(self.next_beat), lease_end, close, again, batch, leading, times, succession, orders, drain];

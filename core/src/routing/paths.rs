@@ -118,6 +118,13 @@ impl Paths {
         self.take_out(|path| path.account == account).into_vec()
     }
 
+    /// All routes of this account that stanzas took, for whoever goes on beside this sender.
+    #[must_use]
+    pub fn known(&self, account: &BareJid) -> Vec<Way> {
+        let account = hash(account);
+        self.taken.iter().filter(|path| path.account == account).map(|path| path.way).collect()
+    }
+
     /// Stanzas of somebody else went to this account by these routes.
     pub fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
         let account = hash(account);

@@ -17,9 +17,10 @@
 //!
 //! Once the session ends nothing of it waits for a route or a row: what would have to goes into its row. So does what has
 //! waited until the life of the node was over. It is said in the next one, but for presence: everybody has been told by
-//! then that the sessions of that life are gone, and who held them may be elsewhere.
+//! then that the sessions of that life are gone, and who held them may be elsewhere. What the session says next to the same
+//! account waits behind it, and knows from then on by which ways it went.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -52,8 +53,8 @@ pub(super) struct Work {
     /// Absent while nothing waits.
     waiting: Option<Box<Waiting>>,
     is_ending: bool,
-    /// Something it said stands in a row, and what it says after that must not overtake it.
-    is_behind: bool,
+    /// For whom something it said stands in a row, which what it says after that must not overtake.
+    behind: BTreeSet<BareJid>,
 }
 
 /// For whom something waits.
@@ -66,13 +67,22 @@ enum Whom {
 struct Waiting {
     queues: BTreeMap<Whom, Queue>,
     /// What the first of each queue waits for.
-    waits: FuturesUnordered<BoxFuture<'static, (Whom, u64)>>,
+    waits: FuturesUnordered<BoxFuture<'static, Over>>,
     /// Counts the waits, so that one that was given up is not taken for the next of its queue.
     last_wait: u64,
     /// Of everything that waits.
     bytes: usize,
     /// A sender does not take the store for itself alone.
     storing: Arc<Semaphore>,
+}
+
+/// A wait that is over.
+struct Over {
+    whom: Whom,
+    /// Its number.
+    wait: u64,
+    /// By which ways something earlier went to that account meanwhile.
+    ways: Vec<Way>,
 }
 
 /// What waits for one account. The first has begun.
@@ -106,7 +116,7 @@ impl Work {
             paths: Paths::default(),
             waiting: None,
             is_ending: false,
-            is_behind: false,
+            behind: BTreeSet::new(),
         }
     }
 
@@ -156,8 +166,8 @@ impl Work {
     /// Goes on with what waits; ready each time when there was something to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, router: &Arc<Router>) -> Poll<()> {
         let Some(waiting) = &mut self.waiting else { return Poll::Pending };
-        if let Some((whom, wait)) = std::task::ready!(waiting.waits.poll_next_unpin(cx)) {
-            self.is_over(router, &whom, wait);
+        if let Some(over) = std::task::ready!(waiting.waits.poll_next_unpin(cx)) {
+            self.is_over(router, &over);
         }
         self.forget_if_nothing_waits();
         Poll::Ready(())
@@ -170,16 +180,19 @@ impl Work {
             let is_again = |(_, queue): &(&Whom, &Queue)| queue.again.is_some();
             if let Some(whom) = waiting.queues.iter().find(is_again).map(|(whom, _)| whom.clone()) {
                 self.go_on(router, &whom);
-            } else if let Some((whom, wait)) = waiting.waits.next().await {
-                self.is_over(router, &whom, wait);
+            } else if let Some(over) = waiting.waits.next().await {
+                self.is_over(router, &over);
             }
             self.forget_if_nothing_waits();
         }
     }
 
-    fn is_over(&mut self, router: &Arc<Router>, whom: &Whom, wait: u64) {
+    fn is_over(&mut self, router: &Arc<Router>, Over { whom, wait, ways }: &Over) {
         let queue = self.waiting.as_ref().and_then(|waiting| waiting.queues.get(whom));
-        if queue.is_some_and(|queue| queue.wait == wait) {
+        if queue.is_some_and(|queue| queue.wait == *wait) {
+            if let Whom::Account(account) = whom {
+                self.paths.take_over(account, ways);
+            }
             self.go_on(router, whom);
         }
     }
@@ -227,7 +240,7 @@ impl Work {
             }
             Busy::Rest(rest) | Busy::Storing(rest) => waiting.waits.push(Box::pin(async move {
                 rest.await;
-                (whom, 0)
+                Over { whom, wait: 0, ways: Vec::new() }
             })),
         }
     }
@@ -240,23 +253,20 @@ impl Work {
         waiting.waits.push(match busy {
             Busy::Rest(rest) => Box::pin(async move {
                 rest.await;
-                (key, wait)
+                Over { whom: key, wait, ways: Vec::new() }
             }),
             Busy::Storing(rest) => {
                 let storing = waiting.storing.clone();
                 Box::pin(async move {
                     let _place = storing.acquire_owned().await.expect("the semaphore is never closed");
                     rest.await;
-                    (key, wait)
+                    Over { whom: key, wait, ways: Vec::new() }
                 })
             }
             Busy::Again(again, outgoing) => {
                 queue.gives_way = again.gives_way;
                 queue.again = Some((outgoing, again.ways));
-                Box::pin(async move {
-                    again.until.await;
-                    (key, wait)
-                })
+                Box::pin(async move { Over { whom: key, wait, ways: again.until.await } })
             }
         });
         queue.rest_bytes = queue.rest.iter().map(weight).sum();
@@ -268,9 +278,19 @@ impl Work {
     /// Says for whom it has to wait, if it has to.
     fn begin(&mut self, router: &Arc<Router>, saying: Saying) -> Option<(Whom, Busy)> {
         match saying {
-            Saying::Stanza(outgoing) if self.is_behind || !self.is_of_this_life(router) => {
+            Saying::Stanza(outgoing) if !self.is_of_this_life(router) => {
                 self.say_later(router, outgoing, Vec::new());
                 None
+            }
+            Saying::Stanza(mut outgoing) if self.is_behind(router, &outgoing) => {
+                let wait = if self.is_ending { None } else { router.wait_behind(&mut outgoing) };
+                let Some(wait) = wait else {
+                    self.say_later(router, outgoing, Vec::new());
+                    return None;
+                };
+                sometimes!("a_session_goes_on_behind_what_it_said_in_another_life");
+                self.behind.remove(&wait.account);
+                Some((Whom::Account(wait.account.clone()), Busy::Again(wait, Box::new(outgoing))))
             }
             Saying::Stanza(outgoing) => match router.route(&mut self.paths, outgoing) {
                 Routed::Done => None,
@@ -297,13 +317,18 @@ impl Work {
     }
 
     fn say_later(&mut self, router: &Router, outgoing: Outgoing, ways: Vec<Way>) {
-        self.is_behind = true;
         if !self.is_of_this_life(router) && !may_go_elsewhere(&outgoing.stanza) {
             sometimes!("presence_of_an_ended_life_is_dropped");
             return outgoing.ticket.into_iter().for_each(Ticket::done);
         }
         sometimes!("a_session_ends_before_what_it_said_is_decided");
+        self.behind.extend(router.recipient(&outgoing.stanza));
         router.say_later(outgoing, &mut self.paths, ways, self.generation);
+    }
+
+    fn is_behind(&self, router: &Router, outgoing: &Outgoing) -> bool {
+        !self.behind.is_empty()
+            && router.recipient(&outgoing.stanza).is_some_and(|account| self.behind.contains(&account))
     }
 
     fn is_of_this_life(&self, router: &Router) -> bool {

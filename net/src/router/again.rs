@@ -18,12 +18,12 @@ use cresset_core::jid::BareJid;
 use cresset_core::routing::{Paths, Redecide, Row, Turn, Way, may_go_elsewhere, recipient};
 use cresset_core::stanza::Stanza;
 use cresset_core::{planted, sometimes};
-use futures_util::future::{BoxFuture, select};
+use futures_util::future::{BoxFuture, Either, select};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::mailbox::ToSession;
-use super::route::{Outgoing, Routed};
+use super::route::{Outgoing, Routed, Wait};
 use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::{Peer, ToLane};
@@ -41,8 +41,8 @@ pub(super) enum Again {
     Returned(Box<Outgoing>),
     /// A stanza of a session that does not wait itself.
     Said(Box<Said>),
-    /// A sender who is let past when nothing that is earlier is under way to the account.
-    Sender(BareJid, oneshot::Sender<()>),
+    /// A sender who is let past when nothing that is earlier is under way to the account, and told by which ways that went.
+    Sender(BareJid, oneshot::Sender<Vec<Way>>),
 }
 
 /// What a session said that ends, or whose life of the node has.
@@ -100,14 +100,15 @@ impl Router {
     }
 
     /// Waits until nothing is under way on these routes, or for so long at most, and all that is earlier than that turn is
-    /// decided; or until the life of the node is over, after which a sender does not wait himself any more.
+    /// decided; or until the life of the node is over, after which a sender does not wait himself any more. Answers with the
+    /// ways by which the earlier ones went.
     pub(super) fn wait_for_turn(
         self: &Arc<Self>,
         ways: Vec<Way>,
         at_most: Option<Duration>,
         account: BareJid,
         turn: Turn,
-    ) -> BoxFuture<'static, ()> {
+    ) -> BoxFuture<'static, Vec<Way>> {
         let router = self.clone();
         Box::pin(async move {
             let mut lives = router.generation.subscribe();
@@ -116,10 +117,22 @@ impl Router {
                 let (sender, past) = oneshot::channel();
                 router.push(row_of(Some(&account)), turn, Again::Sender(account, sender));
                 // A row that is gone lets everybody past.
-                let _ = past.await;
+                past.await.unwrap_or_default()
             });
-            drop(select(past, Box::pin(lives.changed())).await);
+            match select(past, Box::pin(lives.changed())).await {
+                Either::Left((ways, _)) => ways,
+                Either::Right(_) => Vec::new(),
+            }
         })
+    }
+
+    /// What a session has said before to the account of this stanza stands in its row: it waits for its turn there, if it is
+    /// for an account.
+    pub(crate) fn wait_behind(self: &Arc<Self>, outgoing: &mut Outgoing) -> Option<Wait> {
+        let account = recipient(&self.domain, &outgoing.stanza)?;
+        let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
+        let until = self.wait_for_turn(Vec::new(), None, account.clone(), turn);
+        Some(Wait { until, account, ways: Vec::new(), gives_way: false })
     }
 
     /// Waits until nothing is under way on any of these routes: what comes back from them stands in its row then. Whoever
@@ -222,7 +235,7 @@ async fn take_turn(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Opt
             }
             router.undecided.fetch_sub(1, Ordering::AcqRel);
             // Nobody waits any more if the other end is gone.
-            let _ = sender.send(());
+            let _ = sender.send(paths.known(&account));
             return None;
         }
         Again::Returned(outgoing) => (*outgoing, None),
@@ -248,7 +261,7 @@ async fn take_turn(router: &Arc<Router>, paths: &mut Paths, again: Again) -> Opt
         Routed::Finish(_, rest) | Routed::Store(_, rest) => rest.await,
         // The row's own paths brought it here.
         Routed::Again(wait, outgoing) => {
-            wait.until.await;
+            drop(wait.until.await);
             // Its error goes to somebody else, by another row.
             match said_in {
                 Some(generation) => router.push_said(Said { outgoing: *outgoing, ways: Vec::new(), generation, own }),

@@ -69,8 +69,8 @@ pub(crate) enum Routed {
 
 /// Before a stanza is routed again.
 pub(crate) struct Wait {
-    /// What is waited for.
-    pub(crate) until: BoxFuture<'static, ()>,
+    /// What is waited for. Answers with ways by which something earlier went to that account meanwhile.
+    pub(crate) until: BoxFuture<'static, Vec<Way>>,
     /// To whom something of the same sender may be under way until then.
     pub(crate) account: BareJid,
     /// By which routes.
@@ -118,7 +118,7 @@ impl Router {
                 Routed::Done => return,
                 Routed::Finish(_, rest) | Routed::Store(_, rest) => return rest.await,
                 Routed::Again(wait, again) => {
-                    wait.until.await;
+                    paths.take_over(&wait.account, &wait.until.await);
                     outgoing = *again;
                 }
             }
@@ -144,11 +144,14 @@ impl Router {
         account: BareJid,
         turn: Turn,
     ) -> Wait {
-        let until: BoxFuture<'static, ()> = match who {
+        let until: BoxFuture<'static, Vec<Way>> = match who {
             Asker::Sender => self.wait_for_turn(ways.clone(), at_most, account.clone(), turn),
             Asker::Row { .. } => {
                 let (router, ways) = (self.clone(), ways.clone());
-                Box::pin(async move { router.clear(ways, at_most).await })
+                Box::pin(async move {
+                    router.clear(ways, at_most).await;
+                    Vec::new()
+                })
             }
         };
         Wait { until, account, ways, gives_way: at_most.is_some() }
@@ -302,7 +305,10 @@ impl Router {
 
     fn wait_for_view(self: &Arc<Self>, account: BareJid) -> Wait {
         let router = self.clone();
-        let until = Box::pin(async move { router.view_has_moved().await });
+        let until = Box::pin(async move {
+            router.view_has_moved().await;
+            Vec::new()
+        });
         Wait { until, account, ways: Vec::new(), gives_way: false }
     }
 

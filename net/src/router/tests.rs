@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::cluster::{RoutePresence, VersionRange};
-use cresset_core::ids::{Incarnation, BootId, RouteId, Sequence};
+use cresset_core::ids::{BootId, Incarnation, RouteId, Sequence};
 use cresset_core::jid::{Jid, NodePart};
 use cresset_core::routing::{Home, Parcel, Paths, Refused};
 use cresset_core::stanza::{Kind, MessageType, Stanza};

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod delivery;
+mod lives;
 mod memory;
 mod others;
 mod plane;
