@@ -93,6 +93,24 @@ pub(super) fn comings_and_goings(seed: u64, random: &mut StdRng) -> Plan {
     Plan { silent_from: plan.silent_from + milliseconds(14_000), ends_at: plan.ends_at + milliseconds(14_000), ..plan }
 }
 
+/// Users log out and in, and what is said to them is held up between two nodes, each time for less than whoever logs out is
+/// waited for: the others hear first that he is not there any more.
+pub(super) fn farewells_past_a_clog(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan::calm(seed).with_users(6, milliseconds(40));
+    // The end of his route is agreed on later than that.
+    let mut plan = Plan { latency: (milliseconds(15), milliseconds(35)), ..plan };
+    plan.users.iter_mut().for_each(|user| user.leaves = true);
+    let mut at = BEGINS;
+    for _ in 0..10 {
+        let lasts = milliseconds(random.random_range(350..600));
+        let (first, behind) = (random.random_range(0..3), random.random_range(1..3));
+        let nodes = [Target::Node(first), Target::Node((first + behind) % 3)];
+        plan = plan.with(at, lasts, Fault::Clog { nodes });
+        at += lasts + milliseconds(random.random_range(100..500));
+    }
+    whole(plan)
+}
+
 /// A client does not read while its peer floods it.
 pub(super) fn client_that_does_not_read(seed: u64, random: &mut StdRng) -> Plan {
     let plan = Plan::calm(seed).with_users(2, milliseconds(60));

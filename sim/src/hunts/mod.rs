@@ -148,7 +148,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::UnsettledForgotten, hunt(10, KILLS, &[Bait::Talkative])),
     (Bug::TakenCountsAsSettled, in_swarms_of_cores(50)),
     (Bug::PathForgotten, in_swarms_of_cores(50)),
-    (Bug::AbandonedWayForgotten, hunt(60, &[Kind::Loss, Kind::Clog], &[Bait::Leaving, Bait::Talkative])),
+    (Bug::AbandonedWayForgotten, made(20, made::farewells_past_a_clog)),
     (Bug::OneWaitHoldsAll, made(10, made::clients_that_acknowledge_nothing)),
     (Bug::TurnIgnored, in_swarms_of_cores(2000)),
     (Bug::UnavailableTwice, made(20, made::death_that_is_watched)),
