@@ -91,10 +91,10 @@ fn what_is_asked_waits_for_company_when_much_is_asked() {
 /// The batch that a leader proposes, if it does.
 fn proposed(node: &mut Node) -> Option<Batch> {
     std::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
-        Output::Propose(commands) => commands.into_iter().find_map(|command| match command {
-            Command::Batch(batch) => Some(batch),
-            other => panic!("{other:?}"),
-        }),
+        Output::Propose(commands) => {
+            let [Command::Batch(batch)] = &commands[..] else { panic!("{commands:?}") };
+            Some(batch.clone())
+        }
         _ => None,
     })
 }
