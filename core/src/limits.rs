@@ -172,6 +172,9 @@ pub const ROSTER_NAME_BYTES_MAX: usize = 1023;
 /// Operations in one batch of proposals of a member. What does not fit waits for the next batch.
 pub const BATCH_OPERATIONS_MAX: usize = 4096;
 
+/// Bytes of the operations in one batch, so that it fits a control message with room to spare.
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+
 /// The time between two batches of one member when much is asked. Each costs every member a write to its disk and several
 /// messages, so what is asked waits for company.
 pub const BATCH_GAP: Duration = Duration::from_millis(10);
@@ -179,9 +182,6 @@ pub const BATCH_GAP: Duration = Duration::from_millis(10);
 /// Batches of one member that may follow each other without a gap after a quiet time, so that nobody waits when little is
 /// asked.
 pub const BATCH_BURST: u32 = 8;
-
-/// Bytes of the operations in one batch, so that it fits a control message with room to spare.
-pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 
 /// Binds of one node's sessions that wait for a batch. Beyond it a bind is refused with `resource-constraint`.
 pub const REQUESTS_WAITING_MAX: usize = 100_000;

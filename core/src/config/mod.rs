@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Whoever holds a [`Config`] holds one that is consistent: paths are absolute or relative to the process, addresses
-//! are addresses, and the times satisfy the inequality on which "one owner" rests (see [`crate::fencing`]). Nobody further in
-//! sees a string of the file. All problems are reported at once, in the order of their places.
+//! are addresses, and the times satisfy the inequality on which "one owner" rests (see [`crate::fencing`]). Nobody further
+//! in sees a string of the file. All problems are reported at once, in the order of their places.
 //!
 //! Reading is a function: other files, variables and the addresses of the machine are asked of [`Surroundings`]. Not
 //! here: whether a certificate can be read or a port is free. Only the one who opens it can know.

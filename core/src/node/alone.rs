@@ -124,12 +124,9 @@ impl Alone {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::cluster::{Role, VersionRange};
     use crate::config::Timing;
-    use crate::ids::{BootId, MemberId, RouteId};
+    use crate::ids::{BootId, RouteId};
     use crate::jid::FullJid;
     use crate::node::Request;
 
@@ -211,19 +208,6 @@ mod tests {
     }
 
     fn settings() -> NodeSettings {
-        let address = ([127, 0, 0, 1], 5701).into();
-        NodeSettings {
-            member: MemberId(3),
-            boot: BootId(7),
-            name: "a".to_owned(),
-            peer_address: address,
-            client_addresses: vec![address],
-            role: Role::Server,
-            versions: VersionRange { min: 1, max: 1 },
-            timing: Timing::default(),
-            replace_voter_after: None,
-            crash_evidence: true,
-            order_time_max: Duration::from_secs(4),
-        }
+        NodeSettings { boot: BootId(7), ..crate::node::tests::settings(3) }
     }
 }

@@ -88,17 +88,6 @@ fn what_is_asked_waits_for_company_when_much_is_asked() {
     assert_eq!(proposed(node).unwrap().operations.len(), 2);
 }
 
-/// The batch that a leader proposes, if it does.
-fn proposed(node: &mut Node) -> Option<Batch> {
-    std::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
-        Output::Propose(commands) => {
-            let [Command::Batch(batch)] = &commands[..] else { panic!("{commands:?}") };
-            Some(batch.clone())
-        }
-        _ => None,
-    })
-}
-
 /// R4.12. Facts keep their order: what is asked before the end of a life is refused by its end, as is what is asked later.
 #[test]
 fn what_comes_together_with_the_end_of_the_life_is_refused() {
@@ -799,6 +788,16 @@ impl World {
         panic!("not reached within {milliseconds_max} ms");
     }
 
+    /// When that node stops to serve.
+    fn run_until_it_stops(&mut self, id: u64) -> Uptime {
+        self.run_until(20_000, |world| world.node(id).service() != Service::Serve)
+    }
+
+    /// When a member is expelled, as `by` has applied it.
+    fn run_until_it_is_expelled(&mut self, id: u64, by: u64) -> Uptime {
+        self.run_until(20_000, |world| !world.node(by).state().member(MemberId(id)).unwrap().is_alive())
+    }
+
     fn crash(&mut self, id: u64) {
         self.dead.insert(id);
         let gone = self.peer(id);
@@ -850,7 +849,7 @@ impl World {
     }
 }
 
-fn settings(id: u64) -> NodeSettings {
+pub(super) fn settings(id: u64) -> NodeSettings {
     NodeSettings {
         member: MemberId(id),
         boot: BootId(100 + id),
@@ -868,4 +867,15 @@ fn settings(id: u64) -> NodeSettings {
 
 fn jid(text: &str) -> FullJid {
     FullJid::new(text).unwrap()
+}
+
+/// The batch that a leader proposes, if it does.
+fn proposed(node: &mut Node) -> Option<Batch> {
+    std::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
+        Output::Propose(commands) => {
+            let [Command::Batch(batch)] = &commands[..] else { panic!("{commands:?}") };
+            Some(batch.clone())
+        }
+        _ => None,
+    })
 }

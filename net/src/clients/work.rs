@@ -282,17 +282,7 @@ impl Work {
                 self.say_later(router, outgoing, Vec::new());
                 None
             }
-            Saying::Stanza(mut outgoing) if self.is_behind(router, &outgoing) => {
-                let wait = if self.is_ending { None } else { router.wait_behind(&mut outgoing) };
-                let Some(wait) = wait else {
-                    self.say_later(router, outgoing, Vec::new());
-                    return None;
-                };
-                sometimes!("a_session_goes_on_behind_what_it_said_in_another_life");
-                self.behind.remove(&wait.account);
-                Some((Whom::Account(wait.account.clone()), Busy::Again(wait, Box::new(outgoing))))
-            }
-            Saying::Stanza(outgoing) => match router.route(&mut self.paths, outgoing) {
+            Saying::Stanza(outgoing) => match self.route(router, outgoing) {
                 Routed::Done => None,
                 Routed::Finish(account, rest) => Some((Whom::Account(account), Busy::Rest(rest))),
                 Routed::Store(account, rest) => Some((Whom::Account(account), Busy::Storing(rest))),
@@ -326,9 +316,22 @@ impl Work {
         router.say_later(outgoing, &mut self.paths, ways, self.generation);
     }
 
-    fn is_behind(&self, router: &Router, outgoing: &Outgoing) -> bool {
-        !self.behind.is_empty()
-            && router.recipient(&outgoing.stanza).is_some_and(|account| self.behind.contains(&account))
+    fn route(&mut self, router: &Arc<Router>, outgoing: Outgoing) -> Routed {
+        match self.behind_whom(router, &outgoing) {
+            None => router.route(&mut self.paths, outgoing),
+            Some(account) => {
+                sometimes!(!self.is_ending, "a_session_goes_on_behind_what_it_said_in_another_life");
+                router.route_behind(account, outgoing)
+            }
+        }
+    }
+
+    /// The account for which this is, if something said to it before stands in a row: what is said next waits behind this.
+    fn behind_whom(&mut self, router: &Router, outgoing: &Outgoing) -> Option<BareJid> {
+        if self.behind.is_empty() {
+            return None;
+        }
+        self.behind.take(&router.recipient(&outgoing.stanza)?)
     }
 
     fn is_of_this_life(&self, router: &Router) -> bool {

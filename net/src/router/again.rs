@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::mailbox::ToSession;
-use super::route::{Outgoing, Routed, Wait};
+use super::route::{Outgoing, Routed};
 use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::{Peer, ToLane};
@@ -124,15 +124,6 @@ impl Router {
                 Either::Right(_) => Vec::new(),
             }
         })
-    }
-
-    /// What a session has said before to the account of this stanza stands in its row: it waits for its turn there, if it is
-    /// for an account.
-    pub(crate) fn wait_behind(self: &Arc<Self>, outgoing: &mut Outgoing) -> Option<Wait> {
-        let account = recipient(&self.domain, &outgoing.stanza)?;
-        let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
-        let until = self.wait_for_turn(Vec::new(), None, account.clone(), turn);
-        Some(Wait { until, account, ways: Vec::new(), gives_way: false })
     }
 
     /// Waits until nothing is under way on any of these routes: what comes back from them stands in its row then. Whoever

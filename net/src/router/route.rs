@@ -135,6 +135,12 @@ impl Router {
         self.moved.notified()
     }
 
+    /// What the same session has said before to this account stands in a row: this waits there for its turn.
+    pub(crate) fn route_behind(self: &Arc<Self>, account: BareJid, mut outgoing: Outgoing) -> Routed {
+        let turn = *outgoing.turn.get_or_insert_with(|| self.next_turn());
+        Routed::Again(self.wait(Asker::Sender, Vec::new(), None, account, turn), Box::new(outgoing))
+    }
+
     /// Until nothing is under way on these, or for so long at most, and what comes back from them is decided.
     fn wait(
         self: &Arc<Self>,

@@ -206,7 +206,6 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let clustering = Clustering::of(&agreed);
     wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
     let agreed_times = times::settle(&*disk, config.cluster.timing.times()).await?;
-    name_differing_times(config.cluster.timing.times(), agreed_times);
     let boot = BootId(runtime::generator().random());
 
     let workers = reception.workers.clone();
@@ -508,18 +507,6 @@ fn alike(config: &Config, agreed: &Agreed, times: Option<Times>) -> Alike {
     match times {
         Some(times) => alike.with_agreed(times),
         None => alike,
-    }
-}
-
-/// A file that says others than what was agreed on has been forgotten, or misunderstood.
-fn name_differing_times(by_file: Times, agreed: Option<Times>) {
-    if let Some(agreed) = agreed.filter(|agreed| *agreed != by_file) {
-        tracing::warn!(
-            file = by_file.where_not(agreed),
-            agreed = agreed.where_not(by_file),
-            "the times in the file are without effect, because the members have agreed on others: correct <cluster> in the \
-             file, or change the times of all with 'cresset cluster times'"
-        );
     }
 }
 

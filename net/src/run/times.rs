@@ -48,9 +48,9 @@ pub(crate) struct Noted {
 ///
 /// If the disk fails.
 pub(super) async fn settle(disk: &dyn Disk, times: Times) -> Result<Option<Times>, FoundingError> {
-    let agreed: Option<Times> = founding::read(disk, AGREED_TIMES).await?;
-    if agreed.is_some() {
-        return Ok(agreed);
+    if let Some(agreed) = founding::read(disk, AGREED_TIMES).await? {
+        name_differing(times, agreed);
+        return Ok(Some(agreed));
     }
     let former: Option<Times> = founding::read(disk, FILE).await?;
     if former == Some(times) {
@@ -66,6 +66,18 @@ pub(super) async fn settle(disk: &dyn Disk, times: Times) -> Result<Option<Times
     }
     disk.write(FILE, Bytes::from(wire::encode(&times))).await?;
     Ok(None)
+}
+
+/// A file that says others than what was agreed on has been forgotten, or misunderstood.
+fn name_differing(by_file: Times, agreed: Times) {
+    if by_file != agreed {
+        tracing::warn!(
+            file = by_file.where_not(agreed),
+            agreed = agreed.where_not(by_file),
+            "the times in the file are without effect, because the members have agreed on others: correct <cluster> in the \
+             file, or change the times of all with 'cresset cluster times'"
+        );
+    }
 }
 
 /// Notes agreed times as they become others, as long as anybody tells of them.

@@ -28,6 +28,12 @@ fn whole(plan: Plan) -> Plan {
     Plan { heals_at, silent_from, ends_at: silent_from + SETTLES_IN, ..plan }
 }
 
+/// Two different nodes of a cluster of three.
+fn two_of_three(random: &mut StdRng) -> [Target; 2] {
+    let (first, behind) = (random.random_range(0..3), random.random_range(1..3));
+    [Target::Node(first), Target::Node((first + behind) % 3)]
+}
+
 /// Everybody who is at one of these nodes logs in again and again, which has to be written down.
 fn with_logins(mut plan: Plan, at: Duration, lasts: Duration, nodes: impl IntoIterator<Item = usize>) -> Plan {
     for node in nodes {
@@ -97,15 +103,13 @@ pub(super) fn comings_and_goings(seed: u64, random: &mut StdRng) -> Plan {
 /// waited for: the others hear first that he is not there any more.
 pub(super) fn farewells_past_a_clog(seed: u64, random: &mut StdRng) -> Plan {
     let plan = Plan::calm(seed).with_users(6, milliseconds(40));
-    // The end of his route is agreed on later than that.
+    // Between his farewell and the end of his route something can be said.
     let mut plan = Plan { latency: (milliseconds(15), milliseconds(35)), ..plan };
     plan.users.iter_mut().for_each(|user| user.leaves = true);
     let mut at = BEGINS;
     for _ in 0..10 {
         let lasts = milliseconds(random.random_range(350..600));
-        let (first, behind) = (random.random_range(0..3), random.random_range(1..3));
-        let nodes = [Target::Node(first), Target::Node((first + behind) % 3)];
-        plan = plan.with(at, lasts, Fault::Clog { nodes });
+        plan = plan.with(at, lasts, Fault::Clog { nodes: two_of_three(random) });
         at += lasts + milliseconds(random.random_range(100..500));
     }
     whole(plan)
@@ -215,9 +219,8 @@ pub(super) fn bridge_that_lasts(seed: u64, random: &mut StdRng) -> Plan {
 pub(super) fn two_who_shun_each_other(seed: u64, random: &mut StdRng) -> Plan {
     let at = BEGINS + milliseconds(random.random_range(500..2000));
     let lasts = milliseconds(random.random_range(1000..2000));
-    let (first, behind) = (random.random_range(0..3), random.random_range(1..3));
-    let nodes = [Target::Node(first), Target::Node((first + behind) % 3)];
-    whole(Plan::calm(seed).with_users(4, milliseconds(400)).with(at, lasts, Fault::Shunned { nodes }))
+    let shunned = Fault::Shunned { nodes: two_of_three(random) };
+    whole(Plan::calm(seed).with_users(4, milliseconds(400)).with(at, lasts, shunned))
 }
 
 /// A node cannot be reached for a while: long enough for links to be given up, and not for an expulsion.

@@ -50,9 +50,7 @@ fn an_operator_changes_the_times_of_all_members() {
 /// With the later times the others expel it after four seconds; its lease of the former ones lasts for twelve.
 #[test]
 fn a_member_that_does_not_hear_of_shorter_times_is_waited_for_as_the_longer_ones_say() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
     world.cut_off.insert(3);
     let cut_at = world.now;
 
@@ -60,8 +58,8 @@ fn a_member_that_does_not_hear_of_shorter_times_is_waited_for_as_the_longer_ones
     world.run(100);
     assert_eq!(world.node(1).times().lease, milliseconds(3000), "the shorter lease");
     assert_eq!(world.node(1).times().expel_after, milliseconds(15_000), "the longer patience");
-    let paused = world.run_until(20_000, |world| world.node(3).service() != Service::Serve);
-    let expelled = world.run_until(20_000, |world| !world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+    let paused = world.run_until_it_stops(3);
+    let expelled = world.run_until_it_is_expelled(3, 1);
 
     assert!(paused.since(cut_at) > milliseconds(11_000), "it knows of the longer lease only");
     assert!(expelled > paused, "promise P1");
@@ -88,9 +86,7 @@ fn longer_leases_wait_until_every_member_is_more_patient() {
 /// A lease that was asked for by the former times is shorter as soon as the others may rely on that.
 #[test]
 fn a_lease_that_is_held_is_shortened_before_the_member_says_that_it_knows() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
     let until = world.node(3).lease_until().unwrap();
     assert!(until.since(world.now) > milliseconds(11_000));
 
@@ -119,7 +115,7 @@ fn a_leader_that_has_not_applied_what_was_agreed_before_expels_nobody_for_silenc
     let is_expulsion = |command: &Command| matches!(command, Command::Expel { .. });
     assert!(!world.log.iter().any(is_expulsion), "it follows {}", world.node(2).times());
     world.deaf_to_log.clear();
-    let expelled = world.run_until(20_000, |world| !world.node(2).state().member(MemberId(3)).unwrap().is_alive());
+    let expelled = world.run_until_it_is_expelled(3, 2);
 
     assert!(expelled.since(cut_at) > milliseconds(14_000));
 }
@@ -157,9 +153,7 @@ fn a_change_of_the_times_outlives_the_leader_that_began_it() {
 
 #[test]
 fn a_process_that_begins_another_life_follows_what_is_agreed() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
 
     world.reborn(3);
 
@@ -171,6 +165,14 @@ pub(super) fn of_later_programs(count: u64, adjust: impl Fn(&mut NodeSettings)) 
         settings.versions = VersionRange { min: 1, max: 2 };
         adjust(settings);
     })
+}
+
+/// Three members that have agreed on times longer than those of their files.
+pub(super) fn with_long_times() -> World {
+    let mut world = of_later_programs(3, |_| {});
+    world.order(1, change(LONG));
+    world.run(500);
+    world
 }
 
 pub(super) fn change((lease, expel_after): (u64, u64)) -> Order {

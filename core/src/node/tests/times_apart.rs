@@ -1,6 +1,6 @@
 //! The times on which fencing rests become others while members have not all applied the same (T10).
 
-use super::times::{LONG, SHORT, change, milliseconds, of_later_programs};
+use super::times::{LONG, SHORT, change, milliseconds, of_later_programs, with_long_times};
 use super::*;
 use crate::cluster::Installation;
 
@@ -69,9 +69,9 @@ fn a_member_that_does_not_hear_of_longer_times_is_waited_for_as_the_longer_ones_
     let cut_at = world.now;
 
     world.order(1, change(LONG));
-    let paused = world.run_until(20_000, |world| world.node(3).service() != Service::Serve);
+    let paused = world.run_until_it_stops(3);
     assert_eq!(world.node(1).times().lease, milliseconds(3000), "the shorter lease");
-    let expelled = world.run_until(20_000, |world| !world.node(1).state().member(MemberId(3)).unwrap().is_alive());
+    let expelled = world.run_until_it_is_expelled(3, 1);
 
     assert!(paused.since(cut_at) <= milliseconds(3000));
     assert!(expelled.since(cut_at) > milliseconds(14_000));
@@ -82,15 +82,13 @@ fn a_member_that_does_not_hear_of_longer_times_is_waited_for_as_the_longer_ones_
 /// The leader is a member as any other: it holds a lease, and its successor shortens those of all.
 #[test]
 fn a_leader_that_is_cut_off_with_a_longer_lease_is_waited_for() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
     world.cut_off.insert(1);
     world.elect(2);
 
     world.order(2, change(SHORT));
-    let paused = world.run_until(20_000, |world| world.node(1).service() != Service::Serve);
-    let expelled = world.run_until(20_000, |world| !world.node(2).state().member(MemberId(1)).unwrap().is_alive());
+    let paused = world.run_until_it_stops(1);
+    let expelled = world.run_until_it_is_expelled(1, 2);
 
     assert!(expelled > paused, "promise P1");
     world.run(600);
@@ -100,9 +98,7 @@ fn a_leader_that_is_cut_off_with_a_longer_lease_is_waited_for() {
 /// What is in the snapshot counts as if it had come entry by entry, before anybody is told that it was applied.
 #[test]
 fn a_member_that_gets_a_snapshot_follows_what_is_in_it() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
     world.deaf_to_log.insert(3);
     world.order(1, change(SHORT));
     world.run(100);
@@ -123,9 +119,7 @@ fn a_member_that_gets_a_snapshot_follows_what_is_in_it() {
 /// Its file says what was before the order, or anything else.
 #[test]
 fn a_process_that_is_started_with_another_file_follows_what_is_agreed() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
 
     restart(&mut world, 3, |settings| settings.timing.lease = milliseconds(1000));
     assert_eq!(world.node(3).times().lease, milliseconds(1000), "it has applied nothing yet");
@@ -201,9 +195,7 @@ fn nothing_is_agreed_on_before_the_last_program_knows_how() {
 /// Promise P11. Whoever proposes does it again until it sees that it is done; another operator has changed them since.
 #[test]
 fn a_proposal_that_comes_late_changes_nothing_again() {
-    let mut world = of_later_programs(3, |_| {});
-    world.order(1, change(LONG));
-    world.run(500);
+    let mut world = with_long_times();
     let is_change = |command: &&Command| matches!(command, Command::ChangeTimes { .. });
     let late = world.log.iter().rev().find(is_change).unwrap().clone();
     world.order(2, change(SHORT));

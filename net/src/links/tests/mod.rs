@@ -237,11 +237,11 @@ fn noise() -> LinkSecurity {
 
 /// Declares both current on both sides.
 fn acquaint(one: &Node, other: &Node) {
-    one.mesh.set_current(other.peer(), Incarnation(other.peer().boot.0));
-    other.mesh.set_current(one.peer(), Incarnation(one.peer().boot.0));
+    one.mesh.set_current(other.peer(), life_of(other).incarnation);
+    other.mesh.set_current(one.peer(), life_of(one).incarnation);
 }
 
-/// The life of a node that was acquainted.
+/// The life that a node leads, once it is acquainted.
 fn life_of(node: &Node) -> Life {
     let Peer { member, boot } = node.peer();
     Life { member, incarnation: Incarnation(boot.0) }
