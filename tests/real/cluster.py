@@ -211,7 +211,8 @@ class Cluster:
             node = self.nodes[name]
             assert node.is_running, f"{name} has ended:\n{node.log_text()[-3000:]}"
         statuses = await asyncio.gather(*(self.nodes[name].status_later() for name in names))
-        if not all(statuses) or not all(status["serving"] for status in statuses):
+        # A node by itself may be counted among the members already, and goes on by itself if the others vanish now.
+        if not all(status and status["serving"] and not status["alone"] for status in statuses):
             return False
         leaders = {status["leader"] for status in statuses}
         active = [
