@@ -248,6 +248,16 @@ pub const SENDER_QUEUES_MAX: usize = 256;
 /// Messages that one session has the store at work on at a time. What comes beyond it waits for one of them.
 pub const SENDER_STORING_MAX: usize = 16;
 
+/// How long what was not delivered waits for the view to show what a closed mailbox says: that the route is gone. Mostly it
+/// does already. Then it is decided about again in any case.
+pub const STALE_VIEW_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// How long a message that nobody else has waits for a store that is away before it is decided about again.
+pub const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// As [`SENDER_STORING_MAX`], for one queue of what came back.
+pub const RETRY_STORING_MAX: usize = 1;
+
 /// As [`PATHS_MAX`], for what stood in one row of what came back.
 pub const ROW_PATHS_MAX: usize = 1024;
 

@@ -12,24 +12,34 @@
 
 mod arrivals;
 mod decide;
+mod errand;
 mod frame;
 mod inbox;
 mod local;
 mod outbox;
+mod outgoing;
 mod parcel;
 mod paths;
+mod retry;
 mod row;
+mod sender;
 mod step;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use arrivals::{Arrivals, StanzaName};
 pub use decide::{ChosenRoutes, claimant, interested, may_go_elsewhere, recipient};
+pub use errand::{Awaited, Errand, Report, Said, Sight, StoreAnswer, WaitId};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Orphan, Received};
 pub use local::{Arrival, LocalRoutes, Missed, RouteEnd};
 pub use outbox::{Outbox, OutboxOrder, Redecide, Refused};
+pub use outgoing::{Outgoing, Share};
 pub use parcel::{Home, Leftover, Parcel};
 pub use paths::{Paths, Way};
+pub use retry::{Again, RetryOutput, RetryQueue};
 pub use row::{Row, Turn};
+pub use sender::{Sender, SenderOutput};
 pub use step::{Asker, Step, comes_to, next_step};

@@ -147,13 +147,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cluster::{AccountRoutes, Route, RoutePresence};
-    use crate::ids::{Incarnation, LogIndex, MemberId, SessionId};
-    use crate::jid::Jid;
+    use crate::cluster::Route;
+    use crate::routing::testing::{Shown, domain, id, juliet, message, route};
     use crate::stanza::MessageType;
-    use crate::xml::Element;
-
-    const BARE: &str = "juliet@capulet.example";
 
     #[test]
     fn a_message_goes_by_a_route_that_the_paths_know_from_then_on() {
@@ -237,49 +233,8 @@ mod tests {
         assert!(!comes_to(&domain, &Shown(vec![here]), id(2), &message()));
     }
 
-    struct Shown(Vec<Arc<Route>>);
-
-    impl RouteView for Shown {
-        fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
-            let routes: AccountRoutes =
-                self.0.iter().filter(|route| route.jid.to_bare() == *account).cloned().collect();
-            (!routes.is_empty()).then_some(routes)
-        }
-    }
-
     fn next(routes: &[&Arc<Route>], asker: Asker, paths: &mut Paths, stanza: &Stanza, came_back: u8) -> Step {
         let view = Shown(routes.iter().map(|route| (*route).clone()).collect());
         next_step(&domain(), &view, asker, paths, stanza, came_back)
-    }
-
-    fn domain() -> DomainPart {
-        DomainPart::new("capulet.example").unwrap()
-    }
-
-    fn juliet() -> BareJid {
-        BARE.parse().unwrap()
-    }
-
-    fn message() -> Stanza {
-        let body = Element::new("body", "jabber:client").with_text("Wherefore?");
-        let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
-        stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
-        stanza.to = Some(Jid::new(BARE).unwrap());
-        stanza
-    }
-
-    fn id(number: u64) -> RouteId {
-        RouteId { index: LogIndex(number), position: 0 }
-    }
-
-    fn route(number: u64, priority: Option<i8>) -> Arc<Route> {
-        Arc::new(Route {
-            id: id(number),
-            jid: format!("{BARE}/balcony").parse().unwrap(),
-            member: MemberId(1),
-            incarnation: Incarnation(1),
-            session: SessionId(number),
-            presence: RoutePresence { priority, interested: false },
-        })
     }
 }

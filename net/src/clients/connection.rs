@@ -357,7 +357,7 @@ impl Connection {
                 if let Holding::Asked(jid) = &self.holding {
                     let jid = jid.clone();
                     self.holding = Holding::Route(route);
-                    self.work.paths().set_own(route);
+                    self.work.set_own(route);
                     self.session.handle_bound(now, Ok(Bound { jid, route }));
                 }
             }

@@ -61,7 +61,7 @@ impl Connection {
     pub(super) fn handle_moved(&mut self, now: Uptime, route: RouteId) {
         self.holding = Holding::Route(route);
         self.goes_on();
-        self.work.paths().set_own(route);
+        self.work.set_own(route);
         self.session.handle_moved(now, route);
         if self.settings.router.gate().service() == Service::Serve {
             self.session.handle_unpause(now);

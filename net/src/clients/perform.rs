@@ -14,7 +14,7 @@ use super::close::close;
 use super::connection::{Connection, Holding, Stop, Transport};
 use super::errands::Errand;
 use super::work::Saying;
-use crate::router::{Outgoing, SessionHandle, Ticket};
+use crate::router::{SessionHandle, Ticket};
 
 impl Connection {
     /// Carries out what the session has ordered, in order. What follows the order to resume another session is that one's
@@ -59,7 +59,8 @@ impl Connection {
                 Order::Route { number, stanza } => {
                     let session = || self.handle.clone();
                     let ticket = number.map(|number| Ticket::Session { session: session(), number });
-                    self.say(Saying::Stanza(Outgoing::new(stanza, ticket)));
+                    let outgoing = self.settings.router.outgoing(stanza, ticket);
+                    self.say(Saying::Stanza(outgoing));
                 }
                 Order::Settle(home) => self.settle(home),
                 Order::Return(parcel) => self.returned.push(*parcel),
@@ -156,7 +157,8 @@ impl Connection {
         let others: ChosenRoutes = interested(&routes).into_iter().filter(is_other).collect();
         for route in others {
             let to = Some(Jid::from(route.jid.clone()));
-            self.say(Saying::Stanza(Outgoing::accepted(Stanza { to, ..push.clone() })));
+            let push = self.settings.router.outgoing(Stanza { to, ..push.clone() }, None);
+            self.say(Saying::Stanza(push));
         }
     }
 }

@@ -55,7 +55,7 @@ use crate::runtime::Workers;
 pub use again::Pass;
 pub use gate::Gate;
 pub use mailbox::{SessionHandle, ToSession};
-pub(crate) use route::{Outgoing, Routed, Wait};
+pub(crate) use route::{Outgoing, UnderWay};
 pub(crate) use sessions::Resumable;
 pub use ticket::Ticket;
 pub use view::View;
@@ -72,7 +72,7 @@ pub struct Router {
     member: MemberId,
     accounts: Arc<dyn Accounts>,
     time: Arc<dyn Time>,
-    /// Where rows run.
+    /// Where what came back is decided again.
     workers: Workers,
     control: mpsc::Sender<Request>,
     gate: Gate,
@@ -99,8 +99,9 @@ pub struct Router {
     mesh: RwLock<Option<Mesh<Router>>>,
     /// The lanes to lives of members that are over: what was under way on them may still be on its way back.
     ended: Mutex<BTreeMap<Life, DataLane<Router>>>,
-    rows: Mutex<BTreeMap<u64, again::Entrance>>,
-    /// How many stand in the rows.
+    /// What is decided again.
+    retry: Mutex<BTreeMap<u64, again::Entrance>>,
+    /// How many stand there.
     undecided: AtomicUsize,
     last_turn: AtomicU64,
     /// Whether the view is one to decide by: while the node does not serve it may be old.
@@ -166,7 +167,7 @@ impl Router {
             queues: Mutex::default(),
             mesh: RwLock::default(),
             ended: Mutex::default(),
-            rows: Mutex::default(),
+            retry: Mutex::default(),
             undecided: AtomicUsize::new(0),
             last_turn: AtomicU64::new(0),
             serves: watch::Sender::new(false),

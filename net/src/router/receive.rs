@@ -43,7 +43,8 @@ impl DataService for Router {
     }
 
     fn inherit(&self, parcel: Parcel, name: Option<StanzaName>) {
-        self.push_returned(Outgoing { name, turn: parcel.home.turn(), ..Outgoing::accepted(parcel.stanza) });
+        let turn = parcel.home.turn().unwrap_or_else(|| self.next_turn());
+        self.push_returned(Outgoing { name, ..Outgoing::new(turn, parcel.stanza, None) });
     }
 
     fn handled(&self, ticket: Ticket) {
@@ -57,7 +58,7 @@ impl DataService for Router {
     fn refused(&self, refused: Refused<Ticket>) {
         // The sender is to have the error before the stanza counts as handled.
         match refused.stanza.bounce(ErrorCondition::ResourceConstraint, Some("too much is under way to this account")) {
-            Some(error) => self.push_returned(Outgoing::new(error, Some(refused.origin))),
+            Some(error) => self.push_returned(self.outgoing(error, Some(refused.origin))),
             None => refused.origin.done(),
         }
     }

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use cresset_core::cluster::{RoutePresence, VersionRange};
 use cresset_core::ids::{BootId, Incarnation, RouteId, Sequence};
 use cresset_core::jid::{Jid, NodePart};
-use cresset_core::routing::{Home, Parcel, Paths, Refused};
+use cresset_core::routing::{Home, Parcel, Refused, Sender, SenderOutput};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::xml::Element;
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, poll_fn};
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
 use super::*;
@@ -32,9 +32,9 @@ const JULIET: &str = "juliet@capulet.example";
 async fn a_stanza_reaches_a_session_of_another_member_and_its_sender_hears_of_it() {
     two_members(async |one, two| {
         let route = bound(&one, &two, 5).await;
-        let (sender, mut paths) = (one.router.enter(), Paths::default());
+        let sender = one.router.enter();
 
-        one.say(&mut paths, "m1", Some(&sender)).await;
+        one.say(&mut Sender::new(0), "m1", Some(&sender)).await;
 
         let parcel = two.received(&route).await;
         assert_eq!(parcel.stanza.body().as_deref(), Some("m1"));
@@ -88,7 +88,7 @@ async fn a_parcel_that_is_ahead_of_the_log_waits_for_it() {
     two_members(async |one, two| {
         let (session, route) = two.route(5);
         one.happens(5, &Event::RouteAdded(route.clone()));
-        one.say(&mut Paths::default(), "m1", None).await;
+        one.say(&mut Sender::new(0), "m1", None).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
 
         two.happens(5, &Event::RouteAdded(route.clone()));
@@ -127,9 +127,9 @@ async fn what_came_before_its_route_is_not_overtaken_while_the_batch_goes_on() {
 async fn what_was_on_its_way_to_a_dead_member_is_not_overtaken() {
     two_members(async |one, two| {
         let session = bound(&one, &two, 5).await;
-        let mut paths = Paths::default();
+        let mut romeo = Sender::new(0);
         for number in 1..=30 {
-            one.say(&mut paths, &format!("m{number}"), None).await;
+            one.say(&mut romeo, &format!("m{number}"), None).await;
         }
         two.received(&session).await;
         two.mesh.stop().await;
@@ -139,7 +139,7 @@ async fn what_was_on_its_way_to_a_dead_member_is_not_overtaken() {
         one.happens(6, &Event::Ended { life: two.life(), expelled: None });
         one.mesh.ban(two.peer());
         for number in 31..=60 {
-            one.say(&mut paths, &format!("m{number}"), None).await;
+            one.say(&mut romeo, &format!("m{number}"), None).await;
         }
 
         let expected: Vec<_> = (1..=60).map(|number| format!("m{number}")).collect();
@@ -153,9 +153,9 @@ async fn what_was_on_its_way_to_a_dead_member_is_not_overtaken() {
 async fn what_a_session_gives_back_to_another_member_is_not_overtaken() {
     two_members(async |one, two| {
         let session = bound(&one, &two, 5).await;
-        let mut paths = Paths::default();
+        let mut romeo = Sender::new(0);
         for number in 1..=30 {
-            one.say(&mut paths, &format!("m{number}"), None).await;
+            one.say(&mut romeo, &format!("m{number}"), None).await;
         }
         let first = two.received(&session).await;
         let (_, route) = two.route_of(&session, 5);
@@ -174,7 +174,7 @@ async fn what_a_session_gives_back_to_another_member_is_not_overtaken() {
         };
         let goes_on = async {
             for number in 31..=60 {
-                one.say(&mut paths, &format!("m{number}"), None).await;
+                one.say(&mut romeo, &format!("m{number}"), None).await;
             }
         };
         tokio::join!(goes_on, ends);
@@ -190,7 +190,7 @@ async fn what_a_session_gives_back_to_another_member_is_not_overtaken() {
 async fn what_a_dead_member_had_handed_over_is_still_delivered_or_stored() {
     two_members(async |one, two| {
         let session = bound(&one, &two, 5).await;
-        one.say(&mut Paths::default(), "m1", None).await;
+        one.say(&mut Sender::new(0), "m1", None).await;
         let parcel = two.received(&session).await;
 
         two.happens(6, &Event::Ended { life: one.life(), expelled: None });
@@ -209,7 +209,7 @@ async fn what_a_dead_member_had_handed_over_is_still_delivered_or_stored() {
 async fn what_came_back_is_not_decided_about_before_the_node_serves() {
     two_members(async |one, two| {
         let session = bound(&one, &two, 5).await;
-        one.say(&mut Paths::default(), "m1", None).await;
+        one.say(&mut Sender::new(0), "m1", None).await;
         let parcel = two.received(&session).await;
         two.happens(6, &Event::Ended { life: one.life(), expelled: None });
         two.mesh.ban(one.peer());
@@ -254,6 +254,27 @@ async fn who_was_alone_tells_whoever_is_there_what_it_stored_meanwhile() {
         timeout(PATIENCE, nudged).await.expect("the session hears of it");
     })
     .await;
+}
+
+impl Router {
+    /// Lets this be said, and waits until nothing of it waits.
+    pub(crate) async fn say(self: &Arc<Self>, sender: &mut Sender<Ticket>, outgoing: Outgoing) {
+        let mut under_way = UnderWay::new();
+        let mut next = sender.say(self.sight(), outgoing);
+        loop {
+            while let Some(output) = next.take().or_else(|| sender.poll_output(self.sight())) {
+                match output {
+                    SenderOutput::Errand(errand) => {
+                        let report = self.carry_out(errand, |rest| under_way.push(rest));
+                        report.into_iter().for_each(|report| sender.handle(self.sight(), report));
+                    }
+                    SenderOutput::Later(said) => self.say_later(said),
+                }
+            }
+            let Some(report) = under_way.next().await else { return };
+            sender.handle(self.sight(), report);
+        }
+    }
 }
 
 /// One member of two.
@@ -325,13 +346,13 @@ impl Member {
         (session.clone(), Arc::new(route))
     }
 
-    async fn say(&self, paths: &mut Paths, body: &str, sender: Option<&Arc<SessionHandle>>) {
+    async fn say(&self, romeo: &mut Sender<Ticket>, body: &str, sender: Option<&Arc<SessionHandle>>) {
         let body = Element::new("body", "jabber:client").with_text(body);
         let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
         stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
         stanza.to = Some(Jid::new(JULIET).unwrap());
         let ticket = sender.map(|session| Ticket::Session { session: session.clone(), number: Sequence(1) });
-        timeout(PATIENCE, self.router.route_to_end(paths, Outgoing::new(stanza, ticket))).await.unwrap();
+        timeout(PATIENCE, self.router.say(romeo, self.router.outgoing(stanza, ticket))).await.unwrap();
     }
 
     /// The next stanza in the mailbox of a session.

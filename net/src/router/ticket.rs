@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cresset_core::ids::Sequence;
+use cresset_core::routing::Share;
 use futures_util::FutureExt;
 
 use super::Router;
@@ -75,17 +76,12 @@ impl Ticket {
             (one, other) => one.or(other),
         }
     }
+}
 
-    /// One ticket for each of so many copies.
-    pub(super) fn split(ticket: Option<Ticket>, copies: usize) -> Vec<Option<Ticket>> {
-        match ticket {
-            Some(ticket) if copies > 1 => {
-                let shared =
-                    Arc::new(Shared { left: AtomicUsize::new(copies), ticket: std::sync::Mutex::new(Some(ticket)) });
-                (0..copies).map(|_| Some(Ticket::Shared(shared.clone()))).collect()
-            }
-            Some(ticket) => vec![Some(ticket)],
-            None => std::iter::repeat_with(|| None).take(copies).collect(),
-        }
+impl Share for Ticket {
+    fn share(self, copies: usize) -> Vec<Ticket> {
+        let shared = Shared { left: AtomicUsize::new(copies), ticket: std::sync::Mutex::new(Some(self)) };
+        let shared = Arc::new(shared);
+        (0..copies).map(|_| Ticket::Shared(shared.clone())).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::jid::{BareJid, Jid};
 use cresset_core::node::Service;
-use cresset_core::routing::Paths;
+use cresset_core::routing::Sender;
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::UnixMillis;
 use cresset_core::xml::Element;
@@ -13,7 +13,6 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::accounts::Stored;
-use crate::router::{Outgoing, Routed};
 
 #[tokio::test(start_paused = true)]
 async fn two_clients_of_one_node_talk() {
@@ -60,11 +59,9 @@ async fn an_acknowledged_message_waits_for_a_store_that_is_away() {
         let world = World::new().await;
         let account = Jid::new("juliet@capulet.example").unwrap().to_bare();
         world.accounts.set_available(false);
-        let outgoing = Outgoing::accepted(chat(&account, "m1"));
-        let Routed::Store(_, rest) = world.settings.router.route(&mut Paths::default(), outgoing) else {
-            panic!("it is stored");
-        };
-        let stored = crate::runtime::spawn(rest);
+        let router = world.settings.router.clone();
+        let outgoing = router.outgoing(chat(&account, "m1"), None);
+        let stored = crate::runtime::spawn(async move { router.say(&mut Sender::new(0), outgoing).await });
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(!stored.is_finished());
 
@@ -106,9 +103,9 @@ async fn what_was_stored_is_not_overtaken_by_what_was_said_later() {
 
         let router = &world.settings.router;
         router.nudge_account(&account).now_or_never().unwrap();
-        let routed = router.route(&mut Paths::default(), Outgoing::accepted(chat(&account, "m2")));
+        let outgoing = router.outgoing(chat(&account, "m2"), None);
+        router.say(&mut Sender::new(0), outgoing).now_or_never().expect("nothing is to be waited for");
 
-        assert!(matches!(routed, Routed::Done));
         assert_eq!(juliet.hear_bodies(2).await, ["m1", "m2"]);
     })
     .await;

@@ -1,0 +1,65 @@
+//! What the tests of this module have in common: a view that shows what they say, and Juliet.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use crate::cluster::{AccountRoutes, Route, RoutePresence, RouteView};
+use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, SessionId};
+use crate::jid::{BareJid, DomainPart, Jid};
+use crate::stanza::{Kind, MessageType, Stanza};
+use crate::xml::Element;
+
+const BARE: &str = "juliet@capulet.example";
+
+/// A view of these routes.
+pub(super) struct Shown(pub(super) Vec<Arc<Route>>);
+
+impl RouteView for Shown {
+    fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
+        let routes: AccountRoutes = self.0.iter().filter(|route| route.jid.to_bare() == *account).cloned().collect();
+        (!routes.is_empty()).then_some(routes)
+    }
+}
+
+pub(super) fn domain() -> DomainPart {
+    DomainPart::new("capulet.example").unwrap()
+}
+
+pub(super) fn juliet() -> BareJid {
+    BARE.parse().unwrap()
+}
+
+/// A chat message to Juliet.
+pub(super) fn message() -> Stanza {
+    said_to(BARE, "Wherefore?")
+}
+
+/// A chat message of Romeo.
+pub(super) fn said_to(to: &str, body: &str) -> Stanza {
+    let body = Element::new("body", "jabber:client").with_text(body);
+    let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
+    stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
+    stanza.to = Some(Jid::new(to).unwrap());
+    stanza
+}
+
+pub(super) fn id(number: u64) -> RouteId {
+    RouteId { index: LogIndex(number), position: 0 }
+}
+
+/// A route of Juliet to another member.
+pub(super) fn route(number: u64, priority: Option<i8>) -> Arc<Route> {
+    route_of("juliet@capulet.example/balcony", number, priority)
+}
+
+pub(super) fn route_of(jid: &str, number: u64, priority: Option<i8>) -> Arc<Route> {
+    Arc::new(Route {
+        id: id(number),
+        jid: jid.parse().unwrap(),
+        member: MemberId(1),
+        incarnation: Incarnation(1),
+        session: SessionId(number),
+        presence: RoutePresence { priority, interested: false },
+    })
+}
