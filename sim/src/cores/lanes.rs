@@ -13,7 +13,7 @@ use cresset_core::stanza::Stanza;
 use cresset_core::wire;
 use rand::RngExt;
 
-use super::courier::{PassId, Ticket};
+use super::errands::{PassId, Ticket};
 use super::host::Process;
 use super::mesh::Fault;
 use super::network::{ConnectionId, Side, Wire};

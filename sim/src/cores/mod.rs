@@ -27,7 +27,7 @@
 )]
 
 mod control;
-mod courier;
+mod errands;
 mod faults;
 mod host;
 mod lanes;
@@ -61,7 +61,7 @@ use crate::report::{Report, Violation};
 use crate::trace::{self, Trace};
 use crate::world::{DOMAIN, panics};
 
-use courier::CourierId;
+use errands::Decider;
 use host::{Birth, Host, Process};
 use lanes::LaneKey;
 use mesh::Mesh;
@@ -138,7 +138,7 @@ enum Part {
     Apply,
     NextLife,
     Session(SessionId),
-    Courier(CourierId),
+    Decider(Decider),
     Lane(LaneKey),
     Inbox(LaneKey),
     Dial {
@@ -370,7 +370,7 @@ impl World {
             Part::Apply => self.apply_turn(host),
             Part::NextLife => self.next_life(host),
             Part::Session(session) => self.session_turn(host, session),
-            Part::Courier(courier) => self.courier_turn(host, courier),
+            Part::Decider(decider) => self.decider_turn(host, decider),
             Part::Lane(lane) => self.lane_turn(host, lane),
             Part::Inbox(inbox) => self.inbox_turn(host, inbox),
             Part::Dial { mesh, to, lane, attempt } => self.attempt(host, mesh, to, lane, attempt),

@@ -1,27 +1,18 @@
-//! From a stanza to whoever answers for it next, and what the sessions of a node share: a copy of the node's router
-//! without tasks, around the same machines.
-//!
-//! Where the router waits, here a [`Courier`] waits.
+//! From a stanza to whoever answers for it next, and what the sessions of a node share: the node's router without tasks,
+//! around the same machines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cresset_core::cluster::{AccountRoutes, Event, Route, RouteView};
-use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{LogIndex, MemberId, RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
 use cresset_core::node::{Answer, Service};
-use cresset_core::routing::{
-    Arrival, Asker, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, Paths, RouteEnd, StanzaName, Step, claimant,
-    may_go_elsewhere, next_step,
-};
-use cresset_core::stanza::ErrorCondition;
-use cresset_core::time::{UnixMillis, Uptime};
-use cresset_net::accounts::{Accounts, Stored};
-use futures_util::FutureExt;
+use cresset_core::routing::{Arrival, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, RouteEnd, StanzaName, claimant};
+use cresset_core::time::Uptime;
 
 use super::World;
-use super::courier::{Courier, CourierId, Outgoing, PassId, Routed, Ticket, Wait};
+use super::errands::{Decider, Deciders, Outgoing, Ticket};
 use super::lanes::{LaneKey, ToLane};
 use super::session::{Session, ToSession};
 
@@ -41,12 +32,7 @@ pub(super) struct Router {
     pub(super) is_connected: bool,
     pub(super) other_host: bool,
     pub(super) ended: BTreeMap<MemberId, LaneKey>,
-    pub(super) rows: BTreeMap<u64, Courier>,
-    pub(super) last_turn: u64,
-    pub(super) last_pass: u64,
-    pub(super) waiting: BTreeMap<PassId, CourierId>,
-    /// Couriers that wait for the view to move on.
-    pub(super) wait_for_view: Vec<CourierId>,
+    pub(super) deciders: Deciders,
 }
 
 /// The routes of the cluster as sessions read them.
@@ -102,11 +88,7 @@ impl Router {
             is_connected: true,
             other_host: false,
             ended: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            last_turn: 0,
-            last_pass: 0,
-            waiting: BTreeMap::new(),
-            wait_for_view: Vec::new(),
+            deciders: Deciders::default(),
         }
     }
 
@@ -117,25 +99,15 @@ impl Router {
 
     /// Who has something to do still, or waits for what does not come.
     pub(super) fn who_waits(&self) -> Option<String> {
-        let is_busy = |courier: &Courier| !courier.is_idle();
-        let row = self.rows.values().find(|courier| is_busy(courier));
-        let row = row.map(|courier| format!("a row: {courier:?}"));
-        let session = || self.sessions.iter().find(|(_, session)| is_busy(&session.courier));
-        let session = || session().map(|(id, session)| format!("session {}: {:?}", id.0, session.courier));
+        let session = || self.sessions.iter().find(|(_, session)| !session.sender.is_idle());
+        let session = || session().map(|(id, session)| format!("session {}: {:?}", id.0, session.sender));
         let early = || self.local.early().map(|route| format!("a parcel for route {route:?}"));
-        row.or_else(session).or_else(early)
+        self.deciders.who_waits().or_else(session).or_else(early)
     }
 
     /// Whether nothing that came back is being decided; nothing is while the node does not serve.
     pub(super) fn has_decided(&self) -> bool {
-        self.service != Service::Serve || self.rows.values().all(Courier::is_idle)
-    }
-
-    pub(super) fn courier(&mut self, id: CourierId) -> Option<&mut Courier> {
-        match id {
-            CourierId::Session(session) => self.sessions.get_mut(&session).map(|session| &mut session.courier),
-            CourierId::Row(row) => self.rows.get_mut(&row),
-        }
+        self.service != Service::Serve || self.deciders.have_decided()
     }
 }
 
@@ -188,16 +160,9 @@ impl World {
             return;
         }
         router.view.applied = index;
-        let moved = std::mem::take(&mut router.wait_for_view);
         let is_connected = router.is_connected;
         let missed = router.local.applied(index);
-        for id in moved {
-            if let Some(process) = &mut self.hosts[host].process
-                && process.router.courier(id).is_some_and(Courier::view_moved)
-            {
-                self.courier_soon(host, id);
-            }
-        }
+        self.view_moved(host);
         if is_connected {
             self.lanes_applied(host, index);
         }
@@ -216,8 +181,7 @@ impl World {
         process.router.other_host = other_host;
         process.router.service = service;
         if service == Service::Serve {
-            let rows: Vec<_> = process.router.rows.keys().copied().collect();
-            rows.into_iter().for_each(|row| self.courier_soon(host, CourierId::Row(row)));
+            self.queues_soon(host);
         }
         match service {
             Service::Serve | Service::Pause => self.tell_all(host, || ToSession::Service(service)),
@@ -233,7 +197,7 @@ impl World {
         process.router.local.life_over();
         let sessions: Vec<_> = process.router.sessions.keys().copied().collect();
         self.set_service(host, Service::Close, other_host);
-        sessions.into_iter().for_each(|session| self.courier_soon(host, CourierId::Session(session)));
+        sessions.into_iter().for_each(|session| self.decides_soon(host, Decider::Sender(session)));
     }
 
     pub(super) fn tell_all(&mut self, host: usize, event: impl Fn() -> ToSession) {
@@ -318,51 +282,13 @@ impl World {
 
     // ---- one stanza -------------------------------------------------------------------------------------------------
 
-    pub(super) fn route(&mut self, host: usize, asker: Asker, paths: &mut Paths, mut outgoing: Outgoing) -> Routed {
-        let Some(turn) = self.turn_of(host, &mut outgoing) else { return Routed::Done };
-        let Some(process) = &self.hosts[host].process else { return Routed::Done };
-        let view = &process.router.view;
-        match next_step(&self.domain, view, asker, paths, &outgoing.stanza, outgoing.attempts) {
-            Step::Done => {
-                outgoing.ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
-                Routed::Done
-            }
-            Step::Await { account, ways, at_most } => {
-                outgoing.ways = ways.to_vec();
-                let turn = matches!(asker, Asker::Sender).then_some((account, turn));
-                Routed::Again(
-                    Wait::Pass { left: ways.into_iter().collect(), at_most, turn, present: None },
-                    Box::new(outgoing),
-                )
-            }
-            Step::Deliver { chosen, .. } => self.put_on(host, &chosen, outgoing),
-            Step::Store { account } => self.store(host, &account, outgoing),
-            Step::Bounce(error) => self.route(host, asker, paths, Outgoing::new(*error, outgoing.ticket)),
-        }
-    }
-
-    fn put_on(&mut self, host: usize, chosen: &ChosenRoutes, outgoing: Outgoing) -> Routed {
-        let Outgoing { stanza, ticket, attempts, mut name, turn, ways: _ } = outgoing;
-        if chosen.len() > 1 && may_go_elsewhere(&stanza) {
-            name = name.or_else(|| self.next_name(host));
-        }
-        let tickets = Ticket::split(ticket, chosen.len());
-        let mut missed = Vec::new();
-        for (route, ticket) in chosen.iter().zip(tickets) {
-            missed.extend(self.put(
-                host,
-                route,
-                Outgoing { name, turn, attempts, ..Outgoing::new(stanza.clone(), ticket) },
-            ));
-        }
-        let retried = if missed.len() == chosen.len() { missed.pop() } else { None };
-        for ticket in missed.into_iter().filter_map(|missed| missed.ticket) {
-            self.ticket_done(host, ticket);
-        }
-        match retried {
-            Some(retried) => Routed::Again(Wait::View { moved: false }, Box::new(retried)),
-            None => Routed::Done,
-        }
+    /// Hands a copy to each of these; gives back what is to be decided about again.
+    pub(super) fn put_on(&mut self, host: usize, chosen: &ChosenRoutes, outgoing: Outgoing) -> Option<Outgoing> {
+        let copies = outgoing.copies(chosen.len(), || self.next_name(host));
+        let missed = chosen.iter().zip(copies).filter_map(|(route, copy)| self.put(host, route, copy)).collect();
+        let (again, of_others) = Outgoing::left_of(chosen.len(), missed);
+        of_others.for_each(|ticket| self.ticket_done(host, ticket));
+        again
     }
 
     /// A name for what several sessions are given at once.
@@ -374,65 +300,27 @@ impl World {
 
     /// Hands the stanza to the session or to the lane of its member; gives it back if neither is there.
     fn put(&mut self, host: usize, route: &Route, outgoing: Outgoing) -> Option<Outgoing> {
-        let Outgoing { stanza, ticket, attempts, name, turn, ways: _ } = outgoing;
         let process = self.hosts[host].process.as_mut()?;
         if route.member != process.router.member {
-            let missed =
-                |stanza, ticket| Some(Outgoing { attempts: attempts + 1, name, turn, ..Outgoing::new(stanza, ticket) });
-            let Some(key) = process.lane_to(route.member) else { return missed(stanza, ticket) };
-            let request = ToLane::Parcel {
-                origin: ticket,
-                route: route.id,
-                stanza,
-                attempts,
-                name,
-                turn: turn.unwrap_or_default(),
-            };
+            let Some(key) = process.lane_to(route.member) else { return Some(outgoing) };
+            let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
+            let request = ToLane::Parcel { origin: ticket, route: route.id, stanza, attempts, name, turn };
             return match self.to_lane(host, key, request) {
-                Err(ToLane::Parcel { origin, stanza, .. }) => missed(stanza, origin),
+                Err(ToLane::Parcel { origin, stanza, .. }) => {
+                    Some(Outgoing { stanza, ticket: origin, attempts, name, turn })
+                }
                 Ok(()) | Err(ToLane::Nudge { .. } | ToLane::Pass { .. }) => None,
             };
         }
-        match process.router.sessions.get_mut(&route.session).filter(|session| !session.is_closed) {
-            Some(session) => {
-                if name.is_none_or(|name| process.mesh.arrivals.takes(name, route.id)) {
-                    let turn = turn.unwrap_or_default();
-                    let home = name.map_or(Home::Here { turn }, |name| Home::Named { name, turn });
-                    session.parcels.push_back(Parcel { stanza, route: route.id, home });
-                }
-                self.session_soon(host, route.session);
-                ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
-                None
-            }
-            None => Some(Outgoing { attempts: attempts + 1, name, turn, ..Outgoing::new(stanza, ticket) }),
+        let session = process.router.sessions.get_mut(&route.session).filter(|session| !session.is_closed);
+        let Some(session) = session else { return Some(outgoing) };
+        let Outgoing { stanza, ticket, name, turn, .. } = outgoing;
+        if name.is_none_or(|name| process.mesh.arrivals.takes(name, route.id)) {
+            let home = name.map_or(Home::Here { turn }, |name| Home::Named { name, turn });
+            session.parcels.push_back(Parcel { stanza, route: route.id, home });
         }
-    }
-
-    fn store(&mut self, host: usize, account: &BareJid, outgoing: Outgoing) -> Routed {
-        let name = account.node().expect("a recipient is an account").to_owned();
-        let stored = self
-            .accounts
-            .store_offline(name, outgoing.stanza.clone(), UnixMillis(0), OfflineQuota::default(), outgoing.name)
-            .now_or_never()
-            .expect("the store answers at once");
-        let condition = match stored {
-            Ok(Stored::Kept) => {
-                outgoing.ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
-                // A resource that has come since it was decided to store does not know of the message.
-                self.nudge_account(host, account);
-                return Routed::Done;
-            }
-            Ok(Stored::Full | Stored::NoSuchAccount) => ErrorCondition::ServiceUnavailable,
-            Err(_) => ErrorCondition::ResourceConstraint,
-        };
-        match outgoing.stanza.bounce(condition, None) {
-            Some(error) => {
-                self.route(host, Asker::Sender, &mut Paths::default(), Outgoing::new(error, outgoing.ticket))
-            }
-            None => {
-                outgoing.ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
-                Routed::Done
-            }
-        }
+        self.session_soon(host, route.session);
+        ticket.into_iter().for_each(|ticket| self.ticket_done(host, ticket));
+        None
     }
 }

@@ -13,13 +13,13 @@ use cresset_core::ids::{RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid, Jid};
 use cresset_core::limits::INITIAL_PRESENCE_TIME_MAX;
 use cresset_core::node::{Answer, Request, Service};
-use cresset_core::routing::{Home, Parcel};
+use cresset_core::routing::{Home, Parcel, Sender};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::Uptime;
 use cresset_net::accounts::{Accounts, Claimant};
 use futures_util::FutureExt;
 
-use super::courier::{Courier, Job, Outgoing, PassId, Ticket};
+use super::errands::{PassId, Ticket};
 use super::user::ToClient;
 use super::{Part, World};
 use crate::history::{DirectoryFact, Event};
@@ -66,7 +66,7 @@ pub(super) struct Session {
     pub(super) is_closed: bool,
     pub(super) events: VecDeque<ToSession>,
     pub(super) parcels: VecDeque<Parcel>,
-    pub(super) courier: Courier,
+    pub(super) sender: Sender<Ticket>,
     pub(super) client: Client,
     pub(super) said: VecDeque<FromClient>,
     jid: FullJid,
@@ -127,7 +127,7 @@ impl Session {
             is_closed: false,
             events: VecDeque::new(),
             parcels: VecDeque::new(),
-            courier: Courier::default(),
+            sender: Sender::new(generation),
             client,
             said: VecDeque::new(),
             account: jid.to_bare(),
@@ -221,7 +221,7 @@ impl World {
         process.router.sessions.get_mut(&id)?.holding = Holding::Asked;
         self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: text });
         let request = Request::Bind { session: id, jid };
-        self.give(host, id, Job::Request(request));
+        self.request(host, request);
         Some(id)
     }
 
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    fn session(&mut self, host: usize, id: SessionId) -> Option<&mut Session> {
+    pub(super) fn session(&mut self, host: usize, id: SessionId) -> Option<&mut Session> {
         self.hosts[host].process.as_mut()?.router.sessions.get_mut(&id)
     }
 
@@ -293,7 +293,7 @@ impl World {
             ToSession::Answer(Answer::Bound { route }) => {
                 if session.holding == Holding::Asked {
                     session.holding = Holding::Route(route);
-                    session.courier.paths.set_own(route);
+                    session.sender.set_own(route);
                     session.awaits_presence_until = Some(uptime + INITIAL_PRESENCE_TIME_MAX);
                     session.outbound.push_back(ToClient::Bound);
                     self.wake_at(host, uptime + INITIAL_PRESENCE_TIME_MAX, Part::Session(id));
@@ -392,7 +392,7 @@ impl World {
         }
         while may_serve {
             let Some(session) = self.session(host, id) else { return };
-            if session.is_over || session.is_paused || !session.courier.is_idle() {
+            if session.is_over || session.is_paused || !session.sender.has_room() {
                 break;
             }
             let Some(said) = session.said.pop_front() else { break };
@@ -435,7 +435,7 @@ impl World {
                 session.awaits_presence_until = None;
                 let presence = RoutePresence { priority: Some(0), interested: false };
                 let request = Request::Announce { session: id, route, presence, revision: 1 };
-                self.give(host, id, Job::Request(request));
+                self.request(host, request);
             }
             FromClient::Message { to, id: message } => {
                 session.received += 1;
@@ -449,8 +449,7 @@ impl World {
                 };
                 let ticket = Some(Ticket::Session { session: id, number });
                 self.look_up(host, &stanza);
-                let outgoing = Outgoing::new(stanza, ticket);
-                self.give(host, id, Job::Stanza(outgoing));
+                self.session_says(host, id, stanza, ticket);
             }
             FromClient::Handled(count) => self.client_handled(host, id, count),
             FromClient::Ping => {
@@ -502,7 +501,7 @@ impl World {
 
     /// What a session does when it is over, in its order.
     fn farewell(&mut self, host: usize, id: SessionId) {
-        if !self.end_courier(host, id) {
+        if !self.end_sender(host, id) {
             return;
         }
         loop {
