@@ -29,6 +29,7 @@ mod delivery;
 mod directed;
 mod error;
 mod facts;
+mod holding;
 mod login;
 mod moving;
 mod names;
@@ -58,6 +59,7 @@ use rand::rngs::StdRng;
 
 pub use error::StreamErrorCondition;
 pub use facts::{BindRefusal, Bound, CredentialsAnswer, Lost, OfflineMessage, StoreUnavailable, TlsEstablished};
+pub use holding::{Answered, Holding, Leaving, Moved};
 pub use order::{Order, ResumptionId};
 pub use report::{LoginFailure, LoginName, LoginReport};
 pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal, RosterSize, Subscription};

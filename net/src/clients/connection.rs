@@ -15,12 +15,9 @@ use std::time::Duration;
 use cresset_core::admission::{Door, Origin, Party};
 use cresset_core::cluster::Removal;
 use cresset_core::ids::RouteId;
-use cresset_core::jid::FullJid;
 use cresset_core::node::{Answer, BindRefusal, Service};
 use cresset_core::routing::{Home, Parcel};
-use cresset_core::session::{
-    BindRefusal as SessionBindRefusal, Bound, ResumptionId, Session, StreamErrorCondition, TlsEstablished,
-};
+use cresset_core::session::{Answered, Holding, ResumptionId, Session, StreamErrorCondition, TlsEstablished};
 use cresset_core::time::Uptime;
 use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
@@ -102,21 +99,6 @@ pub(super) enum Transport {
     None,
 }
 
-/// What the session has of the agreed state.
-#[derive(Debug)]
-pub(super) enum Holding {
-    Nothing,
-    /// A bind was asked for and not answered.
-    Asked(FullJid),
-    Route(RouteId),
-    /// The life of the node in which it had a route is over, and it has to ask for one in the next.
-    Moves(FullJid),
-    /// It has asked for one.
-    AskedAgain(FullJid),
-    /// Its route has ended.
-    Ended(RouteId),
-}
-
 /// Why the task stops driving the session.
 pub(super) enum Stop {
     /// The session is over.
@@ -157,7 +139,7 @@ impl Connection {
             settling: None,
             arrived: Vec::new(),
             held: None,
-            holding: Holding::Nothing,
+            holding: Holding::default(),
             returned: Vec::new(),
             passes: Vec::new(),
             resumption: None,
@@ -291,7 +273,7 @@ impl Connection {
     }
 
     fn poll_mailbox(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
-        let is_bound = matches!(self.holding, Holding::Route(_));
+        let is_bound = self.holding.route().is_some();
         let room = if is_bound { OUTBOUND_BYTES_HIGH.saturating_sub(self.outbound.len()) } else { 0 };
         let (events, parcels) = std::task::ready!(self.handle.poll_take(cx, room, self.session.queue_bytes()));
         // What was stored may have been said before what comes with the nudge, and is not to be overtaken by it.
@@ -351,32 +333,29 @@ impl Connection {
     fn handle_answer(&mut self, now: Uptime, answer: Answer) {
         match answer {
             Answer::Announced { revision } => self.session.handle_announced(now, revision),
-            Answer::Bound { route } if matches!(self.holding, Holding::AskedAgain(_)) => self.handle_moved(now, route),
-            Answer::Bound { route } => {
-                // If the route has ended meanwhile there is nothing to be told but that.
-                if let Holding::Asked(jid) = &self.holding {
-                    let jid = jid.clone();
-                    self.holding = Holding::Route(route);
-                    self.work.set_own(route);
-                    self.session.handle_bound(now, Ok(Bound { jid, route }));
-                }
+            Answer::Bound { route } => self.handle_bind_answered(now, Ok(route)),
+            Answer::Refused(refusal) => self.handle_bind_answered(now, Err(refusal)),
+        }
+    }
+
+    fn handle_bind_answered(&mut self, now: Uptime, answer: Result<RouteId, BindRefusal>) {
+        match self.holding.answered(answer) {
+            Answered::Bound(bound) => {
+                self.work.set_own(bound.route);
+                self.session.handle_bound(now, Ok(bound));
             }
-            Answer::Refused(refusal) if matches!(self.holding, Holding::AskedAgain(_)) => {
-                self.handle_refused_again(now, refusal);
+            Answered::Refused(refusal) => self.session.handle_bound(now, Err(refusal)),
+            Answered::Moved(route) => self.handle_moved(now, route),
+            Answered::Lost => {
+                self.discard_outbound(now);
+                self.session.handle_close(now, StreamErrorCondition::ResourceConstraint, None);
             }
-            Answer::Refused(refusal) => {
-                self.holding = Holding::Nothing;
-                let refusal = match refusal {
-                    BindRefusal::TooManySessions => SessionBindRefusal::TooManySessions,
-                    BindRefusal::NotServing => SessionBindRefusal::Unavailable,
-                };
-                self.session.handle_bound(now, Err(refusal));
-            }
+            Answered::Nothing => {}
         }
     }
 
     fn handle_route_ended(&mut self, now: Uptime, route: RouteId, reason: Removal) {
-        self.holding = Holding::Ended(route);
+        self.holding.ended(route);
         match reason {
             Removal::Replaced { .. } => {
                 sometimes!(self.outbound.len() > 0, "a_replaced_session_had_something_to_write");
@@ -556,7 +535,7 @@ impl Connection {
     fn is_blocked(&self, now: Uptime) -> bool {
         let gate = self.settings.router.gate();
         let wants = !self.outbound.is_written() || self.session.wants_bytes();
-        if matches!(self.holding, Holding::Moves(_)) {
+        if self.holding.has_to_ask() {
             return gate.service() == Service::Serve;
         }
         wants && gate.service() == Service::Serve && !gate.may_serve(now) && !self.handle.is_revoked()

@@ -10,10 +10,11 @@ use std::future::poll_fn;
 
 use cresset_core::ids::RouteId;
 use cresset_core::node::{Answer, Request};
+use cresset_core::session::Leaving;
 use cresset_core::sometimes;
 use futures_util::future::{Either, select};
 
-use super::connection::{Connection, Holding};
+use super::connection::Connection;
 use crate::router::ToSession;
 
 impl Connection {
@@ -39,19 +40,13 @@ impl Connection {
     /// Gives the route back and waits until the view of this node does not show it any more.
     async fn release_route(&mut self) -> Option<RouteId> {
         loop {
-            match &self.holding {
-                Holding::Nothing | Holding::Moves(_) => return None,
-                Holding::Ended(route) => return Some(*route),
-                // The bind is under way and cannot be called back.
-                Holding::Asked(_) | Holding::AskedAgain(_) => self.wait_for_events(None).await,
-                Holding::Route(route) => {
-                    let route = *route;
+            match self.holding.leaves() {
+                Leaving::Done(route) => return route,
+                Leaving::Waits(route) => self.wait_for_events(route).await,
+                Leaving::Unbind(route) => {
                     // Without a control plane the node is stopping, and with it goes the route.
                     if self.settings.router.control().send(Request::Unbind { route }).await.is_err() {
                         return Some(route);
-                    }
-                    while matches!(self.holding, Holding::Route(_)) {
-                        self.wait_for_events(Some(route)).await;
                     }
                 }
             }
@@ -82,22 +77,11 @@ impl Connection {
     fn note_events(&mut self, events: VecDeque<ToSession>) {
         for event in events {
             match event {
-                ToSession::RouteEnded { route, .. } => self.holding = Holding::Ended(route),
-                ToSession::Answer(Answer::Bound { route }) => {
-                    if let Holding::Asked(_) | Holding::AskedAgain(_) = self.holding {
-                        self.holding = Holding::Route(route);
-                    }
-                }
-                ToSession::Answer(Answer::Refused(_)) => self.holding = Holding::Nothing,
+                ToSession::RouteEnded { route, .. } => self.holding.ended(route),
+                ToSession::Answer(Answer::Bound { route }) => drop(self.holding.answered(Ok(route))),
+                ToSession::Answer(Answer::Refused(refusal)) => drop(self.holding.answered(Err(refusal))),
                 ToSession::Pass(pass) => self.passes.push(pass),
-                ToSession::Moves { ended } => {
-                    let ended = match self.holding {
-                        Holding::Route(route) => Some(route),
-                        Holding::Asked(_) | Holding::AskedAgain(_) => ended,
-                        Holding::Nothing | Holding::Moves(_) | Holding::Ended(_) => None,
-                    };
-                    self.holding = ended.map_or(std::mem::replace(&mut self.holding, Holding::Nothing), Holding::Ended);
-                }
+                ToSession::Moves { ended } => self.holding.moves_at_the_end(ended),
                 // A transport that comes too late is dropped, and its client begins anew.
                 ToSession::Attach(_)
                 | ToSession::Answer(Answer::Announced { .. })

@@ -11,7 +11,7 @@ use cresset_core::stanza::Stanza;
 
 use super::Attach;
 use super::close::close;
-use super::connection::{Connection, Holding, Stop, Transport};
+use super::connection::{Connection, Stop, Transport};
 use super::errands::Errand;
 use super::work::Saying;
 use crate::router::{SessionHandle, Ticket};
@@ -48,11 +48,11 @@ impl Connection {
                     if let Some(admitted) = &mut self.admitted {
                         admitted.is_known();
                     }
-                    self.holding = Holding::Asked(jid.clone());
+                    self.holding.asks(jid.clone());
                     self.request(Request::Bind { session: self.handle.id, jid });
                 }
                 Order::Announce { presence, revision } => {
-                    if let Holding::Route(route) = self.holding {
+                    if let Some(route) = self.holding.route() {
                         self.request(Request::Announce { session: self.handle.id, route, presence, revision });
                     }
                 }
@@ -71,8 +71,8 @@ impl Connection {
                 }
                 Order::PushRoster(push) => self.push_roster(&push),
                 Order::ClaimOffline => {
-                    if let (Holding::Route(route), Some(account)) = (&self.holding, self.session.account().cloned()) {
-                        self.errands.push_back(Errand::Claim { account, route: *route });
+                    if let (Some(route), Some(account)) = (self.holding.route(), self.session.account().cloned()) {
+                        self.errands.push_back(Errand::Claim { account, route });
                     }
                 }
                 Order::LookForStored { jid } => self.errands.push_back(Errand::Look { jid }),
@@ -153,7 +153,7 @@ impl Connection {
         let Some(account) = self.session.account() else { return };
         let Some(routes) = self.settings.router.view().routes_of(account) else { return };
         // The session itself may be over by now, and its route is not.
-        let is_other = |route: &Arc<Route>| !matches!(self.holding, Holding::Route(own) if own == route.id);
+        let is_other = |route: &Arc<Route>| self.holding.route() != Some(route.id);
         let others: ChosenRoutes = interested(&routes).into_iter().filter(is_other).collect();
         for route in others {
             let to = Some(Jid::from(route.jid.clone()));

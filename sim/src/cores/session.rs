@@ -14,6 +14,7 @@ use cresset_core::jid::{BareJid, FullJid, Jid};
 use cresset_core::limits::INITIAL_PRESENCE_TIME_MAX;
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::routing::{Home, Parcel, Sender};
+use cresset_core::session::{Answered, Holding, Leaving};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::Uptime;
 use cresset_net::accounts::{Accounts, Claimant};
@@ -76,7 +77,6 @@ pub(super) struct Session {
     is_over: bool,
     is_paused: bool,
     holding: Holding,
-    unbinds: bool,
     is_released: bool,
     /// Messages of the client, and those of them that are taken care of.
     received: u64,
@@ -100,14 +100,6 @@ pub(super) struct Session {
 pub(super) struct Client {
     pub(super) user: usize,
     pub(super) connection: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Holding {
-    Nothing,
-    Asked,
-    Route(RouteId),
-    Ended(RouteId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,8 +128,7 @@ impl Session {
             is_open: true,
             is_over: false,
             is_paused: false,
-            holding: Holding::Nothing,
-            unbinds: false,
+            holding: Holding::default(),
             is_released: false,
             received: 0,
             handled: BTreeSet::new(),
@@ -155,7 +146,7 @@ impl Session {
     }
 
     fn take(&mut self, parcel: Parcel) {
-        if self.is_over || self.holding != Holding::Route(parcel.route) {
+        if self.is_over || self.holding.route() != Some(parcel.route) {
             self.returned.push(parcel);
             return;
         }
@@ -218,7 +209,7 @@ impl World {
         }
         self.tell(host, id, ToSession::Service(service));
         let process = self.hosts[host].process.as_mut()?;
-        process.router.sessions.get_mut(&id)?.holding = Holding::Asked;
+        process.router.sessions.get_mut(&id)?.holding.asks(jid.clone());
         self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: text });
         let request = Request::Bind { session: id, jid };
         self.request(host, request);
@@ -260,7 +251,7 @@ impl World {
     fn read_mailbox(&mut self, host: usize, id: SessionId, uptime: Uptime) {
         self.look_for_earlier(host, id);
         let Some(session) = self.session(host, id) else { return };
-        if matches!(session.holding, Holding::Route(_)) {
+        if session.holding.route().is_some() {
             while let Some(parcel) = session.parcels.pop_front() {
                 session.take(parcel);
             }
@@ -291,8 +282,7 @@ impl World {
         match event {
             ToSession::Handled(number) => session.handled(number),
             ToSession::Answer(Answer::Bound { route }) => {
-                if session.holding == Holding::Asked {
-                    session.holding = Holding::Route(route);
+                if let Answered::Bound(_) = session.holding.answered(Ok(route)) {
                     session.sender.set_own(route);
                     session.awaits_presence_until = Some(uptime + INITIAL_PRESENCE_TIME_MAX);
                     session.outbound.push_back(ToClient::Bound);
@@ -301,8 +291,8 @@ impl World {
                     self.session_soon(host, id);
                 }
             }
-            ToSession::Answer(Answer::Refused(_)) => {
-                session.holding = Holding::Nothing;
+            ToSession::Answer(Answer::Refused(refusal)) => {
+                drop(session.holding.answered(Err(refusal)));
                 session.outbound.push_back(ToClient::Refused);
             }
             ToSession::Answer(Answer::Announced { .. }) => self.claim_stored(host, id, true),
@@ -314,7 +304,7 @@ impl World {
             }
             ToSession::Service(Service::Pause | Service::Close) => session.is_paused = true,
             ToSession::RouteEnded { route, reason } => {
-                session.holding = Holding::Ended(route);
+                session.holding.ended(route);
                 match reason {
                     Removal::Replaced { .. } => self.close_session(host, id),
                     Removal::MemberEnded => session.outbound.clear(),
@@ -349,7 +339,7 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         let view = &process.router.view;
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
-        let Holding::Route(route) = session.holding else { return };
+        let Some(route) = session.holding.route() else { return };
         match (session.claim, is_announced) {
             (Claim::Planned, true) | (Claim::Idle, false) => {}
             (Claim::Absent | Claim::Idle, true) | (Claim::Absent | Claim::Planned, false) => return,
@@ -430,7 +420,7 @@ impl World {
         let Some(session) = self.session(host, id) else { return };
         match said {
             FromClient::Presence => {
-                let Holding::Route(route) = session.holding else { return };
+                let Some(route) = session.holding.route() else { return };
                 session.claim = Claim::Planned;
                 session.awaits_presence_until = None;
                 let presence = RoutePresence { priority: Some(0), interested: false };
@@ -535,18 +525,15 @@ impl World {
     fn release(&mut self, host: usize, id: SessionId) -> bool {
         self.note_events(host, id);
         let Some(session) = self.session(host, id) else { return false };
-        match session.holding {
-            Holding::Nothing | Holding::Ended(_) => {
+        match session.holding.leaves() {
+            Leaving::Done(_) => {
                 session.is_released = true;
                 true
             }
-            // The bind is under way and cannot be called back.
-            Holding::Asked => false,
-            Holding::Route(route) => {
-                if !std::mem::replace(&mut session.unbinds, true) {
-                    self.directory(host, DirectoryFact::UnbindAsked { route });
-                    self.request(host, Request::Unbind { route });
-                }
+            Leaving::Waits(_) => false,
+            Leaving::Unbind(route) => {
+                self.directory(host, DirectoryFact::UnbindAsked { route });
+                self.request(host, Request::Unbind { route });
                 false
             }
         }
@@ -556,13 +543,9 @@ impl World {
         let Some(session) = self.session(host, id) else { return };
         for event in std::mem::take(&mut session.events) {
             match event {
-                ToSession::RouteEnded { route, .. } => session.holding = Holding::Ended(route),
-                ToSession::Answer(Answer::Bound { route }) => {
-                    if session.holding == Holding::Asked {
-                        session.holding = Holding::Route(route);
-                    }
-                }
-                ToSession::Answer(Answer::Refused(_)) => session.holding = Holding::Nothing,
+                ToSession::RouteEnded { route, .. } => session.holding.ended(route),
+                ToSession::Answer(Answer::Bound { route }) => drop(session.holding.answered(Ok(route))),
+                ToSession::Answer(Answer::Refused(refusal)) => drop(session.holding.answered(Err(refusal))),
                 ToSession::Pass(pass) => session.passes.push(pass),
                 ToSession::Answer(Answer::Announced { .. })
                 | ToSession::Handled(_)
