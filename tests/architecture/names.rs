@@ -98,17 +98,21 @@ const NET: &[Ban] = &[
     ban("futures::select", "a biased tokio::select!"),
 ];
 
-const ROUTING: &str = "cresset_core::routing: `next_step`, `LocalRoutes`, `Parcel::leftover`";
+const ROUTING: &str = "cresset_core::routing: `Sender`, `RetryQueue`, `LocalRoutes`, `Parcel::leftover`";
 
 /// What decides where a stanza goes, what it waits for and how often it is tried. The node and the simulator carry out.
 const OUTSIDE_OF_CORE: &[Ban] = &[
     ban("decide", ROUTING),
     ban("Decision", ROUTING),
+    ban("Asker", ROUTING),
+    ban("ErrorCondition", ROUTING),
     ban("is_stale_farewell", ROUTING),
     ban("abandoned", ROUTING),
     ban("REROUTES_MAX", ROUTING),
     ban("EARLY_BYTES_MAX", ROUTING),
     ban("ABANDONED_WAY_WAIT_MAX", ROUTING),
+    ban("STALE_VIEW_WAIT_MAX", ROUTING),
+    ban("STORE_AGAIN_AFTER", ROUTING),
 ];
 
 const EVERYWHERE: &[Ban] = &[
@@ -209,6 +213,19 @@ fn foreign_comparisons(sources: &[Source]) -> Vec<String> {
 
 const COMPARES: &[char] = &['<', '>'];
 
+/// What counts how often a stanza was tried.
+fn foreign_counts(sources: &[Source]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in sources {
+        for (at, mark) in source.code.match_indices("attempts") {
+            if source.code[at + mark.len()..].trim_start().starts_with(['+', '-']) {
+                breaches.push(format!("{}:{}: counts attempts; instead: {ROUTING}", source.path, source.line(at)));
+            }
+        }
+    }
+    breaches
+}
+
 /// A word that must not even stand in a comment: net does not know that it is simulated.
 fn said(sources: &[Source], word: &str) -> Vec<String> {
     let is_said = |source: &&Source| source.text.to_lowercase().contains(word);
@@ -231,6 +248,8 @@ fn where_a_stanza_goes_is_decided_in_core() {
     let sources: Vec<Source> = ["net/src", "sim/src/cores"].into_iter().flat_map(below).collect();
     assert_eq!(breaches(&sources, OUTSIDE_OF_CORE), [""; 0]);
     assert_eq!(foreign_comparisons(&sources), [""; 0]);
+    let tried = ["net/src/router", "net/src/clients", "net/src/links", "sim/src/cores"];
+    assert_eq!(foreign_counts(&tried.into_iter().flat_map(below).collect::<Vec<_>>()), [""; 0]);
 }
 
 #[test]
@@ -239,6 +258,9 @@ fn a_decision_about_a_stanza_outside_of_core_is_caught() {
 
     assert_eq!(breaches(&planted("use cresset_core::routing::{Home, decide};"), OUTSIDE_OF_CORE).len(), 1);
     assert_eq!(breaches(&planted("if attempts > limits::REROUTES_MAX {}"), OUTSIDE_OF_CORE).len(), 1);
+    assert_eq!(breaches(&planted("stanza.bounce(ErrorCondition::ServiceUnavailable, None)"), OUTSIDE_OF_CORE).len(), 1);
+    assert_eq!(foreign_counts(&planted("Outgoing { attempts: attempts + 1, ..outgoing }")).len(), 1);
+    assert_eq!(foreign_counts(&planted("outgoing.attempts += 1;")).len(), 1);
     assert_eq!(breaches(&planted("let left = paths.abandoned(account, routes);"), OUTSIDE_OF_CORE).len(), 1);
     assert_eq!(foreign_comparisons(&planted("if parcel.route.index > router.applied {}")).len(), 1);
     assert_eq!(foreign_comparisons(&planted("if applied\n    <= parcel.route.index {}")).len(), 1);

@@ -56,7 +56,7 @@ impl Decision {
 }
 
 /// Whose routes a decision needs: the account of this domain that the stanza is for, if it is for one.
-pub fn recipient(domain: &DomainPart, stanza: &Stanza) -> Option<BareJid> {
+pub(super) fn recipient(domain: &DomainPart, stanza: &Stanza) -> Option<BareJid> {
     let to = stanza.to.as_ref().or(stanza.from.as_ref())?;
     (to.domain() == *domain && to.node().is_some()).then(|| to.to_bare())
 }
@@ -96,7 +96,7 @@ pub(super) fn is_stale_farewell(routes: Option<&[Arc<Route>]>, own: Option<Route
 
 /// Whether a stanza that was not delivered is of use to anybody else. Presence of a client is not: it went to each
 /// resource that was there, and whoever has come since asks for it.
-pub fn may_go_elsewhere(stanza: &Stanza) -> bool {
+pub(super) fn may_go_elsewhere(stanza: &Stanza) -> bool {
     !matches!(stanza.kind, Kind::Presence(PresenceType::Available | PresenceType::Unavailable))
 }
 

@@ -1,14 +1,17 @@
 //! Where a stanza goes, and what is kept until it has arrived.
 //!
 //! ```text
-//! stanza + view of the routes ──next_step──▶ Step ──▶ session here
-//!                                             │
-//!                                             └──▶ Outbox ═══ lane ═══▶ Inbox ──▶ LocalRoutes ──▶ session there
+//! session ──▶ Sender ──────┐ Errand                        ┌──▶ session here
+//!                          ├────────▶ whoever has hands ───┼──▶ store
+//! what came ─▶ RetryQueue ─┘ ◀────── Report                └──▶ Outbox ═══ lane ═══▶ Inbox ──▶ LocalRoutes ──▶ session there
+//!      ▲ back                                                      │
+//!      └───────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`next_step`] asks the table of RFC 6121 section 8 and knows no links; [`Outbox`] and [`Inbox`] know links and no table;
-//! [`LocalRoutes`] knows which session of this node holds which route; [`Paths`] and [`Row`] see to it that a stanza does
-//! not overtake an earlier one by another way.
+//! [`Sender`] and [`RetryQueue`] ask the table of RFC 6121 section 8 and know no links; [`Outbox`] and [`Inbox`] know links
+//! and no table; [`LocalRoutes`] knows which session of this node holds which route. The `step` of a stanza is what the
+//! table says or what it has to wait for; the `paths` of a sender, and the `row` of an account, see to it that a stanza
+//! does not overtake an earlier one by another way.
 
 mod arrivals;
 mod decide;
@@ -25,12 +28,10 @@ mod row;
 mod sender;
 mod step;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 
 pub use arrivals::{Arrivals, StanzaName};
-pub use decide::{ChosenRoutes, claimant, interested, may_go_elsewhere, recipient};
+pub use decide::{ChosenRoutes, claimant, interested};
 pub use errand::{Awaited, Errand, Report, Said, Sight, StoreAnswer, WaitId};
 pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{Inbox, Orphan, Received};
@@ -38,8 +39,8 @@ pub use local::{Arrival, LocalRoutes, Missed, RouteEnd};
 pub use outbox::{Outbox, OutboxOrder, Redecide, Refused};
 pub use outgoing::{Outgoing, Share};
 pub use parcel::{Home, Leftover, Parcel};
-pub use paths::{Paths, Way};
+pub use paths::Way;
 pub use retry::{Again, RetryOutput, RetryQueue};
-pub use row::{Row, Turn};
+pub use row::Turn;
 pub use sender::{Sender, SenderOutput};
-pub use step::{Asker, Step, comes_to, next_step};
+pub use step::comes_to;

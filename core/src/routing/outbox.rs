@@ -33,8 +33,9 @@ use crate::limits::{
 };
 use crate::routing::arrivals::StanzaName;
 use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
+use crate::routing::outgoing::Outgoing;
 use crate::routing::row::Turn;
-use crate::stanza::{Kind, STANZA_OVERHEAD_BYTES, Stanza};
+use crate::stanza::{ErrorCondition, Kind, STANZA_OVERHEAD_BYTES, Stanza};
 use crate::wire;
 use crate::{planted, sometimes};
 
@@ -93,6 +94,21 @@ pub struct Refused<Origin> {
     pub stanza: Stanza,
     /// Who has not been told yet that the stanza is taken care of.
     pub origin: Origin,
+}
+
+impl<Origin> Refused<Origin> {
+    /// The error for its sender, who is to have it before the stanza counts as handled.
+    ///
+    /// # Errors
+    ///
+    /// There is none for this stanza: who waits to hear of it hears now.
+    pub fn answer(self, turn: Turn) -> Result<Outgoing<Origin>, Origin> {
+        let text = Some("too much is under way to this account");
+        match self.stanza.bounce(ErrorCondition::ResourceConstraint, text) {
+            Some(error) => Ok(Outgoing::new(turn, error, Some(self.origin))),
+            None => Err(self.origin),
+        }
+    }
 }
 
 /// An account among those for which something is kept. Two that have the same hash share what each of them may have.

@@ -29,7 +29,7 @@ use crate::{planted, sometimes};
 
 /// Remembers routes by recipient.
 #[derive(Debug)]
-pub struct Paths {
+pub(super) struct Paths {
     taken: VecDeque<Path>,
     max: usize,
     own: Option<RouteId>,
@@ -61,26 +61,26 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// The paths of what stood in one [`Row`](crate::routing::Row), of many senders to many recipients.
-    pub fn of_row() -> Paths {
+    /// The paths of what stood in one [`Row`](super::row::Row), of many senders to many recipients.
+    pub(super) fn of_row() -> Paths {
         Paths { max: ROW_PATHS_MAX, ..Paths::default() }
     }
 
     /// The sender holds this route itself. It does not wait for what it sent to itself, because what is under way on
     /// its own route comes back only when it has ended.
-    pub fn set_own(&mut self, route: RouteId) {
+    pub(super) fn set_own(&mut self, route: RouteId) {
         self.own = Some(route);
     }
 
     /// The route that the sender holds itself.
-    pub fn own(&self) -> Option<RouteId> {
+    pub(super) fn own(&self) -> Option<RouteId> {
         self.own
     }
 
     /// The routes of this account that stanzas took and that have ended. They are forgotten here: the caller waits
     /// for each of them and then decides.
     #[must_use]
-    pub fn ended(&mut self, account: &BareJid, routes: Option<&[Arc<Route>]>) -> SmallVec<[Way; 1]> {
+    pub(super) fn ended(&mut self, account: &BareJid, routes: Option<&[Arc<Route>]>) -> SmallVec<[Way; 1]> {
         if self.taken.is_empty() || planted!(PathForgotten) {
             return SmallVec::new();
         }
@@ -96,7 +96,12 @@ impl Paths {
     /// any more, and that are not `chosen` for what goes now. They are forgotten here: the caller waits for them and then
     /// decides.
     #[must_use]
-    pub fn abandoned(&mut self, account: &BareJid, routes: &[Arc<Route>], chosen: &[Arc<Route>]) -> SmallVec<[Way; 1]> {
+    pub(super) fn abandoned(
+        &mut self,
+        account: &BareJid,
+        routes: &[Arc<Route>],
+        chosen: &[Arc<Route>],
+    ) -> SmallVec<[Way; 1]> {
         let is_left =
             |route: &Route| !route.presence.is_available() && chosen.iter().all(|chosen| chosen.id != route.id);
         let left: SmallVec<[RouteId; 2]> = routes.iter().filter(|route| is_left(route)).map(|route| route.id).collect();
@@ -113,26 +118,26 @@ impl Paths {
 
     /// All routes of this account that stanzas took, for whoever decides in this sender's place from now on.
     #[must_use]
-    pub fn hand_over(&mut self, account: &BareJid) -> Vec<Way> {
+    pub(super) fn hand_over(&mut self, account: &BareJid) -> Vec<Way> {
         let account = hash(account);
         self.take_out(|path| path.account == account).into_vec()
     }
 
     /// All routes of this account that stanzas took, for whoever goes on beside this sender.
     #[must_use]
-    pub fn known(&self, account: &BareJid) -> Vec<Way> {
+    pub(super) fn known(&self, account: &BareJid) -> Vec<Way> {
         let account = hash(account);
         self.taken.iter().filter(|path| path.account == account).map(|path| path.way).collect()
     }
 
     /// Stanzas of somebody else went to this account by these routes.
-    pub fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
+    pub(super) fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
         let account = hash(account);
         ways.iter().for_each(|way| self.remember(Path { account, way: *way, took_messages: false }));
     }
 
     /// A stanza goes to this account by this route.
-    pub fn take(&mut self, account: &BareJid, route: &Route) {
+    pub(super) fn take(&mut self, account: &BareJid, route: &Route) {
         if self.own == Some(route.id) {
             return;
         }

@@ -401,7 +401,7 @@ mod tests {
     use crate::cluster::Route;
     use crate::jid::DomainPart;
     use crate::routing::errand::StoreAnswer;
-    use crate::routing::testing::{Shown, domain, id, juliet, route, route_of, said_to};
+    use crate::routing::tests::shown::{Shown, domain, id, juliet, route, route_of, said_to};
     use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
 
     const JULIET: &str = "juliet@capulet.example";

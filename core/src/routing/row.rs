@@ -7,7 +7,7 @@
 //! The rules for whoever decides, one thing after the other for each account:
 //!
 //! * The earliest turn goes first. Before each step what has arrived meanwhile is taken into the row.
-//! * Before a stanza goes to an account whose [`Paths`](crate::routing::Paths) name an ended route, it is put back into
+//! * Before a stanza goes to an account whose [`Paths`](super::paths::Paths) name an ended route, it is put back into
 //!   the row, and nothing is decided until nothing is under way on that route: what comes back from there may be earlier.
 //! * A sender whose own earlier stanzas may be among these stands in the row himself, with the turn of what he wants to
 //!   send. He is let past when it is his.
@@ -29,7 +29,7 @@ pub struct Turn(pub u64);
 
 /// Things that wait for their turn.
 #[derive(Debug)]
-pub struct Row<T> {
+pub(super) struct Row<T> {
     /// What has the same turn (copies of one stanza) goes as it came.
     waiting: BTreeMap<(Turn, u64), T>,
     arrivals: u64,
@@ -43,26 +43,16 @@ impl<T> Default for Row<T> {
 
 impl<T> Row<T> {
     /// Lets something stand in the row.
-    pub fn push(&mut self, turn: Turn, thing: T) {
+    pub(super) fn push(&mut self, turn: Turn, thing: T) {
         self.arrivals += 1;
         let turn = if planted!(TurnIgnored) { Turn::default() } else { turn };
         self.waiting.insert((turn, self.arrivals), thing);
     }
 
     /// Whose turn it is.
-    pub fn pop(&mut self) -> Option<(Turn, T)> {
+    pub(super) fn pop(&mut self) -> Option<(Turn, T)> {
         let ((turn, _), thing) = self.waiting.pop_first()?;
         Some((turn, thing))
-    }
-
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 }
 
@@ -83,6 +73,5 @@ mod tests {
 
         let order: Vec<_> = std::iter::from_fn(|| row.pop()).map(|(_, thing)| thing).collect();
         assert_eq!(order, ["first again", "second", "copy of the second", "sender"]);
-        assert!(row.is_empty());
     }
 }

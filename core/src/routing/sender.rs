@@ -470,7 +470,7 @@ mod tests {
     use crate::jid::DomainPart;
     use crate::routing::errand::StoreAnswer;
     use crate::routing::row::Turn;
-    use crate::routing::testing::{Shown, domain, route, route_of, said_to};
+    use crate::routing::tests::shown::{Shown, domain, route, route_of, said_to};
     use crate::stanza::{Kind, MessageType};
 
     const JULIET: &str = "juliet@capulet.example";

@@ -10,7 +10,7 @@
 //! Whoever asks carries the step out. After a wait, and after a stanza has come back, he asks again. The invariant: what
 //! one sender says to one account goes by [`Paths`] that know every route on which something earlier may be under way.
 //!
-//! It keeps nothing: what waits stands with its sender, or in a [`Row`](crate::routing::Row).
+//! It keeps nothing: what waits stands with its sender, or in a [`Row`](super::row::Row).
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
 
 /// Who asks, and so whose the paths are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asker {
+pub(super) enum Asker {
     /// The session that has said it.
     Sender,
-    /// A [`Row`](crate::routing::Row), for a session that held this route.
+    /// A [`Row`](super::row::Row), for a session that held this route.
     Row {
         /// The route; absent if it is not known any more, or the server itself has said it.
         own: Option<RouteId>,
@@ -39,7 +39,7 @@ pub enum Asker {
 
 /// What is to be done about a stanza.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// Nothing: it counts as handled.
     Done,
     /// It waits until nothing is under way on these routes and, if a sender asks, until what is earlier to the same account
@@ -69,7 +69,7 @@ pub enum Step {
 }
 
 /// Decides by the view about a stanza that came back so many times.
-pub fn next_step(
+pub(super) fn next_step(
     domain: &DomainPart,
     view: &impl RouteView,
     asker: Asker,
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Route;
-    use crate::routing::testing::{Shown, domain, id, juliet, message, route};
+    use crate::routing::tests::shown::{Shown, domain, id, juliet, message, route};
     use crate::stanza::MessageType;
 
     #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub(super) mod shown;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::rngs::StdRng;

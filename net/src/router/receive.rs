@@ -6,7 +6,6 @@ use cresset_core::cluster::{Route, RouteView};
 use cresset_core::ids::RouteId;
 use cresset_core::jid::BareJid;
 use cresset_core::routing::{Arrival, Home, Leftover, Missed, Parcel, Redecide, Refused, StanzaName, claimant};
-use cresset_core::stanza::ErrorCondition;
 use futures_util::FutureExt;
 
 use super::Router;
@@ -56,10 +55,9 @@ impl DataService for Router {
     }
 
     fn refused(&self, refused: Refused<Ticket>) {
-        // The sender is to have the error before the stanza counts as handled.
-        match refused.stanza.bounce(ErrorCondition::ResourceConstraint, Some("too much is under way to this account")) {
-            Some(error) => self.push_returned(self.outgoing(error, Some(refused.origin))),
-            None => refused.origin.done(),
+        match refused.answer(self.next_turn()) {
+            Ok(error) => self.push_returned(error),
+            Err(origin) => origin.done(),
         }
     }
 

@@ -14,7 +14,7 @@ use cresset_core::routing::{
     Again, Awaited, Errand, Leftover, Parcel, Redecide, Refused, Report, RetryOutput, RetryQueue, Sender, SenderOutput,
     Share, Sight, StanzaName, StoreAnswer, Turn, WaitId, Way,
 };
-use cresset_core::stanza::{ErrorCondition, Stanza};
+use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::{Accounts, StoreError, Stored};
 use futures_util::FutureExt;
@@ -143,12 +143,9 @@ impl World {
     /// Too much is under way to the account for which this was.
     pub(super) fn refused(&mut self, host: usize, refused: Refused<Ticket>) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        match refused.stanza.bounce(ErrorCondition::ResourceConstraint, None) {
-            Some(error) => {
-                let turn = process.router.deciders.next_turn();
-                self.decide_later(host, Again::Returned(Outgoing::new(turn, error, Some(refused.origin))));
-            }
-            None => self.ticket_done(host, refused.origin),
+        match refused.answer(process.router.deciders.next_turn()) {
+            Ok(error) => self.decide_later(host, Again::Returned(error)),
+            Err(origin) => self.ticket_done(host, origin),
         }
     }
 
@@ -200,14 +197,14 @@ impl World {
         if let Some(first) = sender.say(sight, outgoing) {
             self.sender_wants(host, id, first);
         }
-        self.decide(host, Decider::Sender(id));
+        self.drive(host, Decider::Sender(id));
     }
 
     /// The session is over; answers whether nothing of it waits any more.
     pub(super) fn end_sender(&mut self, host: usize, id: SessionId) -> bool {
         let Some(session) = self.session(host, id) else { return true };
         session.sender.end();
-        self.decide(host, Decider::Sender(id));
+        self.drive(host, Decider::Sender(id));
         self.session(host, id).is_none_or(|session| session.sender.is_idle())
     }
 
@@ -243,14 +240,14 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         process.router.deciders.due.remove(&whose);
         self.end_waits(host, whose);
-        self.decide(host, whose);
+        self.drive(host, whose);
         match whose {
             Decider::Sender(session) => self.session_soon(host, session),
             Decider::Queue(_) => self.leave_if_empty(host),
         }
     }
 
-    fn decide(&mut self, host: usize, whose: Decider) {
+    fn drive(&mut self, host: usize, whose: Decider) {
         match whose {
             Decider::Sender(id) => loop {
                 let Some(process) = &mut self.hosts[host].process else { return };

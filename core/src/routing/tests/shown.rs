@@ -1,7 +1,5 @@
 //! What the tests of this module have in common: a view that shows what they say, and Juliet.
 
-#![allow(clippy::unwrap_used)]
-
 use std::sync::Arc;
 
 use crate::cluster::{AccountRoutes, Route, RoutePresence, RouteView};
@@ -13,7 +11,7 @@ use crate::xml::Element;
 const BARE: &str = "juliet@capulet.example";
 
 /// A view of these routes.
-pub(super) struct Shown(pub(super) Vec<Arc<Route>>);
+pub(in crate::routing) struct Shown(pub(in crate::routing) Vec<Arc<Route>>);
 
 impl RouteView for Shown {
     fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
@@ -22,21 +20,21 @@ impl RouteView for Shown {
     }
 }
 
-pub(super) fn domain() -> DomainPart {
+pub(in crate::routing) fn domain() -> DomainPart {
     DomainPart::new("capulet.example").unwrap()
 }
 
-pub(super) fn juliet() -> BareJid {
+pub(in crate::routing) fn juliet() -> BareJid {
     BARE.parse().unwrap()
 }
 
 /// A chat message to Juliet.
-pub(super) fn message() -> Stanza {
+pub(in crate::routing) fn message() -> Stanza {
     said_to(BARE, "Wherefore?")
 }
 
 /// A chat message of Romeo.
-pub(super) fn said_to(to: &str, body: &str) -> Stanza {
+pub(in crate::routing) fn said_to(to: &str, body: &str) -> Stanza {
     let body = Element::new("body", "jabber:client").with_text(body);
     let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
     stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
@@ -44,16 +42,16 @@ pub(super) fn said_to(to: &str, body: &str) -> Stanza {
     stanza
 }
 
-pub(super) fn id(number: u64) -> RouteId {
+pub(in crate::routing) fn id(number: u64) -> RouteId {
     RouteId { index: LogIndex(number), position: 0 }
 }
 
 /// A route of Juliet to another member.
-pub(super) fn route(number: u64, priority: Option<i8>) -> Arc<Route> {
+pub(in crate::routing) fn route(number: u64, priority: Option<i8>) -> Arc<Route> {
     route_of("juliet@capulet.example/balcony", number, priority)
 }
 
-pub(super) fn route_of(jid: &str, number: u64, priority: Option<i8>) -> Arc<Route> {
+pub(in crate::routing) fn route_of(jid: &str, number: u64, priority: Option<i8>) -> Arc<Route> {
     Arc::new(Route {
         id: id(number),
         jid: jid.parse().unwrap(),
