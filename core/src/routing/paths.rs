@@ -13,7 +13,8 @@
 //!
 //! [`ABANDONED_WAY_WAIT_MAX`]: crate::limits::ABANDONED_WAY_WAIT_MAX
 //!
-//! At most [`PATHS_MAX`] routes are remembered, the latest; in a row [`ROW_PATHS_MAX`].
+//! At most [`PATHS_MAX`] routes are remembered, the latest; in a row [`ROW_PATHS_MAX`]. One to which only presence went is
+//! forgotten first: whoever tells five hundred contacts that he is there does not forget with whom he talks.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -51,6 +52,8 @@ struct Path {
     way: Way,
     /// The session took messages to its account then.
     took_messages: bool,
+    /// Nothing went there that is of use to anybody else if it comes back, such as the presence of a client.
+    is_fleeting: bool,
 }
 
 /// The paths of one sender.
@@ -133,16 +136,18 @@ impl Paths {
     /// Stanzas of somebody else went to this account by these routes.
     pub(super) fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
         let account = hash(account);
-        ways.iter().for_each(|way| self.remember(Path { account, way: *way, took_messages: false }));
+        let path = |way: &Way| Path { account, way: *way, took_messages: false, is_fleeting: false };
+        ways.iter().for_each(|way| self.remember(path(way)));
     }
 
-    /// A stanza goes to this account by this route.
-    pub(super) fn take(&mut self, account: &BareJid, route: &Route) {
+    /// A stanza goes to this account by this route. It is fleeting if it is of use to nobody else should it come back.
+    pub(super) fn take(&mut self, account: &BareJid, route: &Route, is_fleeting: bool) {
         if self.own == Some(route.id) {
             return;
         }
         let way = Way { life: route.life(), route: route.id };
-        self.remember(Path { account: hash(account), way, took_messages: route.presence.accepts_messages() });
+        let took_messages = route.presence.accepts_messages();
+        self.remember(Path { account: hash(account), way, took_messages, is_fleeting });
     }
 
     fn take_out(&mut self, is_one: impl Fn(&Path) -> bool) -> SmallVec<[Way; 1]> {
@@ -156,12 +161,18 @@ impl Paths {
         // A conversation goes on with whom it went last, so the search is mostly one step.
         if let Some(last) = self.taken.back_mut().filter(|last| is_known(last)) {
             last.took_messages |= path.took_messages;
+            last.is_fleeting &= path.is_fleeting;
             return;
         }
-        if let Some(at) = self.taken.iter().position(is_known) {
-            path.took_messages |= self.taken.remove(at).is_some_and(|known| known.took_messages);
+        if let Some(known) = self.taken.iter().position(is_known).and_then(|at| self.taken.remove(at)) {
+            path.took_messages |= known.took_messages;
+            path.is_fleeting &= known.is_fleeting;
         } else if self.taken.len() == self.max {
-            self.taken.pop_front();
+            match self.taken.iter().position(|known| known.is_fleeting) {
+                Some(oldest) => drop(self.taken.remove(oldest)),
+                None if path.is_fleeting => return,
+                None => drop(self.taken.pop_front()),
+            }
         }
         self.taken.push_back(path);
     }
@@ -185,7 +196,7 @@ mod tests {
     fn a_route_that_lives_holds_nobody_up() {
         let (juliet, balcony) = (account("juliet"), route("juliet", 1));
         let mut paths = Paths::default();
-        paths.take(&juliet, &balcony);
+        paths.take(&juliet, &balcony, false);
 
         assert!(paths.ended(&juliet, Some(&[balcony])).is_empty());
     }
@@ -194,7 +205,7 @@ mod tests {
     fn an_ended_route_is_named_once_and_to_its_own_recipient_only() {
         let (juliet, nurse) = (account("juliet"), account("nurse"));
         let mut paths = Paths::default();
-        paths.take(&juliet, &route("juliet", 1));
+        paths.take(&juliet, &route("juliet", 1), false);
 
         assert!(paths.ended(&nurse, None).is_empty());
         assert_eq!(paths.ended(&juliet, None).len(), 1);
@@ -206,8 +217,8 @@ mod tests {
         let juliet = account("juliet");
         let (balcony, garden) = (with(&route("juliet", 1), Some(0)), with(&route("juliet", 2), Some(0)));
         let mut paths = Paths::default();
-        paths.take(&juliet, &balcony);
-        paths.take(&juliet, &garden);
+        paths.take(&juliet, &balcony, false);
+        paths.take(&juliet, &garden, false);
         let (leaves, stays) = (with(&balcony, None), garden);
         let routes = [leaves.clone(), stays.clone()];
 
@@ -222,8 +233,8 @@ mod tests {
         let juliet = account("juliet");
         let (silent, shy) = (route("juliet", 1), with(&route("juliet", 2), Some(0)));
         let mut paths = Paths::default();
-        paths.take(&juliet, &silent);
-        paths.take(&juliet, &shy);
+        paths.take(&juliet, &silent, false);
+        paths.take(&juliet, &shy, false);
 
         let routes = [silent, with(&shy, Some(-1))];
 
@@ -234,8 +245,8 @@ mod tests {
     fn who_decides_in_a_senders_place_knows_his_ways() {
         let (juliet, nurse) = (account("juliet"), account("nurse"));
         let (mut sender, mut row) = (Paths::default(), Paths::of_row());
-        sender.take(&juliet, &route("juliet", 1));
-        sender.take(&nurse, &route("nurse", 2));
+        sender.take(&juliet, &route("juliet", 1), false);
+        sender.take(&nurse, &route("nurse", 2), false);
 
         row.take_over(&juliet, &sender.hand_over(&juliet));
 
@@ -250,9 +261,35 @@ mod tests {
         let own = route("juliet", 1);
         let mut paths = Paths::default();
         paths.set_own(own.id);
-        paths.take(&juliet, &own);
+        paths.take(&juliet, &own, false);
 
         assert!(paths.ended(&juliet, None).is_empty());
+    }
+
+    #[test]
+    fn a_presence_for_many_does_not_make_a_sender_forget_with_whom_he_talks() {
+        let (juliet, nurse) = (account("juliet"), account("nurse"));
+        let mut paths = Paths::default();
+        paths.take(&juliet, &route("juliet", 1), false);
+        for number in 10..510 {
+            paths.take(&nurse, &route("nurse", number), true);
+        }
+
+        assert_eq!(paths.ended(&juliet, None).len(), 1);
+        assert_eq!(paths.ended(&nurse, None).len(), PATHS_MAX - 1);
+    }
+
+    #[test]
+    fn presence_after_a_message_leaves_the_message_remembered() {
+        let (juliet, balcony) = (account("juliet"), route("juliet", 1));
+        let mut paths = Paths::default();
+        paths.take(&juliet, &balcony, false);
+        paths.take(&juliet, &balcony, true);
+        for number in 10..510 {
+            paths.take(&account("nurse"), &route("nurse", number), true);
+        }
+
+        assert_eq!(paths.ended(&juliet, None).len(), 1);
     }
 
     #[test]
@@ -260,7 +297,7 @@ mod tests {
         let juliet = account("juliet");
         let mut paths = Paths::default();
         for number in 0..PATHS_MAX as u64 + 1 {
-            paths.take(&juliet, &route("juliet", number));
+            paths.take(&juliet, &route("juliet", number), false);
         }
 
         let ended = paths.ended(&juliet, None);

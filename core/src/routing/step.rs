@@ -20,7 +20,7 @@ use crate::cluster::RouteView;
 use crate::ids::RouteId;
 use crate::jid::{BareJid, DomainPart};
 use crate::limits::{ABANDONED_WAY_WAIT_MAX, REROUTES_MAX};
-use crate::routing::decide::{ChosenRoutes, Decision, decide, is_stale_farewell, recipient};
+use crate::routing::decide::{ChosenRoutes, Decision, decide, is_stale_farewell, may_go_elsewhere, recipient};
 use crate::routing::paths::{Paths, Way};
 use crate::sometimes;
 use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
@@ -109,7 +109,8 @@ pub(super) fn next_step(
             bounce(stanza, ErrorCondition::RecipientUnavailable)
         }
         (Decision::Deliver(chosen), Some(account)) => {
-            chosen.iter().for_each(|route| paths.take(&account, route));
+            let is_fleeting = !may_go_elsewhere(stanza);
+            chosen.iter().for_each(|route| paths.take(&account, route, is_fleeting));
             Step::Deliver { account, chosen }
         }
         (Decision::Store, Some(account)) => Step::Store { account },
