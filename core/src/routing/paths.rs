@@ -137,7 +137,9 @@ impl Paths {
     pub(super) fn take_over(&mut self, account: &BareJid, ways: &[Way]) {
         let account = hash(account);
         let path = |way: &Way| Path { account, way: *way, took_messages: false, is_fleeting: false };
-        ways.iter().for_each(|way| self.remember(path(way)));
+        let own = self.own;
+        let of_others = ways.iter().filter(|way| Some(way.route) != own);
+        of_others.for_each(|way| self.remember(path(way)));
     }
 
     /// A stanza goes to this account by this route. It is fleeting if it is of use to nobody else should it come back.
@@ -262,6 +264,18 @@ mod tests {
         let mut paths = Paths::default();
         paths.set_own(own.id);
         paths.take(&juliet, &own, false);
+
+        assert!(paths.ended(&juliet, None).is_empty());
+    }
+
+    /// It would wait for itself, and end only when it does not wait any more.
+    #[test]
+    fn nobody_waits_for_himself_because_of_what_others_have_said() {
+        let (juliet, own) = (account("juliet"), route("juliet", 1));
+        let mut paths = Paths::default();
+        paths.set_own(own.id);
+
+        paths.take_over(&juliet, &[Way { life: own.life(), route: own.id }]);
 
         assert!(paths.ended(&juliet, None).is_empty());
     }

@@ -565,6 +565,21 @@ mod tests {
         assert!(romeo.sender.is_idle());
     }
 
+    /// Two sessions that end would wait for each other.
+    #[test]
+    fn a_session_that_ends_does_not_wait_for_what_it_has_given_up() {
+        let mut romeo = Romeo::sees([route(1, Some(0))]);
+        romeo.says(JULIET, "m1");
+        romeo.view = Vec::new();
+        assert_eq!(romeo.says(JULIET, "m2"), ["await Turn"]);
+
+        romeo.sender.end();
+        romeo.outputs(None);
+
+        assert!(romeo.sender.is_idle(), "nobody has reported");
+        assert!(romeo.is_over().is_empty());
+    }
+
     #[test]
     fn what_is_said_later_takes_the_ways_along_that_nobody_has_waited_for() {
         let mut romeo = Romeo::sees([route(1, Some(0))]);

@@ -74,7 +74,8 @@ impl Raft {
         let without = |voters: &BTreeSet<MemberId>| nodes.difference(voters).copied().collect();
         match &present.sets[..] {
             [voters] if *voters == change.voters => {}
-            [voters] if self.has_caught_up(&change.voters) => {
+            // Of those who vote already one may be dead, and stay so.
+            [voters] if self.has_caught_up(change.voters.difference(voters)) => {
                 let both = voters.union(&change.voters).copied().collect();
                 let sets = vec![voters.clone(), change.voters.clone()];
                 return Step::Config(Config { sets, learners: without(&both) });
@@ -94,10 +95,10 @@ impl Raft {
         Step::Config(Config { sets: present.sets.clone(), learners })
     }
 
-    fn has_caught_up(&self, voters: &BTreeSet<MemberId>) -> bool {
+    fn has_caught_up<'a>(&self, mut voters: impl Iterator<Item = &'a MemberId>) -> bool {
         let Role::Leading(leading) = &self.role else { return false };
         let end = self.disk.last_index();
-        voters.iter().all(|id| {
+        voters.all(|id| {
             *id == self.me
                 || leading.followers.get(id).is_some_and(|f| f.matched > 0 && f.matched + CATCH_UP_ENTRIES >= end)
         })
