@@ -87,7 +87,7 @@ impl<'a> SnapshotReader<'a> {
         if self.expected != found {
             return Err(SnapshotError::Damaged { expected: self.expected, found });
         }
-        let mut at = wire::check_version(self.content)?;
+        let mut at = self.content.len() - wire::fields_of(self.content, wire::FORMAT_MIN)?.len();
         let (applied, members, voters): (LogIndex, Vec<Member>, Vec<MemberId>) = take(self.content, &mut at)?;
         let Length(left) = take(self.content, &mut at)?;
         let state = ClusterState {
