@@ -12,6 +12,8 @@ mod control;
 pub mod descriptors;
 mod discovery;
 pub mod disk;
+#[cfg(test)]
+mod formats;
 pub mod health;
 #[cfg(test)]
 mod hostile_bytes;

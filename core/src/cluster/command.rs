@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::RoutePresence;
+use crate::cluster::{RoutePresence, TIMES_SINCE_VERSION};
 use crate::fencing::Times;
 use crate::ids::{BootId, Life, LogIndex, MemberId, RouteId, Sequence, SessionId};
 use crate::jid::FullJid;
@@ -47,6 +47,24 @@ pub enum Command {
         /// The index.
         since: LogIndex,
     },
+}
+
+impl Command {
+    /// The version of the agreed state that brought it. Before the members agree on that version nobody proposes it, and
+    /// it would change nothing. So every member can read what is in its log.
+    pub fn since(&self) -> u32 {
+        match self {
+            Command::Join(_)
+            | Command::Activate(_)
+            | Command::Leave(_)
+            | Command::Expel { .. }
+            | Command::Batch(_)
+            | Command::Forget(_)
+            | Command::Drain(_)
+            | Command::Undrain(_) => 1,
+            Command::ChangeTimes { .. } | Command::TimesInForce { .. } => TIMES_SINCE_VERSION,
+        }
+    }
 }
 
 /// A process begins a life of a member; an earlier life of the same member ends in the same step, as does the life of

@@ -16,17 +16,22 @@ use crate::cluster::routes::Routes;
 use crate::cluster::voters;
 use crate::cluster::{
     AccountRoutes, AgreedTimes, Applied, Batch, Command, ConflictPolicy, Event, ExpelReason, Join, Life, Member,
-    MemberState, Operation, OperationOutcome, Outcome, Rejection, Removal, Role, Route, RoutePresence,
-    TIMES_SINCE_VERSION, VersionRange,
+    MemberState, Operation, OperationOutcome, Outcome, Rejection, Removal, Role, Route, RoutePresence, VersionRange,
 };
 use crate::ids::{LogIndex, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{MEMBERS_MAX, SESSIONS_PER_ACCOUNT_MAX};
 use crate::{planted, sometimes};
 
-/// The versions of the agreed state's format and rules that this program follows. A cluster begins with the oldest one of
-/// its founder's.
-pub const STATE_VERSIONS: VersionRange = VersionRange { min: 1, max: 2 };
+/// The versions of the agreed state's format and rules that this program follows, and with them those of links and entries
+/// of the log. A cluster begins with the oldest one of its founder's. What each has brought:
+///
+/// | version | brought |
+/// |---|---|
+/// | 1 | everything |
+/// | 2 | agreed times: two commands, and the end of a snapshot ([`TIMES_SINCE_VERSION`](crate::cluster::TIMES_SINCE_VERSION)) |
+/// | 3 | the frames of [`LinkFormat::Third`](crate::wire::LinkFormat::Third); state and entries are those of version 2 |
+pub const STATE_VERSIONS: VersionRange = VersionRange { min: 1, max: 3 };
 
 /// What the members agree on, as of one index of the log.
 #[derive(Clone, Debug)]
@@ -72,6 +77,7 @@ impl ClusterState {
         let senior = self.senior();
         let mut events = Vec::new();
         let outcome = match command {
+            early if early.since() > self.version => Outcome::Rejected(Rejection::TooEarly),
             Command::Join(join) => self.join(index, join, &mut events),
             Command::Activate(life) => self.activate(*life, &mut events),
             Command::Leave(life) => self.end(index, *life, None, &mut events),
@@ -80,9 +86,6 @@ impl ClusterState {
             Command::Forget(life) => self.forget(*life, &mut events),
             Command::Drain(life) => self.turn(*life, MemberState::Draining),
             Command::Undrain(life) => self.turn(*life, MemberState::Active),
-            Command::ChangeTimes { .. } | Command::TimesInForce { .. } if self.version < TIMES_SINCE_VERSION => {
-                Outcome::Rejected(Rejection::TooEarly)
-            }
             Command::ChangeTimes { after, to } => self.times.begin(index, *after, *to),
             Command::TimesInForce { since } => self.times.end(index, *since),
         };

@@ -346,13 +346,13 @@ fn an_old_member_that_is_forgotten_is_not_waited_for() {
 #[test]
 fn a_snapshot_of_a_later_version_is_refused_and_told() {
     let mut cluster = Cluster::of(&["a"]);
-    cluster.restart(1, "a", 11, VersionRange { min: 1, max: 3 });
+    cluster.restart(1, "a", 11, VersionRange { min: 1, max: 4 });
 
     let refused =
         ClusterState::decode_snapshot(&cluster.state.encode_snapshot(), STATE_VERSIONS).expect_err("it is newer");
 
-    assert_eq!(refused, SnapshotError::Version { found: 3, understood: STATE_VERSIONS });
-    assert_eq!(refused.to_string(), "a snapshot of version 3; this program reads versions 1 to 2");
+    assert_eq!(refused, SnapshotError::Version { found: 4, understood: STATE_VERSIONS });
+    assert_eq!(refused.to_string(), "a snapshot of version 4; this program reads versions 1 to 3");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::cluster::Command;
 use crate::ids::{BootId, Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::LogEnd;
 use crate::node::Wish;
+use crate::wire::{self, LinkFormat, WireError};
 
 /// Bytes of the largest control message: a batch of [`BATCH_OPERATIONS_MAX`](crate::limits::BATCH_OPERATIONS_MAX) binds
 /// whose JIDs are of ordinary length. The batcher stays below it.
@@ -78,6 +79,27 @@ pub enum ControlMessage {
     },
     /// An operator wants this, who spoke to me: do it, if you lead.
     Wanted(Wish),
+}
+
+impl ControlMessage {
+    /// Its bytes on a link of this format.
+    pub fn encode(&self, format: LinkFormat) -> Vec<u8> {
+        match format {
+            LinkFormat::First | LinkFormat::Third => wire::encode(self),
+        }
+    }
+
+    /// The message that the bytes hold on a link of this format.
+    ///
+    /// # Errors
+    ///
+    /// If they are none, or one with a kind or a field that is not known: it is passed over as a whole, as if it had been
+    /// lost. Whatever still matters is said again.
+    pub fn decode(bytes: &[u8], format: LinkFormat) -> Result<ControlMessage, WireError> {
+        match format {
+            LinkFormat::First | LinkFormat::Third => wire::decode(bytes, CONTROL_BYTES_MAX),
+        }
+    }
 }
 
 /// The answer to a beat.

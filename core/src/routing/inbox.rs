@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::limits::OUTBOX_PARCELS_MAX;
 use crate::routing::arrivals::{Arrivals, StanzaName};
-use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
+use crate::routing::frame::{
+    DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, Recipient, push_number, ranges_of,
+};
 use crate::routing::parcel::{Home, Parcel};
 use crate::{planted, sometimes};
 
@@ -57,6 +59,9 @@ pub struct Orphan {
 pub enum Received {
     /// Hand it to the session, or back by [`Inbox::give_back`].
     Deliver(Parcel),
+    /// Hand it back by [`Inbox::give_back`]: it is for somebody of a kind that this program does not know, so nobody
+    /// here. Its route is no session's.
+    Unknown(Parcel),
     /// Tell the session that holds this route, if any, that messages are stored for it.
     Nudge(RouteId),
     /// Nothing: it was a repetition, or concerned the answers only.
@@ -99,7 +104,11 @@ impl Inbox {
     /// The home sent a frame. `arrivals` knows what this node has by another name.
     pub fn handle_frame(&mut self, frame: DataFrame, arrivals: &mut Arrivals) -> Received {
         match frame {
-            DataFrame::Parcel { number, route, stanza, name } => {
+            DataFrame::Parcel { number, recipient, stanza, name } => {
+                let route = match recipient {
+                    Recipient::Session(route) => route,
+                    Recipient::Unknown(_) => RouteId::default(),
+                };
                 if let Some(refused) = self.count(number) {
                     return refused;
                 }
@@ -112,7 +121,11 @@ impl Inbox {
                 }
                 self.held.insert(number);
                 let home = Home::Member { member: self.member, incarnation: self.incarnation, number };
-                Received::Deliver(Parcel { stanza, route, home })
+                let parcel = Parcel { stanza, route, home };
+                match recipient {
+                    Recipient::Session(_) => Received::Deliver(parcel),
+                    Recipient::Unknown(_) => Received::Unknown(parcel),
+                }
             }
             DataFrame::Nudge { number, route } => {
                 if let Some(refused) = self.count(number) {

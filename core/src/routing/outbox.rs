@@ -19,7 +19,8 @@
 //! acknowledge fill the outbox for themselves and for nobody else. A stanza beyond the share goes back to its sender.
 //!
 //! It writes no sockets and chooses no routes. A connection is `link_up` when it may be written to; the frames of an
-//! older connection must not be handed in after that.
+//! older connection must not be handed in after that. What is kept is kept in the format of the connection, and written
+//! again if the next one has another.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -32,11 +33,13 @@ use crate::limits::{
     OUTBOX_ACCOUNT_SHARE, OUTBOX_BYTES_MAX, OUTBOX_PARCELS_MAX, OUTBOX_UNTAKEN_BYTES_MAX, OUTBOX_UNTAKEN_PARCELS_MAX,
 };
 use crate::routing::arrivals::StanzaName;
-use crate::routing::frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of};
+use crate::routing::frame::{
+    DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, Recipient, push_number, ranges_of,
+};
 use crate::routing::outgoing::Outgoing;
 use crate::routing::row::Turn;
 use crate::stanza::{ErrorCondition, Kind, STANZA_OVERHEAD_BYTES, Stanza};
-use crate::wire;
+use crate::wire::LinkFormat;
 use crate::{planted, sometimes};
 
 /// Bytes of the frame of a parcel besides its texts, at most: its numbers, its name, and the lengths of the texts.
@@ -69,6 +72,8 @@ pub struct Outbox<Origin, Pass> {
     confirmed: Vec<Sequence>,
     applied: LogIndex,
     link: Link,
+    /// Of the present connection or the last one.
+    format: LinkFormat,
     orders: VecDeque<OutboxOrder<Origin, Pass>>,
 }
 
@@ -149,6 +154,8 @@ pub struct Redecide<Origin> {
 #[derive(Debug)]
 struct Kept<Origin> {
     frame: Bytes,
+    /// Of the frame.
+    format: LinkFormat,
     weight: usize,
     account: AccountHash,
     route: RouteId,
@@ -188,6 +195,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             confirmed: Vec::new(),
             applied: LogIndex(0),
             link: Link::Down,
+            format: LinkFormat::First,
             orders: VecDeque::new(),
         }
     }
@@ -229,8 +237,10 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             self.orders.push_back(OutboxOrder::Redecide(redecide));
             return;
         }
-        let frame = encode(&DataFrame::Parcel { number, route, stanza, name }, weight - STANZA_OVERHEAD_BYTES);
-        self.keep(number, Kept { frame, weight, account, route, origin, attempts, turn, returned: false });
+        let format = self.format;
+        let frame = DataFrame::Parcel { number, recipient: Recipient::Session(route), stanza, name };
+        let frame = encode(&frame, format, weight - STANZA_OVERHEAD_BYTES);
+        self.keep(number, Kept { frame, format, weight, account, route, origin, attempts, turn, returned: false });
     }
 
     /// Tells the session that holds a route of the peer to claim stored messages.
@@ -239,9 +249,11 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             return;
         }
         let number = self.next_number();
-        let frame = encode(&DataFrame::Nudge { number, route }, 0);
+        let format = self.format;
+        let frame = encode(&DataFrame::Nudge { number, route }, format, 0);
         let (weight, account, turn) = (STANZA_OVERHEAD_BYTES, AccountHash::default(), Turn::default());
-        self.keep(number, Kept { frame, weight, account, route, origin: None, attempts: 0, turn, returned: false });
+        let (origin, attempts) = (None, 0);
+        self.keep(number, Kept { frame, format, weight, account, route, origin, attempts, turn, returned: false });
     }
 
     /// Answers `Passed` when nothing that was sent on this route before is under way any more.
@@ -281,10 +293,11 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
         self.kept.is_empty()
     }
 
-    /// A connection to the peer can be written to. The peer speaks first.
-    pub fn link_up(&mut self) {
+    /// A connection to the peer can be written to, in this format. The peer speaks first.
+    pub fn link_up(&mut self, format: LinkFormat) {
         if self.link != Link::Gone {
             self.link = Link::Greeting;
+            self.format = format;
         }
     }
 
@@ -387,9 +400,10 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             self.kept.retain(|number, _| *number <= upto);
         }
         let mut open = Vec::new();
-        for (number, kept) in &self.kept {
+        for (number, kept) in &mut self.kept {
             if *number > self.taken {
                 sometimes!("a_parcel_is_sent_again_after_a_reconnect");
+                kept.bring_into(self.format);
                 self.orders.push_back(OutboxOrder::Transmit(kept.frame.clone()));
             } else if !kept.returned {
                 push_number(&mut open, *number);
@@ -400,7 +414,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
 
     fn transmit_ranges(&mut self, ranges: Vec<NumberRange>, frame: impl Fn(Vec<NumberRange>) -> DataFrame) {
         for chunk in ranges.chunks(RANGES_PER_FRAME_MAX) {
-            self.orders.push_back(OutboxOrder::Transmit(encode(&frame(chunk.to_vec()), 0)));
+            self.orders.push_back(OutboxOrder::Transmit(encode(&frame(chunk.to_vec()), self.format, 0)));
         }
     }
 
@@ -485,7 +499,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     }
 
     fn redecide(&mut self, number: Sequence, kept: Kept<Origin>, confirm: bool) {
-        match wire::decode(&kept.frame, kept.frame.len()).expect("this node encoded it") {
+        match kept.read() {
             DataFrame::Parcel { stanza, name, .. } => {
                 if confirm {
                     self.in_decision.insert(number);
@@ -516,9 +530,23 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
     }
 }
 
+impl<Origin> Kept<Origin> {
+    fn read(&self) -> DataFrame {
+        let frame = DataFrame::decode(&self.frame, self.format).expect("this node encoded it");
+        frame.expect("this node knows what it writes")
+    }
+
+    fn bring_into(&mut self, format: LinkFormat) {
+        if self.format != format {
+            self.frame = encode(&self.read(), format, self.weight - STANZA_OVERHEAD_BYTES);
+            self.format = format;
+        }
+    }
+}
+
 /// The bytes of a frame whose texts have so many: written without growing, so without room to spare.
-fn encode(frame: &DataFrame, text_bytes: usize) -> Bytes {
+fn encode(frame: &DataFrame, format: LinkFormat, text_bytes: usize) -> Bytes {
     let mut bytes = Vec::with_capacity(text_bytes + FRAME_BYTES);
-    wire::encode_into(frame, &mut bytes);
+    frame.encode_into(format, &mut bytes);
     Bytes::from(bytes)
 }

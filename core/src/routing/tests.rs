@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::stanza::{Kind, MessageType, Stanza};
-use crate::wire;
+use crate::wire::LinkFormat;
 
 const HOME: BootId = BootId(10);
 const OWNER: BootId = BootId(20);
@@ -259,7 +259,7 @@ fn a_copy_that_comes_back_goes_to_nobody_who_has_one() {
     let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
     let copy = |number, route| {
         let stanza = Stanza::new(Kind::Message(MessageType::Chat));
-        DataFrame::Parcel { number: Sequence(number), route, stanza, name: Some(name) }
+        DataFrame::Parcel { number: Sequence(number), recipient: Recipient::Session(route), stanza, name: Some(name) }
     };
     let Received::Deliver(gone) = inbox.handle_frame(copy(1, ROUTE), &mut arrivals) else { panic!("it is new") };
     assert!(matches!(inbox.handle_frame(copy(2, other), &mut arrivals), Received::Deliver(_)));
@@ -278,6 +278,26 @@ fn a_number_that_is_missing_is_noticed_and_one_that_is_repeated_ignored() {
     assert_eq!(inbox.handle_frame(nudge(1), &mut Arrivals::new(OWNER)), Received::Nudge(ROUTE));
     assert_eq!(inbox.handle_frame(nudge(1), &mut Arrivals::new(OWNER)), Received::Nothing);
     assert_eq!(inbox.handle_frame(nudge(3), &mut Arrivals::new(OWNER)), Received::Gap);
+}
+
+/// The home is of a later program. It has its stanza back, and decides what to do without that kind of recipient.
+#[test]
+fn a_parcel_for_an_unknown_kind_of_recipient_is_given_back() {
+    let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
+    let mut arrivals = Arrivals::new(OWNER);
+    inbox.link_up();
+    assert_eq!(inbox.poll_answer(), Some(DataAnswer::Taken { upto: Sequence(0) }));
+    let stanza = Stanza::new(Kind::Message(MessageType::Chat));
+    let (number, recipient) = (Sequence(1), Recipient::Unknown(200));
+
+    let received = inbox.handle_frame(DataFrame::Parcel { number, recipient, stanza, name: None }, &mut arrivals);
+    let Received::Unknown(parcel) = received else { panic!("nobody here is of that kind") };
+    assert_eq!(inbox.give_back(number, LogIndex(9), parcel, &mut arrivals), None);
+
+    assert_eq!(inbox.poll_answer(), Some(DataAnswer::Taken { upto: number }));
+    let ranges = vec![NumberRange { first: number, last: number }];
+    assert_eq!(inbox.poll_answer(), Some(DataAnswer::Returned { ranges, index: LogIndex(9) }));
+    assert_eq!(inbox.home_gone().len(), 1, "until the home has it in other hands it is kept here");
 }
 
 /// Ranges that no honest peer sends.
@@ -317,7 +337,11 @@ fn nothing_is_lost_and_nothing_doubled_whatever_happens_to_the_connection() {
                 5 => pair.inbox_speaks(),
                 6 => pair.exchange(),
                 7 => pair.disconnect(),
-                8 => pair.connect(),
+                8 if !pair.connected => {
+                    pair.format = LinkFormat::ALL[random.random_range(0..2)];
+                    pair.connect();
+                }
+                8 => {}
                 9 | 10 => {
                     if let Some(number) = pair.any_held(&mut random) {
                         pair.settle(number);
@@ -343,6 +367,7 @@ struct Pair {
     outbox: Outbox<u64, &'static str>,
     inbox: Inbox,
     connected: bool,
+    format: LinkFormat,
     to_owner: VecDeque<DataFrame>,
     to_home: VecDeque<DataAnswer>,
     index: u64,
@@ -361,6 +386,7 @@ impl Pair {
             outbox: Outbox::new(HOME, OWNER),
             inbox: Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER),
             connected: false,
+            format: LinkFormat::Third,
             to_owner: VecDeque::new(),
             to_home: VecDeque::new(),
             index: 10,
@@ -404,7 +430,7 @@ impl Pair {
     fn connect(&mut self) {
         if !self.connected {
             self.connected = true;
-            self.outbox.link_up();
+            self.outbox.link_up(self.format);
             self.inbox.link_up();
         }
     }
@@ -421,7 +447,9 @@ impl Pair {
     fn obey_outbox(&mut self) {
         while let Some(order) = self.outbox.poll_order() {
             match order {
-                OutboxOrder::Transmit(bytes) => self.to_owner.push_back(wire::decode(&bytes, bytes.len()).unwrap()),
+                OutboxOrder::Transmit(bytes) => {
+                    self.to_owner.push_back(DataFrame::decode(&bytes, self.format).unwrap().expect("it is known"));
+                }
                 OutboxOrder::Handled(number) => self.handled.push(number),
                 OutboxOrder::Redecide(redecide) => {
                     self.redecided.push(text(&redecide.stanza));
@@ -444,7 +472,9 @@ impl Pair {
                     self.held.insert(text(&parcel.stanza), parcel);
                 }
                 Received::Nothing => {}
-                Received::Nudge(_) | Received::Gap => panic!("no nudge was sent and no frame left out"),
+                Received::Nudge(_) | Received::Unknown(_) | Received::Gap => {
+                    panic!("no nudge was sent, all were for sessions and no frame was left out")
+                }
             }
         }
     }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cresset_core::cluster::Command;
+use cresset_core::cluster::{Command, VersionRange};
 use cresset_core::ids::{MemberId, Term};
 use cresset_core::node::RaftStatus;
 use openraft::EmptyNode;
@@ -41,7 +41,7 @@ use self::apply::{StateMachine, ToControl};
 use self::log::{Health, LogError, LogStore};
 use self::propose::Batch;
 use self::rpc::{Acknowledged, PeerCalls, Peers, Server, UnderWay};
-use self::snapshots::SnapshotStore;
+use self::snapshots::{SnapshotStore, SnapshotsError};
 use self::types::TypeConfig;
 use crate::disk::{Disk, DiskError};
 use crate::runtime;
@@ -55,7 +55,7 @@ pub(crate) fn keeps(file: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use decoders::decoders;
+pub(crate) use {decoders::decoders, examples::examples};
 
 /// Openraft with our types.
 pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
@@ -72,6 +72,9 @@ pub enum StartError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The snapshots cannot be used.
+    #[error(transparent)]
+    Snapshots(#[from] SnapshotsError),
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -108,6 +111,7 @@ pub struct Consensus {
     ended: watch::Receiver<Option<Ended>>,
     changes_membership: Arc<AtomicBool>,
     under_way: UnderWay,
+    versions: VersionRange,
 }
 
 impl Consensus {
@@ -142,7 +146,8 @@ impl Consensus {
         runtime::spawn(status::step_down_when_full(raft.clone(), log.clone()));
         let (changes_membership, under_way) = (Arc::default(), UnderWay::new());
         runtime::spawn(propose::propose(raft.clone(), under_way.clone(), queue));
-        Ok(Consensus { member: settings.member, raft, log, proposals, status, ended, changes_membership, under_way })
+        let ConsensusSettings { member, versions, .. } = settings;
+        Ok(Consensus { member, raft, log, proposals, status, ended, changes_membership, under_way, versions })
     }
 
     /// Founds a cluster of this member alone. Nothing happens if it belongs to one.
@@ -266,7 +271,7 @@ impl Consensus {
 
     /// Answers what other members ask.
     pub fn server(&self) -> Server {
-        Server::new(self.raft.clone(), self.log.clone(), self.under_way.clone())
+        Server::new(self.raft.clone(), self.log.clone(), self.versions, self.under_way.clone())
     }
 
     /// Hands leadership over, if this member leads and somebody else can who `is_there`, and waits until it is taken.
@@ -295,6 +300,8 @@ impl Consensus {
 
 #[cfg(test)]
 mod decoders;
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::cluster::{STATE_VERSIONS, VersionRange};
 use cresset_core::config::Timing;
 use cresset_core::ids::MemberId;
 use cresset_core::planted;
@@ -27,12 +28,14 @@ pub struct ConsensusSettings {
     pub timing: Timing,
     /// Entries between two snapshots; [`SNAPSHOT_ENTRIES`] unless a test wants many.
     pub snapshot_entries: u64,
+    /// The versions of snapshots that it follows; [`STATE_VERSIONS`] unless a test pretends to be another program.
+    pub versions: VersionRange,
 }
 
 impl ConsensusSettings {
     /// The settings of a real node.
     pub fn new(member: MemberId, timing: Timing) -> Self {
-        ConsensusSettings { member, timing, snapshot_entries: SNAPSHOT_ENTRIES }
+        ConsensusSettings { member, timing, snapshot_entries: SNAPSHOT_ENTRIES, versions: STATE_VERSIONS }
     }
 
     /// How long the answer of a follower may take: a slow sync is no failure, an election is due soon after it.

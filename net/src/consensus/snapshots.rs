@@ -4,6 +4,8 @@
 //! "CRSP" │ CRC-32 of the rest 4 │ length of the meta 4 │ wire form of the meta │ the state as core encodes it
 //! ```
 //!
+//! The format of the file is that of the meta; the state says its version itself.
+//!
 //! The invariant: a snapshot that was taken or installed can be read after a crash, or another one that the log
 //! continues. The one before the newest is kept together with the log behind it. What the state is does not matter here.
 
@@ -12,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use cresset_core::cluster::SNAPSHOT_BYTES_MAX;
 use cresset_core::ids::LogIndex;
-use cresset_core::wire;
+use cresset_core::wire::{self, WireError};
 use cresset_core::{planted, sometimes};
 
+use crate::consensus::log::FORGET_IT;
 use crate::consensus::types::{LogId, SnapshotMeta, entry_index, entry_term};
 use crate::disk::{Disk, DiskError};
 
@@ -31,6 +34,43 @@ pub struct StoredSnapshot {
     pub meta: SnapshotMeta,
     /// The state.
     pub bytes: Bytes,
+}
+
+/// Why the snapshots of a directory cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SnapshotsError {
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A program of a later version has written one. It is not taken for a damaged one, which the next one removes.
+    #[error(
+        "{file} has format {found}, and this program reads format {understood}; run the program that wrote it, or {FORGET_IT}"
+    )]
+    Later {
+        /// The file.
+        file: String,
+        /// What it found.
+        found: u8,
+        /// What this program reads.
+        understood: u8,
+    },
+}
+
+/// Why bytes are not the file of a snapshot.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+enum NoSnapshot {
+    /// They are damaged.
+    #[error("{0}")]
+    Damaged(String),
+    /// They are of a later format.
+    #[error("of format {0}, which is a later one")]
+    Later(u8),
+}
+
+impl From<&str> for NoSnapshot {
+    fn from(reason: &str) -> NoSnapshot {
+        NoSnapshot::Damaged(reason.to_owned())
+    }
 }
 
 /// Whether the snapshot before a new one is of use.
@@ -56,14 +96,18 @@ impl SnapshotStore {
     ///
     /// # Errors
     ///
-    /// If the disk fails.
-    pub async fn open(disk: Arc<dyn Disk>) -> Result<SnapshotStore, DiskError> {
+    /// If the disk fails, or a snapshot is of a later format. Nothing has been changed then.
+    pub async fn open(disk: Arc<dyn Disk>) -> Result<SnapshotStore, SnapshotsError> {
         let mut kept = Vec::new();
         for file in disk.list().await?.iter().rev().filter(|file| keeps(&file.name)) {
             match read_snapshot(&*disk, &file.name).await? {
                 Ok(StoredSnapshot { meta: SnapshotMeta { last_log_id: Some(end), .. }, .. }) => kept.insert(0, end),
                 Ok(_) => tracing::error!(file = file.name, "a snapshot of nothing is not used"),
-                Err(reason) => {
+                Err(NoSnapshot::Later(found)) => {
+                    let (file, understood) = (file.name.clone(), wire::FORMAT_MIN);
+                    return Err(SnapshotsError::Later { file, found, understood });
+                }
+                Err(NoSnapshot::Damaged(reason)) => {
                     sometimes!("a_damaged_snapshot_is_not_used");
                     tracing::error!(file = file.name, reason, "a damaged snapshot is not used");
                 }
@@ -95,7 +139,7 @@ impl SnapshotStore {
         let Some(newest) = self.newest() else { return Ok(None) };
         let file = file_name(&newest);
         let read = read_snapshot(&*self.disk, &file).await?;
-        read.map(Some).map_err(|reason| DiskError::Failed { operation: "read", file, reason })
+        read.map(Some).map_err(|reason| DiskError::Failed { operation: "read", file, reason: reason.to_string() })
     }
 
     /// Keeps a snapshot, and of the older ones only the one that is of use beside it. One that goes less far than what
@@ -173,31 +217,38 @@ fn encode(snapshot: &StoredSnapshot) -> Bytes {
 }
 
 /// Reads a snapshot. The inner error says what is wrong with it.
-async fn read_snapshot(disk: &dyn Disk, file: &str) -> Result<Result<StoredSnapshot, String>, DiskError> {
+async fn read_snapshot(disk: &dyn Disk, file: &str) -> Result<Result<StoredSnapshot, NoSnapshot>, DiskError> {
     let bytes = disk.read(file, 0, (SNAPSHOT_BYTES_MAX + META_BYTES_MAX) as u64).await?;
     Ok(decode(bytes.into()))
 }
 
-fn decode(bytes: Bytes) -> Result<StoredSnapshot, String> {
+fn decode(bytes: Bytes) -> Result<StoredSnapshot, NoSnapshot> {
     if bytes.len() < HEADER_BYTES || bytes[..4] != MAGIC[..] {
         return Err("it does not begin like a snapshot".into());
     }
     let number = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let (expected, actual) = (number(4), crc32fast::hash(&bytes[8..]));
     if expected != actual {
-        return Err(format!("its checksum is {actual:08x} and should be {expected:08x}"));
+        let reason = format!("its checksum is {actual:08x} and should be {expected:08x}");
+        return Err(NoSnapshot::Damaged(reason));
     }
     let state = HEADER_BYTES + number(8) as usize;
     let meta = bytes.get(HEADER_BYTES..state).ok_or("its meta goes beyond its end")?;
-    let meta = wire::decode(meta, META_BYTES_MAX).map_err(|error| error.to_string())?;
+    let meta = wire::decode(meta, META_BYTES_MAX).map_err(|error| match error {
+        WireError::Format { found, expected } if found > expected => NoSnapshot::Later(found),
+        error => NoSnapshot::Damaged(error.to_string()),
+    })?;
     Ok(StoredSnapshot { meta, bytes: bytes.slice(state..) })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::consensus::types::{StoredMembership, log_id};
+    use crate::consensus::types::{Membership, StoredMembership, log_id};
     use crate::disk::MemoryDisk;
+    use crate::formats::Example;
     use crate::hostile_bytes::Decoder;
 
     /// For the attack on all decoders.
@@ -213,6 +264,17 @@ pub(super) mod tests {
             },
             decode: |bytes| decode(Bytes::copy_from_slice(bytes)).is_ok(),
         }
+    }
+
+    /// For the examples of formats, with this state.
+    pub(in crate::consensus) fn example(state: Vec<u8>) -> Example {
+        let membership = Membership::new_with_defaults(vec![BTreeSet::from([1, 2])], [3]);
+        let last_membership = StoredMembership::new(Some(log_id(3, 7)), membership);
+        let meta = SnapshotMeta { last_log_id: Some(log_id(300, 70_000)), last_membership };
+        let stored = StoredSnapshot { meta, bytes: state.into() };
+        Example::new("snapshot-file.1", encode(&stored).to_vec(), move |bytes| {
+            decode(Bytes::copy_from_slice(bytes)).as_ref() == Ok(&stored)
+        })
     }
 
     fn snapshot(index: u64) -> StoredSnapshot {
@@ -271,6 +333,26 @@ pub(super) mod tests {
             assert_eq!(store.newest(), Some(log_id(3, 20)), "changed at {at}");
             disk.tamper(&name, |content| content[at] ^= 0x10);
         }
+    }
+
+    /// H10: it is not taken for a damaged one, which would be removed with the next.
+    #[tokio::test]
+    async fn a_snapshot_file_of_a_later_format_is_refused_by_name_and_left_alone() {
+        let disk = MemoryDisk::new();
+        saved(&disk, Origin::Taken).await;
+        let name = disk.names().pop().expect("there are two");
+        disk.tamper(&name, |content| {
+            content[HEADER_BYTES] = 9;
+            let checksum = crc32fast::hash(&content[8..]);
+            content[4..8].copy_from_slice(&checksum.to_le_bytes());
+        });
+        let before = disk.content(&name);
+
+        let refused = SnapshotStore::open(Arc::new(disk.clone())).await.err().expect("it is later");
+
+        assert_eq!(refused, SnapshotsError::Later { file: name.clone(), found: 9, understood: 1 });
+        assert!(refused.to_string().contains("has format 9, and this program reads format 1"), "{refused}");
+        assert_eq!((disk.content(&name), disk.names().len()), (before, 2));
     }
 
     /// H6: a snapshot that does not fit leaves those that are there.

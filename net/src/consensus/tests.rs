@@ -222,6 +222,36 @@ fn a_damaged_snapshot_is_made_up_for_by_the_older_one() {
     });
 }
 
+/// H10: the way back after the last member was upgraded. The program that wrote them can go on.
+#[test]
+fn a_snapshot_of_a_later_version_is_refused_by_name_and_nothing_is_changed() {
+    run(async {
+        let network = Network::default();
+        let [only]: [Member; 1] = cluster(&network, 20).await;
+        for boot in 0..100 {
+            only.propose(join(1, boot));
+            only.kept.until(|state| state.member(MemberId(1)).is_some_and(|one| one.boot == BootId(boot))).await;
+        }
+        let disk = only.crash().await;
+        for name in disk.names().into_iter().filter(|name| name.starts_with("snapshot-")) {
+            disk.tamper(&name, |content| {
+                let state = content.windows(4).position(|four| four == b"CRST").expect("the state is in it");
+                content[state + 4..state + 8].copy_from_slice(&9_u32.to_be_bytes());
+                let checksum = crc32fast::hash(&content[8..]);
+                content[4..8].copy_from_slice(&checksum.to_le_bytes());
+            });
+        }
+        let contents = |disk: &MemoryDisk| disk.names().into_iter().map(|name| disk.content(&name)).collect::<Vec<_>>();
+        let before = contents(&disk);
+
+        let refused = Member::try_start(&network, 1, disk.clone(), NEVER).await.err().expect("it is later");
+
+        let told = "a snapshot of version 9; this program reads versions 1 to 3";
+        assert!(refused.to_string().contains(told), "{refused}");
+        assert_eq!(contents(&disk), before);
+    });
+}
+
 /// H6: a leader whose disk is full cannot keep what it leads.
 #[test]
 fn a_leader_with_a_full_disk_hands_over_and_comes_back_without_a_restart() {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cresset_core::cluster::{Command, Operation};
+use cresset_core::cluster::{Command, Operation, STATE_VERSIONS};
 use cresset_core::ids::{LogIndex, MemberId, Term};
 use cresset_core::wire;
 use openraft::RaftTypeConfig;
@@ -102,6 +102,20 @@ pub(crate) fn candidate_of(vote: &Vote) -> MemberId {
 /// The term in which an entry was made.
 pub(crate) fn entry_term(id: &LogId) -> Term {
     Term(*id.leader_id)
+}
+
+/// The format of an entry, in the log and on a link: that of the version that brought its command. What Raft itself
+/// appends is of the oldest.
+pub(crate) fn entry_format(entry: &Entry) -> u8 {
+    match &entry.payload {
+        Payload::Normal(proposal) => wire::format_of(proposal.0.since()),
+        Payload::Blank | Payload::Membership(_) => wire::FORMAT_MIN,
+    }
+}
+
+/// The latest format of entries that this program reads.
+pub(crate) fn entry_format_max() -> u8 {
+    wire::format_of(STATE_VERSIONS.max)
 }
 
 /// A sum of what an entry says, for who compares the logs of several members.

@@ -115,7 +115,7 @@ pub enum FoundingError {
     },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Binding {
     cluster_id: [u8; 16],
     member: MemberId,
@@ -289,6 +289,7 @@ pub(super) mod tests {
     use super::*;
     use crate::accounts::memory::MemoryAccounts;
     use crate::disk::MemoryDisk;
+    use crate::formats::Example;
     use crate::hostile_bytes::{Decoder, unsealed};
 
     /// For the attack on all decoders.
@@ -296,6 +297,14 @@ pub(super) mod tests {
         let binding = Binding { cluster_id: [7; 16], member: MemberId(300), name: "node-a".to_owned() };
         let decode = |bytes: &[u8]| wire::decode::<Binding>(bytes, FILE_BYTES_MAX).is_ok();
         Decoder { name: "binding of a directory", sound: vec![wire::encode(&binding)], seal: unsealed, decode }
+    }
+
+    /// For the examples of formats.
+    pub(in crate::control) fn example() -> Example {
+        let binding = Binding { cluster_id: [7; 16], member: MemberId(300), name: "node-a".to_owned() };
+        Example::new("binding.1", wire::encode(&binding), move |bytes| {
+            wire::decode(bytes, FILE_BYTES_MAX).as_ref() == Ok(&binding)
+        })
     }
 
     async fn start(disk: &MemoryDisk, accounts: &MemoryAccounts, name: &str) -> Result<Standing, FoundingError> {

@@ -27,10 +27,9 @@ use cresset_core::admission::Door;
 use cresset_core::cluster::{AgreedTimes, Chronicle, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
-    Amiss, CONTROL_BYTES_MAX, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
+    Amiss, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
     Surroundings, Unready,
 };
-use cresset_core::wire;
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
 use rand::RngExt;
@@ -54,6 +53,12 @@ pub(crate) use switch::{Clustering, LEAVE_TIME_MAX, Switch};
 #[cfg(test)]
 pub(crate) fn decoders() -> Vec<crate::hostile_bytes::Decoder> {
     vec![founding::tests::decoder(), stamp::tests::decoder()]
+}
+
+/// Of what a directory keeps.
+#[cfg(test)]
+pub(crate) fn examples() -> Vec<crate::formats::Example> {
+    vec![founding::tests::example(), stamp::tests::example()]
 }
 
 /// What helps if two nodes have one name.
@@ -415,13 +420,13 @@ impl<C: Clock> Control<C> {
                 let boot = *self.linked.get(&member)?;
                 Some(Input::PortRefused(Peer { member, boot }))
             }
-            LinkEvent::Control { peer, message } => match wire::decode(&message, CONTROL_BYTES_MAX) {
+            LinkEvent::Control { peer, format, message } => match ControlMessage::decode(&message, format) {
                 Ok(message) => {
                     let voted = self.consensus.get().map_or(Term(0), Consensus::voted_term);
                     Some(Input::Control { from: peer, message, voted })
                 }
                 Err(error) => {
-                    tracing::warn!(member = %peer.member, %error, "a control message that is none");
+                    tracing::warn!(member = %peer.member, %error, "passed over a control message that is none, or of a later version");
                     None
                 }
             },
@@ -562,7 +567,7 @@ impl<C: Clock> Control<C> {
                 not_proposed(self.consensus.get().map(|consensus| consensus.propose_in(term, commands)));
             }
             Output::Send { to, message } => {
-                let sent = self.mesh.borrow().send_control(to, Bytes::from(wire::encode(&message)));
+                let sent = self.mesh.borrow().send_control(to, |format| Bytes::from(message.encode(format)));
                 if let Err(error) = sent {
                     tracing::debug!(member = %to, %error, "a control message was not sent");
                 }

@@ -52,7 +52,8 @@ pub(super) async fn receive(
             if frame.kind != FrameKind::Control {
                 continue;
             }
-            let event = LinkEvent::Control { peer, message: Bytes::copy_from_slice(frame.payload) };
+            let message = Bytes::copy_from_slice(frame.payload);
+            let event = LinkEvent::Control { peer, format: wire.format(), message };
             tokio::select! {
                 biased;
                 fault = &mut closed => return Err(fault.unwrap_or(LinkFault::Stopped)),

@@ -173,7 +173,7 @@ async fn attempt<D: DataService>(shared: &Arc<Shared<D>>, address: SocketAddr, l
 
     let peer = acquainted.theirs.peer();
     let slot = Slot { member: peer.member, lane, direction: Direction::Dialled };
-    let (inlet, outlet) = link::queue(lane, Direction::Dialled);
+    let (inlet, outlet) = link::queue(lane, Direction::Dialled, acquainted.wire.format());
     match shared.enter(Candidate { slot, boot: peer.boot, address, inlet }) {
         Ok(registration) => Ok(Link { acquainted, registration, outlet }),
         Err(NotEntered::Refused(refusal)) => Err(Failure::Hello(refusal)),

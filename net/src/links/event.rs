@@ -8,6 +8,7 @@ use cresset_core::cluster::VersionRange;
 use cresset_core::config::alike::Difference;
 use cresset_core::ids::MemberId;
 use cresset_core::node::Peer;
+use cresset_core::wire::{LinkFormat, WireError};
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
@@ -47,6 +48,8 @@ pub enum LinkEvent {
     Control {
         /// From whom.
         peer: Peer,
+        /// How it is written.
+        format: LinkFormat,
         /// What [`Mesh::send_control`](super::Mesh::send_control) was given.
         message: Bytes,
     },
@@ -77,7 +80,8 @@ pub struct LinkUp {
     pub lane: Lane,
     /// Who made it.
     pub direction: Direction,
-    /// The newest protocol version that both understand.
+    /// The newest protocol version that both understand: what goes over the link is written in its
+    /// [format](LinkFormat::of_version).
     pub version: u32,
     /// The version of the peer's program, for people; empty if it does not say.
     pub program: String,
@@ -112,9 +116,14 @@ pub enum LinkFault {
         /// What the lane accepts.
         max: u64,
     },
-    /// A frame of a format that this program does not know.
-    #[error("a frame of version {0}")]
-    FrameVersion(u8),
+    /// A frame of another format than both ends had agreed on.
+    #[error("a frame of format {found}, and both sides had agreed on format {agreed}")]
+    FrameFormat {
+        /// What it said.
+        found: u8,
+        /// That of the link.
+        agreed: u8,
+    },
     /// A frame that this side of this lane does not understand.
     #[error("a malformed frame: {0}")]
     Malformed(&'static str),
@@ -133,6 +142,16 @@ pub enum LinkFault {
 }
 
 impl LinkFault {
+    /// Of a payload that is not `what` it should be.
+    pub(super) fn of_payload(error: WireError, what: &'static str) -> LinkFault {
+        match error {
+            WireError::Format { found, expected: agreed } => LinkFault::FrameFormat { found, agreed },
+            WireError::TooLong { .. } | WireError::Empty | WireError::Malformed(_) | WireError::Trailing(_) => {
+                LinkFault::Malformed(what)
+            }
+        }
+    }
+
     /// Whether the end of the link is what the death of the process at the other end looks like. Silence, time-outs
     /// and unreachable hosts never are; nor is anything that this side did.
     pub fn is_evidence(&self) -> bool {

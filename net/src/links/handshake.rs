@@ -18,6 +18,7 @@
 //! Nothing is allocated beyond [`RECORD_BYTES_MAX`] before the secret was proven. Deadlines and the number of
 //! handshakes at a time are the callers' business.
 
+use cresset_core::wire::LinkFormat;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::event::{HelloRefusal, LinkFault};
@@ -65,7 +66,8 @@ pub(super) async fn dial(
         Greeting::Hello(theirs) => {
             ours.judge(&theirs)?;
             let version = ours.common_version(&theirs);
-            Ok(Acquainted { wire: Wire::new(stream, sealing, ours.lane), theirs, version })
+            let wire = Wire::new(stream, sealing, ours.lane, LinkFormat::of_version(version));
+            Ok(Acquainted { wire, theirs, version })
         }
     }
 }
@@ -117,7 +119,7 @@ pub(super) async fn greet<G>(
         Ok(granted) => {
             let version = ours.common_version(&theirs);
             write_greeting(&mut stream, &mut sealing, &Greeting::Hello(ours)).await?;
-            let wire = Wire::new(stream, sealing, theirs.lane);
+            let wire = Wire::new(stream, sealing, theirs.lane, LinkFormat::of_version(version));
             Ok((Acquainted { wire, theirs, version }, granted))
         }
         Err(refusal) => {

@@ -16,14 +16,12 @@ use cresset_core::ids::{BootId, Incarnation, LogIndex, Sequence};
 use cresset_core::limits::LANE_QUEUE_BYTES_MAX;
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataAnswer, Outbox, OutboxOrder};
-use cresset_core::wire;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
 
 use super::data::{DataService, ToLane};
 use super::event::LinkFault;
 use super::frame::FrameKind;
-use super::identity::Lane;
 use super::link::Attached;
 use super::shared::{End, EndTeller};
 use super::wire::Reading;
@@ -212,13 +210,17 @@ impl<D: DataService> Home<D> {
 
     fn read_answers(&mut self) -> Result<(), LinkFault> {
         let Some(Attached { wire, .. }) = &mut self.attached else { return Ok(()) };
+        let format = wire.format();
         while let Some(frame) = wire.next_frame()? {
             if frame.kind != FrameKind::Data {
                 continue;
             }
-            let answer: DataAnswer = wire::decode(frame.payload, Lane::Data.payload_bytes_max())
-                .map_err(|_| LinkFault::Malformed("an answer of the data lane"))?;
-            self.outbox.handle_answer(answer);
+            let answer = DataAnswer::decode(frame.payload, format)
+                .map_err(|error| LinkFault::of_payload(error, "an answer of the data lane"))?;
+            match answer {
+                Some(answer) => self.outbox.handle_answer(answer),
+                None => tracing::debug!(member = %self.peer.member, "skipped an answer of an unknown kind"),
+            }
         }
         Ok(())
     }
@@ -245,8 +247,8 @@ impl<D: DataService> Home<D> {
 
     fn attach(&mut self, attached: Attached) {
         self.detach(LinkFault::Replaced);
+        self.outbox.link_up(attached.wire.format());
         self.attached = Some(attached);
-        self.outbox.link_up();
     }
 
     /// Gives the connection up. What was still to be written to it is dropped, because the next one begins with what

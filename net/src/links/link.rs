@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cresset_core::node::Peer;
+use cresset_core::wire::LinkFormat;
 use tokio::sync::{mpsc, oneshot};
 
 use super::control;
@@ -24,12 +25,12 @@ pub(super) enum Outlet {
     Raft(mpsc::Receiver<Call>),
 }
 
-/// The queue of a link.
-pub(super) fn queue(lane: Lane, direction: Direction) -> (Inlet, Outlet) {
+/// The queue of a link, of what is written in this format.
+pub(super) fn queue(lane: Lane, direction: Direction, format: LinkFormat) -> (Inlet, Outlet) {
     match (direction, lane) {
         (Direction::Dialled, Lane::Control) => {
             let (inlet, outlet) = mpsc::channel(control::QUEUE_MESSAGES_MAX);
-            (Inlet::Control(inlet), Outlet::Control(outlet))
+            (Inlet::Control(format, inlet), Outlet::Control(outlet))
         }
         (Direction::Dialled, Lane::Raft) => {
             let (inlet, outlet) = mpsc::channel(raft::QUEUE_CALLS_MAX);

@@ -12,6 +12,7 @@ use cresset_core::fencing::Times;
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{Home, Missed, Parcel, StanzaName};
+use cresset_core::wire::LinkFormat;
 use futures_util::future::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -197,17 +198,23 @@ impl<D: DataService> Mesh<D> {
         self.shared.registry().control_to(member).is_some()
     }
 
-    /// Sends a message of the control plane, if there is room for it at once.
+    /// Sends a message of the control plane, as it is `written` in the format of the link, if there is room for it at
+    /// once.
     ///
     /// # Errors
     ///
     /// There is no link, its queue is full, or the message is too long. Nothing was sent.
-    pub fn send_control(&self, member: MemberId, message: Bytes) -> Result<(), SendError> {
+    pub fn send_control(&self, member: MemberId, written: impl FnOnce(LinkFormat) -> Bytes) -> Result<(), SendError> {
+        // A large message takes a while to be written; nobody waits for the table meanwhile.
+        let (format, queue) = {
+            let registry = self.shared.registry();
+            let (format, queue) = registry.control_to(member).ok_or(SendError::NotConnected)?;
+            (format, queue.clone())
+        };
+        let message = written(format);
         if message.len() > Lane::Control.payload_bytes_max() {
             return Err(SendError::TooLong);
         }
-        let registry = self.shared.registry();
-        let queue = registry.control_to(member).ok_or(SendError::NotConnected)?;
         queue.try_send(message).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => SendError::Full,
             mpsc::error::TrySendError::Closed(_) => SendError::NotConnected,

@@ -14,13 +14,11 @@ use std::sync::Arc;
 use cresset_core::ids::{BootId, Incarnation, MemberId, Sequence};
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataFrame, Home, Inbox, Missed, Orphan, Parcel, Received};
-use cresset_core::wire;
 use tokio::sync::{mpsc, oneshot};
 
 use super::data::DataService;
 use super::event::LinkFault;
 use super::frame::FrameKind;
-use super::identity::Lane;
 use super::link::Attached;
 use super::shared::{End, EndTeller, Shared};
 use super::wire::Reading;
@@ -143,15 +141,25 @@ impl<D: DataService> Owner<D> {
 
     fn read_frames(&mut self) -> Result<(), LinkFault> {
         let Some(Attached { wire, .. }) = &mut self.attached else { return Ok(()) };
+        let format = wire.format();
         while let Some(frame) = wire.next_frame()? {
             if frame.kind != FrameKind::Data {
                 continue;
             }
-            let frame: DataFrame = wire::decode(frame.payload, Lane::Data.payload_bytes_max())
-                .map_err(|_| LinkFault::Malformed("a frame of the data lane"))?;
+            let frame = DataFrame::decode(frame.payload, format)
+                .map_err(|error| LinkFault::of_payload(error, "a frame of the data lane"))?;
+            let Some(frame) = frame else {
+                tracing::debug!(member = %self.member, "skipped a frame of an unknown kind");
+                continue;
+            };
             let received = self.inbox.handle_frame(frame, &mut self.shared.arrivals());
             match received {
                 Received::Deliver(parcel) => deliver(&mut self.inbox, &self.shared, parcel),
+                Received::Unknown(parcel) => {
+                    tracing::debug!(member = %self.member, "gave back a parcel for an unknown kind of recipient");
+                    let index = *self.shared.applied.borrow();
+                    give_back_missed(&mut self.inbox, &self.shared, Missed { parcel, index });
+                }
                 Received::Nudge(route) => self.shared.data.nudge(route),
                 Received::Nothing => {}
                 Received::Gap => return Err(LinkFault::Malformed("a gap between two parcels")),
@@ -165,7 +173,7 @@ impl<D: DataService> Owner<D> {
         while wire.has_room()
             && let Some(answer) = self.inbox.poll_answer()
         {
-            wire.push(FrameKind::Data, &[&wire::encode(&answer)]);
+            wire.push(FrameKind::Data, &[&answer.encode(wire.format())]);
         }
     }
 
@@ -184,10 +192,14 @@ impl<D: DataService> Owner<D> {
 }
 
 fn deliver<D: DataService>(inbox: &mut Inbox, shared: &Shared<D>, parcel: Parcel) {
-    if let Err(missed) = shared.data.deliver(parcel)
-        && let Home::Member { number, .. } = missed.parcel.home
-    {
-        give_back(inbox, shared, number, *missed);
+    if let Err(missed) = shared.data.deliver(parcel) {
+        give_back_missed(inbox, shared, *missed);
+    }
+}
+
+fn give_back_missed<D: DataService>(inbox: &mut Inbox, shared: &Shared<D>, missed: Missed) {
+    if let Home::Member { number, .. } = missed.parcel.home {
+        give_back(inbox, shared, number, missed);
     }
 }
 

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use cresset_core::ids::{BootId, MemberId};
 use cresset_core::limits::MEMBERS_MAX;
 use cresset_core::node::Peer;
+use cresset_core::wire::LinkFormat;
 use tokio::sync::{mpsc, oneshot};
 
 use super::event::{HelloRefusal, LinkFault, LinkId};
@@ -39,7 +40,8 @@ pub(super) struct Slot {
 pub(super) enum Inlet {
     /// Nobody sends by this table.
     None,
-    Control(mpsc::Sender<Bytes>),
+    /// Of messages in this format.
+    Control(LinkFormat, mpsc::Sender<Bytes>),
     Raft(mpsc::Sender<Call>),
 }
 
@@ -183,11 +185,11 @@ impl Registry {
         self.boots.get(&member)?.current
     }
 
-    /// The queue of the control link to a member.
-    pub(super) fn control_to(&self, member: MemberId) -> Option<&mpsc::Sender<Bytes>> {
+    /// The queue of the control link to a member, and how its messages are written.
+    pub(super) fn control_to(&self, member: MemberId) -> Option<(LinkFormat, &mpsc::Sender<Bytes>)> {
         let slot = Slot { member, lane: Lane::Control, direction: Direction::Dialled };
         match &self.links.get(&slot)?.inlet {
-            Inlet::Control(queue) => Some(queue),
+            Inlet::Control(format, queue) => Some((*format, queue)),
             Inlet::Raft(_) | Inlet::None => None,
         }
     }
@@ -198,7 +200,7 @@ impl Registry {
         let entered = self.links.get(&slot)?;
         match &entered.inlet {
             Inlet::Raft(queue) => Some((slot, entered.link, queue.clone())),
-            Inlet::Control(_) | Inlet::None => None,
+            Inlet::Control(..) | Inlet::None => None,
         }
     }
 

@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use cresset_core::wire::LinkFormat;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -73,6 +74,8 @@ impl<S: AsyncRead + AsyncWrite + Migrate + Unpin + Send + 'static> Stream for S 
 pub(super) struct Wire {
     stream: BoxedStream,
     sealing: Sealing,
+    /// On which both ends agreed.
+    format: LinkFormat,
     assembly: Assembly,
     /// Input as it came; valid between `input_start` and `input_end`.
     input: Vec<u8>,
@@ -92,11 +95,12 @@ pub(super) struct Wire {
 
 impl Wire {
     /// A connection whose handshake is done.
-    pub(super) fn new(stream: BoxedStream, sealing: Sealing, lane: Lane) -> Wire {
+    pub(super) fn new(stream: BoxedStream, sealing: Sealing, lane: Lane, format: LinkFormat) -> Wire {
         Wire {
             stream,
             sealing,
-            assembly: Assembly::new(lane),
+            format,
+            assembly: Assembly::new(lane, format),
             input: vec![0; INPUT_BYTES_MIN],
             input_start: 0,
             input_end: 0,
@@ -118,9 +122,14 @@ impl Wire {
         Ok(Wire { stream: self.stream.migrate()?, beats: beats(), ..self })
     }
 
+    /// How its frames and what they carry are written.
+    pub(super) fn format(&self) -> LinkFormat {
+        self.format
+    }
+
     /// Adds a frame to what goes out with the next turn.
     pub(super) fn push(&mut self, kind: FrameKind, parts: &[&[u8]]) {
-        frame::append(kind, parts, &mut self.queued);
+        frame::append(self.format, kind, parts, &mut self.queued);
         self.spoke = true;
     }
 
@@ -170,6 +179,12 @@ impl Wire {
             Reading::Paused => self.unheard = 0,
         }
         Ok(())
+    }
+
+    /// From here on another format is written than was agreed on.
+    #[cfg(test)]
+    pub(super) fn disagree(&mut self, format: LinkFormat) {
+        self.format = format;
     }
 
     /// The keys of the connection, to make another one of them.

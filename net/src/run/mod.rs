@@ -75,6 +75,12 @@ pub(crate) fn decoders() -> Vec<crate::hostile_bytes::Decoder> {
     vec![recover::tests::decoder()]
 }
 
+/// Of what a directory keeps.
+#[cfg(test)]
+pub(crate) fn examples() -> Vec<crate::formats::Example> {
+    vec![recover::tests::example(), times::tests::example()]
+}
+
 /// Entries of the log and questions that wait for the control task. Raft waits beyond it.
 const CONTROL_QUEUE_MAX: usize = 64;
 
@@ -285,6 +291,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
 
     let settings = ConsensusSettings {
         snapshot_entries,
+        versions,
         ..ConsensusSettings::new(standing.member, config.cluster.timing.clone())
     };
     let calls = Arc::new(Calls(mesh.clone()));

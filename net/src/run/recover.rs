@@ -119,7 +119,7 @@ impl Remains {
 }
 
 /// What is noted before anything is changed.
-#[derive(Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Note {
     given_up: [u8; 16],
     founder: MemberId,

@@ -98,7 +98,7 @@ async fn write(disk: &dyn Disk, noted: Noted) -> Result<(), DiskError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use cresset_core::config::Timing;
@@ -107,6 +107,14 @@ mod tests {
     use super::*;
     use crate::control::stamp;
     use crate::disk::MemoryDisk;
+    use crate::formats::Example;
+
+    /// For the examples of formats.
+    pub(in crate::run) fn example() -> Example {
+        let [heartbeat, lease, expel_after] = [250, 3000, 4000].map(Duration::from_millis);
+        let times = Times { heartbeat, lease, drift_percent: 5, expel_after };
+        Example::new("times.1", wire::encode(&times), move |bytes| wire::decode(bytes, 4096).as_ref() == Ok(&times))
+    }
 
     fn long() -> Times {
         let [lease, expel_after] = [12, 15].map(Duration::from_secs);

@@ -10,7 +10,7 @@ use cresset_core::routing::{
     DataAnswer, DataFrame, Home, Inbox, Orphan, Outbox, OutboxOrder, Parcel, Received, StanzaName, Turn,
 };
 use cresset_core::stanza::Stanza;
-use cresset_core::wire;
+use cresset_core::wire::LinkFormat;
 use rand::RngExt;
 
 use super::errands::{PassId, Ticket};
@@ -93,6 +93,12 @@ impl Lane {
     }
 }
 
+/// How two processes write to each other: one in three is of a program that knows the first format only.
+fn format_between(one: Peer, other: Peer) -> LinkFormat {
+    let is_older = [one, other].iter().any(|peer| peer.boot.0.is_multiple_of(3));
+    if is_older { LinkFormat::First } else { LinkFormat::Third }
+}
+
 impl Process {
     pub(super) fn open_lane(&mut self, key: LaneKey, peer: Peer) {
         let mut outbox = Outbox::new(self.mesh.peer.boot, peer.boot);
@@ -139,7 +145,7 @@ impl World {
                 if before.is_some() {
                     lane.outbox.link_down();
                 }
-                lane.outbox.link_up();
+                lane.outbox.link_up(format_between(process.mesh.peer, peer));
                 self.lane_soon(host, key);
             }
             Side::Acceptor => {
@@ -310,7 +316,10 @@ impl World {
 
     /// The home sent a frame.
     pub(super) fn frame(&mut self, host: usize, peer: Peer, id: ConnectionId, frame: &Bytes) {
-        let frame: DataFrame = wire::decode(frame, frame.len()).expect("an outbox encoded it");
+        // The two ends agreed on the one in which it is written.
+        let format = LinkFormat::ALL.into_iter().find(|format| frame.first() == Some(&format.number()));
+        let frame = format.and_then(|format| DataFrame::decode(frame, format).ok().flatten());
+        let frame = frame.expect("an outbox encoded it");
         let doubles = self.chaos.doubles_parcels;
         let Some(process) = &mut self.hosts[host].process else { return };
         if process.random.random_bool(doubles) && matches!(frame, DataFrame::Parcel { .. } | DataFrame::Nudge { .. }) {
@@ -326,6 +335,7 @@ impl World {
         match inbox.inbox.handle_frame(frame, &mut process.mesh.arrivals) {
             Received::Deliver(parcel) => self.deliver(host, parcel),
             Received::Nudge(route) => self.nudge(host, route),
+            Received::Unknown(_) => unreachable!("all programs know the same kinds of recipients"),
             Received::Nothing => {}
             Received::Gap => {
                 self.gaps += 1;

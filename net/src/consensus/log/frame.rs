@@ -6,6 +6,9 @@
 //! record:  length 4 │ CRC-32 4 │ wire form of a Record                                      (integers little endian)
 //! ```
 //!
+//! The first byte of a record is its format: for an entry that of the version that brought its command, for all else the
+//! oldest. One of a later version is not damage: nothing is cut off, and the log is left to the program that wrote it.
+//!
 //! A frame is written only after the one before it is durable. So what a crash may leave is one frame at the end, of
 //! which a prefix is there, or in which whole sectors are zero; that is a *torn tail* and cut off. A bad frame before a
 //! good one, or one that is complete and wrong, is *damage*: something that was promised is gone, and who has forgotten
@@ -13,11 +16,11 @@
 
 use bytes::Bytes;
 use cresset_core::ids::MemberId;
-use cresset_core::wire;
+use cresset_core::wire::{self, WireError};
 use cresset_core::{planted, sometimes};
 use serde::{Deserialize, Serialize};
 
-use super::super::types::{Entry, LogId, Vote};
+use super::super::types::{Entry, LogId, Vote, entry_format, entry_format_max};
 use super::RECORD_BYTES_MAX;
 
 /// Begins a frame. `0xff` is in no UTF-8 text, so nothing that a client sends looks like it.
@@ -45,6 +48,19 @@ pub(super) enum Record {
     Purged(LogId),
     /// Everything up to here was committed.
     Committed(Option<LogId>),
+}
+
+impl Record {
+    fn format(&self) -> u8 {
+        match self {
+            Record::Entry(entry) => entry_format(entry),
+            Record::Segment(_)
+            | Record::Vote(_)
+            | Record::TruncatedAfter(_)
+            | Record::Purged(_)
+            | Record::Committed(_) => wire::FORMAT_MIN,
+        }
+    }
 }
 
 /// What was known when a segment began.
@@ -89,7 +105,8 @@ impl FrameBuilder {
         let header = self.bytes.len();
         self.bytes.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
         let body = self.bytes.len();
-        wire::encode_into(record, &mut self.bytes);
+        self.bytes.push(record.format());
+        wire::append(record, &mut self.bytes);
         let bytes = u32::try_from(self.bytes.len() - body).expect("an entry is bounded far below 4 GiB");
         let checksum = crc32fast::hash(&self.bytes[body..]);
         self.bytes[header..header + 4].copy_from_slice(&bytes.to_le_bytes());
@@ -141,6 +158,13 @@ pub(super) enum Rest {
         /// What is wrong with it.
         reason: String,
     },
+    /// A record that a program of a later version wrote.
+    Later {
+        /// Where in the file.
+        offset: u64,
+        /// Its format.
+        found: u8,
+    },
 }
 
 /// Why a frame is no good.
@@ -149,6 +173,25 @@ enum Flaw {
     Incomplete,
     /// It is all there, and wrong.
     Wrong { offset: usize, reason: String },
+    /// It is all there, and has a record of a later version.
+    Later { offset: usize, found: u8 },
+}
+
+/// Why bytes do not begin with a record.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum NoRecord {
+    /// It is wrong.
+    #[error("{0}")]
+    Wrong(String),
+    /// It is of a later version: this format.
+    #[error("a record of format {found}, and this program reads up to format {}", entry_format_max())]
+    Later { found: u8 },
+}
+
+impl From<&str> for NoRecord {
+    fn from(reason: &str) -> NoRecord {
+        NoRecord::Wrong(reason.to_owned())
+    }
 }
 
 /// Reads a segment.
@@ -169,22 +212,27 @@ pub(super) fn scan(file: &[u8]) -> Scan {
 }
 
 /// Reads the record with which `bytes` begin, and says how long it is.
-pub(super) fn read_record(bytes: &[u8]) -> Result<(u32, Record), String> {
+pub(super) fn read_record(bytes: &[u8]) -> Result<(u32, Record), NoRecord> {
     let header = bytes.get(..RECORD_HEADER_BYTES).ok_or("a record goes beyond its frame")?;
     let end = RECORD_HEADER_BYTES + number(header) as usize;
     let content = bytes.get(RECORD_HEADER_BYTES..end).ok_or("a record goes beyond its frame")?;
     let (expected, actual) = (number(&header[4..]), crc32fast::hash(content));
     if expected != actual && !planted!(ChecksumIgnored) {
         sometimes!("a_damaged_record_is_found");
-        return Err(format!("the checksum of a record is {actual:08x} and should be {expected:08x}"));
+        let reason = format!("the checksum of a record is {actual:08x} and should be {expected:08x}");
+        return Err(NoRecord::Wrong(reason));
     }
-    let record = wire::decode(content, RECORD_BYTES_MAX).map_err(|error| error.to_string())?;
-    Ok((end as u32, record))
+    match wire::decode_up_to(content, RECORD_BYTES_MAX, entry_format_max()) {
+        Ok(record) => Ok((end as u32, record)),
+        Err(WireError::Format { found, expected }) if found > expected => Err(NoRecord::Later { found }),
+        Err(error) => Err(NoRecord::Wrong(error.to_string())),
+    }
 }
 
 fn judge(file: &[u8], at: usize, flaw: Flaw) -> Rest {
     match flaw {
         Flaw::Wrong { offset, reason } => Rest::Damaged { offset: offset as u64, reason },
+        Flaw::Later { offset, found } => Rest::Later { offset: offset as u64, found },
         Flaw::Incomplete => match good_frame_after(file, at) {
             Some(later) => Rest::Damaged { offset: at as u64, reason: format!("a good frame follows at {later}") },
             None => Rest::Torn,
@@ -193,15 +241,21 @@ fn judge(file: &[u8], at: usize, flaw: Flaw) -> Rest {
 }
 
 fn good_frame_after(file: &[u8], at: usize) -> Option<usize> {
-    (at + 1..file.len())
-        .find(|&later| file[later..].starts_with(&MAGIC) && read_frame(file, later, &mut vec![]).is_ok())
+    (at + 1..file.len()).find(|&later| {
+        file[later..].starts_with(&MAGIC)
+            && matches!(read_frame(file, later, &mut vec![]), Ok(_) | Err(Flaw::Later { .. }))
+    })
 }
 
 /// Reads the frame at `at`, adds its records, and says where it ends. Adds nothing if there is a flaw in it.
 fn read_frame(file: &[u8], at: usize, records: &mut Vec<(Span, Record)>) -> Result<usize, Flaw> {
     let header = file.get(at..at + FRAME_HEADER_BYTES).ok_or(Flaw::Incomplete)?;
     if header[..4] != MAGIC || crc32fast::hash(&header[..8]) != number(&header[8..]) {
-        return Err(flaw_of(file, at, at + FRAME_HEADER_BYTES, "the header of the frame is wrong"));
+        return Err(if has_an_unwritten_sector(file, at, at + FRAME_HEADER_BYTES) {
+            Flaw::Incomplete
+        } else {
+            Flaw::Wrong { offset: at, reason: "the header of the frame is wrong".into() }
+        });
     }
     let first = at + FRAME_HEADER_BYTES;
     let end = first + number(&header[4..]) as usize;
@@ -216,11 +270,16 @@ fn read_frame(file: &[u8], at: usize, records: &mut Vec<(Span, Record)>) -> Resu
                 records.push((Span { offset: next as u64, bytes }, record));
                 next += bytes as usize;
             }
-            Err(reason) => {
+            Err(NoRecord::Later { found }) => {
                 records.truncate(before);
-                return Err(match flaw_of(file, at, end, &reason) {
-                    Flaw::Wrong { reason, .. } => Flaw::Wrong { offset: next, reason },
-                    Flaw::Incomplete => Flaw::Incomplete,
+                return Err(Flaw::Later { offset: next, found });
+            }
+            Err(NoRecord::Wrong(reason)) => {
+                records.truncate(before);
+                return Err(if has_an_unwritten_sector(file, at, end) {
+                    Flaw::Incomplete
+                } else {
+                    Flaw::Wrong { offset: next, reason }
                 });
             }
         }
@@ -229,16 +288,16 @@ fn read_frame(file: &[u8], at: usize, records: &mut Vec<(Span, Record)>) -> Resu
 }
 
 /// Bytes that are there and wrong can be what a crash left only if a sector of them was never written.
-fn flaw_of(file: &[u8], from: usize, to: usize, reason: &str) -> Flaw {
+fn has_an_unwritten_sector(file: &[u8], from: usize, to: usize) -> bool {
     let mut at = from;
     while at < to {
         let sector_end = ((at / SECTOR_BYTES + 1) * SECTOR_BYTES).min(file.len());
         if file[at..sector_end].iter().all(|&byte| byte == 0) {
-            return Flaw::Incomplete;
+            return true;
         }
         at = sector_end;
     }
-    Flaw::Wrong { offset: from, reason: reason.to_owned() }
+    false
 }
 
 fn number(bytes: &[u8]) -> u32 {

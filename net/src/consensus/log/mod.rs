@@ -98,6 +98,21 @@ pub enum LogError {
         /// What it found.
         found: u32,
     },
+    /// A program of a later version has agreed on something of that version.
+    #[error(
+        "{file}, offset {offset}: an entry of version {found}, and this program reads versions up to {understood}; run \
+         the program that wrote it, or {FORGET_IT}"
+    )]
+    Later {
+        /// The file.
+        file: String,
+        /// The first byte of the record.
+        offset: u64,
+        /// The version that brought the entry.
+        found: u32,
+        /// The latest one that this program follows.
+        understood: u32,
+    },
 }
 
 /// How the disk under the log is.

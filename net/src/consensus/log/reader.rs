@@ -90,7 +90,7 @@ fn entry_in(bytes: &[u8], begin: u64, id: &LogId, place: &Place, file: &str) -> 
     let from = (place.span.offset - begin) as usize;
     let record =
         bytes.get(from..from + place.span.bytes as usize).ok_or_else(|| wrong("the file ends early".into()))?;
-    match frame::read_record(record).map_err(wrong)?.1 {
+    match frame::read_record(record).map_err(|reason| wrong(reason.to_string()))?.1 {
         Record::Entry(entry) if entry.log_id == *id => Ok(entry),
         Record::Entry(other) => Err(wrong(format!("{id} should be here, and there is {}", other.log_id))),
         Record::Segment(_) | Record::Vote(_) | Record::TruncatedAfter(_) | Record::Purged(_) | Record::Committed(_) => {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use cresset_core::cluster::STATE_VERSIONS;
 use cresset_core::ids::MemberId;
 use cresset_core::{planted, sometimes};
 use openraft::entry::RaftEntry;
@@ -51,6 +52,10 @@ pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<L
         }
         let is_last = position + 1 == segments.len();
         let scan = frame::scan(&content);
+        // Before anything is cut off: whether this program may is said there.
+        if let Some((_, Record::Segment(head))) = scan.records.first() {
+            replay.understands(&file.name, head)?;
+        }
         match scan.rest {
             Rest::Nothing => {}
             Rest::Torn if !is_last => return Err(damaged(&file.name, scan.end, "it ends early and another follows")),
@@ -70,6 +75,10 @@ pub(super) async fn replay(disk: &dyn Disk, member: MemberId, snapshot: Option<L
                 disk.truncate(&file.name, scan.end).await?;
             }
             Rest::Damaged { offset, reason } => return Err(damaged(&file.name, offset, &reason)),
+            Rest::Later { offset, found } => {
+                let (found, understood) = (u32::from(found), STATE_VERSIONS.max);
+                return Err(LogError::Later { file: file.name.clone(), offset, found, understood });
+            }
         }
         if scan.end == 0 && !is_last {
             return Err(damaged(&file.name, 0, "it is empty and another follows"));
@@ -157,11 +166,16 @@ impl Replay {
         Ok(())
     }
 
-    fn head(&mut self, file: &str, head: SegmentHead) -> Result<u64, LogError> {
+    /// Whether a segment is written as this program writes them.
+    fn understands(&self, file: &str, head: &SegmentHead) -> Result<(), LogError> {
         if head.version != FORMAT_VERSION {
             let (expected, found) = (FORMAT_VERSION, head.version);
             return Err(LogError::Version { file: file.to_owned(), expected, found });
         }
+        Ok(())
+    }
+
+    fn head(&mut self, file: &str, head: SegmentHead) -> Result<u64, LogError> {
         if head.member != self.member {
             return Err(LogError::Foreign { file: file.to_owned(), expected: self.member, found: head.member });
         }

@@ -16,6 +16,7 @@ use crate::consensus::snapshots::SnapshotStore;
 use crate::consensus::testing::{control_task, join, run};
 use crate::consensus::types::{Entry, Payload, Proposal, TypeConfig, Vote, log_id};
 use crate::disk::{DirectoryDisk, Disk, MemoryDisk};
+use crate::formats::Example;
 use crate::hostile_bytes::Decoder;
 use cresset_core::ids::Term;
 
@@ -57,6 +58,49 @@ pub(in crate::consensus) fn decoders() -> Vec<Decoder> {
         },
         Decoder { name: "frame of the log", sound: one_each, seal: seal_frame, decode: is_whole },
     ]
+}
+
+/// For the examples of formats.
+pub(in crate::consensus) fn examples() -> Vec<Example> {
+    [("log-segment.1", 1), ("log-segment.2", 2)]
+        .map(|(file, version)| {
+            let segment = records_of(version).map(|records| {
+                let mut frame = FrameBuilder::new();
+                records.iter().for_each(|record| {
+                    frame.push(record);
+                });
+                frame.finish().to_vec()
+            });
+            Example::new(file, segment.concat(), move |bytes| {
+                let scan = frame::scan(bytes);
+                let read = scan.records.into_iter().map(|(_, record)| record);
+                scan.rest == Rest::Nothing && read.eq(records_of(version).into_iter().flatten())
+            })
+        })
+        .into()
+}
+
+/// One of each kind, and every entry that this version has, in two frames.
+fn records_of(version: u32) -> [Vec<Record>; 2] {
+    let head = SegmentHead {
+        version: 1,
+        member: MemberId(300),
+        number: 2,
+        vote: Some(Vote::new(5, 1)),
+        purged: Some(log_id(4, 3)),
+        last: Some(log_id(4, 7)),
+        committed: None,
+    };
+    let entries = crate::consensus::examples::entries(version).into_iter().map(Record::Entry);
+    let first = [Record::Segment(head), Record::Vote(Vote::new_committed(6, 1))].into_iter().chain(entries);
+    let second = [
+        Record::TruncatedAfter(Some(log_id(6, 8))),
+        Record::TruncatedAfter(None),
+        Record::Committed(Some(log_id(6, 8))),
+        Record::Committed(None),
+        Record::Purged(log_id(300, 70_000)),
+    ];
+    [first.collect(), second.into()]
 }
 
 fn is_whole(segment: &[u8]) -> bool {
@@ -282,6 +326,56 @@ fn a_log_without_its_votes_is_refused() {
         disk.lose(&segment_name(1));
         assert!(matches!(open(&disk).await.err(), Some(LogError::Incomplete(_))), "only the marker is left");
     });
+}
+
+/// H10: the log is left as it is, also what a crash may have left of its end, to the program that wrote it.
+#[test]
+fn an_entry_of_a_later_version_is_refused_by_name_and_nothing_is_changed() {
+    run(async {
+        let disk = MemoryDisk::new();
+        let mut log = open(&disk).await.expect("a new log");
+        vote(&mut log, 1).await;
+        append(&mut log, 0..3).await;
+        let (disk, file) = (disk.reopened(), segment_name(1));
+        let end = disk.content(&file).expect("it is there").len();
+        disk.tamper(&file, |content| content.extend_from_slice(&later_frame()));
+
+        for torn in [0, 5] {
+            disk.tamper(&file, |content| content.extend_from_slice(&vec![0xff; torn]));
+            let before = disk.content(&file);
+            let refused = open(&disk).await.err().expect("it is later");
+
+            let offset = end as u64 + 12;
+            assert_eq!(refused, LogError::Later { file: file.clone(), offset, found: 9, understood: 3 });
+            let told = "an entry of version 9, and this program reads versions up to 3; run the program that wrote it";
+            assert!(refused.to_string().contains(told), "{refused}");
+            assert_eq!(disk.content(&file), before);
+        }
+    });
+}
+
+/// What comes before an entry of a later version was durable, as what comes before any other.
+#[test]
+fn damage_before_an_entry_of_a_later_version_is_not_taken_for_a_torn_tail() {
+    let mut frame = FrameBuilder::new();
+    frame.push(&Record::Vote(Vote::new(5, 1)));
+    let mut file = frame.finish().to_vec();
+    let end = file.len();
+    file.resize(end + 600, 0);
+    file.extend_from_slice(&later_frame());
+
+    assert!(matches!(frame::scan(&file).rest, Rest::Damaged { offset, .. } if offset == end as u64));
+}
+
+/// A frame with one record of format 9.
+fn later_frame() -> Vec<u8> {
+    let mut frame = FrameBuilder::new();
+    frame.push(&Record::Vote(Vote::new(5, 1)));
+    let mut bytes = frame.finish().to_vec();
+    bytes[20] = 9;
+    let checksum = crc32fast::hash(&bytes[20..]);
+    bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
+    bytes
 }
 
 /// H5.

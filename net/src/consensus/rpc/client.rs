@@ -17,7 +17,7 @@ use openraft::raft::{
 use openraft::{EmptyNode, OptionalSend};
 
 use super::check::{self, Unacceptable};
-use super::message::{Answer, Question, decode, encode};
+use super::message::{Answer, Question};
 use super::{CALL_BYTES_MAX, CallError, PeerCalls, transfer};
 use crate::consensus::apply::RaftSnapshot;
 use crate::consensus::log::{FORGET_IT, LogStore};
@@ -90,13 +90,13 @@ pub(in crate::consensus) struct PeerClient {
 
 impl PeerClient {
     pub(super) async fn ask(&self, kind: RPCTypes, question: &Question, deadline: Duration) -> Result<Answer, Refusal> {
-        self.ask_encoded(kind, encode(question), deadline).await
+        self.ask_encoded(kind, question.encode(), deadline).await
     }
 
     async fn ask_encoded(&self, kind: RPCTypes, question: Bytes, deadline: Duration) -> Result<Answer, Refusal> {
         let called = self.peers.calls.call(self.target, question, deadline).await;
-        let answer: Answer = match called {
-            Ok(bytes) => decode(&bytes).map_err(|error| NetworkError::new(&error))?,
+        let answer = match called {
+            Ok(bytes) => Answer::decode(&bytes).map_err(|error| NetworkError::new(&error))?,
             Err(error @ CallError::NoLink) => return Err(Unreachable::new(&error).into()),
             Err(error @ CallError::Lost(_)) => return Err(NetworkError::new(&error).into()),
             Err(CallError::TimedOut) => return Err(self.timeout(kind, deadline).into()),
@@ -127,7 +127,7 @@ pub(super) fn fit(mut rpc: AppendEntriesRequest<TypeConfig>) -> (Bytes, Option<L
     let mut part = None;
     loop {
         let question = Question::Append(rpc);
-        let bytes = encode(&question);
+        let bytes = question.encode();
         let Question::Append(again) = question else { unreachable!("it was one a line ago") };
         if bytes.len() <= CALL_BYTES_MAX || again.entries.len() <= 1 {
             return (bytes, part);

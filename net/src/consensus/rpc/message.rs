@@ -9,7 +9,7 @@ use openraft::raft::{
 use serde::{Deserialize, Serialize};
 
 use super::CALL_BYTES_MAX;
-use crate::consensus::types::{SnapshotMeta, TypeConfig, Vote};
+use crate::consensus::types::{SnapshotMeta, TypeConfig, Vote, entry_format, entry_format_max};
 
 /// What one member asks another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,10 +62,47 @@ pub(super) enum Answer {
     Stopped,
 }
 
-pub(super) fn encode<T: Serialize>(message: &T) -> Bytes {
-    wire::encode(message).into()
+impl Question {
+    /// That of the latest entry that it carries.
+    fn format(&self) -> u8 {
+        match self {
+            Question::Append(append) => append.entries.iter().map(entry_format).max().unwrap_or(wire::FORMAT_MIN),
+            Question::Vote(_) | Question::PreVote(_) | Question::TransferLeader(_) | Question::Chunk(_) => {
+                wire::FORMAT_MIN
+            }
+        }
+    }
+
+    /// Its bytes. They say of which version the entries are, so that a member that does not follow it refuses them by
+    /// name.
+    pub(super) fn encode(&self) -> Bytes {
+        let mut bytes = vec![self.format()];
+        wire::append(self, &mut bytes);
+        bytes.into()
+    }
+
+    /// The question that the bytes hold.
+    ///
+    /// # Errors
+    ///
+    /// If they are none, or one with entries of a later version.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Question, WireError> {
+        wire::decode_up_to(bytes, CALL_BYTES_MAX, entry_format_max())
+    }
 }
 
-pub(super) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
-    wire::decode(bytes, CALL_BYTES_MAX)
+impl Answer {
+    /// Its bytes.
+    pub(super) fn encode(&self) -> Bytes {
+        wire::encode(self).into()
+    }
+
+    /// The answer that the bytes hold.
+    ///
+    /// # Errors
+    ///
+    /// If they are none.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Answer, WireError> {
+        wire::decode(bytes, CALL_BYTES_MAX)
+    }
 }

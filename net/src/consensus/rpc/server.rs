@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cresset_core::cluster::{SnapshotError, SnapshotReader, VersionRange};
 use cresset_core::ids::MemberId;
 use openraft::errors::{Fatal, RaftError};
 use openraft::raft::SnapshotResponse;
@@ -13,7 +14,7 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::check;
-use super::message::{Answer, Chunk, Question, decode, encode};
+use super::message::{Answer, Chunk, Question};
 use super::transfer::{Assembly, Received};
 use crate::consensus::Raft;
 use crate::consensus::log::LogStore;
@@ -24,6 +25,8 @@ use crate::consensus::types::TypeConfig;
 pub struct Server {
     raft: Raft,
     log: LogStore,
+    /// The versions of snapshots that this node follows.
+    versions: VersionRange,
     /// At most one snapshot at a time is put together; its bytes are bounded by `SNAPSHOT_BYTES_MAX`.
     assembly: Arc<Mutex<Option<Assembly>>>,
     under_way: UnderWay,
@@ -58,14 +61,14 @@ impl UnderWay {
 }
 
 impl Server {
-    pub(in crate::consensus) fn new(raft: Raft, log: LogStore, under_way: UnderWay) -> Self {
-        Server { raft, log, assembly: Arc::default(), under_way }
+    pub(in crate::consensus) fn new(raft: Raft, log: LogStore, versions: VersionRange, under_way: UnderWay) -> Self {
+        Server { raft, log, versions, assembly: Arc::default(), under_way }
     }
 
     /// Answers one question of a member, who was authenticated as `from`. Whatever the bytes are, there is an answer.
     /// It may take as long as a sync of the disk.
     pub async fn serve(&self, from: MemberId, question: &[u8]) -> Bytes {
-        let answer = match decode::<Question>(question) {
+        let answer = match Question::decode(question) {
             Err(error) => Answer::Refused(error.to_string()),
             Ok(question) => match check::question(&question, from, self.log.voted_term()) {
                 Err(error) => Answer::Refused(error.to_string()),
@@ -78,7 +81,7 @@ impl Server {
         if let Answer::Refused(reason) = &answer {
             tracing::debug!(member = %from, reason, "refused what a member said for Raft");
         }
-        encode(&answer)
+        answer.encode()
     }
 
     async fn answer(&self, question: Question) -> Result<Answer, RaftError<TypeConfig>> {
@@ -98,16 +101,33 @@ impl Server {
         if !matches!(known.partial_cmp(&part.vote), Some(Ordering::Less | Ordering::Equal)) {
             return Ok(Answer::Installed(SnapshotResponse::new(known)));
         }
+        // Before all of it has come, if its first part is long enough to say it.
+        if part.offset == 0
+            && let Some(refused) = self.refuse_later(&part.bytes)
+        {
+            return Ok(refused);
+        }
         // Held while the snapshot is installed: a second sender waits, and finds another vote then.
         let mut assembly = self.assembly.lock().await;
         Ok(match Assembly::receive(&mut assembly, part) {
             Received::Have(bytes) => Answer::Have(bytes),
             Received::Damaged => Answer::Refused("the snapshot was damaged on the way".into()),
             Received::Whole(vote, snapshot) => {
+                if let Some(refused) = self.refuse_later(&snapshot.snapshot) {
+                    return Ok(refused);
+                }
                 let response = self.raft.install_full_snapshot(vote, snapshot).await.map_err(fatal)?;
                 Answer::Installed(response)
             }
         })
+    }
+
+    /// A snapshot of a later version would end Raft, and with it the process, in the middle of its installation.
+    fn refuse_later(&self, snapshot: &[u8]) -> Option<Answer> {
+        match SnapshotReader::new(snapshot, self.versions) {
+            Err(error @ SnapshotError::Version { .. }) => Some(Answer::Refused(error.to_string())),
+            Ok(_) | Err(_) => None,
+        }
     }
 }
 

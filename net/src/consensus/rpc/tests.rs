@@ -5,17 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cresset_core::cluster::ClusterState;
 use cresset_core::ids::{MemberId, Term};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
+use cresset_core::wire;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use openraft::{EmptyNode, EntryPayload};
 
 use super::check::{self, Unacceptable};
 use super::client::fit;
-use super::message::{Answer, Chunk, Question, decode, encode};
+use super::message::{Answer, Chunk, Question};
 use super::transfer::{Assembly, Received};
 use super::*;
 use crate::consensus::testing::{Member, Network, big_proposal, cluster, join, run};
 use crate::consensus::types::{Entry, LogId, Membership, Proposal, SnapshotMeta, StoredMembership, Vote, log_id};
+use crate::formats::{Example, joined, parts};
 use crate::hostile_bytes::{Decoder, unsealed};
 
 const FROM: MemberId = MemberId(2);
@@ -32,9 +35,9 @@ fn a_sound_question_is_followed() {
 #[test]
 fn a_question_that_is_cut_short_is_refused_at_every_length() {
     for question in corpus() {
-        let bytes = encode(&question);
+        let bytes = question.encode();
         for length in 0..bytes.len() {
-            assert!(decode::<Question>(&bytes[..length]).is_err(), "{length} bytes of {question:?}");
+            assert!(Question::decode(&bytes[..length]).is_err(), "{length} bytes of {question:?}");
         }
     }
 }
@@ -43,11 +46,11 @@ fn a_question_that_is_cut_short_is_refused_at_every_length() {
 #[test]
 fn a_flipped_bit_makes_no_absurd_question() {
     for question in corpus() {
-        let bytes = encode(&question).to_vec();
+        let bytes = question.encode().to_vec();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(question @ Question::Vote(_)) = decode::<Question>(&flipped)
+            if let Ok(question @ Question::Vote(_)) = Question::decode(&flipped)
                 && check::question(&question, FROM, VOTED).is_ok()
             {
                 let Question::Vote(vote) = question else { unreachable!("it was one a line ago") };
@@ -87,7 +90,7 @@ fn what_does_not_fit_into_a_message_is_sent_in_parts() {
     assert_eq!(fit(rpc(entries[..1].to_vec())).1, None, "all of it");
 
     let proposal = big_proposal();
-    let bytes = encode(&entries[0]).len();
+    let bytes = wire::encode(&entries[0]).len();
     assert!(bytes <= proposal.bytes_max() && proposal.bytes_max() <= crate::consensus::log::ENTRY_BYTES_MAX);
 }
 
@@ -172,6 +175,45 @@ fn a_snapshot_that_was_damaged_on_the_way_is_refused_and_begun_again() {
     assert!(matches!(Assembly::receive(&mut assembly, part(&whole, 0..1000)), Received::Whole(..)));
 }
 
+/// H10. Installing it would end Raft, and the process with it.
+#[test]
+fn a_snapshot_of_a_later_version_is_refused_by_name_before_it_is_installed() {
+    run(async {
+        let [only]: [Member; 1] = cluster(&Network::default(), 1_000_000).await;
+        let server = only.consensus.server();
+        let mut later = ClusterState::new().encode_snapshot();
+        later[4..8].copy_from_slice(&9_u32.to_be_bytes());
+        let ask = async |range| {
+            let question = Question::Chunk(part(&later, range)).encode();
+            format!("{:?}", Answer::decode(&server.serve(FROM, &question).await).expect("an answer"))
+        };
+
+        let refused = r#"Refused("a snapshot of version 9; this program reads versions 1 to 3")"#;
+        assert_eq!(ask(0..later.len()).await, refused);
+        // The first part may be too short to say it.
+        assert_eq!(ask(0..6).await, "Have(6)");
+        assert_eq!(ask(6..later.len()).await, refused);
+
+        only.propose(join(1, 11));
+        only.kept.until(|state| state.members().count() == 1).await;
+    });
+}
+
+/// G11.
+#[test]
+fn entries_of_a_later_version_are_refused_by_name() {
+    run(async {
+        let [only]: [Member; 1] = cluster(&Network::default(), 1_000_000).await;
+        let mut question = append(leader(), Some(log_id(4, 7)), vec![]).encode().to_vec();
+        question[0] = 9;
+
+        let answer = Answer::decode(&only.consensus.server().serve(FROM, &question).await).expect("an answer");
+
+        let Answer::Refused(reason) = answer else { panic!("{answer:?}") };
+        assert_eq!(reason, "of format 9, and what is read here has format 3");
+    });
+}
+
 #[test]
 fn a_part_of_another_snapshot_begins_that_one() {
     let mut assembly = None;
@@ -186,10 +228,10 @@ fn whatever_a_peer_says_is_answered_and_raft_goes_on() {
     run(async {
         let [only]: [Member; 1] = cluster(&Network::default(), 1_000_000).await;
         let server = only.consensus.server();
-        let mut bytes = encode(&Question::Vote(VoteRequest::new(Vote::new(u64::MAX, FROM.0), None))).to_vec();
+        let mut bytes = Question::Vote(VoteRequest::new(Vote::new(u64::MAX, FROM.0), None)).encode().to_vec();
 
         for question in [&b""[..], b"\0", b"\x01\xff\xff\xff", &[1; 5000], &bytes] {
-            let answer: Answer = decode(&server.serve(FROM, question).await).expect("an answer");
+            let answer = Answer::decode(&server.serve(FROM, question).await).expect("an answer");
             assert!(matches!(answer, Answer::Refused(_)), "{answer:?}");
         }
         bytes.push(0);
@@ -203,7 +245,7 @@ fn whatever_a_peer_says_is_answered_and_raft_goes_on() {
 
 /// For the attack on all decoders.
 pub(in crate::consensus) fn decoders() -> Vec<Decoder> {
-    let questions = corpus().iter().map(|question| encode(question).to_vec()).collect();
+    let questions = corpus().iter().map(|question| question.encode().to_vec()).collect();
     let answers = [
         Answer::Append(AppendEntriesResponse::Success),
         Answer::Vote(VoteResponse::new(leader(), Some(log_id(5, 9)), true)),
@@ -217,15 +259,60 @@ pub(in crate::consensus) fn decoders() -> Vec<Decoder> {
             sound: questions,
             seal: unsealed,
             decode: |bytes| {
-                decode::<Question>(bytes).is_ok_and(|question| check::question(&question, FROM, VOTED).is_ok())
+                Question::decode(bytes).is_ok_and(|question| check::question(&question, FROM, VOTED).is_ok())
             },
         },
         Decoder {
             name: "answer of Raft",
-            sound: answers.iter().map(|answer| encode(answer).to_vec()).collect(),
+            sound: answers.iter().map(|answer| answer.encode().to_vec()).collect(),
             seal: unsealed,
-            decode: |bytes| decode::<Answer>(bytes).is_ok(),
+            decode: |bytes| Answer::decode(bytes).is_ok(),
         },
+    ]
+}
+
+/// For the examples of formats. The first byte says which entries there are.
+pub(in crate::consensus) fn examples() -> Vec<Example> {
+    let mut examples: Vec<Example> = [("raft-questions.1", 1), ("raft-questions.2", 2)]
+        .map(|(file, version)| {
+            let bytes: Vec<_> = questions_of(version).iter().map(|question| question.encode().to_vec()).collect();
+            Example::new(file, joined(&bytes), move |bytes| {
+                let read = parts(bytes).into_iter().map(|part| Question::decode(&part).ok());
+                said(read) == said(questions_of(version).into_iter().map(Some))
+            })
+        })
+        .into();
+    let bytes: Vec<_> = answers().iter().map(|answer| answer.encode().to_vec()).collect();
+    examples.push(Example::new("raft-answers.1", joined(&bytes), |bytes| {
+        let read = parts(bytes).into_iter().map(|part| Answer::decode(&part).ok());
+        said(read) == said(answers().into_iter().map(Some))
+    }));
+    examples
+}
+
+/// Openraft's messages cannot be compared, but shown.
+fn said<T: std::fmt::Debug>(messages: impl Iterator<Item = Option<T>>) -> Vec<String> {
+    messages.map(|message| format!("{message:?}")).collect()
+}
+
+fn questions_of(version: u32) -> Vec<Question> {
+    let [_, vote, pre_vote, transfer, chunk] = <[Question; 5]>::try_from(corpus()).expect("one of each kind");
+    let entries = crate::consensus::examples::entries(version);
+    vec![append(leader(), Some(log_id(4, 7)), entries), vote, pre_vote, transfer, chunk]
+}
+
+fn answers() -> Vec<Answer> {
+    vec![
+        Answer::Append(AppendEntriesResponse::Success),
+        Answer::Append(AppendEntriesResponse::PartialSuccess(Some(log_id(5, 70_000)))),
+        Answer::Append(AppendEntriesResponse::Conflict),
+        Answer::Append(AppendEntriesResponse::HigherVote(leader())),
+        Answer::Vote(VoteResponse::new(leader(), Some(log_id(5, 9)), true)),
+        Answer::TransferLeader(Ok(())),
+        Answer::Have(1 << 40),
+        Answer::Installed(SnapshotResponse::new(leader())),
+        Answer::Refused("no".to_owned()),
+        Answer::Stopped,
     ]
 }
 

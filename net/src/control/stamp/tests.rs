@@ -10,6 +10,7 @@ use crate::accounts::memory::MemoryAccounts;
 use crate::accounts::{Founding, Identity};
 use crate::control::founding::{Standing, establish};
 use crate::disk::MemoryDisk;
+use crate::formats::Example;
 use crate::hostile_bytes::{Decoder, unsealed};
 
 /// What follows the end of the last mark: one more is due.
@@ -21,6 +22,13 @@ pub(in crate::control) fn decoder() -> Decoder {
     let marks = Marks { last: Some(Stamp { number: 299, ..next }), next, has_log: true };
     let decode = |bytes: &[u8]| wire::decode::<Marks>(bytes, 4096).is_ok();
     Decoder { name: "stamp of a directory", sound: vec![wire::encode(&marks)], seal: unsealed, decode }
+}
+
+/// For the examples of formats.
+pub(in crate::control) fn example() -> Example {
+    let next = Stamp { number: 300, process: u64::MAX };
+    let marks = Marks { last: Some(Stamp { number: 299, ..next }), next, has_log: true };
+    Example::new("stamp.1", wire::encode(&marks), move |bytes| wire::decode(bytes, 4096).as_ref() == Ok(&marks))
 }
 
 async fn start(disk: &MemoryDisk, accounts: &MemoryAccounts, seed: u64) -> Result<Standing, FoundingError> {

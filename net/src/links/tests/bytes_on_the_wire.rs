@@ -1,5 +1,6 @@
 //! Records that were cut, flipped, repeated or moved: nothing of them is ever handed on (G9, G10).
 
+use cresset_core::wire::LinkFormat;
 use tokio::io::AsyncWriteExt;
 
 use super::*;
@@ -8,6 +9,8 @@ use crate::links::handshake;
 use crate::links::hello::Hello;
 use crate::links::record::Sealing;
 use crate::links::wire::{Reading, Wire};
+
+const FORMAT: LinkFormat = LinkFormat::Third;
 
 /// Payloads of one stream of frames, in three records.
 const CORPUS: [&[&[u8]]; 3] =
@@ -35,7 +38,7 @@ fn sealed(sealing: &mut Sealing) -> Vec<Vec<u8>> {
         .map(|record| {
             let (mut piece, mut bytes) = (Vec::new(), Vec::new());
             for payload in *record {
-                crate::links::frame::append(FrameKind::Control, &[payload], &mut piece);
+                crate::links::frame::append(FORMAT, FrameKind::Control, &[payload], &mut piece);
             }
             sealing.seal(&piece, &mut bytes);
             bytes
@@ -60,7 +63,7 @@ impl Opener {
         let (near, mut far) = tokio::io::duplex(4096);
         far.write_all(bytes).await.unwrap();
         drop(far);
-        let mut wire = Wire::new(Box::new(near), opening, Lane::Control);
+        let mut wire = Wire::new(Box::new(near), opening, Lane::Control, FORMAT);
         let received = drain(&mut wire).await;
         self.keys = Some(wire.into_sealing());
         received
@@ -130,7 +133,7 @@ fn what_came_is_handed_on_although_nothing_can_be_said_any_more() {
         let (near, mut far) = tokio::io::duplex(4096);
         far.write_all(&whole).await.unwrap();
         drop(far);
-        let mut wire = Wire::new(Box::new(near), Sealing::Checked { sealed: 1, opened: 1 }, Lane::Control);
+        let mut wire = Wire::new(Box::new(near), Sealing::Checked { sealed: 1, opened: 1 }, Lane::Control, FORMAT);
         wire.push(FrameKind::Control, &[b"an answer"]);
 
         assert_eq!(drain(&mut wire).await.0, frames());
@@ -187,9 +190,9 @@ fn a_long_frame_crosses_records_of_every_size() {
         let (mut near, far) = sealings(&noise()).await;
         let payload: Vec<u8> = (0..200_000u32).map(|number| number as u8).collect();
         let mut stream = Vec::new();
-        crate::links::frame::append(FrameKind::Control, &[&payload], &mut stream);
+        crate::links::frame::append(FORMAT, FrameKind::Control, &[&payload], &mut stream);
         let (write, read) = tokio::io::duplex(1000);
-        let mut wire = Wire::new(Box::new(read), far, Lane::Control);
+        let mut wire = Wire::new(Box::new(read), far, Lane::Control, FORMAT);
         let mut write = write;
         let feed = async {
             let (mut rest, mut size) = (&stream[..], 1);

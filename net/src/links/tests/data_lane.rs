@@ -53,6 +53,47 @@ fn a_parcel_is_delivered_handled_and_settled_and_the_way_is_clear_then() {
     });
 }
 
+/// Two programs, of which one may be older: what goes to and fro is written as both understand it.
+#[test]
+fn parcels_cross_between_programs_of_different_versions() {
+    for (ours, theirs, agreed) in [(3, 3, 3), (3, 2, 2), (1, 3, 1), (4, 3, 3)] {
+        block_on_two_threads(async {
+            let program = |member, max| Identity { versions: VersionRange { min: 1, max }, ..identity(member) };
+            let mut one = Node::start_as(TokioTransport, program(1, ours), noise()).await;
+            let mut two = Node::start_as(TokioTransport, program(2, theirs), noise()).await;
+            one.dial(&[&two]);
+            acquaint(&one, &two);
+            let lane = one.mesh.lane(life_of(&two)).unwrap();
+
+            lane.send(parcel(1)).await.unwrap();
+            lane.send(ToLane::Parcel {
+                origin: None,
+                route: MISSED,
+                stanza: stanza(2),
+                attempts: 0,
+                name: None,
+                turn: Turn(0),
+            })
+            .await
+            .unwrap();
+
+            let home = Home::Member { member: MemberId(1), incarnation: Incarnation(1001), number: Sequence(1) };
+            assert_eq!(two.told().await, Told::Delivered(Parcel { stanza: stanza(1), route: ROUTE, home }));
+            assert_eq!(one.told().await, Told::Handled(1));
+            one.mesh.applied(LogIndex(1_000_000));
+            let Told::Redecide(again) = one.told().await else { panic!("the second one comes back") };
+            assert_eq!(again.stanza, stanza(2));
+            let version = one
+                .wait(|event| match event {
+                    LinkEvent::Up(LinkUp { lane: Lane::Data, version, .. }) => Some(version),
+                    _ => None,
+                })
+                .await;
+            assert_eq!(version, agreed);
+        });
+    }
+}
+
 /// The lane is cut again and again while parcels are under way.
 #[test]
 fn parcels_survive_their_connections_once_each_and_in_order() {

@@ -5,7 +5,10 @@
 //! token can be stolen (G5).
 
 use cresset_core::fencing::Times;
-use cresset_core::ids::BootId;
+use cresset_core::ids::{BootId, RouteId, Sequence};
+use cresset_core::routing::{DataAnswer, DataFrame, Home, NumberRange, Recipient};
+use cresset_core::stanza::{Kind, MessageType, Stanza};
+use cresset_core::wire::{self, LinkFormat};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -96,12 +99,12 @@ fn another_domain_name_or_lease_is_refused_and_both_name_both() {
 #[test]
 fn versions_without_overlap_are_refused_and_both_name_both() {
     block_on_one_thread(async {
-        let later = VersionRange { min: 2, max: 3 };
+        let later = VersionRange { min: 4, max: 5 };
         let (dials, listens) = both_refuse(|identity, _| identity.versions = later).await;
 
-        let first = VersionRange { min: 1, max: 1 };
-        assert_eq!(dials, HelloRefusal::IncompatibleVersions { ours: later, theirs: first });
-        assert_eq!(listens, HelloRefusal::IncompatibleVersions { ours: first, theirs: later });
+        let usual = VersionRange { min: 1, max: 3 };
+        assert_eq!(dials, HelloRefusal::IncompatibleVersions { ours: later, theirs: usual });
+        assert_eq!(listens, HelloRefusal::IncompatibleVersions { ours: usual, theirs: later });
     });
 }
 
@@ -109,10 +112,10 @@ fn versions_without_overlap_are_refused_and_both_name_both() {
 #[test]
 fn who_does_not_follow_the_agreed_version_is_refused_and_both_name_both() {
     block_on_one_thread(async {
-        let upgraded = Identity { versions: VersionRange { min: 1, max: 3 }, ..identity(1) };
-        let mut member = Node::start_as(TokioTransport, upgraded, noise()).await;
+        let mut member = Node::start(1).await;
         assert!(member.mesh.agree_on_version(2) && !member.mesh.agree_on_version(2));
-        let mut old = Node::start(2).await;
+        let former = Identity { versions: VersionRange { min: 1, max: 1 }, ..identity(2) };
+        let mut old = Node::start_as(TokioTransport, former, noise()).await;
         old.dial(&[&member]);
 
         let (_, at_old) = old.wait_refusal().await;
@@ -157,7 +160,7 @@ fn garbage_and_replays_get_no_link_and_disturb_nobody() {
             assert!(answer.len() <= 2, "{answer:?}");
         }
 
-        two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();
+        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
         assert_eq!(one.wait_control().await.0, two.peer());
     });
 }
@@ -288,6 +291,36 @@ impl Rogue {
     }
 }
 
+impl Rogue {
+    /// Waits until this answer came.
+    async fn hears(&mut self, expected: &DataAnswer) {
+        let heard = async {
+            loop {
+                while let Some(frame) = self.wire.next_frame().unwrap() {
+                    let is_answer = frame.kind == FrameKind::Data;
+                    if is_answer
+                        && DataAnswer::decode(frame.payload, LinkFormat::Third).unwrap().as_ref() == Some(expected)
+                    {
+                        return;
+                    }
+                }
+                self.wire.turn(Reading::On).await.unwrap();
+            }
+        };
+        timeout(PATIENCE, heard).await.expect("it is answered");
+    }
+}
+
+impl Node {
+    async fn wait_rogue_closed(&mut self) -> LinkFault {
+        self.wait(|event| match event {
+            LinkEvent::Closed { peer, fault, .. } if peer.member == MemberId(66) => Some(fault),
+            _ => None,
+        })
+        .await
+    }
+}
+
 /// G7, G11.
 #[test]
 fn frames_that_are_too_long_or_malformed_close_their_link_only() {
@@ -306,17 +339,70 @@ fn frames_that_are_too_long_or_malformed_close_their_link_only() {
         for (lane, kind, payload) in cases {
             let mut rogue = Rogue::dial(one.address(), lane).await;
             rogue.send(kind, &[payload]).await;
-            let fault = one
-                .wait(|event| match event {
-                    LinkEvent::Closed { peer, fault, .. } if peer.member == MemberId(66) => Some(fault),
-                    _ => None,
-                })
-                .await;
+            let fault = one.wait_rogue_closed().await;
             assert!(matches!(fault, LinkFault::FrameLength { .. } | LinkFault::Malformed(_)), "{fault}");
         }
 
-        two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();
+        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
         assert_eq!(one.wait_control().await.0, two.peer());
+    });
+}
+
+/// G11. The link ends by name, and nothing else does.
+#[test]
+fn a_frame_of_a_format_that_was_not_agreed_on_closes_its_link_only() {
+    block_on_two_threads(async {
+        let mut one = Node::start(1).await;
+        let mut two = Node::start(2).await;
+        two.dial(&[&one]);
+        two.wait_up(Lane::Control, Direction::Dialled).await;
+        let peer = Peer { member: MemberId(66), boot: BootId(666) };
+        one.mesh.set_current(peer, Incarnation(666));
+
+        for (lane, kind) in [(Lane::Control, FrameKind::Control), (Lane::Data, FrameKind::Data)] {
+            let mut rogue = Rogue::dial(one.address(), lane).await;
+            rogue.wire.disagree(LinkFormat::First);
+            rogue.send(kind, &[b"of another version"]).await;
+            assert_eq!(one.wait_rogue_closed().await, LinkFault::FrameFormat { found: 1, agreed: 3 });
+        }
+        // The frame is of the agreed format, and what it carries is not.
+        let mut rogue = Rogue::dial(one.address(), Lane::Data).await;
+        rogue.send(FrameKind::Data, &[&[1, 1, 1, 70, 0]]).await;
+        assert_eq!(one.wait_rogue_closed().await, LinkFault::FrameFormat { found: 1, agreed: 3 });
+
+        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
+        assert_eq!(one.wait_control().await.0, two.peer());
+    });
+}
+
+/// G11. The stanza goes back to the home, which decides again; what follows it is delivered.
+#[test]
+fn a_parcel_for_an_unknown_kind_of_recipient_is_given_back_and_the_lane_goes_on() {
+    block_on_two_threads(async {
+        let mut one = Node::start(1).await;
+        let peer = Peer { member: MemberId(66), boot: BootId(666) };
+        one.mesh.set_current(peer, Incarnation(666));
+        one.mesh.applied(LogIndex(9));
+        let mut rogue = Rogue::dial(one.address(), Lane::Data).await;
+        let stanza = || Stanza::new(Kind::Message(MessageType::Chat));
+        let route = RouteId { index: LogIndex(7), position: 0 };
+
+        let mut unknown = vec![LinkFormat::Third.number()];
+        wire::append(&(0_u8, Sequence(1), 200_u8, "juliet@example.org", stanza(), None::<StanzaName>), &mut unknown);
+        let mut known = Vec::new();
+        let recipient = Recipient::Session(route);
+        let parcel = DataFrame::Parcel { number: Sequence(2), recipient, stanza: stanza(), name: None };
+        parcel.encode_into(LinkFormat::Third, &mut known);
+        for frame in [&[3, 99, 1][..], &unknown, &known] {
+            rogue.wire.push(FrameKind::Data, &[frame]);
+        }
+
+        let number = Sequence(1);
+        let returned =
+            DataAnswer::Returned { ranges: vec![NumberRange { first: number, last: number }], index: LogIndex(9) };
+        rogue.hears(&returned).await;
+        let home = Home::Member { member: MemberId(66), incarnation: Incarnation(666), number: Sequence(2) };
+        assert_eq!(one.told().await, Told::Delivered(Parcel { stanza: stanza(), route, home }));
     });
 }
 
@@ -338,7 +424,7 @@ fn a_member_that_connects_again_and_again_starves_nobody() {
             .await;
         }
 
-        two.mesh.send_control(MemberId(1), Bytes::from("still here")).unwrap();
+        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
         assert_eq!(one.wait_control().await.0, two.peer());
     });
 }
@@ -387,7 +473,7 @@ fn a_flood_on_one_lane_is_pushed_back_and_delays_no_other() {
         // Nobody takes events from `two`, so the flood fills its queue, the socket and the queue of `one`.
         let message = Bytes::from(vec![7; 512 * 1024]);
         let flood = async {
-            while one.mesh.send_control(MemberId(2), message.clone()) != Err(SendError::Full) {
+            while one.mesh.send_control(MemberId(2), |_| message.clone()) != Err(SendError::Full) {
                 tokio::task::yield_now().await;
             }
         };

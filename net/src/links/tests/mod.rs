@@ -6,6 +6,7 @@
 mod bytes_on_the_wire;
 mod data_lane;
 mod decoders;
+mod examples;
 mod hostile;
 mod talking;
 
@@ -33,6 +34,7 @@ use super::*;
 use crate::runtime::{self, Workers};
 use crate::transport::{Migrate, TokioTransport, Transport};
 pub(crate) use decoders::decoders;
+pub(crate) use examples::examples;
 
 /// How long a test waits for what must come. Far beyond what it takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -117,7 +119,7 @@ impl Node {
 
     async fn wait_control(&mut self) -> (Peer, Bytes) {
         self.wait(|event| match event {
-            LinkEvent::Control { peer, message } => Some((peer, message)),
+            LinkEvent::Control { peer, message, .. } => Some((peer, message)),
             _ => None,
         })
         .await
@@ -211,7 +213,7 @@ fn identity(member: u64) -> Identity {
         boot: BootId(1000 + member),
         name: format!("node-{member}"),
         address: ([127, 0, 0, 1], 0).into(),
-        versions: VersionRange { min: 1, max: 1 },
+        versions: VersionRange { min: 1, max: 3 },
         machine: "here".into(),
         program: format!("0.{member}.0"),
         alike: Some(alike()),

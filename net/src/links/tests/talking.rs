@@ -10,7 +10,7 @@ async fn two_nodes_find_each_other_and_talk() {
 
     let up = one.wait_up(Lane::Control, Direction::Dialled).await;
     assert_eq!((up.peer, up.name.as_str(), up.address), (two.peer(), "node-2", two.address()));
-    one.mesh.send_control(MemberId(2), Bytes::from("beat")).unwrap();
+    one.mesh.send_control(MemberId(2), |_| Bytes::from("beat")).unwrap();
     assert_eq!(two.wait_control().await, (one.peer(), Bytes::from("beat")));
 
     two.wait_up(Lane::Raft, Direction::Dialled).await;
@@ -36,7 +36,7 @@ fn nothing_is_sent_to_a_member_without_a_link() {
     block_on_one_thread(async {
         let one = Node::start(1).await;
 
-        assert_eq!(one.mesh.send_control(MemberId(2), Bytes::new()), Err(SendError::NotConnected));
+        assert_eq!(one.mesh.send_control(MemberId(2), |_| Bytes::new()), Err(SendError::NotConnected));
         assert_eq!(one.mesh.call(MemberId(2), Bytes::new(), PATIENCE).await, Err(CallError::NotConnected));
         assert!(one.mesh.lane(Life { member: MemberId(2), incarnation: Incarnation(1) }).is_none());
     });
@@ -174,7 +174,7 @@ fn a_peer_that_is_no_longer_wanted_is_let_go_and_that_is_no_evidence() {
 
         let fault = one.wait_closed(Lane::Control, Direction::Dialled).await;
         assert_eq!((fault.clone(), fault.is_evidence()), (LinkFault::Stopped, false));
-        assert_eq!(one.mesh.send_control(MemberId(2), Bytes::new()), Err(SendError::NotConnected));
+        assert_eq!(one.mesh.send_control(MemberId(2), |_| Bytes::new()), Err(SendError::NotConnected));
     });
 }
 
@@ -193,7 +193,7 @@ fn a_process_that_is_over_loses_its_links_and_gets_no_others() {
 
         assert_eq!(one.wait_closed(Lane::Control, Direction::Accepted).await, LinkFault::Superseded);
         assert_eq!(old.wait_refusal().await, (Direction::Dialled, HelloRefusal::Over));
-        assert_eq!(one.mesh.send_control(MemberId(2), Bytes::new()), Err(SendError::NotConnected));
+        assert_eq!(one.mesh.send_control(MemberId(2), |_| Bytes::new()), Err(SendError::NotConnected));
     });
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::accounts::memory::MemoryAccounts;
 use crate::control::founding::{Standing, establish};
 use crate::disk::MemoryDisk;
+use crate::formats::Example;
 use crate::hostile_bytes::{Decoder, unsealed};
 
 /// More than a recovery takes, of the disk and of the store.
@@ -17,6 +18,12 @@ pub(in crate::run) fn decoder() -> Decoder {
     let note = Note { given_up: [7; 16], founder: MemberId(300), name: "node-a".to_owned() };
     let decode = |bytes: &[u8]| wire::decode::<Note>(bytes, 4096).is_ok();
     Decoder { name: "note of a recovery", sound: vec![wire::encode(&note)], seal: unsealed, decode }
+}
+
+/// For the examples of formats.
+pub(in crate::run) fn example() -> Example {
+    let note = Note { given_up: [7; 16], founder: MemberId(300), name: "node-a".to_owned() };
+    Example::new("recovery.1", wire::encode(&note), move |bytes| wire::decode(bytes, 4096).as_ref() == Ok(&note))
 }
 
 async fn start(disk: &MemoryDisk, accounts: &MemoryAccounts, seed: u64) -> Standing {
