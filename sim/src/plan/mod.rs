@@ -210,12 +210,17 @@ impl Plan {
         self.episodes.iter().any(|episode| episode.fault == Fault::SwitchedOff)
     }
 
-    /// The latest version of the agreed state that the program follows with which every node begins: the oldest one where
-    /// nodes are upgraded.
+    /// The latest version of the agreed state that the program follows with which every node begins: the newest one, or
+    /// where nodes are upgraded one of those before it, by the seed.
     pub fn first_program(&self) -> u32 {
         let is_upgrade = |fault: &Fault| matches!(fault, Fault::Upgrade { .. } | Fault::OldProgram { .. });
         let is_upgraded = self.episodes.iter().any(|episode| is_upgrade(&episode.fault));
-        if is_upgraded { STATE_VERSIONS.min } else { STATE_VERSIONS.max }
+        if !is_upgraded {
+            return STATE_VERSIONS.max;
+        }
+        let older = u64::from(STATE_VERSIONS.max - STATE_VERSIONS.min);
+        let later = self.seed.0.wrapping_sub(1) % older;
+        STATE_VERSIONS.min + u32::try_from(later).expect("there are few versions")
     }
 
     /// Whether users ask others as well, to whom they do not talk: some clients acknowledge nothing, and nobody else is to

@@ -37,9 +37,6 @@ use crate::seeds::Seed;
 /// How often a node is asked how it sees the cluster.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
-/// The latest version of the agreed state that the program follows with which a node begins that can be upgraded.
-pub(super) const OLDEST_PROGRAM: u32 = STATE_VERSIONS.min;
-
 /// What all nodes of a world share.
 #[derive(Clone)]
 pub(super) struct Surroundings {
@@ -112,6 +109,11 @@ impl Ground {
             standstill: Standstill::default(),
             end: Arc::default(),
         }
+    }
+
+    /// The latest version of the agreed state that the program follows with which it began.
+    pub(super) fn first_program(&self) -> u32 {
+        self.surroundings.program
     }
 
     /// How the process ended by itself, if it has since this was last asked.
@@ -196,7 +198,7 @@ impl Ground {
             config_file: None,
             admin_socket: None,
             follows_properties: *follows_properties,
-            versions: VersionRange { min: OLDEST_PROGRAM, max: self.program.load(Ordering::Acquire) },
+            versions: VersionRange { min: STATE_VERSIONS.min, max: self.program.load(Ordering::Acquire) },
             health: None,
             snapshot_entries: *snapshot_entries,
         }

@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use rand::RngExt;
 
-use super::super::node::OLDEST_PROGRAM;
 use super::steps::{Action, Step};
 use super::*;
 use crate::world::node::End;
@@ -71,8 +70,9 @@ impl Breaker {
                 self.processes[node].state = State::Stopping;
             }
             Fault::OldProgram { .. } => {
-                let program = self.world.grounds[node].program.load(Ordering::Acquire);
-                self.install(sim, node, OLDEST_PROGRAM);
+                let ground = &self.world.grounds[node];
+                let (first, program) = (ground.first_program(), ground.program.load(Ordering::Acquire));
+                self.install(sim, node, first);
                 return self.undo_later(number, Undo::Install(node, program));
             }
             Fault::LoseDisk { .. } => {
