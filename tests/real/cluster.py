@@ -56,6 +56,8 @@ class Node:
         self.config = cluster.directory / f"{name}.xml"
         self.log = cluster.directory / f"{name}.log"
         self.process = None
+        self.program = cluster.program
+        self.environment = {"RUST_BACKTRACE": "1"}
         self.host = "127.0.0.1"
         self.runs_in = []  # words before the command of the process, such as `ip netns exec …`
         self.machine = None  # with a network of its own, if it has one
@@ -97,11 +99,11 @@ class Node:
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.runs_in, self.cluster.program, "node", *map(str, self.arguments)],
+                [*self.runs_in, self.program, "node", *map(str, self.arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "RUST_BACKTRACE": "1"},
+                env={**os.environ, **self.environment},
             )
 
     def moves_to(self, machine):
@@ -136,7 +138,7 @@ class Node:
     def status(self):
         """What `cresset cluster status --json` says, or nothing if the node does not answer."""
         run = subprocess.run(
-            [self.cluster.program, "cluster", "status", "--json", "--socket", self.socket],
+            [self.program, "cluster", "status", "--json", "--socket", self.socket],
             capture_output=True,
             text=True,
             timeout=10,
