@@ -17,8 +17,10 @@ pub(crate) struct Example {
     /// As this program writes it for those who are of that version.
     pub(crate) written: Vec<u8>,
     /// Whether these bytes hold what the room has written out.
-    pub(crate) holds: Box<dyn Fn(&[u8]) -> bool>,
+    pub(crate) holds: Holds,
 }
+
+type Holds = Box<dyn Fn(&[u8]) -> bool>;
 
 impl Example {
     pub(crate) fn new(file: &'static str, written: Vec<u8>, holds: impl Fn(&[u8]) -> bool + 'static) -> Example {

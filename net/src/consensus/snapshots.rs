@@ -234,9 +234,13 @@ fn decode(bytes: Bytes) -> Result<StoredSnapshot, NoSnapshot> {
     }
     let state = HEADER_BYTES + number(8) as usize;
     let meta = bytes.get(HEADER_BYTES..state).ok_or("its meta goes beyond its end")?;
-    let meta = wire::decode(meta, META_BYTES_MAX).map_err(|error| match error {
-        WireError::Format { found, expected } if found > expected => NoSnapshot::Later(found),
-        error => NoSnapshot::Damaged(error.to_string()),
+    let meta = wire::decode(meta, META_BYTES_MAX).map_err(|error| {
+        if let WireError::Format { found, expected } = error
+            && found > expected
+        {
+            return NoSnapshot::Later(found);
+        }
+        NoSnapshot::Damaged(error.to_string())
     })?;
     Ok(StoredSnapshot { meta, bytes: bytes.slice(state..) })
 }
