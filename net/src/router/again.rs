@@ -178,16 +178,25 @@ async fn run(router: Weak<Router>, mut arriving: mpsc::UnboundedReceiver<Again>,
                 queue.handle(over);
             }
             queue.set_serves(*serves.borrow_and_update());
-            let Some(output) = queue.poll_output(router.sight()) else { break };
+            let output = queue.poll_output(router.sight());
+            let is_last = output.is_none();
             match output {
-                RetryOutput::Errand(errand) => report = router.carry_out(errand, |rest| under_way.push(rest)),
-                RetryOutput::Push(outgoing) => router.push_returned(outgoing),
+                Some(RetryOutput::Errand(errand)) => report = router.carry_out(errand, |rest| under_way.push(rest)),
+                Some(RetryOutput::Push(outgoing)) => router.push_returned(outgoing),
                 // Nobody waits any more if the other end is gone.
-                RetryOutput::Past(sender, ways) => drop(sender.send(ways)),
+                Some(RetryOutput::Past(sender, ways)) => drop(sender.send(ways)),
+                None => {}
             }
             report.take().into_iter().for_each(|report| queue.handle(report));
-            router.undecided.fetch_sub(counted - queue.len(), Ordering::AcqRel);
+            // Two copies of one stanza may come back late, from two lanes.
+            match queue.len().checked_sub(counted) {
+                Some(more) => router.undecided.fetch_add(more, Ordering::AcqRel),
+                None => router.undecided.fetch_sub(counted - queue.len(), Ordering::AcqRel),
+            };
             counted = queue.len();
+            if is_last {
+                break;
+            }
         }
     }
 }

@@ -226,6 +226,13 @@ async fn what_came_back_is_not_decided_about_before_the_node_serves() {
 
         two.router.set_service(Service::Serve, None);
         assert_eq!(two.stored(1).await, ["m1"]);
+
+        let decided = async {
+            while two.router.undecided() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, decided).await.expect("nothing is left to decide");
     })
     .await;
 }
