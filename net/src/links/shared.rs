@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use cresset_core::fencing::Times;
 use cresset_core::ids::{Incarnation, LogIndex, MemberId};
@@ -19,6 +18,8 @@ use super::owner::InboxInlets;
 use super::registry::{Candidate, NotEntered, Registry, Slot};
 use super::wire::BoxedStream;
 use crate::runtime::{self, Workers};
+use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{Mutex, MutexGuard, Table};
 
 /// Makes connections, whatever the transport.
 pub(super) type Dialler = Box<dyn Fn(SocketAddr) -> BoxFuture<'static, io::Result<BoxedStream>> + Send + Sync>;
@@ -34,9 +35,9 @@ pub(super) struct Shared<D: DataService> {
     pub(super) workers: Workers,
     pub(super) events: mpsc::Sender<LinkEvent>,
     /// The lane to the current process of each member. Read for each stanza, hence without a lock.
-    pub(super) lanes: papaya::HashMap<MemberId, LaneInlets<D>>,
+    pub(super) lanes: Table<MemberId, LaneInlets<D>>,
     /// The inboxes of the lives that may still be answered.
-    pub(super) inboxes: papaya::HashMap<(MemberId, Incarnation), InboxInlets>,
+    pub(super) inboxes: Table<(MemberId, Incarnation), InboxInlets>,
     /// How far the read view of this node is.
     pub(super) applied: watch::Sender<LogIndex>,
     /// The version that the cluster has agreed on: nobody is spoken with who does not follow it.
@@ -68,8 +69,8 @@ impl<D: DataService> Shared<D> {
             data,
             workers,
             events,
-            lanes: papaya::HashMap::new(),
-            inboxes: papaya::HashMap::new(),
+            lanes: Table::default(),
+            inboxes: Table::default(),
             applied: watch::Sender::new(LogIndex(0)),
             agreed_version: AtomicU32::new(0),
             agreed_times: Mutex::new(None),

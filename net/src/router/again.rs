@@ -5,7 +5,6 @@
 //! other.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::route::{Outgoing, UnderWay};
 use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::{Peer, ToLane};
+use crate::sync::atomic::Ordering;
 
 /// Queues of one node: as many as a store that gathers its writes can make use of.
 const QUEUES: u64 = 32;
@@ -75,7 +75,7 @@ impl Router {
         account: BareJid,
         turn: Turn,
     ) -> Vec<Way> {
-        let mut lives = self.generation.subscribe();
+        let mut lives = self.lives.subscribe();
         let past = Box::pin(async {
             self.clear(ways, at_most).await;
             let (sender, past) = oneshot::channel();

@@ -3,12 +3,13 @@
 //! The control plane is told by time that the lease has ended, but a machine that was suspended wakes its tasks in any
 //! order. So a connection does not wait to be told: it compares the end of the lease with the clock itself.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cresset_core::node::Service;
 use cresset_core::time::Uptime;
 use cresset_core::{planted, sometimes};
+
+use crate::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 const SERVE: u8 = 0;
 const PAUSE: u8 = 1;
@@ -41,7 +42,12 @@ impl Gate {
 
     /// Whether that is for the sessions of this life of the node: those of an earlier one have to go on in it first.
     pub fn is_of(&self, generation: u64) -> bool {
-        self.generation.load(Ordering::Acquire) == generation
+        self.generation() == generation
+    }
+
+    /// Counts the lives of this member in this process.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// What the control plane last ordered.

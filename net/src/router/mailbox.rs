@@ -12,8 +12,7 @@
 //! thing that the session asked for, and one for each change of the cluster.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use cresset_core::cluster::Removal;
@@ -27,6 +26,8 @@ use cresset_core::{planted, sometimes};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clients::Attach;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{self, Fault, Mutex, MutexGuard, PoisonError};
 use crate::witness::{self, Fact};
 
 /// An event for one session.
@@ -216,6 +217,7 @@ impl SessionHandle {
             self.count(&mut inner);
         }
         if inner.events.is_empty() && (bytes == 0 || inner.parcels.is_empty()) {
+            inner = self.in_two_steps(Fault::SleepInTwoSteps, inner);
             inner.register(context.waker());
             return Poll::Pending;
         }
@@ -244,6 +246,7 @@ impl SessionHandle {
         if inner.closed {
             return Err(attach);
         }
+        inner = self.in_two_steps(Fault::AttachInTwoSteps, inner);
         inner.events.push_back(ToSession::Attach(attach));
         wake(inner);
         Ok(())
@@ -253,6 +256,7 @@ impl SessionHandle {
     pub(crate) fn take_or_close(&self) -> Option<(VecDeque<ToSession>, Vec<Parcel>)> {
         let mut inner = self.lock();
         if inner.events.is_empty() && inner.parcels.is_empty() {
+            inner = self.in_two_steps(Fault::CloseInTwoSteps, inner);
             inner.closed = true;
             inner.waker = None;
             (inner.parcel_bytes, inner.kept_bytes) = (0, 0);
@@ -275,6 +279,15 @@ impl SessionHandle {
             false => account.bytes.fetch_sub(counted - weight, Ordering::Relaxed) - (counted - weight),
         };
         ACCOUNT_QUEUE_BYTES_MAX.saturating_sub(before)
+    }
+
+    /// The same lock; with this fault, another thread may have had it in between.
+    fn in_two_steps<'a>(&'a self, fault: Fault, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        if !sync::has(fault) {
+            return inner;
+        }
+        drop(inner);
+        self.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

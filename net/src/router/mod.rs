@@ -12,7 +12,7 @@
 //!
 //! A connection's own task reads the view and hands stanzas on; it passes through no other task and waits for no lock
 //! that is held over a wait. The control plane's task is the only one that changes the view, the lanes and the gate,
-//! and it is told of what sessions want by [`Request`]s.
+//! and it is told of what sessions want by [`Request`]s. What crosses threads is listed at the [top of the crate](crate).
 //!
 //! It decides nothing: that is [`cresset_core::routing`] and [`cresset_core::node`].
 
@@ -31,8 +31,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cresset_core::admission::Door;
@@ -51,6 +50,8 @@ use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::links::{DataLane, Mesh};
 use crate::runtime::Workers;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Table};
 
 pub use again::Pass;
 pub use gate::Gate;
@@ -81,7 +82,7 @@ pub struct Router {
     view: View,
     /// The view has moved on.
     moved: Notify,
-    sessions: papaya::HashMap<SessionId, Arc<SessionHandle>, FixedState>,
+    sessions: Table<SessionId, Arc<SessionHandle>, FixedState>,
     /// Which of them holds which route. Nobody sends, waits or wakes under this lock, but for the control plane's task, which
     /// leaves with a session what came before its route.
     local: RwLock<LocalRoutes<Arc<SessionHandle>>>,
@@ -90,8 +91,8 @@ pub struct Router {
     last_name: AtomicU64,
     /// The session that was last sent away by [`Router::send_some_away`].
     sent_away: AtomicU64,
-    /// Counts the lives of this member in this process.
-    generation: watch::Sender<u64>,
+    /// Wakes those who wait for the end of a life of this member. Which one it is says the gate.
+    lives: watch::Sender<u64>,
     resumable: Mutex<BTreeMap<ResumptionId, Resumable>>,
     /// What waits for the accounts that have sessions here, and how many they have. Not on the way of any stanza.
     queues: Mutex<BTreeMap<BareJid, (usize, Arc<AccountQueue>)>>,
@@ -157,12 +158,12 @@ impl Router {
             other_host: Mutex::default(),
             view: View::default(),
             moved: Notify::new(),
-            sessions: papaya::HashMap::default(),
+            sessions: Table::default(),
             local: RwLock::new(LocalRoutes::new(member)),
             last_session: AtomicU64::new(0),
             last_name: AtomicU64::new(0),
             sent_away: AtomicU64::new(0),
-            generation: watch::Sender::new(0),
+            lives: watch::Sender::new(0),
             resumable: Mutex::default(),
             queues: Mutex::default(),
             mesh: RwLock::default(),
@@ -300,6 +301,8 @@ impl Router {
     pub fn set_service(&self, service: Service, other_host: Option<&str>) {
         *lock(&self.other_host) = other_host.map(Arc::from);
         self.gate.set_service(service);
+        // The other half is in `enter`.
+        fence(Ordering::SeqCst);
         self.serves.send_replace(service == Service::Serve);
         for session in self.sessions_in_order() {
             session.tell(self.service_event(service));

@@ -135,7 +135,9 @@ impl Router {
     }
 
     pub(super) fn next_generation(&self) {
-        self.generation.send_modify(|generation| *generation += 1);
-        self.gate.set_generation(self.generation());
+        let next = self.generation() + 1;
+        // First where it is read: whoever is woken is to find it.
+        self.gate.set_generation(next);
+        self.lives.send_replace(next);
     }
 }

@@ -14,6 +14,7 @@ use super::mailbox::{SessionHandle, ToSession};
 use super::route::Outgoing;
 use super::ticket::Ticket;
 use crate::links::{DataService, Peer, ToLane};
+use crate::sync::{self, Fault};
 
 impl DataService for Router {
     type Origin = Ticket;
@@ -24,6 +25,10 @@ impl DataService for Router {
         let session = self.local().session(parcel.route).cloned();
         let arrival = match session {
             Some(session) => Arrival::Here(session, parcel),
+            None if sync::has(Fault::EarlyInTwoSteps) => {
+                self.local_mut().turned_away(parcel).map_or(Arrival::Early, Arrival::Missed)
+            }
+            // Looks again: the route may have been added in between.
             None => self.local_mut().deliver(parcel),
         };
         let missed = match arrival {
@@ -76,6 +81,10 @@ impl Router {
     pub(super) fn publish(&self, route: &Route, session: Arc<SessionHandle>) {
         let mut local = self.local_mut();
         let early = local.route_added(route, Some(session.clone()));
+        if sync::has(Fault::RouteBeforeParcels) {
+            drop(local);
+            local = self.local_mut();
+        }
         // Before the lock is free: no other thread is to find the session by its route before it has these.
         let over = early.into_iter().filter_map(|parcel| session.deliver(parcel).err());
         let missed = over.filter_map(|parcel| local.turned_away(*parcel)).collect();

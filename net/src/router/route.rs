@@ -4,7 +4,6 @@
 //! under way, and reports.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use cresset_core::cluster::Route;
 use cresset_core::ids::{RouteId, Sequence};
@@ -25,6 +24,7 @@ use super::ticket::Ticket;
 use super::{Router, View, lock};
 use crate::accounts::{StoreError, Stored};
 use crate::links::ToLane;
+use crate::sync::atomic::Ordering;
 
 /// A stanza that somebody has to answer for.
 pub(crate) type Outgoing = cresset_core::routing::Outgoing<Ticket>;

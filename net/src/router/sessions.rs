@@ -1,7 +1,6 @@
 //! The sessions of this node: by id, by route, and by the name under which they may be resumed.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use cresset_core::ids::{RouteId, SessionId};
 use cresset_core::jid::BareJid;
@@ -10,6 +9,8 @@ use cresset_core::session::ResumptionId;
 
 use super::mailbox::{AccountQueue, SessionHandle, ToSession};
 use super::{Router, lock};
+use crate::sync::atomic::{Ordering, fence};
+use crate::sync::{self, Fault};
 
 /// A session that may be resumed.
 #[derive(Debug)]
@@ -25,9 +26,11 @@ impl Router {
         let id = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
         let session = Arc::new(SessionHandle::new(id, self.generation()));
         self.sessions.pin().insert(id, session.clone());
-        // After it can be found: so a change that happens meanwhile is told at least once.
+        // After it can be found: so a change that happens meanwhile is told at least once. It is an order of two places of
+        // memory, which only a fence on both sides keeps: either this sees the change, or whoever makes it sees the session.
+        fence(Ordering::SeqCst);
         self.tell_service(&session, self.gate.service());
-        if session.generation() != self.generation() {
+        if session.generation() != self.generation() && !sync::has(Fault::LifeReadOnce) {
             session.tell(ToSession::Moves { ended: None });
         }
         session
@@ -39,7 +42,7 @@ impl Router {
         while read != Service::Close {
             session.tell(ToSession::Service(read));
             let told = std::mem::replace(&mut read, self.gate.service());
-            if read == told {
+            if read == told || sync::has(Fault::GateToldOnce) {
                 return;
             }
         }
@@ -85,7 +88,7 @@ impl Router {
 
     /// Counts the lives of this member in this process.
     pub(crate) fn generation(&self) -> u64 {
-        *self.generation.borrow()
+        self.gate.generation()
     }
 
     pub(crate) fn may_be_resumed(&self, id: ResumptionId, account: BareJid, session: Arc<SessionHandle>) {

@@ -1,7 +1,6 @@
 //! Who waits to hear that a stanza is in other hands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cresset_core::ids::Sequence;
 use cresset_core::routing::Share;
@@ -10,6 +9,8 @@ use futures_util::FutureExt;
 use super::Router;
 use super::mailbox::{SessionHandle, ToSession};
 use crate::links::Peer;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, PoisonError};
 
 /// Somebody who is told once that a stanza is taken care of: by [`done`](Ticket::done), never by dropping it.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub enum Ticket {
 #[derive(Debug)]
 pub struct Shared {
     left: AtomicUsize,
-    ticket: std::sync::Mutex<Option<Ticket>>,
+    ticket: Mutex<Option<Ticket>>,
 }
 
 impl Ticket {
@@ -59,7 +60,7 @@ impl Ticket {
             }
             Ticket::Shared(shared) => {
                 if shared.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-                    let ticket = shared.ticket.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                    let ticket = shared.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
                     ticket.into_iter().for_each(Ticket::done);
                 }
             }
@@ -80,7 +81,7 @@ impl Ticket {
 
 impl Share for Ticket {
     fn share(self, copies: usize) -> Vec<Ticket> {
-        let shared = Shared { left: AtomicUsize::new(copies), ticket: std::sync::Mutex::new(Some(self)) };
+        let shared = Shared { left: AtomicUsize::new(copies), ticket: Mutex::new(Some(self)) };
         let shared = Arc::new(shared);
         (0..copies).map(|_| Ticket::Shared(shared.clone())).collect()
     }

@@ -5,11 +5,13 @@
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cresset_core::cluster::{AccountRoutes, Route, RouteView};
 use cresset_core::ids::LogIndex;
 use cresset_core::jid::BareJid;
+
+use crate::sync::Table;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// SipHash with fixed keys, so that a simulated run does not depend on the process it runs in.
 pub(super) type FixedState = BuildHasherDefault<DefaultHasher>;
@@ -17,7 +19,7 @@ pub(super) type FixedState = BuildHasherDefault<DefaultHasher>;
 /// The read view.
 #[derive(Debug, Default)]
 pub struct View {
-    routes: papaya::HashMap<BareJid, AccountRoutes, FixedState>,
+    routes: Table<BareJid, AccountRoutes, FixedState>,
     applied: AtomicU64,
 }
 
