@@ -8,21 +8,21 @@
 //! ```
 //!
 //! The queue is not read while the outbox is full, so its senders wait, and with them their clients' sockets: what waits
-//! in it has at most [`LANE_QUEUE_BYTES_MAX`]. Answers and confirmations, which make room, are always read.
+//! in it is bounded (see [`queue`](super::queue)). Answers and confirmations, which make room, are always read.
 
 use std::sync::Arc;
 
 use cresset_core::ids::{BootId, Incarnation, LogIndex, Sequence};
-use cresset_core::limits::LANE_QUEUE_BYTES_MAX;
 use cresset_core::node::Peer;
 use cresset_core::routing::{DataAnswer, Outbox, OutboxOrder};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::data::{DataService, ToLane};
 use super::event::LinkFault;
 use super::frame::FrameKind;
 use super::link::Attached;
+use super::queue::{Inlet, Outlet, queue};
 use super::shared::{End, EndTeller};
 use super::wire::Reading;
 use crate::witness::{self, Fact};
@@ -35,20 +35,15 @@ const CONFIRMED_MAX: usize = 1024;
 
 type Request<D> = ToLane<<D as DataService>::Origin, <D as DataService>::Pass>;
 
-/// A request with the room that it has in the queue.
-type Queued<D> = (Request<D>, OwnedSemaphorePermit);
-
 /// The lane to one life of another member, as sessions use it.
 pub struct DataLane<D: DataService> {
     peer: Peer,
-    queue: mpsc::UnboundedSender<Queued<D>>,
-    /// Bytes for which the queue has room. Closed with the queue.
-    room: Arc<Semaphore>,
+    queue: Inlet<D::Origin, D::Pass>,
 }
 
 impl<D: DataService> Clone for DataLane<D> {
     fn clone(&self) -> Self {
-        DataLane { peer: self.peer, queue: self.queue.clone(), room: self.room.clone() }
+        DataLane { peer: self.peer, queue: self.queue.clone() }
     }
 }
 
@@ -60,41 +55,31 @@ impl<D: DataService> DataLane<D> {
 
     /// Whether it takes nothing any more: the life is over, and all that was on it is done with.
     pub fn is_closed(&self) -> bool {
-        self.room.is_closed()
+        self.queue.is_over()
     }
 
     /// Hands something to the lane; waits as long as the lane is full.
     ///
     /// # Errors
     ///
-    /// The life is over; what was to be sent comes back, to be decided again.
+    /// The life is over, and all that was on the lane has been decided again; what was to be sent comes back, to be decided
+    /// again.
     pub async fn send(&self, request: ToLane<D::Origin, D::Pass>) -> Result<(), ToLane<D::Origin, D::Pass>> {
-        match self.room.clone().acquire_many_owned(weight_of::<D>(&request)).await {
-            Ok(room) => self.queue.send((request, room)).map_err(|refused| refused.0.0),
-            Err(_) => Err(request),
-        }
+        self.queue.send(request).await
     }
 
     /// As [`send`](Self::send) for those who cannot wait.
     ///
     /// # Errors
     ///
-    /// The life is over or the lane is full.
+    /// The life is over as above, or [`send`](Self::send) would have to wait.
     #[allow(clippy::result_large_err, clippy::type_complexity, reason = "what is not taken comes back as it was")]
     pub fn try_send(
         &self,
         request: ToLane<D::Origin, D::Pass>,
     ) -> Result<(), TrySendError<ToLane<D::Origin, D::Pass>>> {
-        match self.room.clone().try_acquire_many_owned(weight_of::<D>(&request)) {
-            Ok(room) => self.queue.send((request, room)).map_err(|refused| TrySendError::Closed(refused.0.0)),
-            Err(TryAcquireError::NoPermits) => Err(TrySendError::Full(request)),
-            Err(TryAcquireError::Closed) => Err(TrySendError::Closed(request)),
-        }
+        self.queue.try_send(request)
     }
-}
-
-fn weight_of<D: DataService>(request: &Request<D>) -> u32 {
-    u32::try_from(request.weight()).expect("it is bounded by the room of the queue")
 }
 
 /// Where a lane is reached from within the mesh.
@@ -120,8 +105,7 @@ pub(super) struct Home<D: DataService> {
     service: Arc<D>,
     outbox: Outbox<D::Origin, D::Pass>,
     attached: Option<Attached>,
-    queue: mpsc::UnboundedReceiver<Queued<D>>,
-    room: Arc<Semaphore>,
+    queue: Outlet<D::Origin, D::Pass>,
     confirmed: mpsc::Receiver<Sequence>,
     connections: mpsc::Receiver<Attached>,
     applied: watch::Receiver<LogIndex>,
@@ -137,14 +121,13 @@ impl<D: DataService> Home<D> {
         service: Arc<D>,
         applied: watch::Receiver<LogIndex>,
     ) -> (Home<D>, LaneInlets<D>) {
-        let (to_queue, queue) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(LANE_QUEUE_BYTES_MAX));
+        let (to_queue, queue) = queue();
         let (to_confirmed, confirmed) = mpsc::channel(CONFIRMED_MAX);
         let (to_connections, connections) = mpsc::channel(1);
         let (to_end, end) = EndTeller::new();
         let outbox = Outbox::new(home, peer.boot);
-        let lane = DataLane { peer, queue: to_queue, room: room.clone() };
-        let home = Home { peer, service, outbox, attached: None, queue, room, confirmed, connections, applied, end };
+        let lane = DataLane { peer, queue: to_queue };
+        let home = Home { peer, service, outbox, attached: None, queue, confirmed, connections, applied, end };
         let inlets =
             LaneInlets { lane, incarnation, confirmed: to_confirmed, connections: to_connections, end: to_end };
         (home, inlets)
@@ -165,7 +148,7 @@ impl<D: DataService> Home<D> {
                 biased;
                 end = &mut self.end => match end {
                     Ok(End::LifeOver | End::OwnLifeOver) => return self.life_over().await,
-                    Ok(End::MeshStopped) | Err(_) => return self.room.close(),
+                    Ok(End::MeshStopped) | Err(_) => return,
                 },
                 turned = Attached::turn(&mut self.attached, Reading::On) => {
                     if let Err(fault) = turned {
@@ -178,7 +161,7 @@ impl<D: DataService> Home<D> {
                     self.outbox.applied(index);
                 }
                 Some(attached) = self.connections.recv() => self.attach(attached),
-                Some((request, _room)) = self.queue.recv(), if !self.outbox.is_full() => self.take(request),
+                Some(request) = self.queue.take(), if !self.outbox.is_full() => self.take(request),
             }
         }
     }
@@ -193,7 +176,7 @@ impl<D: DataService> Home<D> {
             if self.outbox.is_full() {
                 break;
             }
-            let Ok((request, _room)) = self.queue.try_recv() else { break };
+            let Some(request) = self.queue.try_take() else { break };
             self.take(request);
         }
     }
@@ -261,17 +244,31 @@ impl<D: DataService> Home<D> {
         }
     }
 
-    /// Everything is decided again: first what was sent, then what waits to be.
+    /// Everything is decided again: first what was sent, then what waits to be. Senders are refused after that, when the
+    /// queue is dropped.
     async fn life_over(&mut self) {
         witness::tell(|| Fact::UnderWay { to: self.peer.member, parcels: 0 });
         self.detach(LinkFault::Superseded);
         self.outbox.peer_gone();
         self.carry_out();
         self.queue.close();
-        self.room.close();
-        while let Some((request, _room)) = self.queue.recv().await {
+        while let Some(request) = self.queue.take().await {
             self.take(request);
             self.carry_out();
         }
     }
+}
+
+/// A lane without links to a life, what ends that life, and the task of the lane.
+#[cfg(all(test, feature = "interleavings"))]
+pub(crate) fn alone<D: DataService>(service: Arc<D>) -> (DataLane<D>, impl FnOnce(), impl Future<Output = ()>) {
+    let peer = Peer { member: cresset_core::ids::MemberId(2), boot: BootId(2) };
+    let applied = watch::Sender::new(LogIndex(0));
+    let (home, inlets) = Home::new(BootId(1), peer, Incarnation(2), service, applied.subscribe());
+    let lane = inlets.lane.clone();
+    let run = async move {
+        let _told_to_the_end = applied;
+        home.run().await;
+    };
+    (lane, move || inlets.end.tell(End::LifeOver), run)
 }

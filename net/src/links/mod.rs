@@ -32,6 +32,7 @@ mod listen;
 mod mesh;
 mod owner;
 mod question;
+mod queue;
 mod raft;
 mod record;
 mod registry;
@@ -47,6 +48,8 @@ pub use event::{
     CALL_BYTES_MAX, CallError, HelloRefusal, LinkEvent, LinkFault, LinkId, LinkUp, RaftService, SendError,
 };
 pub use home::DataLane;
+#[cfg(all(test, feature = "interleavings"))]
+pub(crate) use home::alone;
 pub use identity::{Direction, Identity, JoinSecret, Lane, LinkSecurity, TEXT_BYTES_MAX};
 pub use mesh::{Mesh, Services};
 pub use question::{Present, who_is_at};
