@@ -124,6 +124,24 @@ pub struct Attach {
     remaining: Remaining,
 }
 
+#[cfg(all(test, feature = "interleavings"))]
+impl Attach {
+    /// One of a client that is connected to nothing and has said nothing.
+    pub(crate) fn of_nobody() -> Box<Attach> {
+        use cresset_core::session::Session;
+        use rand::SeedableRng;
+
+        let domain = cresset_core::jid::DomainPart::new("capulet.example").expect("a domain");
+        let settings = Arc::new(SessionSettings::new(domain, [7; 32], "test"));
+        let remaining =
+            Session::new(cresset_core::time::Uptime::ZERO, settings, StdRng::seed_from_u64(1)).into_remaining();
+        let origin = Origin::Own(IpAddr::from([127, 0, 0, 1]));
+        let admitted = Admission::new(1).admit(origin).expect("there is room for one");
+        let outbound = outbound::Outbound::default();
+        Box::new(Attach { transport: Box::new(tokio::io::empty()), outbound, admitted, handled: 0, remaining })
+    }
+}
+
 impl fmt::Debug for Attach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attach").field("handled", &self.handled).finish_non_exhaustive()
