@@ -35,7 +35,7 @@ pub enum Command {
     /// The operator says that this member may have clients again.
     Undrain(Life),
     /// The times on which fencing rests are to become others: see [`AgreedTimes`](crate::cluster::AgreedTimes). Of
-    /// [`TIMES_SINCE_VERSION`](crate::cluster::TIMES_SINCE_VERSION), like the one below.
+    /// [`TIMES_SINCE_VERSION`], like the one below.
     ChangeTimes {
         /// The entry that put those in force that are to become others; 0 if none are.
         after: LogIndex,
