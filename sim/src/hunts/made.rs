@@ -165,6 +165,15 @@ pub(super) fn cut_off_while_users_move(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan)
 }
 
+/// As [`cut_off_while_users_move`], over long ways and with much talk: more of what a node has sent is under way when it is
+/// cut off, and its recipients have just gone.
+pub(super) fn cut_off_with_much_under_way(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = cut_off_while_users_move(seed, random);
+    plan.latency = (milliseconds(20), milliseconds(70));
+    plan.users.iter_mut().for_each(|user| user.pace = milliseconds(60));
+    plan
+}
+
 /// Members die while many clients log in there: what they had proposed may reach the log when their lives are over.
 pub(super) fn deaths_at_the_door(seed: u64, random: &mut StdRng) -> Plan {
     let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
