@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use crate::plan::{BEGINS, Fault, Level, Plan, Target, Way};
+use crate::plan::{BEGINS, Fault, Level, Plan, Target};
 
 /// How long everything is whole before users fall silent, and then until the end. Nothing here needs more.
 const WHOLE_FOR: Duration = Duration::from_secs(9);
@@ -134,6 +134,21 @@ pub(super) fn clients_that_acknowledge_nothing(seed: u64, random: &mut StdRng) -
     whole(plan)
 }
 
+/// Two talk on one node, one of them acknowledges nothing and is available and unavailable in turn, and the node is cut off
+/// until it is expelled: what it has for him goes back to be decided about when he has long been elsewhere.
+pub(super) fn talk_on_a_node_that_is_cut_off(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(6, milliseconds(100));
+    for pair in 0..3 {
+        plan.users[2 * pair + 1].node = plan.users[2 * pair].node;
+    }
+    for pair in 0..3 {
+        plan = plan.with(BEGINS, milliseconds(12_000), Fault::NeverAcknowledges { user: 2 * pair + 1 });
+    }
+    let at = BEGINS + milliseconds(random.random_range(1500..4500));
+    let node = Target::Node(random.random_range(0..3));
+    whole(plan.with(at, milliseconds(7000), Fault::Isolate { node }))
+}
+
 /// Everybody logs in again and again, and what was proposed once may be proposed twice, and late (as the seed says): the
 /// second time it must not take a JID from who has it by then.
 pub(super) fn logins_again_and_again(seed: u64, random: &mut StdRng) -> Plan {
@@ -160,22 +175,6 @@ pub(super) fn cut_off_while_users_move(seed: u64, random: &mut StdRng) -> Plan {
         at += milliseconds(random.random_range(500..1500));
         let lasts = milliseconds(random.random_range(5500..8000));
         plan = plan.with(at, lasts, Fault::Isolate { node: Target::Node(node) });
-        at += lasts;
-    }
-    whole(plan)
-}
-
-/// Nodes hear the others and are not heard, for longer than a lease and not until they are expelled: they send their clients
-/// away, who log in elsewhere, and know no more of it than before when they have to do with what was for them.
-pub(super) fn unheard_for_a_while(seed: u64, random: &mut StdRng) -> Plan {
-    let plan = Plan { level: Level::Cores, ..Plan::calm(seed) };
-    let mut plan = plan.with_users(8, milliseconds(100));
-    let mut at = BEGINS;
-    for _ in 0..6 {
-        at += milliseconds(random.random_range(1000..2500));
-        let lasts = milliseconds(random.random_range(3200..3900));
-        let node = Target::Node(random.random_range(0..3));
-        plan = plan.with(at, lasts, Fault::OneWay { node, way: Way::Out });
         at += lasts;
     }
     whole(plan)

@@ -170,7 +170,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::FarewellOfTheExpelled, made(30, made::farewells_that_wait)),
     (Bug::ResumptionCountsWrong, hunt(10, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption])),
     (Bug::GateIgnoresTheClock, hunt(10, &[Kind::Pause], &[Bait::Talkative])),
-    (Bug::DecidedByAnOldView, made_for_cores(2000, made::unheard_for_a_while)),
+    (Bug::DecidedByAnOldView, made(60, made::talk_on_a_node_that_is_cut_off)),
     (Bug::OfflineNotStored, hunt(10, &[Kind::Storm, Kind::Crash], &[Bait::Leaving, Bait::Talkative])),
     (Bug::OfflineHandedOutTwice, made(10, made::comings_and_goings)),
     (Bug::SilenceCountsAsCrash, made(20, made::short_silence)),
