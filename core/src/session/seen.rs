@@ -6,8 +6,9 @@
 //! another node says so.
 //!
 //! When a member is lost, the server itself says that its sessions are gone. What such a session had said before may
-//! come after that: a farewell from that life of the member repeats what the client knows, and is dropped. Every other
-//! farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
+//! come after that: a farewell from that life of the member repeats what the client knows, and is dropped. When this node
+//! leaves a cluster, those elsewhere go on: a farewell from another life repeats it as well, if the client has not seen them
+//! since. Every other farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
 //!
 //! Each full JID stands for itself: what one resource says changes nothing for the others of its account.
 //!
@@ -55,13 +56,23 @@ pub(super) struct Seen {
     count: usize,
     /// Of their JIDs.
     bytes: usize,
-    gone: VecDeque<(FullJid, Origin)>,
+    gone: VecDeque<Gone>,
+}
+
+/// Somebody of whom the client was told that he is gone, because he was lost.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Gone {
+    jid: FullJid,
+    from: Origin,
+    /// He goes on where he is, and the client has not been told since that he is there.
+    goes_on_unseen: bool,
 }
 
 impl Seen {
     /// The client is told that somebody is available. Only who has a resource is.
     pub(super) fn appears(&mut self, jid: &Jid, origin: Origin) {
-        self.gone.retain(|(gone, from)| gone != jid || *from != origin);
+        self.gone.retain(|gone| gone.jid != *jid || gone.from != origin);
+        self.gone.iter_mut().filter(|gone| gone.jid == *jid).for_each(|gone| gone.goes_on_unseen = false);
         match self.origin(jid) {
             Some(known) if known == origin => return,
             Some(_) => self.forget(jid),
@@ -86,7 +97,10 @@ impl Seen {
                 self.forget(jid);
                 true
             }
-            None => believes_anybody || !self.gone.iter().any(|(gone, from)| gone == jid && *from == origin),
+            None => {
+                let is_known = |gone: &Gone| gone.jid == *jid && (gone.from == origin || gone.goes_on_unseen);
+                believes_anybody || !self.gone.iter().any(is_known)
+            }
         }
     }
 
@@ -107,11 +121,12 @@ impl Seen {
             Lost::Life(life) => vec![Origin::Member(life)],
             Lost::AllElsewhere => self.present.keys().filter(|origin| **origin != Origin::Here).copied().collect(),
         };
+        let goes_on_unseen = lost == Lost::AllElsewhere;
         let mut gone = Vec::new();
         for origin in origins {
             for jid in self.present.remove(&origin).unwrap_or_default() {
                 (self.count, self.bytes) = (self.count - 1, self.bytes - jid.as_str().len());
-                self.note_gone(&jid, origin);
+                self.note_gone(Gone { jid: jid.clone(), from: origin, goes_on_unseen });
                 gone.push(jid);
             }
         }
@@ -123,11 +138,11 @@ impl Seen {
         self.present.iter().find(|(_, there)| there.contains(jid)).map(|(origin, _)| *origin)
     }
 
-    fn note_gone(&mut self, jid: &FullJid, origin: Origin) {
+    fn note_gone(&mut self, gone: Gone) {
         if self.gone.len() == PRESENCE_GONE_MAX {
             self.gone.pop_front();
         }
-        self.gone.push_back((jid.clone(), origin));
+        self.gone.push_back(gone);
     }
 }
 
@@ -140,6 +155,21 @@ mod tests {
     const LIFE: Life = Life { member: MemberId(2), incarnation: Incarnation(5) };
     const THERE: Origin = Origin::Member(LIFE);
     const LOST: Lost = Lost::Life(LIFE);
+
+    /// Clustering was switched off and on: she went on in the next life of her node, and says farewell there.
+    #[test]
+    fn who_went_on_elsewhere_unseen_and_says_farewell_is_gone_already() {
+        let next = Origin::Member(Life { incarnation: Incarnation(6), ..LIFE });
+        let mut seen = Seen::default();
+        seen.appears(&juliet(), THERE);
+        seen.lose(Lost::AllElsewhere);
+
+        assert!(!seen.disappears(&juliet(), next));
+
+        seen.appears(&juliet(), next);
+        assert!(seen.disappears(&juliet(), next), "she was there again");
+        assert!(!seen.disappears(&juliet(), THERE), "it is late");
+    }
 
     fn juliet() -> FullJid {
         juliet_at("balcony")
