@@ -67,10 +67,14 @@ impl<'a> Watching<'a> {
     fn follow(&mut self, nodes: &Nodes<'a>, record: &'a Record) -> Option<String> {
         match &record.event {
             Event::LoggedIn { connection, node, jid } => {
-                // What it says of its presence reaches nobody elsewhere, and in the cluster it says farewell to all.
-                if nodes.get(node).is_some_and(|node| node.is_alone) {
-                    self.told.retain(|(_, of), _| of != jid);
-                }
+                // What is said of presence at a node by itself reaches nobody elsewhere, nor does anything from elsewhere reach
+                // it; and in the cluster everybody says farewell to all.
+                let is_alone = |node: &str| nodes.get(node).is_some_and(|node| node.is_alone);
+                let cannot_hear: BTreeSet<&Connection> = (self.at.iter())
+                    .filter(|(_, at)| **at != node && is_alone(at))
+                    .map(|(other, _)| self.sessions.beginning(other))
+                    .collect();
+                self.told.retain(|(session, of), _| of != jid || !is_alone(node) && !cannot_hear.contains(session));
                 self.at.insert(connection, node);
             }
             Event::Resumed { connection, node, .. } => {
@@ -169,17 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn the_farewell_of_who_came_to_a_node_by_itself_may_be_the_first_that_is_heard_of_him() {
+    fn the_farewell_of_who_came_while_one_of_the_nodes_was_by_itself_may_be_the_first_that_is_heard_of_him() {
         let logged_in =
             |connection, node: &str| Event::LoggedIn { connection, node: node.to_owned(), jid: "a".to_owned() };
-        let again = |is_alone| {
-            let alone = directory("n3", DirectoryFact::Alone { is_alone });
+        let again = |node, is_alone| {
+            let alone = directory(node, DirectoryFact::Alone { is_alone });
             [before(), vec![told(3, false), alone, at(4, logged_in(connection("u2", 2), "n3")), told(5, false)]]
                 .concat()
         };
 
-        assert_eq!(check(&Plan::calm(1), &again(true)), []);
-        assert_eq!(check(&Plan::calm(1), &again(false)).len(), 1);
+        assert_eq!(check(&Plan::calm(1), &again("n3", true)), []);
+        assert_eq!(check(&Plan::calm(1), &again("n2", true)), []);
+        assert_eq!(check(&Plan::calm(1), &again("n3", false)).len(), 1);
     }
 
     #[test]
