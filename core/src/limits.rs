@@ -255,6 +255,9 @@ pub const STALE_VIEW_WAIT_MAX: Duration = Duration::from_millis(100);
 /// How long a message that nobody else has waits for a store that is away before it is decided about again.
 pub const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// Queues of what came back on one node: as many as a store that gathers its writes can make use of.
+pub const RETRY_QUEUES: u64 = 32;
+
 /// As [`SENDER_STORING_MAX`], for one queue of what came back.
 pub const RETRY_STORING_MAX: usize = 1;
 

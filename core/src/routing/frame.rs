@@ -14,7 +14,7 @@
 //!   │◀───────────── Returned{ranges, index} ─│   not here at index: decide again
 //!   │── Confirmed{ranges} ──────────────────▶│   decided again, and somebody else holds it
 //! ```
-
+//!
 //! How the frames are laid out is agreed on by the two ends of a link. In the first format they are what bincode makes
 //! of them, in order and nothing else. In the third one they are
 //!

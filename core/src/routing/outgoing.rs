@@ -1,5 +1,7 @@
 //! A stanza on its way out of this node, and what becomes of its copies.
 
+use smallvec::SmallVec;
+
 use crate::routing::arrivals::StanzaName;
 use crate::routing::decide::may_go_elsewhere;
 use crate::routing::row::Turn;
@@ -59,9 +61,9 @@ impl<T> Outgoing<T> {
 impl<T: Share> Outgoing<T> {
     /// A copy for each of so many sessions, at least one. Copies have a name, because one that comes back is for whoever is
     /// there then and has not got it; `next_name` is for a stanza that has none yet.
-    pub fn copies(self, count: usize, next_name: impl FnOnce() -> Option<StanzaName>) -> Vec<Self> {
+    pub fn copies(self, count: usize, next_name: impl FnOnce() -> Option<StanzaName>) -> SmallVec<[Self; 1]> {
         if count == 1 {
-            return vec![self];
+            return SmallVec::from_buf([self]);
         }
         let Outgoing { stanza, ticket, attempts, name, turn } = self;
         let name = name.or_else(|| may_go_elsewhere(&stanza).then(next_name).flatten());

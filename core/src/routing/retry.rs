@@ -17,6 +17,7 @@
 //! outboxes, mailboxes and senders hold.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::cluster::RouteView;
 use crate::ids::RouteId;
@@ -127,8 +128,16 @@ impl<T, S> Default for RetryQueue<T, S> {
 }
 
 impl<T, S> Again<T, S> {
+    /// In which of so many queues it stands: all that is for one account in the same one, in every run and on every node.
+    pub fn queue(&self, sight: Sight<'_, impl RouteView>, of: u64) -> u64 {
+        // SipHash with fixed keys.
+        let mut hasher = DefaultHasher::new();
+        self.account(sight).hash(&mut hasher);
+        hasher.finish() % of
+    }
+
     /// The account in whose row it stands; none if it is for none.
-    pub fn account(&self, sight: Sight<'_, impl RouteView>) -> Option<BareJid> {
+    fn account(&self, sight: Sight<'_, impl RouteView>) -> Option<BareJid> {
         match self {
             Again::Returned(outgoing) | Again::Said(Said { outgoing, .. }) => recipient(sight.domain, &outgoing.stanza),
             Again::Sender { account, .. } => Some(account.clone()),
@@ -239,7 +248,7 @@ impl<T, S> RetryQueue<T, S> {
             let ways = self.paths.known(&account);
             return Some(RetryOutput::Past(sender, ways));
         }
-        self.put_back(Some(account.clone()), turn, Item::Sender { account: account.clone(), sender });
+        self.put_back(account.clone(), turn, Item::Sender { account: account.clone(), sender });
         Some(self.again(account, Awaited::Clear { ways: ended.into_vec(), at_most: None }))
     }
 
@@ -259,7 +268,7 @@ impl<T, S> RetryQueue<T, S> {
         match next_step(sight.domain, sight.view, asker, &mut self.paths, &outgoing.stanza, came_back) {
             Step::Done => outgoing.ticket.map(handled),
             Step::Await { account, ways, at_most } => {
-                self.put_back(Some(account.clone()), outgoing.turn, Item::Stanza { outgoing, said_by });
+                self.put_back(account.clone(), outgoing.turn, Item::Stanza { outgoing, said_by });
                 Some(self.again(account, Awaited::Clear { ways: ways.into_vec(), at_most }))
             }
             Step::Deliver { account, chosen } => {
@@ -295,7 +304,7 @@ impl<T, S> RetryQueue<T, S> {
     fn again_with(&mut self, account: BareJid, these: Vec<Outgoing<T>>, what: Awaited) {
         let said_by = self.lines.get(&Some(account.clone())).and_then(|line| line.said_by);
         for outgoing in these {
-            self.put_back(Some(account.clone()), outgoing.turn, Item::Stanza { outgoing, said_by });
+            self.put_back(account.clone(), outgoing.turn, Item::Stanza { outgoing, said_by });
         }
         let output = self.again(account, what);
         self.outputs.push_back(output);
@@ -307,9 +316,9 @@ impl<T, S> RetryQueue<T, S> {
         RetryOutput::Errand(Errand::Await { wait, what })
     }
 
-    fn put_back(&mut self, account: Option<BareJid>, turn: Turn, item: Item<T, S>) {
+    fn put_back(&mut self, account: BareJid, turn: Turn, item: Item<T, S>) {
         self.len += 1;
-        self.lines.entry(account).or_insert_with(Line::none).row.push(turn, item);
+        self.lines.entry(Some(account)).or_insert_with(Line::none).row.push(turn, item);
     }
 
     /// Somebody else may have the place that is free now.
@@ -401,7 +410,7 @@ mod tests {
     use crate::cluster::Route;
     use crate::jid::DomainPart;
     use crate::routing::errand::StoreAnswer;
-    use crate::routing::tests::shown::{Shown, domain, id, juliet, route, route_of, said_to};
+    use crate::routing::tests::shown::{Shown, domain, id, in_words, juliet, route, route_of, said_to};
     use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
 
     const JULIET: &str = "juliet@capulet.example";
@@ -601,31 +610,27 @@ mod tests {
             let sight = Sight { domain: &self.domain, view: &view, generation: 0 };
             let mut words = Vec::new();
             while let Some(output) = self.queue.poll_output(sight) {
-                words.push(match output {
-                    RetryOutput::Errand(Errand::Handled(_)) => "handled".to_owned(),
-                    RetryOutput::Errand(Errand::Deliver { wait, outgoing, .. }) => {
-                        let body = outgoing.stanza.body().unwrap();
-                        (self.last_wait, self.last) = (Some(wait), Some(outgoing));
-                        format!("deliver {body}")
-                    }
-                    RetryOutput::Errand(Errand::Store { wait, outgoing }) => {
-                        let body = outgoing.stanza.body().unwrap();
-                        self.storing.push((wait, outgoing));
-                        format!("store {body}")
-                    }
-                    RetryOutput::Errand(Errand::Await { wait, what }) => {
-                        self.last_wait = Some(wait);
-                        format!("await {}", format!("{what:?}").split([' ', '(']).next().unwrap())
+                match output {
+                    RetryOutput::Errand(errand) => {
+                        words.push(in_words(&errand));
+                        match errand {
+                            Errand::Handled(_) => {}
+                            Errand::Deliver { wait, outgoing, .. } => {
+                                (self.last_wait, self.last) = (Some(wait), Some(outgoing));
+                            }
+                            Errand::Store { wait, outgoing } => self.storing.push((wait, outgoing)),
+                            Errand::Await { wait, .. } => self.last_wait = Some(wait),
+                        }
                     }
                     RetryOutput::Push(error) => {
                         assert_eq!(error.stanza.kind, Kind::Message(MessageType::Error));
-                        "push an error".to_owned()
+                        words.push("push an error".to_owned());
                     }
                     RetryOutput::Past(sender, ways) => {
                         self.ways = ways;
-                        format!("past {sender}")
+                        words.push(format!("past {sender}"));
                     }
-                });
+                }
             }
             words
         }

@@ -203,36 +203,27 @@ impl<T> Sender<T> {
                 }
                 return None;
             };
-            let queue = waiting.queues.get_mut(account);
-            let next = queue.and_then(|queue| match &mut queue.hold {
-                None => queue.stanzas.pop_front().map(|first| (first, None)),
-                Some(Hold::Again { ways, .. }) if self.is_ending => {
-                    let ways = std::mem::take(ways);
-                    queue.hold = None;
-                    queue.stanzas.pop_front().map(|first| (first, Some(ways)))
+            let account = account.clone();
+            let mut given_up = None;
+            match waiting.queues.get_mut(&account).map(|queue| &mut queue.hold) {
+                Some(None) => {}
+                Some(hold @ Some(Hold::Again { .. })) if self.is_ending => given_up = hold.take(),
+                Some(Some(_)) | None => {
+                    waiting.ready.pop_front();
+                    continue;
                 }
-                Some(_) => None,
-            });
-            let Some((first, given_up)) = next else {
-                let is_empty = |queue: &Queue<T>| queue.hold.is_none();
-                if waiting.queues.get(account).is_some_and(is_empty) {
-                    waiting.queues.remove(account);
-                }
+            }
+            let Some(first) = waiting.take_first(&account) else {
+                waiting.queues.remove(&account);
                 waiting.ready.pop_front();
                 continue;
             };
-            let bytes = first.stanza.weight();
-            waiting.bytes -= bytes;
-            if let Some(queue) = waiting.queues.get_mut(account) {
-                queue.bytes -= bytes;
-            }
             let output = match given_up {
-                None => self.begin(sight, first),
-                Some(ways) => {
-                    let account = account.clone();
+                Some(Hold::Again { ways, .. }) => {
                     self.paths.take_over(&account, &ways);
                     self.later(sight, first)
                 }
+                Some(Hold::ToStore | Hold::Begun { .. }) | None => self.begin(sight, first),
             };
             if output.is_some() {
                 return output;
@@ -293,47 +284,31 @@ impl<T> Sender<T> {
         let wait = self.next_wait(account.clone());
         self.hold(account, Hold::Again { wait: wait.number, ways, gives_way });
         let waiting = self.waiting.get_or_insert_with(Waiting::none);
-        if let Some(queue) = waiting.queues.get_mut(account) {
-            for outgoing in these.into_iter().rev() {
-                let bytes = outgoing.stanza.weight();
-                queue.bytes += bytes;
-                waiting.bytes += bytes;
-                queue.stanzas.push_front(outgoing);
-            }
-        }
+        these.into_iter().rev().for_each(|outgoing| waiting.put_first(account, outgoing));
         waiting.outputs.push_back(SenderOutput::Errand(Errand::Await { wait, what }));
     }
 
     fn store(&mut self, account: BareJid, outgoing: Outgoing<T>) -> Option<SenderOutput<T>> {
-        let bytes = outgoing.stanza.weight();
         let wait = self.next_wait(account);
         let waiting = self.waiting.get_or_insert_with(Waiting::none);
         if waiting.places.take(&wait.account) {
+            let bytes = outgoing.stanza.weight();
             self.hold(&wait.account, Hold::Begun { wait: wait.number, bytes });
             return Some(SenderOutput::Errand(Errand::Store { wait, outgoing }));
         }
+        waiting.put_first(&wait.account, outgoing);
         self.hold(&wait.account, Hold::ToStore);
-        let waiting = self.waiting.get_or_insert_with(Waiting::none);
-        if let Some(queue) = waiting.queues.get_mut(&wait.account) {
-            queue.bytes += bytes;
-            waiting.bytes += bytes;
-            queue.stanzas.push_front(outgoing);
-        }
         None
     }
 
     /// Somebody else may have the place that is free now.
     fn leave_store(&mut self) {
-        let next = self.waiting.as_mut().and_then(|waiting| waiting.places.pass_on());
-        let Some(account) = next else { return };
-        let wait = self.next_wait(account);
         let Some(waiting) = &mut self.waiting else { return };
-        let Some(queue) = waiting.queues.get_mut(&wait.account) else { return };
-        let Some(outgoing) = queue.stanzas.pop_front() else { return };
-        let bytes = outgoing.stanza.weight();
-        queue.bytes -= bytes;
-        queue.hold = Some(Hold::Begun { wait: wait.number, bytes });
-        waiting.outputs.push_back(SenderOutput::Errand(Errand::Store { wait, outgoing }));
+        let Some(account) = waiting.places.pass_on() else { return };
+        let Some(outgoing) = waiting.take_first(&account) else { return };
+        let wait = self.next_wait(account);
+        self.hold(&wait.account, Hold::Begun { wait: wait.number, bytes: outgoing.stanza.weight() });
+        self.output(Some(SenderOutput::Errand(Errand::Store { wait, outgoing })));
     }
 
     /// What follows when the store has answered, for what was first of that account.
@@ -438,6 +413,23 @@ impl<T> Waiting<T> {
             outputs: VecDeque::new(),
         })
     }
+
+    /// This goes before all else that waits for that account.
+    fn put_first(&mut self, account: &BareJid, outgoing: Outgoing<T>) {
+        let bytes = outgoing.stanza.weight();
+        let queue = self.queues.entry(account.clone()).or_insert_with(Queue::none);
+        queue.stanzas.push_front(outgoing);
+        queue.bytes += bytes;
+        self.bytes += bytes;
+    }
+
+    fn take_first(&mut self, account: &BareJid) -> Option<Outgoing<T>> {
+        let queue = self.queues.get_mut(account)?;
+        let first = queue.stanzas.pop_front()?;
+        queue.bytes -= first.stanza.weight();
+        self.bytes -= first.stanza.weight();
+        Some(first)
+    }
 }
 
 impl<T> Queue<T> {
@@ -470,8 +462,7 @@ mod tests {
     use crate::jid::DomainPart;
     use crate::routing::errand::StoreAnswer;
     use crate::routing::row::Turn;
-    use crate::routing::tests::shown::{Shown, domain, route, route_of, said_to};
-    use crate::stanza::{Kind, MessageType};
+    use crate::routing::tests::shown::{Shown, domain, in_words, route, route_of, said_to};
 
     const JULIET: &str = "juliet@capulet.example";
     const NURSE: &str = "nurse@capulet.example/house";
@@ -736,31 +727,23 @@ mod tests {
             let mut next = first.or_else(|| self.sender.poll_output(sight(&self.domain, &view, self.generation)));
             let mut words = Vec::new();
             while let Some(output) = next {
-                words.push(match output {
-                    SenderOutput::Errand(Errand::Handled(_)) => "handled".to_owned(),
-                    SenderOutput::Errand(Errand::Deliver { wait, outgoing, .. }) => {
-                        let body = outgoing.stanza.body();
-                        let is_error = outgoing.stanza.kind == Kind::Message(MessageType::Error);
-                        self.last_wait = Some(wait);
-                        self.last = Some(outgoing);
-                        if is_error { "deliver an error".to_owned() } else { format!("deliver {}", body.unwrap()) }
-                    }
-                    SenderOutput::Errand(Errand::Store { wait, outgoing }) => {
-                        let body = outgoing.stanza.body().unwrap();
-                        self.storing.push_back((wait, outgoing));
-                        format!("store {body}")
-                    }
-                    SenderOutput::Errand(Errand::Await { wait, what }) => {
-                        self.last_wait = Some(wait);
-                        let what = format!("{what:?}");
-                        format!("await {}", what.split([' ', '(']).next().unwrap())
+                match output {
+                    SenderOutput::Errand(errand) => {
+                        words.push(in_words(&errand));
+                        match errand {
+                            Errand::Handled(_) => {}
+                            Errand::Deliver { wait, outgoing, .. } => {
+                                (self.last_wait, self.last) = (Some(wait), Some(outgoing));
+                            }
+                            Errand::Store { wait, outgoing } => self.storing.push_back((wait, outgoing)),
+                            Errand::Await { wait, .. } => self.last_wait = Some(wait),
+                        }
                     }
                     SenderOutput::Later(said) => {
-                        let body = said.outgoing.stanza.body().unwrap();
+                        words.push(format!("later {}", said.outgoing.stanza.body().unwrap()));
                         self.later.push(said);
-                        format!("later {body}")
                     }
-                });
+                }
                 next = self.sender.poll_output(sight(&self.domain, &view, self.generation));
             }
             words

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::routing::StanzaName;
+use cresset_core::routing::{StanzaName, StoreAnswer};
 use cresset_core::session::{OfflineMessage, RosterPart};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
@@ -76,6 +76,16 @@ pub enum StoreError {
     /// The caller asked for more than one call may do. Nothing was done.
     #[error("too much in one call to the account store: {0}")]
     TooMuch(String),
+}
+
+/// What the machines that decide about stanzas are told of a message that was to be stored.
+pub fn store_answer(stored: &Result<Stored, StoreError>) -> StoreAnswer {
+    match stored {
+        Ok(Stored::Kept) => StoreAnswer::Kept,
+        Ok(Stored::Full | Stored::NoSuchAccount) => StoreAnswer::Refused,
+        Err(StoreError::Busy | StoreError::Unavailable(_)) => StoreAnswer::Away,
+        Err(StoreError::Unreadable(_) | StoreError::TooMuch(_)) => StoreAnswer::Failed,
+    }
 }
 
 /// One domain's accounts, shared by all members of its cluster.

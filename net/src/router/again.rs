@@ -4,12 +4,12 @@
 //! account belongs to one of them: the store is asked many things at a time, and of one account still one after the
 //! other.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cresset_core::ids::{Life, RouteId};
 use cresset_core::jid::BareJid;
+use cresset_core::limits::RETRY_QUEUES;
 use cresset_core::routing::{Redecide, RetryOutput, RetryQueue, Said, Turn, Way};
 use cresset_core::sometimes;
 use futures_util::future::{Either, select};
@@ -23,9 +23,6 @@ use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::{Peer, ToLane};
 use crate::sync::atomic::Ordering;
-
-/// Queues of one node: as many as a store that gathers its writes can make use of.
-const QUEUES: u64 = 32;
 
 /// Who stands in a row. A sender is told by which ways what was earlier went.
 pub(super) type Again = cresset_core::routing::Again<Ticket, oneshot::Sender<Vec<Way>>>;
@@ -127,7 +124,7 @@ impl Router {
     }
 
     fn push(&self, again: Again) {
-        let queue = queue_of(again.account(self.sight()).as_ref());
+        let queue = again.queue(self.sight(), RETRY_QUEUES);
         let mut queues = lock(&self.retry);
         let entrance = queues.entry(queue).or_insert_with(|| {
             let (entrance, arriving) = mpsc::unbounded_channel();
@@ -139,13 +136,6 @@ impl Router {
             tracing::debug!("nothing is decided any more: the node stops");
         }
     }
-}
-
-/// SipHash with fixed keys: the same in every run.
-fn queue_of(account: Option<&BareJid>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    account.hash(&mut hasher);
-    hasher.finish() % QUEUES
 }
 
 /// How many steps a queue makes before others may use its thread.

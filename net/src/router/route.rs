@@ -9,7 +9,7 @@ use cresset_core::cluster::Route;
 use cresset_core::ids::{RouteId, Sequence};
 use cresset_core::jid::BareJid;
 use cresset_core::routing::{
-    Awaited, ChosenRoutes, Errand, Home, Parcel, Report, Sight, StanzaName, StoreAnswer, WaitId, Way, comes_to,
+    Awaited, ChosenRoutes, Errand, Home, Parcel, Report, Sight, StanzaName, WaitId, Way, comes_to,
 };
 use cresset_core::stanza::Stanza;
 use cresset_core::{planted, sometimes};
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::again::Pass;
 use super::ticket::Ticket;
 use super::{Router, View, lock};
-use crate::accounts::{StoreError, Stored};
+use crate::accounts::{Stored, store_answer};
 use crate::links::ToLane;
 use crate::sync::atomic::Ordering;
 
@@ -184,21 +184,13 @@ impl Router {
         } else {
             self.accounts.store_offline(name, message, at, quota, outgoing.name).await
         };
-        let answer = match stored {
-            Ok(Stored::Kept) => StoreAnswer::Kept,
-            Ok(Stored::Full | Stored::NoSuchAccount) => StoreAnswer::Refused,
-            Err(error) => {
-                tracing::warn!(%error, "a message could not be stored");
-                if planted!(StoreLossEndsSessions) {
-                    self.send_away(None);
-                }
-                match error {
-                    StoreError::Busy | StoreError::Unavailable(_) => StoreAnswer::Away,
-                    StoreError::Unreadable(_) | StoreError::TooMuch(_) => StoreAnswer::Failed,
-                }
+        if let Err(error) = &stored {
+            tracing::warn!(%error, "a message could not be stored");
+            if planted!(StoreLossEndsSessions) {
+                self.send_away(None);
             }
-        };
-        Report::Stored { wait, outgoing, answer }
+        }
+        Report::Stored { wait, outgoing, answer: store_answer(&stored) }
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{Sequence, SessionId};
 use cresset_core::jid::{BareJid, DomainPart};
+use cresset_core::limits::RETRY_QUEUES;
 use cresset_core::node::{Peer, Service};
 use cresset_core::routing::{
     Again, Awaited, Errand, Leftover, Parcel, Redecide, Refused, Report, RetryOutput, RetryQueue, Sender, SenderOutput,
@@ -16,7 +16,7 @@ use cresset_core::routing::{
 };
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
-use cresset_net::accounts::{Accounts, StoreError, Stored};
+use cresset_net::accounts::{Accounts, store_answer};
 use futures_util::FutureExt;
 
 use super::lanes::ToLane;
@@ -24,9 +24,6 @@ use super::queue::Moment;
 use super::router::{Router, View};
 use super::session::ToSession;
 use super::{Part, World};
-
-/// Queues of what came back.
-const QUEUES: u64 = 32;
 
 /// Names somebody who waits until nothing is under way on a route, or until it is his turn.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -181,7 +178,7 @@ impl World {
         let Some(process) = &mut self.hosts[host].process else { return };
         let router = &mut process.router;
         let sight = Sight { domain: &self.domain, view: &router.view, generation: router.generation };
-        let queue = queue_of(again.account(sight).as_ref());
+        let queue = again.queue(sight, RETRY_QUEUES);
         router.deciders.queues.entry(queue).or_default().push(sight, again);
         self.decides_soon(host, Decider::Queue(queue));
     }
@@ -315,12 +312,7 @@ impl World {
         let name = account.node().expect("a recipient is an account").to_owned();
         let (message, quota) = (outgoing.stanza.clone(), OfflineQuota::default());
         let stored = self.accounts.store_offline(name, message, UnixMillis(0), quota, outgoing.name).now_or_never();
-        match stored.expect("the store answers at once") {
-            Ok(Stored::Kept) => StoreAnswer::Kept,
-            Ok(Stored::Full | Stored::NoSuchAccount) => StoreAnswer::Refused,
-            Err(StoreError::Busy | StoreError::Unavailable(_)) => StoreAnswer::Away,
-            Err(StoreError::Unreadable(_) | StoreError::TooMuch(_)) => StoreAnswer::Failed,
-        }
+        store_answer(&stored.expect("the store answers at once"))
     }
 
     // ---- waiting ----------------------------------------------------------------------------------------------------
@@ -466,11 +458,4 @@ impl Router {
         queue.set_serves(self.service == Service::Serve);
         Some((queue, sight))
     }
-}
-
-/// SipHash with fixed keys: the same in every run.
-fn queue_of(account: Option<&BareJid>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    account.hash(&mut hasher);
-    hasher.finish() % QUEUES
 }

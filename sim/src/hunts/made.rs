@@ -140,8 +140,6 @@ pub(super) fn talk_on_a_node_that_is_cut_off(seed: u64, random: &mut StdRng) -> 
     let mut plan = Plan::calm(seed).with_users(6, milliseconds(100));
     for pair in 0..3 {
         plan.users[2 * pair + 1].node = plan.users[2 * pair].node;
-    }
-    for pair in 0..3 {
         plan = plan.with(BEGINS, milliseconds(12_000), Fault::NeverAcknowledges { user: 2 * pair + 1 });
     }
     let at = BEGINS + milliseconds(random.random_range(1500..4500));

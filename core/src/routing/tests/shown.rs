@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::cluster::{AccountRoutes, Route, RoutePresence, RouteView};
 use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, SessionId};
 use crate::jid::{BareJid, DomainPart, Jid};
+use crate::routing::errand::Errand;
+use crate::routing::outgoing::Outgoing;
 use crate::stanza::{Kind, MessageType, Stanza};
 use crate::xml::Element;
 
@@ -60,4 +62,21 @@ pub(in crate::routing) fn route_of(jid: &str, number: u64, priority: Option<i8>)
         session: SessionId(number),
         presence: RoutePresence { priority, interested: false },
     })
+}
+
+/// What is wanted, in words.
+pub(in crate::routing) fn in_words<T>(errand: &Errand<T>) -> String {
+    let body = |outgoing: &Outgoing<T>| outgoing.stanza.body().unwrap();
+    match errand {
+        Errand::Handled(_) => "handled".to_owned(),
+        Errand::Deliver { outgoing, .. } if outgoing.stanza.kind == Kind::Message(MessageType::Error) => {
+            "deliver an error".to_owned()
+        }
+        Errand::Deliver { outgoing, .. } => format!("deliver {}", body(outgoing)),
+        Errand::Store { outgoing, .. } => format!("store {}", body(outgoing)),
+        Errand::Await { what, .. } => {
+            let what = format!("{what:?}");
+            format!("await {}", what.split([' ', '(']).next().unwrap())
+        }
+    }
 }
