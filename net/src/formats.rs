@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cresset_core::fencing::Times;
 
 /// Something that has been written in one version of one format.
 pub(crate) struct Example {
@@ -21,6 +24,14 @@ pub(crate) struct Example {
 }
 
 type Holds = Box<dyn Fn(&[u8]) -> bool>;
+
+/// The times in force in examples.
+pub(crate) const TIMES: Times = Times {
+    heartbeat: Duration::from_millis(250),
+    lease: Duration::from_secs(3),
+    drift_percent: 5,
+    expel_after: Duration::from_secs(4),
+};
 
 impl Example {
     pub(crate) fn new(file: &'static str, written: Vec<u8>, holds: impl Fn(&[u8]) -> bool + 'static) -> Example {

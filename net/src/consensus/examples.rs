@@ -11,16 +11,10 @@ use cresset_core::ids::{BootId, Incarnation, Life, LogIndex, MemberId, RouteId, 
 
 use super::{log, rpc, snapshots};
 use crate::consensus::types::{Entry, Membership, Payload, Proposal, log_id};
-use crate::formats::Example;
+use crate::formats::{Example, TIMES};
 
 const FIRST: Life = Life { member: MemberId(1), incarnation: Incarnation(1) };
 const SECOND: Life = Life { member: MemberId(2), incarnation: Incarnation(2) };
-const TIMES: Times = Times {
-    heartbeat: Duration::from_millis(250),
-    lease: Duration::from_secs(3),
-    drift_percent: 5,
-    expel_after: Duration::from_secs(4),
-};
 
 /// Every example of this room, and core's of the agreed state.
 pub(crate) fn examples() -> Vec<Example> {

@@ -191,18 +191,23 @@ fn a_late_learner_gets_a_snapshot_and_may_then_vote() {
     });
 }
 
+/// The disk of a member that was alone and has made snapshots: it has begun a life a hundred times, and crashed.
+async fn crashed_after_a_hundred_lives(network: &Network) -> MemoryDisk {
+    let [only]: [Member; 1] = cluster(network, 20).await;
+    for boot in 0..100 {
+        only.propose(join(1, boot));
+        only.kept.until(|state| state.member(MemberId(1)).is_some_and(|one| one.boot == BootId(boot))).await;
+    }
+    only.crash().await
+}
+
 /// H3: the newest snapshot is damaged, the one before it and the log behind that are not; or, while the log goes back to
 /// the beginning, both are.
 #[test]
 fn a_damaged_snapshot_is_made_up_for_by_the_older_one() {
     run(async {
         let network = Network::default();
-        let [only]: [Member; 1] = cluster(&network, 20).await;
-        for boot in 0..100 {
-            only.propose(join(1, boot));
-            only.kept.until(|state| state.member(MemberId(1)).is_some_and(|one| one.boot == BootId(boot))).await;
-        }
-        let disk = only.crash().await;
+        let disk = crashed_after_a_hundred_lives(&network).await;
         let snapshots: Vec<String> = disk.names().into_iter().filter(|name| name.starts_with("snapshot-")).collect();
         assert_eq!(snapshots.len(), 2);
         let damage = |content: &mut Vec<u8>| {
@@ -227,12 +232,7 @@ fn a_damaged_snapshot_is_made_up_for_by_the_older_one() {
 fn a_snapshot_of_a_later_version_is_refused_by_name_and_nothing_is_changed() {
     run(async {
         let network = Network::default();
-        let [only]: [Member; 1] = cluster(&network, 20).await;
-        for boot in 0..100 {
-            only.propose(join(1, boot));
-            only.kept.until(|state| state.member(MemberId(1)).is_some_and(|one| one.boot == BootId(boot))).await;
-        }
-        let disk = only.crash().await;
+        let disk = crashed_after_a_hundred_lives(&network).await;
         for name in disk.names().into_iter().filter(|name| name.starts_with("snapshot-")) {
             disk.tamper(&name, |content| {
                 let state = content.windows(4).position(|four| four == b"CRST").expect("the state is in it");

@@ -1,7 +1,6 @@
 //! An example of each format in which links say something.
 
 use cresset_core::cluster::Command;
-use cresset_core::fencing::Times;
 use cresset_core::ids::{RouteId, Sequence, Term};
 use cresset_core::node::{BeatAnswer, ControlMessage, Wish};
 use cresset_core::routing::{DataAnswer, DataFrame, NumberRange, Recipient};
@@ -11,16 +10,10 @@ use cresset_core::wire::LinkFormat;
 use super::super::frame::{Assembly, FrameKind, append};
 use super::super::hello::{Greeting, Hello};
 use super::*;
-use crate::formats::{Example, joined, parts};
+use crate::formats::{Example, TIMES, joined, parts};
 
 const LIFE: Life = Life { member: MemberId(2), incarnation: Incarnation(70) };
 const ROUTE: RouteId = RouteId { index: LogIndex(70_000), position: 3 };
-const TIMES: Times = Times {
-    heartbeat: Duration::from_millis(250),
-    lease: Duration::from_secs(3),
-    drift_percent: 5,
-    expel_after: Duration::from_secs(4),
-};
 
 /// Every example of this room.
 pub(crate) fn examples() -> Vec<Example> {

@@ -160,8 +160,7 @@ fn garbage_and_replays_get_no_link_and_disturb_nobody() {
             assert!(answer.len() <= 2, "{answer:?}");
         }
 
-        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
-        assert_eq!(one.wait_control().await.0, two.peer());
+        assert_still_linked(&mut one, &two).await;
     });
 }
 
@@ -343,8 +342,7 @@ fn frames_that_are_too_long_or_malformed_close_their_link_only() {
             assert!(matches!(fault, LinkFault::FrameLength { .. } | LinkFault::Malformed(_)), "{fault}");
         }
 
-        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
-        assert_eq!(one.wait_control().await.0, two.peer());
+        assert_still_linked(&mut one, &two).await;
     });
 }
 
@@ -370,8 +368,7 @@ fn a_frame_of_a_format_that_was_not_agreed_on_closes_its_link_only() {
         rogue.send(FrameKind::Data, &[&[1, 1, 1, 70, 0]]).await;
         assert_eq!(one.wait_rogue_closed().await, LinkFault::FrameFormat { found: 1, agreed: 3 });
 
-        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
-        assert_eq!(one.wait_control().await.0, two.peer());
+        assert_still_linked(&mut one, &two).await;
     });
 }
 
@@ -424,8 +421,7 @@ fn a_member_that_connects_again_and_again_starves_nobody() {
             .await;
         }
 
-        two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
-        assert_eq!(one.wait_control().await.0, two.peer());
+        assert_still_linked(&mut one, &two).await;
     });
 }
 
@@ -482,4 +478,10 @@ fn a_flood_on_one_lane_is_pushed_back_and_delays_no_other() {
         let request = Bytes::from("vote");
         assert_eq!(one.mesh.call(MemberId(2), request.clone(), PATIENCE).await, Ok(request));
     });
+}
+
+/// What was done to one of two nodes did nothing to the link between them.
+async fn assert_still_linked(one: &mut Node, two: &Node) {
+    two.mesh.send_control(MemberId(1), |_| Bytes::from("still here")).unwrap();
+    assert_eq!(one.wait_control().await.0, two.peer());
 }
