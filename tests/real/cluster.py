@@ -20,17 +20,28 @@ class Deadline(AssertionError):
     """A condition was not met in time."""
 
 
+class NoAnswer(AssertionError):
+    """A node did not answer its operator: it has not opened its socket yet, or it has ended."""
+
+
 async def until(what, condition, seconds):
-    """Waits until `condition()` is true, and fails with `what` if it is not within `seconds`."""
+    """Waits until `condition()` is true, and fails with `what` if it is not within `seconds`.
+
+    A node that the condition asks and that does not answer yet is a reason to wait, as a false condition is.
+    """
     end = time.monotonic() + seconds
     while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return result
+        why = None
+        try:
+            result = condition()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
+                return result
+        except NoAnswer as no_answer:
+            why = no_answer
         if time.monotonic() > end:
-            raise Deadline(f"not within {seconds} s: {what}")
+            raise Deadline(f"not within {seconds} s: {what}") from why
         await asyncio.sleep(0.01)
 
 
@@ -136,16 +147,18 @@ class Node:
         self.process.send_signal(signal.SIGTERM)
 
     def status(self):
-        """What `cresset cluster status --json` says, or nothing if the node does not answer."""
+        """What `cresset cluster status --json` says; raises `NoAnswer` if the node does not answer."""
         run = subprocess.run(
             [self.program, "cluster", "status", "--json", "--socket", self.socket],
             capture_output=True,
             text=True,
-            timeout=10,
+            timeout=60,
             check=False,
         )
         # 3: it answers, and serves nobody.
-        return json.loads(run.stdout) if run.returncode in (0, 3) else None
+        if run.returncode not in (0, 3):
+            raise NoAnswer(f"{self.name}, exit code {run.returncode}: {run.stderr}\n{self.log_text()[-1000:]}")
+        return json.loads(run.stdout)
 
     def health(self, path="/health/ready"):
         """What the node answers there: the number, and the line; nothing if nobody answers."""
@@ -214,7 +227,7 @@ class Cluster:
             assert node.is_running, f"{name} has ended:\n{node.log_text()[-3000:]}"
         statuses = await asyncio.gather(*(self.nodes[name].status_later() for name in names))
         # A node by itself may be counted among the members already, and goes on by itself if the others vanish now.
-        if not all(status and status["serving"] and not status["alone"] for status in statuses):
+        if not all(status["serving"] and not status["alone"] for status in statuses):
             return False
         leaders = {status["leader"] for status in statuses}
         active = [
@@ -226,9 +239,9 @@ class Cluster:
     def leader(self):
         """The node that leads, as a running node says."""
         for node in self.nodes.values():
-            status = node.is_running and node.status()
-            if status and status["leader"]:
-                return self.nodes[status["leader"]]
+            with contextlib.suppress(NoAnswer):
+                if node.is_running and (name := node.status()["leader"]):
+                    return self.nodes[name]
         raise AssertionError("nobody knows a leader")
 
     def followers(self):

@@ -75,7 +75,7 @@ async def test_a_cluster_is_renamed_node_by_node_while_it_serves(new_cluster):
 
 
 def times_of(node):
-    times = (node.status() or {}).get("times") or {}
+    times = node.status()["times"] or {}
     return times.get("lease_ms"), times.get("expel_after_ms"), times.get("agreed"), times.get("becoming")
 
 

@@ -53,8 +53,7 @@ def say(machine, packet):
 
 
 def knows(node, names):
-    status = node.status()
-    return status and {member["name"] for member in status["members"] if member["state"] == "active"} == set(names)
+    return {member["name"] for member in node.status()["members"] if member["state"] == "active"} == set(names)
 
 
 async def test_machines_that_know_nothing_of_each_other_find_one_cluster_by_multicast(cluster):

@@ -102,7 +102,7 @@ async def go_on(cluster, names):
 
     async def serve():
         statuses = await asyncio.gather(*(cluster[name].status_later() for name in names))
-        return all(status and status["serving"] and status["leader"] in names for status in statuses)
+        return all(status["serving"] and status["leader"] in names for status in statuses)
 
     await until(f"{names} go on", serve, SERVES_AGAIN_WITHIN)
     return time.monotonic() - begin

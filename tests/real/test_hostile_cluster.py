@@ -73,8 +73,7 @@ async def test_a_node_with_another_secret_is_refused_and_both_say_so(trio):
     await until("its log says so", lambda: any(word in stopped.log_text().lower() for word in words), 10)
     await until("theirs do", lambda: any(w in n.log_text().lower() for n in others for w in words), 10)
     assert all(node.is_running for node in trio.nodes.values())
-    status = await stopped.status_later()
-    assert status is None or not status["serving"]
+    assert not (await until("it answers", stopped.status_later, 10))["serving"]
 
 
 # ---- files --------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ async def alone(nodes):
 
     async def are():
         statuses = await asyncio.gather(*(node.status_later() for node in nodes))
-        return all(status and status["alone"] and status["serving"] for status in statuses)
+        return all(status["alone"] and status["serving"] for status in statuses)
 
     await until("each serves its own clients", are, FOLLOWED_WITHIN)
     return time.monotonic() - begin
@@ -38,8 +38,7 @@ async def together(nodes):
     async def are():
         statuses = await asyncio.gather(*(node.status_later() for node in nodes))
         return all(
-            status
-            and status["serving"]
+            status["serving"]
             and not status["alone"]
             and names == {member["name"] for member in status["members"] if member["state"] == "active"}
             for status in statuses
@@ -108,7 +107,7 @@ async def test_the_switch_is_remembered_with_who_threw_it_and_shown(trio):
     node.terminate()
     await until("it has ended", lambda: not node.is_running, 10)
     node.start()
-    await until("it answers", lambda: node.status(), START_SECONDS_MAX)
+    await until("it answers", node.status, START_SECONDS_MAX)
     await alone([node])
     await (await Client("romeo").log_in(node)).log_out()
 

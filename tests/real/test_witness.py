@@ -13,7 +13,7 @@ async def led_by_a_server(cluster, names):
 
     def is_so():
         statuses = [cluster[name].status() for name in names]
-        return all(status and status["leader"] in ("a", "b") and status["senior"] in ("a", "b") for status in statuses)
+        return all(status["leader"] in ("a", "b") and status["senior"] in ("a", "b") for status in statuses)
 
     await until("a server leads", is_so, 10)
 
