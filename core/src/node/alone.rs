@@ -22,7 +22,7 @@ use crate::time::Uptime;
 
 /// A node by itself.
 #[derive(Debug)]
-pub struct Alone {
+pub(super) struct Alone {
     node: Node,
     last: LogIndex,
     output: VecDeque<AloneOutput>,
@@ -30,7 +30,7 @@ pub struct Alone {
 
 /// What a node by itself orders: there is nobody else to whom anything could be said.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AloneOutput {
+pub(super) enum AloneOutput {
     /// Routing follows.
     Event(Event),
     /// Answers a session.
@@ -46,7 +46,7 @@ pub enum AloneOutput {
 
 impl Alone {
     /// A node by itself, which serves within two heartbeats. The boot id tells its log from those of others.
-    pub fn new(now: Uptime, settings: NodeSettings) -> Alone {
+    pub(super) fn new(now: Uptime, settings: NodeSettings) -> Alone {
         let (member, last) = (settings.member, LogIndex::of_nobody_else(settings.boot));
         // Nothing is written and nobody is told: a batch of one costs no more than its part of a large one.
         let node = Node { batches: Batches::new(Duration::ZERO), ..Node::new(now, settings) };
@@ -64,12 +64,12 @@ impl Alone {
     }
 
     /// Takes a fact: a request, or that it is later.
-    pub fn handle(&mut self, now: Uptime, input: Input) {
+    pub(super) fn handle(&mut self, now: Uptime, input: Input) {
         self.handle_all(now, [input]);
     }
 
     /// Takes facts that have come together, as [`Node::handle_all`] does.
-    pub fn handle_all(&mut self, now: Uptime, inputs: impl IntoIterator<Item = Input>) {
+    pub(super) fn handle_all(&mut self, now: Uptime, inputs: impl IntoIterator<Item = Input>) {
         self.node.handle_all(now, inputs);
         loop {
             let mut entries = Vec::new();
@@ -107,17 +107,17 @@ impl Alone {
     }
 
     /// The next order, in the order of effects: an event, an answer, or how clients are treated.
-    pub fn poll_output(&mut self) -> Option<AloneOutput> {
+    pub(super) fn poll_output(&mut self) -> Option<AloneOutput> {
         self.output.pop_front()
     }
 
     /// When to call with [`Input::Timeout`] unless something else happens before.
-    pub fn poll_timeout(&self) -> Option<Uptime> {
+    pub(super) fn poll_timeout(&self) -> Option<Uptime> {
         self.node.poll_timeout()
     }
 
     /// The machine, for whoever looks.
-    pub fn node(&self) -> &Node {
+    pub(super) fn node(&self) -> &Node {
         &self.node
     }
 }

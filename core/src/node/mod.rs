@@ -25,6 +25,7 @@ mod alive;
 mod alone;
 mod amiss;
 mod batches;
+mod clustering;
 mod drain;
 mod input;
 mod known;
@@ -42,14 +43,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use alone::{Alone, AloneOutput};
 pub use amiss::{Amiss, Surroundings};
+pub use clustering::{
+    Clustering, ClusteringOutput, DrawBoot, LEAVE_TIME_MAX, Mode, Notice, ProcessEnd, Source, ToRouter,
+};
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use orders::{Order, OrderId, Refusal, TimesWanted, Wish};
 pub use output::{Answer, Output, Service};
 pub use unready::Unready;
 
+use self::alone::{Alone, AloneOutput};
 use self::batches::Batches;
 use self::drain::Drain;
 use self::known::Known;

@@ -14,7 +14,6 @@
 pub(crate) mod founding;
 pub(crate) mod stamp;
 mod status;
-mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,15 +22,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::admission::Door;
 use cresset_core::cluster::{AgreedTimes, Chronicle, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
-    Amiss, ControlMessage, Input, Node, Order, OrderId, Output, Peer, RaftStatus, Refusal, Request, Service,
-    Surroundings, Unready,
+    Amiss, Clustering, ClusteringOutput, ControlMessage, Input, Mode, Notice, Order, OrderId, Peer, ProcessEnd,
+    RaftStatus, Refusal, Request, Service, Source, Surroundings, ToRouter, Unready,
 };
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
+use cresset_core::time::Uptime;
 use rand::RngExt;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -46,8 +45,6 @@ use crate::router::Router;
 use crate::run::Noted;
 use crate::runtime;
 use crate::witness::{self, Fact};
-
-pub(crate) use switch::{Clustering, LEAVE_TIME_MAX, Switch};
 
 /// For the attack on all decoders.
 #[cfg(test)]
@@ -99,7 +96,7 @@ pub(crate) enum Question {
     /// An operator wants something.
     Order(Order, oneshot::Sender<Result<(), Refusal>>),
     /// Whether the node is to be in the cluster or by itself, as operators have said for all.
-    Switch(Clustering),
+    Switch(Mode),
     /// Operators have given this cluster up and founded another one with the same accounts.
     GivenUp,
     /// The node has not found its cluster, and is to serve alone until it has.
@@ -133,9 +130,9 @@ pub(crate) type PresentMesh = watch::Sender<Mesh<Router>>;
 
 /// The control plane with the means that it commands.
 pub(crate) struct Control<C: Clock> {
-    /// The part in the cluster, which stands aside while the node is by itself.
-    pub(crate) node: Node,
-    pub(crate) switch: Switch,
+    pub(crate) clustering: Clustering,
+    /// Hears that there is no sender any more when all sessions have settled what they have, if they were told to.
+    pub(crate) held: Option<mpsc::Receiver<()>>,
     pub(crate) clock: C,
     /// Filled once Raft has started, for which the log must be taken already.
     pub(crate) consensus: Arc<OnceLock<Consensus>>,
@@ -172,10 +169,6 @@ pub(crate) struct Control<C: Clock> {
     pub(crate) orders: u64,
     /// Whether the node is being stopped.
     pub(crate) stop_has_begun: bool,
-    /// How far the read view is announced to be.
-    pub(crate) shown: LogIndex,
-    /// Whether the router follows the same machine as when the installation of a snapshot began.
-    pub(crate) hears_of_routes: bool,
     /// The position of the snapshot whose routes are being shown before its state is in place.
     pub(crate) ahead: Option<LogIndex>,
     /// The agreed times, as they were told last.
@@ -188,9 +181,8 @@ impl<C: Clock> Control<C> {
     /// Runs until the node has left or cannot go on.
     pub(crate) async fn run(mut self, mut inlets: Inlets) -> End {
         self.dial();
-        if self.switch.clustering == Clustering::Off {
-            self.begin_alone();
-        }
+        self.clustering.begin(self.clock.now());
+        drop(self.carry_out_all());
         loop {
             match self.turn(&mut inlets).await {
                 None => {}
@@ -212,13 +204,15 @@ impl<C: Clock> Control<C> {
     async fn turn(&mut self, inlets: &mut Inlets) -> Option<Turn> {
         let gone = |what: &str| Some(Turn::End(End::Abandoned(format!("{what} has ended"))));
         let now = self.clock.now();
-        let gathers = Some(self.node.gathers_until()).filter(|until| *until > now && !self.switch.is_alone());
-        let due = [self.node.poll_timeout(), self.switch.timeout(), gathers].into_iter().flatten().min();
+        let gathers = self.clustering.gathers_until(now);
+        let due = [self.clustering.poll_timeout(), gathers].into_iter().flatten().min();
         let pause = due.map(|due| due.since(now));
         let (mut events, mut requests) = (Vec::new(), Vec::new());
         tokio::select! {
             biased;
-            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => self.time_passes(),
+            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
+                self.with(Clustering::handle_timeout)
+            }
             count = inlets.links.recv_many(&mut events, LINK_EVENTS_PER_TURN_MAX) => match count {
                 0 => gone("the mesh of links"),
                 _ => self.link_events(events),
@@ -235,7 +229,7 @@ impl<C: Clock> Control<C> {
                 None => gone("the log"),
             },
             Some(question) = inlets.questions.recv() => self.question(question),
-            () = self.switch.are_held() => self.leave_cluster(),
+            () = are_held(&mut self.held), if self.clustering.awaits_held() => self.with(Clustering::handle_held),
             () = inlets.search.changed() => {
                 self.seeds = inlets.search.candidates();
                 self.dial();
@@ -251,26 +245,23 @@ impl<C: Clock> Control<C> {
     /// Another life of the same member in the same process: other links, the same log.
     async fn begin_next_life(mut self) -> io::Result<(Self, mpsc::Receiver<LinkEvent>)> {
         sometimes!("a_process_begins_another_life");
-        let boot = BootId(runtime::generator().random());
+        let boot = draw_boot();
         let before = self.mesh.borrow().clone();
         self.lives.clear();
         before.own_life_over();
         before.stop().await;
         let (mesh, links) = self.make_links(boot).await?;
-        for member in self.node.state().members().filter(|member| member.is_alive()) {
+        for member in self.clustering.node().state().members().filter(|member| member.is_alive()) {
             let peer = Peer { member: member.id, boot: member.boot };
             mesh.set_current(peer, member.incarnation);
             self.lives.insert(member.life(), peer);
         }
-        mesh.agree_on_version(self.node.state().version());
-        self.node.state().times().wanted().into_iter().for_each(|times| mesh.agree_on_times(times));
+        let state = self.clustering.node().state();
+        mesh.agree_on_version(state.version());
+        state.times().wanted().into_iter().for_each(|times| mesh.agree_on_times(times));
         self.mesh.send_replace(mesh);
-        self.node = self.node.reborn(self.clock.now(), boot);
-        if !self.switch.is_alone() {
-            self.router.connect(Some(self.mesh.borrow().clone()));
-        } else if self.switch.clustering == Clustering::Off {
-            self.node = self.node.aside();
-        }
+        self.clustering = self.clustering.reborn(self.clock.now(), boot);
+        drop(self.carry_out_all());
         self.linked.clear();
         self.callers.clear();
         self.dial();
@@ -298,12 +289,12 @@ impl<C: Clock> Control<C> {
                 end
             }
             ToControl::Freeze { so_far, routes_max, reply } => {
-                answer(reply, self.node.state().freeze(so_far.map(|frozen| *frozen), routes_max));
+                answer(reply, self.clustering.node().state().freeze(so_far.map(|frozen| *frozen), routes_max));
                 None
             }
             ToControl::Prepare { reply } => {
-                self.hears_of_routes = true;
-                answer(reply, self.node.versions());
+                self.clustering.prepare_installation();
+                answer(reply, self.clustering.node().versions());
                 None
             }
             ToControl::RoutesAhead { applied, events, reply } => {
@@ -314,9 +305,8 @@ impl<C: Clock> Control<C> {
                 end
             }
             ToControl::Install { installation, reply } => {
-                let installation = if self.hears_of_routes { *installation } else { installation.not_told() };
-                let end = self.handle(Input::Installed(Box::new(installation)));
-                answer(reply, self.node.take_replaced().map(Box::new));
+                let end = self.with(|clustering, now| clustering.handle_installed(now, *installation));
+                answer(reply, self.clustering.take_replaced().map(Box::new));
                 end
             }
         }
@@ -325,70 +315,47 @@ impl<C: Clock> Control<C> {
     fn question(&mut self, question: Question) -> Option<Turn> {
         match question {
             Question::Status(reply) => {
-                let status = status::status(self.clock.now(), &self.node, &self.name, &self.cluster_id, &self.programs);
-                let status = self.switch.in_status(status.with_amiss(self.amiss()));
-                answer(reply, ClusterStatus { unready: self.unready().map(|reason| reason.to_string()), ..status });
+                let (clustering, now) = (&self.clustering, self.clock.now());
+                let status = status::status(now, clustering.node(), &self.name, &self.cluster_id, &self.programs);
+                let status = status::by_itself(clustering, status.with_amiss(self.amiss()));
+                let unready = clustering.unready().map(|reason| reason.to_string());
+                answer(reply, ClusterStatus { unready, ..status });
                 None
             }
             Question::Unready(reply) => {
-                answer(reply, self.unready());
+                answer(reply, self.clustering.unready());
                 None
             }
             Question::StopBegins(reply) => {
                 self.stop_has_begun = true;
-                answer(reply, self.node.somewhere_else().filter(|_| !self.switch.is_alone()));
+                answer(reply, self.clustering.somewhere_else());
                 None
             }
             Question::Events(reply) => {
                 answer(reply, self.chronicle.happenings().cloned().collect());
                 None
             }
-            Question::Order(_, reply) if self.switch.clustering == Clustering::Off => {
-                answer(reply, Err(Refusal::Off));
-                None
-            }
             Question::Order(order, reply) => {
                 self.orders += 1;
                 let id = OrderId(self.orders);
                 self.ordered.insert(id, reply);
-                self.handle(Input::Order { id, order })
+                self.with(|clustering, now| clustering.handle_order(now, id, order))
             }
-            Question::Switch(clustering) => self.switched(clustering),
+            Question::Switch(mode) => self.with(|clustering, now| clustering.handle_mode(now, mode)),
             Question::GivenUp => Some(Turn::End(End::Abandoned(
                 "this cluster was given up by 'cresset cluster recover': remove the data directory, and the node joins the \
                  new one as a new member"
                     .to_owned(),
             ))),
-            Question::ServeAlone => {
-                self.serve_alone();
-                None
-            }
-            Question::Leave => {
-                self.switch.stops = true;
-                self.handle(Input::Leave)
-            }
+            Question::ServeAlone => self.with(Clustering::handle_not_found),
+            Question::Leave => self.with(Clustering::handle_stop),
         }
-    }
-
-    /// Why clients cannot log in: the cluster's reason, unless the node is by itself.
-    fn unready(&self) -> Option<Unready> {
-        let in_cluster = self.node.unready();
-        if in_cluster == Some(Unready::Witness) {
-            return in_cluster;
-        }
-        if self.switch.stops {
-            return Some(Unready::Stopping);
-        }
-        if self.switch.is_alone() {
-            return (self.router.gate().service() != Service::Serve).then_some(Unready::NotYetAlone);
-        }
-        if self.switch.is_leaving() { Some(Unready::NotYetAlone) } else { in_cluster }
     }
 
     /// What an operator is told besides, if waiting does not help.
     fn amiss(&self) -> Option<Amiss> {
         let Control { called, refusals, was_founded, recover, .. } = self;
-        self.node.amiss(Surroundings { names: called, refusals, was_founded: *was_founded, recover })
+        self.clustering.node().amiss(Surroundings { names: called, refusals, was_founded: *was_founded, recover })
     }
 
     fn link_events(&mut self, events: Vec<LinkEvent>) -> Option<Turn> {
@@ -397,7 +364,7 @@ impl<C: Clock> Control<C> {
             return Some(Turn::End(End::Abandoned(reason)));
         }
         let facts: Vec<Input> = events.into_iter().filter_map(|event| self.link_fact(event)).collect();
-        if facts.is_empty() { None } else { self.handle_all(facts) }
+        if facts.is_empty() { None } else { self.with(|clustering, now| clustering.handle_all(now, facts)) }
     }
 
     /// What is to be told to the node of what happened on the links.
@@ -460,69 +427,44 @@ impl<C: Clock> Control<C> {
     fn late_namesake(&self, event: &LinkEvent) -> Option<SocketAddr> {
         let LinkEvent::Up(up) = event else { return None };
         let is_before = up.name == self.name && up.peer.member < self.mesh.borrow().identity().member;
-        (is_before && self.node.life().is_none()).then_some(up.address)
-    }
-
-    fn time_passes(&mut self) -> Option<Turn> {
-        let turn = self.handle(Input::Timeout);
-        turn.or_else(|| self.switch_time_passes())
+        (is_before && self.clustering.node().life().is_none()).then_some(up.address)
     }
 
     /// Sessions ask whoever the router follows.
     fn requests(&mut self, requests: Vec<Request>) -> Option<Turn> {
-        if self.switch.is_alone() {
-            self.handle_alone(requests.into_iter().map(Input::Request));
-            return None;
-        }
-        for request in &requests {
-            witness::tell(|| Fact::Asked(request.clone()));
-        }
-        self.handle_all(requests.into_iter().map(Input::Request))
-    }
-
-    /// Hands a fact to the node and carries out what it orders.
-    fn handle(&mut self, input: Input) -> Option<Turn> {
-        self.handle_all([input])
-    }
-
-    /// Hands facts to the node that have come together, and carries out what it orders.
-    fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>) -> Option<Turn> {
-        self.node.handle_all(self.clock.now(), inputs);
-        if !self.switch.is_alone() {
-            self.router.set_lease(self.node.lease_until());
-        }
-        witness::tell(|| Fact::Lease { until: self.node.lease_until(), now: self.clock.now() });
-        let mut turn = None;
-        while let Some(output) = self.node.poll_output() {
-            if let Output::Event(event) = &output {
-                self.happened(event);
-                continue;
+        if !self.clustering.is_alone() {
+            for request in &requests {
+                witness::tell(|| Fact::Asked(request.clone()));
             }
-            self.show();
+        }
+        self.with(|clustering, now| clustering.handle_requests(now, requests))
+    }
+
+    /// Hands a fact of the cluster to the machine and carries out what it orders.
+    fn handle(&mut self, input: Input) -> Option<Turn> {
+        self.with(|clustering, now| clustering.handle(now, input))
+    }
+
+    /// Hands facts to the machine, and carries out what it orders.
+    fn with(&mut self, hand: impl FnOnce(&mut Clustering, Uptime)) -> Option<Turn> {
+        hand(&mut self.clustering, self.clock.now());
+        witness::tell(|| Fact::Lease { until: self.clustering.node().lease_until(), now: self.clock.now() });
+        self.carry_out_all()
+    }
+
+    fn carry_out_all(&mut self) -> Option<Turn> {
+        let mut turn = None;
+        while let Some(output) = self.clustering.poll_output() {
             turn = turn.or(self.carry_out(output));
         }
-        self.show();
         self.tell_times();
-        self.tell_door();
-        self.chronicle.led_by(self.clock.wall(), self.node.raft().leader);
-        // The others stop as well, or are not reached: there is nobody to wait for.
-        let is_done = || self.switch.stops && self.node.leaves_in_vain();
-        turn.or_else(|| is_done().then_some(Turn::End(End::Left)))
-    }
-
-    /// Tells the router what clients find that come from here on.
-    pub(super) fn tell_door(&self) {
-        let is_in_cluster = !self.switch.is_alone() && !self.switch.is_leaving();
-        self.router.set_door(match self.router.gate().service() {
-            _ if is_in_cluster => self.node.door(),
-            Service::Serve | Service::Pause => Door::Open,
-            Service::Close => Door::Shut,
-        });
+        self.chronicle.led_by(self.clock.wall(), self.clustering.node().raft().leader);
+        turn
     }
 
     /// Tells the links, the disk and the operator of times on which the members have agreed.
     fn tell_times(&mut self) {
-        let agreed = *self.node.state().times();
+        let agreed = *self.clustering.node().state().times();
         let Some(wanted) = agreed.wanted().filter(|_| agreed != self.times) else { return };
         match (agreed.change(), agreed.in_force()) {
             (Some(change), Some(present)) => {
@@ -533,125 +475,138 @@ impl<C: Clock> Control<C> {
         }
         self.times = agreed;
         self.mesh.borrow().agree_on_times(wanted);
-        self.noted_times.send_replace(Some(Noted { wanted, followed: self.node.times() }));
+        self.noted_times.send_replace(Some(Noted { wanted, followed: self.clustering.node().times() }));
     }
 
-    /// Announces that the read view shows everything that was applied.
-    fn show(&mut self) {
-        if self.switch.is_alone() {
-            return;
-        }
-        let applied = self.node.state().applied();
-        if applied > self.shown {
-            self.shown = applied;
-            witness::tell(|| Fact::State { index: applied, digest: self.node.state().digest() });
-            self.router.applied(applied);
-            let version = self.node.state().version();
-            if self.mesh.borrow().agree_on_version(version) {
-                tracing::info!(version, "all members follow this version of the agreed state");
-            }
-        }
-    }
-
-    fn carry_out(&mut self, output: Output) -> Option<Turn> {
+    fn carry_out(&mut self, output: ClusteringOutput) -> Option<Turn> {
         match output {
-            Output::Event(_) => {}
-            Output::Dial(address) => {
+            ClusteringOutput::Router(told) => self.tell_router(told),
+            ClusteringOutput::Happened(event) => self.happened(&event),
+            ClusteringOutput::Shown(applied) => self.shown(applied),
+            ClusteringOutput::Alone(is_alone) => witness::tell(|| Fact::Alone(is_alone)),
+            ClusteringOutput::Dial(address) => {
                 self.led_from = Some(address);
                 self.dial();
             }
-            Output::Propose(commands) => {
-                not_proposed(self.consensus.get().map(|consensus| consensus.propose(commands)));
+            ClusteringOutput::Propose { term, commands } => {
+                not_proposed(self.consensus.get().map(|consensus| match term {
+                    None => consensus.propose(commands),
+                    Some(term) => consensus.propose_in(term, commands),
+                }));
             }
-            Output::ProposeInTerm { term, commands } => {
-                not_proposed(self.consensus.get().map(|consensus| consensus.propose_in(term, commands)));
-            }
-            Output::Send { to, message } => {
+            ClusteringOutput::Send { to, message } => {
                 let sent = self.mesh.borrow().send_control(to, |format| Bytes::from(message.encode(format)));
                 if let Err(error) = sent {
                     tracing::debug!(member = %to, %error, "a control message was not sent");
                 }
             }
-            // The router follows the node that is by itself.
-            Output::Answer { .. } | Output::SendAway { .. } if self.switch.is_alone() => {}
-            Output::Service(service) if self.switch.is_alone() => {
-                if service == Service::Serve {
-                    self.end_alone(Service::Serve);
-                }
-            }
-            // Each would throw the other one out again and again.
-            Output::LifeOver { .. } if self.node.has_namesake() => {
-                let reason = format!("another node is called '{}' and has joined since: {NAMES}", self.name);
-                return Some(Turn::End(End::Abandoned(reason)));
-            }
-            Output::LifeOver { .. } if self.switch.is_alone() => return Some(Turn::NextLife),
-            // Its sessions wait, for whatever it is that comes next.
-            Output::Service(Service::Pause | Service::Close) if self.switch.is_leaving() => {
-                witness::tell(|| Fact::Service(Service::Pause));
-                self.router.set_service(Service::Pause, None);
-            }
-            // Raft goes on here, and with it the lead.
-            Output::TransferLeadership { .. } if self.switch.is_leaving() && !self.switch.stops => {}
-            // It was about to leave in any case.
-            Output::LifeOver { .. } if self.switch.is_leaving() => return Some(self.depart()),
-            Output::Answer { session, answer } => {
-                witness::tell(|| Fact::Answered { session, answer: answer.clone() });
-                self.router.answer(session, answer);
-            }
-            Output::Ordered { id, outcome } => {
+            ClusteringOutput::Ordered { id, outcome } => {
                 if let Some(reply) = self.ordered.remove(&id) {
                     answer(reply, outcome);
                 }
             }
-            Output::Service(service) => self.serve(service),
-            Output::TakeOver { dead, target } => {
+            ClusteringOutput::TakeOver { dead, target } => {
                 tracing::info!(%dead, %target, "the leader has crashed");
                 self.with_consensus(|consensus| consensus.take_over(dead, target));
             }
-            Output::Membership { voters, learners } => {
+            ClusteringOutput::Membership { voters, learners } => {
                 tracing::info!(?voters, ?learners, "membership");
                 self.with_consensus(|consensus| consensus.set_membership(voters, learners));
             }
-            Output::TransferLeadership { to } => {
+            ClusteringOutput::TransferLeadership { to } => {
                 tracing::info!(%to, "handing leadership over");
                 self.with_consensus(|consensus| consensus.transfer_leadership(to));
             }
-            Output::SendAway { sessions, see_other_host } => {
+            ClusteringOutput::Notice(notice) => log(notice),
+            ClusteringOutput::NextLife => return Some(Turn::NextLife),
+            ClusteringOutput::End(why) => return Some(Turn::End(self.why_it_ends(why))),
+        }
+        None
+    }
+
+    fn tell_router(&mut self, told: ToRouter) {
+        match told {
+            ToRouter::Lease(until) => self.router.set_lease(until),
+            ToRouter::Event(event) => self.router.handle_event(&event),
+            ToRouter::Applied(applied) => self.router.applied(applied),
+            ToRouter::Answer { source, session, answer } => {
+                if source == Source::Cluster {
+                    witness::tell(|| Fact::Answered { session, answer: answer.clone() });
+                }
+                self.router.answer(session, answer);
+            }
+            ToRouter::Service { source, service } => self.serve(source, service),
+            ToRouter::Door(door) => self.router.set_door(door),
+            ToRouter::SendAway { sessions, see_other_host } => {
                 self.router.send_some_away(sessions, &see_other_host.to_string());
             }
-            Output::LifeOver { see_other_host } => {
+            ToRouter::LifeOver { see_other_host } => {
                 tracing::warn!(
                     "the others have ended this life of the member: its clients are sent away, it joins anew"
                 );
                 witness::tell(|| Fact::Service(Service::Close));
                 self.router.life_over(see_other_host.map(|host| host.to_string()).as_deref());
-                return Some(Turn::NextLife);
             }
-            Output::Left if self.switch.stops => return Some(Turn::End(End::Left)),
-            Output::Left => return Some(self.depart()),
-            Output::Outgrown { version } => {
-                let VersionRange { min, max } = self.node.versions();
-                return Some(Turn::End(End::Abandoned(format!(
-                    "the members follow version {version} of the agreed state, and this program versions {min} to {max}: \
-                     install the program that the others have"
-                ))));
+            ToRouter::Hold => {
+                let (guard, held) = mpsc::channel(1);
+                self.router.hold(guard);
+                self.held = Some(held);
+            }
+            ToRouter::MoveOn { begin } => self.router.move_on(begin),
+            ToRouter::Connect => self.router.connect(Some(self.mesh.borrow().clone())),
+            ToRouter::AllRoutes => {
+                for route in self.clustering.node().state().routes() {
+                    self.router.handle_event(&Event::RouteAdded(route.clone()));
+                }
+            }
+            ToRouter::StoredAlone { look_again_after } => {
+                self.router.tell_of_what_was_stored_alone();
+                self.router.look_again_later(look_again_after);
             }
         }
-        None
     }
 
-    fn serve(&self, service: Service) {
-        match service {
-            Service::Serve => tracing::info!("serving"),
+    fn serve(&self, source: Source, service: Service) {
+        match (source, service) {
+            (Source::Itself, _) => tracing::info!(?service, "by itself"),
+            (Source::Leaving, _) => {}
+            (Source::Cluster, Service::Serve) => tracing::info!("serving"),
             // Whoever stops sends its clients away and gives its lease up, and so may the others.
-            Service::Pause | Service::Close if self.stop_has_begun => tracing::debug!(?service, "the node stops"),
-            Service::Pause => {
-                tracing::warn!("the lease has ended: nobody is served until a quorum counts this node in")
+            (Source::Cluster, Service::Pause | Service::Close) if self.stop_has_begun => {
+                tracing::debug!(?service, "the node stops");
             }
-            Service::Close => tracing::warn!("no quorum: clients are sent away"),
+            (Source::Cluster, Service::Pause) => {
+                tracing::warn!("the lease has ended: nobody is served until a quorum counts this node in");
+            }
+            (Source::Cluster, Service::Close) => tracing::warn!("no quorum: clients are sent away"),
         }
-        witness::tell(|| Fact::Service(service));
+        if source != Source::Itself {
+            witness::tell(|| Fact::Service(service));
+        }
         self.router.set_service(service, None);
+    }
+
+    /// The read view shows everything that was applied.
+    fn shown(&self, applied: LogIndex) {
+        let state = self.clustering.node().state();
+        witness::tell(|| Fact::State { index: applied, digest: state.digest() });
+        if self.mesh.borrow().agree_on_version(state.version()) {
+            tracing::info!(version = state.version(), "all members follow this version of the agreed state");
+        }
+    }
+
+    fn why_it_ends(&self, why: ProcessEnd) -> End {
+        End::Abandoned(match why {
+            ProcessEnd::Left => return End::Left,
+            ProcessEnd::Namesake => format!("another node is called '{}' and has joined since: {NAMES}", self.name),
+            ProcessEnd::Outgrown { version } => {
+                let VersionRange { min, max } = self.clustering.node().versions();
+                format!(
+                    "the members follow version {version} of the agreed state, and this program versions {min} to {max}: \
+                     install the program that the others have"
+                )
+            }
+        })
     }
 
     fn with_consensus(&self, order: impl FnOnce(&Consensus)) {
@@ -662,15 +617,13 @@ impl<C: Clock> Control<C> {
     }
 
     fn happened(&mut self, event: &Event) {
-        let applied = || self.ahead.unwrap_or_else(|| self.node.state().applied());
+        let node = self.clustering.node();
+        let applied = || self.ahead.unwrap_or_else(|| node.state().applied());
         witness::tell(|| Fact::Changed { event: event.clone(), applied: applied() });
-        if !self.switch.is_alone() {
-            self.router.handle_event(event);
-        }
-        self.chronicle.happened(self.clock.wall(), event, self.node.state(), self.node.life());
+        self.chronicle.happened(self.clock.wall(), event, node.state(), node.life());
         match event {
             Event::Joined(life) => {
-                let Some(member) = self.node.state().alive(*life) else { return };
+                let Some(member) = node.state().alive(*life) else { return };
                 let peer = Peer { member: life.member, boot: member.boot };
                 tracing::info!(name = %member.name, life = %life, "joined");
                 self.lives.insert(*life, peer);
@@ -679,23 +632,28 @@ impl<C: Clock> Control<C> {
             }
             Event::Ended { life, expelled } => {
                 tracing::info!(life = %life, ?expelled, "ended");
-                if let Some(peer) = self.lives.remove(life).filter(|_| Some(*life) != self.node.life()) {
+                if let Some(peer) = self.lives.remove(life).filter(|_| Some(*life) != node.life()) {
                     self.mesh.borrow().ban(peer);
                 }
                 self.dial();
             }
             Event::Activated(life) => tracing::info!(life = %life, "active"),
             Event::SeniorChanged(senior) => tracing::info!(?senior, "senior"),
-            Event::VotersChanged => tracing::info!(voters = ?self.node.state().voters(), "voters"),
+            Event::VotersChanged => tracing::info!(voters = ?node.state().voters(), "voters"),
             Event::RouteAdded(_) | Event::RouteChanged(_) | Event::RouteRemoved { .. } => {}
         }
     }
 
     fn dial(&self) {
-        let members = self.node.state().members().map(|member| member.peer_address);
+        let members = self.clustering.node().state().members().map(|member| member.peer_address);
         let told = self.led_from.into_iter().chain(self.callers.values().copied());
         self.mesh.borrow().set_peers(self.seeds.iter().copied().chain(members).chain(told).collect());
     }
+}
+
+/// A number for a life or a log of this process, which nobody else has.
+pub(crate) fn draw_boot() -> BootId {
+    BootId(runtime::generator().random())
 }
 
 /// What is committed after the end of this task is applied by the next process, from the log. Raft, which ends after it,
@@ -704,6 +662,33 @@ async fn apply_in_vain(mut committed: mpsc::Receiver<ToControl>) {
     while let Some(asked) = committed.recv().await {
         if let ToControl::Committed { reply, .. } = asked {
             answer(reply, ());
+        }
+    }
+}
+
+/// Waits until the sessions have settled what they have.
+async fn are_held(held: &mut Option<mpsc::Receiver<()>>) {
+    match held {
+        Some(held) => drop(held.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn log(notice: Notice) {
+    match notice {
+        Notice::Switched(Mode::Clustered) => tracing::info!("clustering is switched on"),
+        Notice::Switched(Mode::Standalone) => {
+            tracing::warn!("clustering is switched off: this node is to serve its own clients alone");
+        }
+        Notice::ServesAlone => tracing::warn!(
+            "THIS NODE SERVES ALONE, as the property 'cluster.start.alone' allows: if other nodes serve, the same user \
+             may be served twice and nobody reaches all; it joins its cluster when it finds it"
+        ),
+        Notice::AloneForTooLong => {
+            tracing::warn!("the node is not in the cluster and stops serving: clustering is on");
+        }
+        Notice::LeavesUnnoticed => {
+            tracing::warn!("the others did not agree in time that this node leaves: they will find it silent");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cresset_core::cluster::{Member, MemberState as State, Role};
 use cresset_core::ids::MemberId;
-use cresset_core::node::{Node, Service};
+use cresset_core::node::{Clustering, Mode, Node, Service};
 use cresset_core::time::Uptime;
 
 use crate::admin::{ClusterStatus, MemberState, MemberStatus, TimesStatus};
@@ -49,6 +49,29 @@ pub(super) fn status(
         advice: String::new(),
     };
     status.with_advice()
+}
+
+/// What is to be told besides of a node that may be by itself.
+pub(super) fn by_itself(clustering: &Clustering, status: ClusterStatus) -> ClusterStatus {
+    let status = ClusterStatus { clustering: clustering.mode() == Mode::Clustered, ..status };
+    let Some(alone) = clustering.by_itself() else { return status };
+    let advice = match clustering.mode() {
+        Mode::Standalone => {
+            "clustering is off: every node serves its own clients alone, until 'cresset cluster enable'"
+        }
+        Mode::Clustered if clustering.is_lonely_service_allowed() => {
+            "THIS NODE SERVES ALONE, as 'cluster.start.alone' allows: others may serve the same users until it is in the cluster"
+        }
+        Mode::Clustered => "this node serves its own clients alone until it is in the cluster",
+    };
+    ClusterStatus {
+        alone: true,
+        serving: alone.service() == Service::Serve,
+        sessions: count(alone.state().sessions()),
+        can_lose: None,
+        advice: advice.to_owned(),
+        ..status
+    }
 }
 
 fn times(node: &Node) -> TimesStatus {

@@ -1,13 +1,13 @@
 //! Founding the cluster, once the node is whole: by whom it is meant to, or by another node if that one does not.
 
 use cresset_core::ids::MemberId;
+use cresset_core::node::Mode;
 use cresset_core::planted;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::StartError;
 use crate::consensus::Consensus;
-use crate::control::Clustering;
 use crate::control::founding::{FOUNDER_TIME_MAX, Founder};
 use crate::witness::{self, Fact};
 
@@ -27,9 +27,9 @@ pub(super) async fn found_when_it_is_on(
     founder: Founder,
     consensus: Consensus,
     meant: MemberId,
-    mut switch: watch::Receiver<Clustering>,
+    mut switch: watch::Receiver<Mode>,
 ) {
-    if switch.wait_for(|clustering| *clustering == Clustering::On).await.is_err() {
+    if switch.wait_for(|mode| *mode == Mode::Clustered).await.is_err() {
         return;
     }
     if founder.member == meant {

@@ -34,10 +34,9 @@ use cresset_core::discovery::DiscoveryKey;
 use cresset_core::fencing::Times;
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId};
 use cresset_core::jid::FullJid;
-use cresset_core::node::{Node, NodeSettings, Order, RaftStatus, Refusal, Unready};
+use cresset_core::node::{Clustering, LEAVE_TIME_MAX, Mode, NodeSettings, Order, RaftStatus, Refusal, Unready};
 use cresset_core::session::SessionSettings;
 use futures_util::FutureExt;
-use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -48,7 +47,7 @@ use crate::clock::Clock;
 use crate::consensus::{self, Consensus, ConsensusSettings};
 use crate::control::founding::{self, Founder, FoundingError, Standing};
 use crate::control::stamp::Stamper;
-use crate::control::{Clustering, Control, End, Inlets, LEAVE_TIME_MAX, MeshMaker, PresentMesh, Question, Switch};
+use crate::control::{Control, End, Inlets, MeshMaker, PresentMesh, Question, draw_boot};
 use crate::discovery::{Search, Seeker};
 use crate::disk::Disk;
 use crate::health::Health;
@@ -209,10 +208,10 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         None
     };
     let agreed = followed.as_ref().map_or_else(Agreed::default, |followed| followed.agreed.clone());
-    let clustering = Clustering::of(&agreed);
-    wait_as_agreed(followed.as_ref().filter(|followed| followed.clustering() == Clustering::On)).await;
+    let mode = Mode::of(&agreed);
+    wait_as_agreed(followed.as_ref().filter(|followed| followed.mode() == Mode::Clustered)).await;
     let agreed_times = times::settle(&*disk, config.cluster.timing.times()).await?;
-    let boot = BootId(runtime::generator().random());
+    let boot = draw_boot();
 
     let workers = reception.workers.clone();
     let (router, requests) =
@@ -255,10 +254,9 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     let noted_times = watch::Sender::new(None);
     let noting = times::note(disk.clone(), noted_times.subscribe());
     let node_settings = node_settings(config, &agreed, standing.member, boot, versions);
-    let node = Node::new(clock.now(), node_settings.clone());
     let control = Control {
-        node: if clustering == Clustering::Off { node.aside() } else { node },
-        switch: Switch::new(&agreed, node_settings),
+        clustering: Clustering::new(clock.now(), node_settings, &agreed, Box::new(draw_boot)),
+        held: None,
         clock: clock.clone(),
         consensus: raft.consensus.clone(),
         mesh: mesh.clone(),
@@ -280,8 +278,6 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         callers: BTreeMap::new(),
         lives: BTreeMap::new(),
         linked: BTreeMap::new(),
-        shown: LogIndex(0),
-        hears_of_routes: false,
         ahead: None,
         times: AgreedTimes::default(),
         noted_times,
@@ -310,7 +306,7 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
     raft.fill(&consensus);
     runtime::spawn(forward(consensus.watch_status(), raft_status));
 
-    let switch = watch::Sender::new(clustering);
+    let switch = watch::Sender::new(mode);
     let mut running = Running {
         member: standing.member,
         cluster: standing.identity.cluster_id,
@@ -370,7 +366,7 @@ impl Running {
     }
 
     /// Does from here on what operators set.
-    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>, switch: watch::Sender<Clustering>) {
+    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>, switch: watch::Sender<Mode>) {
         let Some(followed) = followed else { return };
         let given_up = properties::tell_if_given_up(self.questions.clone(), accounts.clone(), self.cluster);
         self.operation.push(runtime::spawn(given_up));
@@ -386,10 +382,10 @@ impl Running {
         &mut self,
         standing: Standing,
         founder: Founder,
-        switch: &watch::Sender<Clustering>,
+        switch: &watch::Sender<Mode>,
     ) -> Result<(), StartError> {
         let Standing { identity, is_founder, .. } = standing;
-        if *switch.borrow() == Clustering::Off {
+        if *switch.borrow() == Mode::Standalone {
             if is_founder || !identity.formed {
                 let waits =
                     found::found_when_it_is_on(founder, self.consensus.clone(), identity.founder, switch.subscribe());

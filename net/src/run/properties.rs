@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::config::properties::{Agreed, ENABLED, TakesEffect, named};
+use cresset_core::node::Mode;
 use cresset_core::session::Patience;
 use cresset_core::time::UnixMillis;
 use tokio::sync::{mpsc, watch};
@@ -20,7 +21,7 @@ use tokio::time::sleep;
 use super::ask;
 use crate::accounts::{Accounts, ClusterId, PropertyWrite, StoreError};
 use crate::control::founding::Waits;
-use crate::control::{Clustering, Question};
+use crate::control::Question;
 use crate::router::Router;
 
 /// How often a node looks: so often that a change is followed in five seconds also if the store is slow.
@@ -84,8 +85,8 @@ impl Followed {
     }
 
     /// What operators have said of clustering.
-    pub(super) fn clustering(&self) -> Clustering {
-        Clustering::of(&self.agreed)
+    pub(super) fn mode(&self) -> Mode {
+        Mode::of(&self.agreed)
     }
 
     /// Tells what counts for nothing.
@@ -109,7 +110,7 @@ impl Followed {
         mut self,
         accounts: Arc<dyn Accounts>,
         router: Arc<Router>,
-        switch: watch::Sender<Clustering>,
+        switch: watch::Sender<Mode>,
     ) {
         self.tell(&router);
         loop {
@@ -122,7 +123,7 @@ impl Followed {
             tell_changes(&self.stored, &stored);
             self = Followed::of(stored);
             self.tell(&router);
-            switch.send_replace(self.clustering());
+            switch.send_replace(self.mode());
         }
     }
 }
@@ -142,10 +143,10 @@ fn tell_changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Stri
 }
 
 /// Tells the control plane what operators say of clustering, whenever they change it.
-pub(super) async fn tell_the_switch(questions: mpsc::Sender<Question>, mut switch: watch::Receiver<Clustering>) {
+pub(super) async fn tell_the_switch(questions: mpsc::Sender<Question>, mut switch: watch::Receiver<Mode>) {
     while switch.changed().await.is_ok() {
-        let clustering = *switch.borrow_and_update();
-        if questions.send(Question::Switch(clustering)).await.is_err() {
+        let mode = *switch.borrow_and_update();
+        if questions.send(Question::Switch(mode)).await.is_err() {
             return;
         }
     }
@@ -241,17 +242,17 @@ mod tests {
     async fn a_configuration_switches_clustering_off_only_where_nobody_has_ever_said_a_word() {
         let (accounts, by, at) = (MemoryAccounts::new(), "a", UnixMillis(1));
         let first = Followed::read_first(&accounts, false, by, at).await.expect("available");
-        assert_eq!(first.clustering(), Clustering::Off);
+        assert_eq!(first.mode(), Mode::Standalone);
         let changes = accounts.property_changes(None, 9).await.expect("available");
         assert_eq!(changes.iter().map(|change| change.by.as_str()).collect::<Vec<_>>(), ["the configuration of a"]);
         let second = Followed::read_first(&accounts, true, by, at).await.expect("available");
-        assert_eq!(second.clustering(), Clustering::Off);
+        assert_eq!(second.mode(), Mode::Standalone);
 
         let write = PropertyWrite { name: ENABLED.to_owned(), value: None, by: "root".to_owned(), at };
         accounts.set_property(write).await.expect("available");
 
         let third = Followed::read_first(&accounts, false, by, at).await.expect("available");
-        assert_eq!(third.clustering(), Clustering::On);
+        assert_eq!(third.mode(), Mode::Clustered);
     }
 
     #[tokio::test]

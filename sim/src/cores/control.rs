@@ -1,4 +1,4 @@
-//! The control task of a node: hands facts to the real [`Node`](cresset_core::node::Node) and carries its orders out.
+//! The control task of a node: hands facts to the real [`Clustering`](cresset_core::node::Clustering) and carries its orders out.
 //!
 //! What waits for it is taken in the order of the node's own task, or, if the seed says so, from any of the queues: each
 //! of them keeps its order, and between them there is none. A driver may also wake the machine too early or twice, and
@@ -9,9 +9,12 @@ use std::time::Duration;
 use cresset_core::cluster::{Change, ClusterState, Command, Event, ExpelReason, STATE_VERSIONS};
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Term};
 use cresset_core::jid::FullJid;
-use cresset_core::node::{Answer, Entry, Input, Output, Peer, Request, Service};
+use cresset_core::node::{
+    Answer, Clustering, ClusteringOutput, Entry, Input, Peer, ProcessEnd, RaftStatus, Request, Service, ToRouter,
+};
 use cresset_core::probe;
 use cresset_core::stanza::Stanza;
+use cresset_core::time::Uptime;
 use rand::RngExt;
 
 use super::host::Applying;
@@ -57,8 +60,8 @@ impl World {
         let chaos = self.chaos.apply_delay_max;
         let Some(process) = &mut self.hosts[host].process else { return };
         let status = process.raft.status();
-        if status != *process.node.raft() && process.inlets.raft.as_ref() != Some(&status) {
-            let is_news = status_differs(process.inlets.raft.as_ref().unwrap_or(process.node.raft()), &status);
+        if status != *process.node().raft() && process.inlets.raft.as_ref() != Some(&status) {
+            let is_news = status_differs(process.inlets.raft.as_ref().unwrap_or(process.node().raft()), &status);
             process.inlets.raft = Some(status);
             if is_news {
                 self.control_soon(host);
@@ -166,12 +169,12 @@ impl World {
             let mut taken = None;
             for turn in 0..5 {
                 taken = match (first + turn) % 5 {
-                    0 if std::mem::take(&mut inlets.timeout) => Some(Taken::Input(Input::Timeout)),
+                    0 if std::mem::take(&mut inlets.timeout) => Some(Taken::Timeout),
                     1 => inlets.links.pop_front().map(Taken::Link),
-                    2 => inlets.raft.take().map(|status| Taken::Input(Input::Raft(status))),
+                    2 => inlets.raft.take().map(Taken::Raft),
                     3 => inlets.committed.pop_front().map(Taken::Log),
-                    4 if std::mem::take(&mut inlets.leave) => Some(Taken::Input(Input::Leave)),
-                    4 => inlets.requests.pop_front().map(|request| Taken::Input(Input::Request(request))),
+                    4 if std::mem::take(&mut inlets.leave) => Some(Taken::Stop),
+                    4 => inlets.requests.pop_front().map(Taken::Request),
                     _ => None,
                 };
                 if taken.is_some() {
@@ -180,7 +183,12 @@ impl World {
             }
             match taken {
                 None => break,
-                Some(Taken::Input(input)) => self.handle(host, input),
+                Some(Taken::Timeout) => self.with(host, Clustering::handle_timeout),
+                Some(Taken::Stop) => self.with(host, Clustering::handle_stop),
+                Some(Taken::Raft(status)) => self.handle(host, Input::Raft(status)),
+                Some(Taken::Request(request)) => {
+                    self.with(host, |clustering, now| clustering.handle_requests(now, [request]));
+                }
                 Some(Taken::Link(inlet)) => self.link_event(host, inlet),
                 Some(Taken::Log(Applying::Entries(entries))) => self.apply(host, entries),
                 Some(Taken::Log(Applying::Snapshot(term, state))) => {
@@ -197,15 +205,17 @@ impl World {
     /// A snapshot takes the place of the state, a few routes at a time.
     fn install(&mut self, host: usize, state: ClusterState) {
         let Some(process) = &mut self.hosts[host].process else { return };
+        process.clustering.prepare_installation();
         process.ahead = Some(state.applied());
-        let mut change = Change::new(process.node.state().freeze(None, usize::MAX), state);
+        let mut change = Change::new(process.node().state().freeze(None, usize::MAX), state);
         while let Some(events) = change.step(ROUTES_PER_STEP) {
             self.handle(host, Input::RoutesAhead(events));
         }
         if let Some(process) = &mut self.hosts[host].process {
             process.ahead = None;
         }
-        self.handle(host, Input::Installed(Box::new(change.into_installation())));
+        let installation = change.into_installation();
+        self.with(host, |clustering, now| clustering.handle_installed(now, installation));
     }
 
     fn after_control(&mut self, host: usize) {
@@ -215,7 +225,7 @@ impl World {
         if process.is_between_lives {
             return;
         }
-        if let Some(due) = process.node.poll_timeout() {
+        if let Some(due) = process.clustering.poll_timeout() {
             let due = process.moment(due).max(now);
             if due < process.node_wakes {
                 process.node_wakes = due;
@@ -234,10 +244,10 @@ impl World {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
         self.handle(host, Input::Committed(entries));
         let Some(process) = &self.hosts[host].process else { return };
-        let applied = process.node.state().applied().0;
+        let applied = process.node().state().applied().0;
         let Some(process) = &mut self.hosts[host].process else { return };
         if process.raft.wants_snapshot() && process.raft.given() == applied {
-            let bytes = process.node.state().encode_snapshot();
+            let bytes = process.node().state().encode_snapshot();
             process.raft.keep_snapshot(bytes);
         }
     }
@@ -264,57 +274,46 @@ impl World {
         }
     }
 
-    /// Hands a fact to the node and carries out what it orders.
+    /// Hands a fact of the cluster to the machine and carries out what it orders.
     fn handle(&mut self, host: usize, input: Input) {
+        self.with(host, |clustering, now| clustering.handle(now, input));
+    }
+
+    /// Hands something to the machine and carries out what it orders.
+    fn with(&mut self, host: usize, hand: impl FnOnce(&mut Clustering, Uptime)) {
         let now = self.now;
         let Some(process) = &mut self.hosts[host].process else { return };
         let uptime = process.uptime(now);
         probe::enter(part_of(process));
-        process.node.handle(uptime, input);
-        let lease = process.node.lease_until();
-        if process.router.lease_until != lease {
-            process.router.lease_until = lease;
-            let left = lease.map(|until| until.since(uptime));
-            self.directory(host, DirectoryFact::Lease { left });
-        }
-        loop {
-            let Some(process) = &mut self.hosts[host].process else { return };
-            let Some(output) = process.node.poll_output() else { break };
-            if let Output::Event(event) = &output {
-                self.happened(host, event);
-                continue;
-            }
-            self.show(host);
+        hand(&mut process.clustering, uptime);
+        self.carry_out_all(host);
+    }
+
+    fn carry_out_all(&mut self, host: usize) {
+        while let Some(process) = &mut self.hosts[host].process
+            && let Some(output) = process.clustering.poll_output()
+        {
             self.carry_out(host, output);
         }
-        self.show(host);
     }
 
-    /// Announces that the read view shows everything that was applied.
-    fn show(&mut self, host: usize) {
-        let Some(process) = &mut self.hosts[host].process else { return };
-        let applied = process.node.state().applied();
-        if applied > process.shown {
-            process.shown = applied;
-            let digest = process.node.state().digest();
-            self.raft_fact(host, RaftFact::State { index: applied.0, digest });
-            self.router_applied(host, applied);
-        }
-    }
-
-    fn carry_out(&mut self, host: usize, output: Output) {
+    fn carry_out(&mut self, host: usize, output: ClusteringOutput) {
         let now = self.now;
         let drops_control = self.chaos.drops_control;
         let Some(process) = &mut self.hosts[host].process else { return };
         match output {
-            Output::Event(_) => {}
+            ClusteringOutput::Router(told) => self.tell_router(host, told),
+            ClusteringOutput::Happened(event) => self.happened(host, &event),
+            ClusteringOutput::Shown(applied) => {
+                let digest = process.node().state().digest();
+                self.raft_fact(host, RaftFact::State { index: applied.0, digest });
+            }
             // Here everybody dials everybody anyway.
-            Output::Dial(_) => {}
+            ClusteringOutput::Dial(_) => {}
             // And has no operators.
-            Output::Ordered { .. } | Output::SendAway { .. } => {}
-            Output::Propose(commands) => self.propose(host, None, commands),
-            Output::ProposeInTerm { term, commands } => self.propose(host, Some(term), commands),
-            Output::Send { to, message } => {
+            ClusteringOutput::Ordered { .. } | ClusteringOutput::Alone(_) | ClusteringOutput::Notice(_) => {}
+            ClusteringOutput::Propose { term, commands } => self.propose(host, term, commands),
+            ClusteringOutput::Send { to, message } => {
                 if process.random.random_bool(drops_control) {
                     return;
                 }
@@ -322,11 +321,42 @@ impl World {
                     self.say(id, Side::Dialler, Wire::Control(message));
                 }
             }
-            Output::Answer { session, answer } => {
+            ClusteringOutput::TakeOver { dead, target } => {
+                process.raft.take_over(now, dead, target);
+                self.carry_out_raft(host);
+            }
+            ClusteringOutput::Membership { voters, learners } => {
+                process.raft.set_membership(now, voters, learners);
+                self.carry_out_raft(host);
+            }
+            ClusteringOutput::TransferLeadership { to } => {
+                process.raft.transfer(to);
+                self.carry_out_raft(host);
+            }
+            ClusteringOutput::NextLife => self.end_this_life(host),
+            ClusteringOutput::End(ProcessEnd::Left) => self.has_left(host),
+            ClusteringOutput::End(why) => unreachable!("all programs are the same, and have names of their own: {why:?}"),
+        }
+    }
+
+    fn tell_router(&mut self, host: usize, told: ToRouter) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        match told {
+            ToRouter::Lease(lease) => {
+                if process.router.lease_until != lease {
+                    let uptime = process.uptime(self.now);
+                    process.router.lease_until = lease;
+                    let left = lease.map(|until| until.since(uptime));
+                    self.directory(host, DirectoryFact::Lease { left });
+                }
+            }
+            ToRouter::Event(event) => self.router_event(host, &event),
+            ToRouter::Applied(applied) => self.router_applied(host, applied),
+            ToRouter::Answer { session, answer, .. } => {
                 self.answered(host, session.0, &answer);
                 self.router_answer(host, session, answer);
             }
-            Output::Service(service) => {
+            ToRouter::Service { service, .. } => {
                 let told = match service {
                     Service::Serve => history::Service::Serve,
                     Service::Pause => history::Service::Pause,
@@ -335,21 +365,16 @@ impl World {
                 self.directory(host, DirectoryFact::Service(told));
                 self.set_service(host, service, false);
             }
-            Output::TakeOver { dead, target } => {
-                process.raft.take_over(now, dead, target);
-                self.carry_out_raft(host);
+            ToRouter::LifeOver { see_other_host } => {
+                self.directory(host, DirectoryFact::Service(history::Service::Close));
+                self.life_over(host, see_other_host.is_some());
             }
-            Output::Membership { voters, learners } => {
-                process.raft.set_membership(now, voters, learners);
-                self.carry_out_raft(host);
+            ToRouter::Connect => process.router.is_connected = true,
+            // Nobody drains a node here, and a client knocks at another one if its own does not serve.
+            ToRouter::SendAway { .. } | ToRouter::Door(_) => {}
+            ToRouter::Hold | ToRouter::MoveOn { .. } | ToRouter::AllRoutes | ToRouter::StoredAlone { .. } => {
+                unreachable!("nobody switches clustering off here: {told:?}")
             }
-            Output::TransferLeadership { to } => {
-                process.raft.transfer(to);
-                self.carry_out_raft(host);
-            }
-            Output::LifeOver { see_other_host } => self.end_this_life(host, see_other_host.is_some()),
-            Output::Left => self.has_left(host),
-            Output::Outgrown { version } => unreachable!("all programs are the same, and this one follows {version}"),
         }
     }
 
@@ -410,7 +435,7 @@ impl World {
     /// After the answer to a bind every node knows it.
     fn look_up_everywhere(&mut self, host: usize, route: RouteId) {
         let Some(process) = &self.hosts[host].process else { return };
-        let jid = process.node.state().routes().find(|held| held.id == route).map(|held| held.jid.clone());
+        let jid = process.node().state().routes().find(|held| held.id == route).map(|held| held.jid.clone());
         let Some(jid) = jid else { return };
         for other in 0..self.hosts.len() {
             self.look_up_at(other, &jid);
@@ -439,17 +464,16 @@ impl World {
 
     fn happened(&mut self, host: usize, event: &Event) {
         self.tell_event(host, event);
-        self.router_event(host, event);
         let Some(process) = &mut self.hosts[host].process else { return };
         match event {
             Event::Joined(life) => {
-                let Some(member) = process.node.state().alive(*life) else { return };
+                let Some(member) = process.node().state().alive(*life) else { return };
                 let peer = Peer { member: life.member, boot: member.boot };
                 process.lives.insert(*life, peer);
                 self.set_current(host, peer, life.incarnation);
             }
             Event::Ended { life, .. } => {
-                let own = process.node.life();
+                let own = process.node().life();
                 if let Some(peer) = process.lives.remove(life).filter(|_| Some(*life) != own) {
                     self.ban(host, peer);
                 }
@@ -465,7 +489,7 @@ impl World {
 
     fn tell_event(&mut self, host: usize, event: &Event) {
         let Some(process) = &self.hosts[host].process else { return };
-        let index = process.ahead.unwrap_or_else(|| process.node.state().applied()).0;
+        let index = process.ahead.unwrap_or_else(|| process.node().state().applied()).0;
         let life = |life: &cresset_core::ids::Life, stage| DirectoryFact::Life {
             member: life.member.0,
             incarnation: life.incarnation.0,
@@ -494,9 +518,7 @@ impl World {
     // ---- lives ------------------------------------------------------------------------------------------------------
 
     /// The life is over although the process lives.
-    fn end_this_life(&mut self, host: usize, other_host: bool) {
-        self.directory(host, DirectoryFact::Service(history::Service::Close));
-        self.life_over(host, other_host);
+    fn end_this_life(&mut self, host: usize) {
         let delay = self.chaos.turn_delay_max;
         let Some(process) = &mut self.hosts[host].process else { return };
         process.is_between_lives = true;
@@ -520,8 +542,7 @@ impl World {
         let peer = Peer { member: process.mesh.peer.member, boot };
         process.inlets.links.clear();
         process.mesh = Mesh::new(self.meshes, peer, hosts);
-        process.router.is_connected = true;
-        let alive: Vec<_> = process.node.state().members().filter(|member| member.is_alive()).cloned().collect();
+        let alive: Vec<_> = process.node().state().members().filter(|member| member.is_alive()).cloned().collect();
         let uptime = process.uptime(now);
         for member in alive {
             let peer = Peer { member: member.id, boot: member.boot };
@@ -533,6 +554,7 @@ impl World {
         if let Some(process) = self.hosts[host].process.take() {
             self.hosts[host].process = Some(process.reborn(uptime, boot));
         }
+        self.carry_out_all(host);
         if let Some(process) = &mut self.hosts[host].process {
             process.linked.clear();
             process.node_wakes = Moment::NEVER;
@@ -545,7 +567,7 @@ impl World {
 
     fn see(&mut self, host: usize) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let node = &process.node;
+        let node = process.node();
         let state = node.state();
         let own = node.life();
         let members = state.members().filter(|member| member.is_active());
@@ -578,19 +600,22 @@ impl World {
 }
 
 enum Taken {
-    Input(Input),
+    Timeout,
+    Stop,
+    Raft(RaftStatus),
+    Request(Request),
     Link(Inlet),
     Log(Applying),
 }
 
 /// The log's end alone wakes nobody, as in the node.
-fn status_differs(before: &cresset_core::node::RaftStatus, after: &cresset_core::node::RaftStatus) -> bool {
-    let key = |status: &cresset_core::node::RaftStatus| (status.term, status.leader, status.voted);
+fn status_differs(before: &RaftStatus, after: &RaftStatus) -> bool {
+    let key = |status: &RaftStatus| (status.term, status.leader, status.voted);
     key(before) != key(after) || before.voter_sets != after.voter_sets || before.learners != after.learners
 }
 
 fn part_of(process: &super::host::Process) -> probe::Part {
-    let status = process.node.raft();
+    let status = process.node().raft();
     let me = process.router.member;
     if status.leader == Some(me) {
         probe::Part::Leader

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use cresset_core::cluster::{ClusterState, Command, Role, STATE_VERSIONS};
 use cresset_core::config::Timing;
+use cresset_core::config::properties::Agreed;
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
-use cresset_core::node::{Entry, Node, NodeSettings, Peer, RaftStatus, Request};
+use cresset_core::node::{Clustering, Entry, Node, NodeSettings, Peer, RaftStatus, Request};
 use cresset_core::time::Uptime;
 use rand::rngs::StdRng;
 
@@ -48,7 +49,7 @@ pub(super) struct Process {
     pub(super) id: u32,
     pub(super) started: Moment,
     rate: u64,
-    pub(super) node: Node,
+    pub(super) clustering: Clustering,
     pub(super) raft: Raft,
     pub(super) mesh: Mesh,
     pub(super) router: Router,
@@ -59,8 +60,6 @@ pub(super) struct Process {
     pub(super) lives: BTreeMap<Life, Peer>,
     /// The process that each member's control link last led to.
     pub(super) linked: BTreeMap<MemberId, BootId>,
-    /// How far the read view is announced to be.
-    pub(super) shown: LogIndex,
     /// The position of the snapshot whose routes are being shown before its state is in place.
     pub(super) ahead: Option<LogIndex>,
     /// The control task makes the links of its next life.
@@ -142,7 +141,7 @@ impl Process {
             id,
             started: now,
             rate: u64::from(1_000_000_u32.saturating_add_signed(drift.0)),
-            node: Node::new(Uptime::ZERO, settings),
+            clustering: Clustering::new(Uptime::ZERO, settings, &Agreed::default(), Box::new(|| BootId(0))),
             raft,
             mesh,
             router: Router::new(member),
@@ -151,7 +150,6 @@ impl Process {
             inlets: Inlets::default(),
             lives: BTreeMap::new(),
             linked: BTreeMap::new(),
-            shown: LogIndex(0),
             ahead: None,
             is_between_lives: false,
             late_proposals: VecDeque::new(),
@@ -168,8 +166,11 @@ impl Process {
 
     /// The same process with the node of its next life.
     pub(super) fn reborn(self, now: Uptime, boot: BootId) -> Process {
-        let Process { node, .. } = self;
-        Process { node: node.reborn(now, boot), is_between_lives: false, ..self }
+        Process { clustering: self.clustering.reborn(now, boot), is_between_lives: false, ..self }
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        self.clustering.node()
     }
 
     /// What its clock says.

@@ -37,8 +37,8 @@ impl World {
 
 /// Why who votes is not who should.
 fn votes_astray(process: &Process) -> Option<String> {
-    let state = process.node.state();
-    let present = &process.node.raft().voter_sets;
+    let state = process.node().state();
+    let present = &process.node().raft().voter_sets;
     let wanted = state.voters();
     if present[..] != [wanted.clone()] {
         return Some(format!("{present:?} vote, and {wanted:?} should"));
