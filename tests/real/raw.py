@@ -54,6 +54,16 @@ class Raw:
 
     def until(self, pattern, seconds=None):
         """Reads until the pattern is there and returns what was read up to and with it; the rest stays."""
+        match = self._read_until(pattern, seconds)
+        found, self.text = self.text[: match.end()], self.text[match.end() :]
+        return found.decode()
+
+    def take_out(self, pattern, seconds=None):
+        """Reads until the pattern is there and takes that out; what came before and what follows stays."""
+        match = self._read_until(pattern, seconds)
+        self.text = self.text[: match.start()] + self.text[match.end() :]
+
+    def _read_until(self, pattern, seconds):
         end = time.monotonic() + (seconds or self.timeout)
         pattern = pattern.encode() if isinstance(pattern, str) else pattern
         while not (match := re.search(pattern, self.text, re.S)):
@@ -63,8 +73,7 @@ class Raw:
             except TimeoutError:
                 more = False
             assert more, f"expected {pattern!r}, got {self.text!r}{' and the end' if self.closed else ''}"
-        found, self.text = self.text[: match.end()], self.text[match.end() :]
-        return found.decode()
+        return match
 
     def rest(self, seconds=5):
         """Reads to the end of the connection and returns all; fails if it does not end."""
@@ -119,14 +128,17 @@ class Raw:
         return self
 
     def available(self):
+        """Sends the initial presence, and takes out that the server shows it to the sender as well."""
         self.send("<presence/>")
+        self.take_out(f"<presence [^>]*from='{re.escape(self.jid)}'[^>]*>")
         return self.ping()
 
     def ping(self, seconds=5):
         """An answer of the server, or a failure: whoever is alive and not disturbed gets one."""
         identity = base64.b32encode(os.urandom(5)).decode()
         self.send(f"<iq type='get' id='{identity}' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")
-        return self.until(f"<iq [^>]*id=['\"]{identity}['\"][^>]*/?>", seconds) and self
+        self.take_out(f"<iq [^>]*id=['\"]{identity}['\"][^>]*/?>", seconds)
+        return self
 
 
 def auth(mechanism, text):
