@@ -207,6 +207,13 @@ pub const OUTBOX_UNTAKEN_PARCELS_MAX: u64 = 20_000;
 /// [`OUTBOX_UNTAKEN_PARCELS_MAX`].
 pub const OUTBOX_UNTAKEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// How long an answer for which nobody waits may wait for others that go the same way. A client that asks whether its
+/// stanzas are taken waits that much longer.
+pub const ANSWERS_GATHER_MAX: Duration = Duration::from_millis(1);
+
+/// So many answers wait for no others.
+pub const ANSWERS_TOGETHER_MAX: usize = 64;
+
 /// Parcels to one member that are not settled, also because clients there do not acknowledge. At the bound as for
 /// [`OUTBOX_UNTAKEN_PARCELS_MAX`].
 pub const OUTBOX_PARCELS_MAX: usize = 1_000_000;

@@ -3,13 +3,13 @@
 //! Invariants: each number is delivered at most once. Each ends as settled or as returned, and a returned parcel is
 //! kept here until the home has put it into other hands; so if the home dies meanwhile, it is decided here.
 //!
-//! Answers are gathered: many parcels that are settled one after the other become one range. It reads no sockets and
-//! knows no sessions.
+//! Answers are gathered: many parcels that are settled one after the other become one range, and an answer for which
+//! nobody waits [may wait](AnswersDue::Soon) a moment for others. It reads no sockets and knows no sessions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
-use crate::limits::OUTBOX_PARCELS_MAX;
+use crate::limits::{ANSWERS_TOGETHER_MAX, OUTBOX_PARCELS_MAX};
 use crate::routing::arrivals::{Arrivals, StanzaName};
 use crate::routing::frame::{
     DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, Recipient, push_number, ranges_of,
@@ -38,11 +38,24 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 struct Answers {
     linked: bool,
-    taken: bool,
+    /// How many parcels were taken of which the home does not know.
+    taken: usize,
     settled: Vec<Sequence>,
     /// In the order in which they were returned: the indexes do not fall.
     returned: Vec<(LogIndex, Sequence)>,
     ready: VecDeque<DataAnswer>,
+}
+
+/// When the home is to be answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswersDue {
+    /// There is nothing to answer.
+    Never,
+    /// Within [`ANSWERS_GATHER_MAX`](crate::limits::ANSWERS_GATHER_MAX): each write and each wake-up of the other side costs
+    /// more than an answer, and a home that waits for this one goes on meanwhile.
+    Soon,
+    /// At once: something came back, which is to go another way, or there is much.
+    Now,
 }
 
 /// A parcel about which the home can no more decide.
@@ -209,6 +222,18 @@ impl Inbox {
         self.held.is_empty() && self.returned.is_empty()
     }
 
+    /// When the next answer is due.
+    pub fn answers_due(&self) -> AnswersDue {
+        let Answers { taken, settled, returned, ready, .. } = &self.answers;
+        if !ready.is_empty() || !returned.is_empty() || taken.max(&settled.len()) >= &ANSWERS_TOGETHER_MAX {
+            AnswersDue::Now
+        } else if *taken > 0 || !settled.is_empty() {
+            AnswersDue::Soon
+        } else {
+            AnswersDue::Never
+        }
+    }
+
     /// The next answer to the home. Called when the connection can be written to; what was settled meanwhile is
     /// gathered until then.
     pub fn poll_answer(&mut self) -> Option<DataAnswer> {
@@ -231,7 +256,9 @@ impl Inbox {
             return Some(Received::Gap);
         }
         self.received = self.received.max(number);
-        self.answers.taken = self.answers.linked;
+        if self.answers.linked {
+            self.answers.taken += 1;
+        }
         None
     }
 
@@ -258,7 +285,7 @@ impl Inbox {
 
     fn gather(&mut self) {
         let answers = &mut self.answers;
-        if std::mem::take(&mut answers.taken) {
+        if std::mem::take(&mut answers.taken) > 0 {
             answers.ready.push_back(DataAnswer::Taken { upto: self.received });
         }
         for chunk in ranges_of(std::mem::take(&mut answers.settled)).chunks(RANGES_PER_FRAME_MAX) {

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::limits::ANSWERS_TOGETHER_MAX;
 use crate::stanza::{Kind, MessageType, Stanza};
 use crate::wire::LinkFormat;
 
@@ -298,6 +299,40 @@ fn a_parcel_for_an_unknown_kind_of_recipient_is_given_back() {
     let ranges = vec![NumberRange { first: number, last: number }];
     assert_eq!(inbox.poll_answer(), Some(DataAnswer::Returned { ranges, index: LogIndex(9) }));
     assert_eq!(inbox.home_gone().len(), 1, "until the home has it in other hands it is kept here");
+}
+
+/// What tells the home only that it may forget a copy waits for company, and what comes back does not.
+#[test]
+fn answers_wait_for_others_unless_something_comes_back_or_there_is_much() {
+    let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
+    let mut arrivals = Arrivals::new(OWNER);
+    let answered = |inbox: &mut Inbox| std::iter::from_fn(|| inbox.poll_answer()).count();
+    let mut take = |inbox: &mut Inbox, number: usize| {
+        let (number, recipient) = (Sequence(number as u64), Recipient::Session(ROUTE));
+        let stanza = Stanza::new(Kind::Message(MessageType::Chat));
+        match inbox.handle_frame(DataFrame::Parcel { number, recipient, stanza, name: None }, &mut arrivals) {
+            Received::Deliver(parcel) => parcel,
+            received => panic!("{received:?}"),
+        }
+    };
+    inbox.link_up();
+    assert_eq!(inbox.answers_due(), AnswersDue::Now, "the home waits for where to go on");
+    assert_eq!(answered(&mut inbox), 1);
+    assert_eq!(inbox.answers_due(), AnswersDue::Never);
+
+    take(&mut inbox, 1);
+    assert_eq!(inbox.answers_due(), AnswersDue::Soon);
+    inbox.settle(Sequence(1));
+    assert_eq!((inbox.answers_due(), answered(&mut inbox)), (AnswersDue::Soon, 2));
+
+    let parcel = take(&mut inbox, 2);
+    assert_eq!(inbox.give_back(Sequence(2), LogIndex(9), parcel, &mut Arrivals::new(OWNER)), None);
+    assert_eq!((inbox.answers_due(), answered(&mut inbox)), (AnswersDue::Now, 2));
+
+    for number in 3..3 + ANSWERS_TOGETHER_MAX {
+        take(&mut inbox, number);
+    }
+    assert_eq!((inbox.answers_due(), answered(&mut inbox)), (AnswersDue::Now, 1));
 }
 
 /// Ranges that no honest peer sends.

@@ -454,6 +454,17 @@ impl Session {
         is_clients_turn && !self.paused && self.transport == Transport::Open
     }
 
+    /// Whether somebody waits for [`handle_handled`](Session::handle_handled). If not, the driver may let it wait for
+    /// whatever wakes the session next.
+    pub fn awaits_handled(&self) -> bool {
+        let waits = self.transport != Transport::Open || self.paused || !self.count_requests.is_empty();
+        waits
+            || self.bound.as_ref().is_none_or(|bound| {
+                bound.tally.unhandled() >= SESSION_UNHANDLED_STANZAS_MAX / 2
+                    || bound.tally.unhandled_bytes() >= SESSION_UNHANDLED_BYTES_MAX / 2
+            })
+    }
+
     /// The JID that the session holds, if it holds one.
     pub fn jid(&self) -> Option<&FullJid> {
         self.bound.as_ref().map(|bound| &bound.jid)

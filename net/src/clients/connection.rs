@@ -275,7 +275,8 @@ impl Connection {
     fn poll_mailbox(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
         let is_bound = self.holding.route().is_some();
         let room = if is_bound { OUTBOUND_BYTES_HIGH.saturating_sub(self.outbound.len()) } else { 0 };
-        let (events, parcels) = std::task::ready!(self.handle.poll_take(cx, room, self.session.queue_bytes()));
+        let (kept, awaits_handled) = (self.session.queue_bytes(), self.session.awaits_handled());
+        let (events, parcels) = std::task::ready!(self.handle.poll_take(cx, room, kept, awaits_handled));
         // What was stored may have been said before what comes with the nudge, and is not to be overtaken by it.
         if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
             self.session.handle_nudge(now);

@@ -67,7 +67,7 @@ impl Connection {
                 }
             }
         }
-        let taken = std::pin::pin!(poll_fn(|cx| handle.poll_take(cx, usize::MAX, 0)));
+        let taken = std::pin::pin!(poll_fn(|cx| handle.poll_take(cx, usize::MAX, 0, true)));
         if let Either::Left(((events, parcels), _)) = select(taken, moves).await {
             self.returned.extend(parcels);
             self.note_events(events);

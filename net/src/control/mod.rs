@@ -28,9 +28,9 @@ use cresset_core::node::{
     Amiss, Clustering, ClusteringOutput, ControlMessage, Input, Mode, Notice, Order, OrderId, Peer, ProcessEnd,
     RaftStatus, Refusal, Request, Service, Source, Surroundings, ToRouter, Unready,
 };
+use cresset_core::time::Uptime;
 use cresset_core::{planted, sometimes};
 use futures_util::future::BoxFuture;
-use cresset_core::time::Uptime;
 use rand::RngExt;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -55,7 +55,7 @@ fn a_session_is_woken_by_what_comes() {
     let taken = future::block_on(async {
         let mut taken = 0;
         while taken < PARCELS {
-            taken += poll_fn(|cx| session.poll_take(cx, usize::MAX, 0)).await.1.len() as u64;
+            taken += poll_fn(|cx| session.poll_take(cx, usize::MAX, 0, true)).await.1.len() as u64;
         }
         taken
     });

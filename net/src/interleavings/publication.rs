@@ -37,7 +37,7 @@ fn a_session_gets_the_parcels_of_its_route_in_order() {
     let received = future::block_on(async {
         let mut received = Vec::new();
         while received.len() < PARCELS as usize {
-            let (_, parcels) = poll_fn(|cx| session.poll_take(cx, 1, 0)).await;
+            let (_, parcels) = poll_fn(|cx| session.poll_take(cx, 1, 0, true)).await;
             received.extend(parcels.iter().map(number_of));
         }
         received

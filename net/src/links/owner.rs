@@ -9,12 +9,15 @@
 //!
 //! It waits for no session. After the end of the home's life it stays until no session holds anything of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use cresset_core::ids::{BootId, Incarnation, MemberId, Sequence};
+use cresset_core::limits::ANSWERS_GATHER_MAX;
 use cresset_core::node::Peer;
-use cresset_core::routing::{DataFrame, Home, Inbox, Missed, Orphan, Parcel, Received};
+use cresset_core::routing::{AnswersDue, DataFrame, Home, Inbox, Missed, Orphan, Parcel, Received};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 
 use super::data::DataService;
 use super::event::LinkFault;
@@ -61,6 +64,8 @@ pub(super) struct Owner<D: DataService> {
     shared: Arc<Shared<D>>,
     inbox: Inbox,
     attached: Option<Attached>,
+    /// Whether answers wait for others.
+    gathers: bool,
     fates: mpsc::Receiver<Fate>,
     connections: mpsc::Receiver<Attached>,
     end: oneshot::Receiver<End>,
@@ -74,7 +79,8 @@ impl<D: DataService> Owner<D> {
         let (to_end, end) = EndTeller::new();
         let inbox = Inbox::new(peer.member, incarnation, peer.boot, shared.identity.boot);
         let Peer { member, boot } = peer;
-        let owner = Owner { member, boot, incarnation, shared, inbox, attached: None, fates, connections, end };
+        let (attached, gathers) = (None, false);
+        let owner = Owner { member, boot, incarnation, shared, inbox, attached, gathers, fates, connections, end };
         let inlets = InboxInlets { fates: to_fates, connections: to_connections, end: to_end };
         (owner, inlets)
     }
@@ -106,6 +112,8 @@ impl<D: DataService> Owner<D> {
 
     /// Runs until the life of the home is over or the mesh stops.
     async fn serve_home(&mut self) -> End {
+        // Made here, so that it belongs to the threads that run this.
+        let mut gathered = pin!(sleep(ANSWERS_GATHER_MAX));
         loop {
             for _ in 0..BATCH_MAX {
                 let Ok(fate) = self.fates.try_recv() else { break };
@@ -114,7 +122,9 @@ impl<D: DataService> Owner<D> {
             if let Err(fault) = self.read_frames() {
                 self.detach(fault);
             }
-            self.answer();
+            if self.answer_in_time() {
+                gathered.as_mut().reset(Instant::now() + ANSWERS_GATHER_MAX);
+            }
             // A home that does not read its answers is not read either.
             let has_room = self.attached.as_ref().is_none_or(|attached| attached.wire.has_room());
             let reading = if has_room { Reading::On } else { Reading::Paused };
@@ -128,6 +138,7 @@ impl<D: DataService> Owner<D> {
                 }
                 Some(attached) = self.connections.recv() => self.attach(attached),
                 Some(fate) = self.fates.recv() => self.take(fate),
+                () = gathered.as_mut(), if self.gathers => self.answer(),
             }
         }
     }
@@ -168,7 +179,21 @@ impl<D: DataService> Owner<D> {
         Ok(())
     }
 
+    /// Answers, or lets answers wait for others; whether they begin to wait.
+    fn answer_in_time(&mut self) -> bool {
+        let is_silent = self.attached.as_ref().is_none_or(|attached| attached.wire.is_idle());
+        match self.inbox.answers_due() {
+            AnswersDue::Never => false,
+            AnswersDue::Soon if is_silent => !std::mem::replace(&mut self.gathers, true),
+            AnswersDue::Soon | AnswersDue::Now => {
+                self.answer();
+                false
+            }
+        }
+    }
+
     fn answer(&mut self) {
+        self.gathers = false;
         let Some(Attached { wire, .. }) = &mut self.attached else { return };
         while wire.has_room()
             && let Some(answer) = self.inbox.poll_answer()

@@ -111,6 +111,8 @@ struct Inner {
     overflowed: bool,
     closed: bool,
     waker: Option<Waker>,
+    /// Whether the session is to be woken for what is taken care of.
+    awaits_handled: bool,
 }
 
 impl SessionHandle {
@@ -130,14 +132,18 @@ impl SessionHandle {
         self.generation.store(generation, Ordering::Release);
     }
 
-    /// Leaves an event; answers whether the session is still there to take it.
+    /// Leaves an event; answers whether the session is still there to take it. It is woken, unless the event can wait for
+    /// the next one.
     pub fn tell(&self, event: ToSession) -> bool {
         let mut inner = self.lock();
         if inner.closed {
             return false;
         }
+        let may_wait = matches!(event, ToSession::Handled(_)) && !inner.awaits_handled;
         inner.events.push_back(event);
-        wake(inner);
+        if !may_wait {
+            wake(inner);
+        }
         true
     }
 
@@ -204,15 +210,18 @@ impl SessionHandle {
     }
 
     /// All events, and stanzas until they have so many bytes: none if that is zero. The session keeps stanzas of that
-    /// weight for its client. For the session's own task only.
+    /// weight for its client, and is woken by [`ToSession::Handled`] only if it awaits that. For the session's own task
+    /// only.
     pub(crate) fn poll_take(
         &self,
         context: &Context<'_>,
         bytes: usize,
         kept_bytes: usize,
+        awaits_handled: bool,
     ) -> Poll<(VecDeque<ToSession>, Vec<Parcel>)> {
         let mut inner = self.lock();
         inner.kept_bytes = kept_bytes;
+        inner.awaits_handled = awaits_handled;
         if inner.counted != inner.weight() {
             self.count(&mut inner);
         }

@@ -55,7 +55,7 @@ async fn a_session_that_enters_while_the_gate_opens_hears_last_what_holds() {
 
             one.router.tell_service(&session, before);
 
-            let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0)).await;
+            let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0, true)).await;
             assert!(matches!(events.back(), Some(ToSession::Service(last)) if *last == after), "{events:?}");
         }
     })
@@ -252,7 +252,7 @@ async fn who_was_alone_tells_whoever_is_there_what_it_stored_meanwhile() {
 
         let nudged = async {
             loop {
-                let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0)).await;
+                let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0, true)).await;
                 if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
                     return;
                 }
@@ -364,7 +364,7 @@ impl Member {
 
     /// The next stanza in the mailbox of a session.
     async fn received(&self, session: &Arc<SessionHandle>) -> Parcel {
-        let take = poll_fn(|cx| session.poll_take(cx, 1, 0).map(|(_, mut parcels)| parcels.pop()));
+        let take = poll_fn(|cx| session.poll_take(cx, 1, 0, true).map(|(_, mut parcels)| parcels.pop()));
         let search = async {
             let mut take = take;
             loop {
@@ -406,7 +406,7 @@ async fn bound(one: &Member, two: &Member, index: u64) -> Arc<SessionHandle> {
 async fn heard(sender: &Arc<SessionHandle>) -> Sequence {
     let search = async {
         loop {
-            let (events, _) = poll_fn(|cx| sender.poll_take(cx, 0, 0)).await;
+            let (events, _) = poll_fn(|cx| sender.poll_take(cx, 0, 0, true)).await;
             for event in events {
                 if let ToSession::Handled(number) = event {
                     return number;

@@ -20,8 +20,8 @@ use tokio::time::sleep;
 
 use super::ask;
 use crate::accounts::{Accounts, ClusterId, PropertyWrite, StoreError};
-use crate::control::founding::Waits;
 use crate::control::Question;
+use crate::control::founding::Waits;
 use crate::router::Router;
 
 /// How often a node looks: so often that a change is followed in five seconds also if the store is slow.

@@ -335,7 +335,9 @@ impl World {
             }
             ClusteringOutput::NextLife => self.end_this_life(host),
             ClusteringOutput::End(ProcessEnd::Left) => self.has_left(host),
-            ClusteringOutput::End(why) => unreachable!("all programs are the same, and have names of their own: {why:?}"),
+            ClusteringOutput::End(why) => {
+                unreachable!("all programs are the same, and have names of their own: {why:?}")
+            }
         }
     }
 

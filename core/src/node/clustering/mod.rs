@@ -28,9 +28,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use output::{Notice, ProcessEnd, ClusteringOutput, Source, ToRouter};
+pub use output::{ClusteringOutput, Notice, ProcessEnd, Source, ToRouter};
 
-use super::{Alone, AloneOutput, Input, Node, NodeSettings, Order, OrderId, Output, Refusal, Request, Service, Unready};
+use super::{
+    Alone, AloneOutput, Input, Node, NodeSettings, Order, OrderId, Output, Refusal, Request, Service, Unready,
+};
 use crate::admission::Door;
 use crate::cluster::{ClusterState, Installation};
 use crate::config::properties::Agreed;

@@ -62,6 +62,22 @@ fn stanzas_are_counted_when_they_are_handled() {
     romeo.hears(&count(2));
 }
 
+/// Whoever is not waited for need not wake anybody.
+#[test]
+fn that_a_stanza_is_handled_is_awaited_by_whoever_has_asked_for_the_count_or_said_much() {
+    let mut romeo = Client::managed();
+    romeo.says("<message to='a@example.org'/>");
+    assert!(!romeo.session.awaits_handled());
+
+    romeo.says(&asked());
+    assert!(romeo.session.awaits_handled());
+    romeo.session.handle_handled(romeo.now, Sequence(1));
+    assert!(!romeo.session.awaits_handled());
+
+    romeo.says(&"<message to='a@example.org'/>".repeat(SESSION_UNHANDLED_STANZAS_MAX / 2));
+    assert!(romeo.session.awaits_handled());
+}
+
 #[test]
 fn what_is_answered_here_is_handled() {
     let mut romeo = Client::managed();

@@ -111,7 +111,13 @@ impl Run {
             }
             10 => session.handle_written(now),
             11 => session.handle_announced(now, self.revision),
-            12 => session.handle_handled(now, Sequence(self.random.random_range(0..=self.routed + 1))),
+            12 => {
+                self.check();
+                let session = &mut self.client.session;
+                let awaits = session.awaits_handled();
+                session.handle_handled(now, Sequence(self.random.random_range(0..=self.routed + 1)));
+                assert!(awaits || session.output.is_empty(), "nobody was said to wait for it: {:?}", self.trace);
+            }
             13 => self.claim(key),
             14 => session.handle_pause(now),
             15 => session.handle_unpause(now),

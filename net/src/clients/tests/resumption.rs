@@ -212,7 +212,7 @@ async fn attaching(world: &World, handled: u32) -> (Client, Box<Attach>) {
     router.may_be_resumed(id.clone(), account, caught.clone());
     let client = come_back(world, &id.0, handled).await;
     loop {
-        let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0, 0)).await;
+        let (events, _) = std::future::poll_fn(|cx| caught.poll_take(cx, 0, 0, true)).await;
         let attach = events
             .into_iter()
             .find_map(|event| if let ToSession::Attach(attach) = event { Some(attach) } else { None });
