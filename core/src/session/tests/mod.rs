@@ -12,6 +12,7 @@ mod messages;
 mod moving;
 mod offline;
 mod presence;
+mod recipients;
 mod resumption;
 mod roster;
 mod services;
