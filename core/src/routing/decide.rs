@@ -1,13 +1,16 @@
 //! The table of RFC 6121 section 8: where a stanza goes, given the routes of the account it is for.
 //!
-//! | to | message | presence | iq |
+//! | recipient | message | presence | iq |
 //! |---|---|---|---|
-//! | full JID, held | that resource | that resource | that resource |
-//! | full JID, not held | chat: as to the bare JID; normal, groupchat: error; else dropped | dropped | error |
-//! | bare JID, somebody available | chat, normal: the most available resources; headline: all that take messages; groupchat: error; error: dropped | all available resources | error |
-//! | bare JID, nobody available | chat, normal: stored; groupchat: error; else dropped | dropped | error |
-//! | the domain | error | dropped | error |
-//! | another domain | error | error | error |
+//! | session, held | that resource | that resource | that resource |
+//! | session, not held | chat: as to the account; normal, groupchat: error; else dropped | dropped | error |
+//! | account, somebody available | chat, normal: the most available resources; headline: all that take messages; groupchat: error; error: dropped | all available resources | error |
+//! | account, nobody available | chat, normal: stored; groupchat: error; else dropped | dropped | error |
+//! | service: the domain | error | dropped | error |
+//! | service: a subdomain | error | error | error |
+//! | remote | error | error | error |
+//!
+//! Which [`Recipient`] an address names is told by `stanza`.
 //!
 //! Only a chat goes on to other resources than the one it names, because a person may have taken up another device. A
 //! message of type normal concerns the resource that it names, and its sender is told that it is not there.
@@ -16,8 +19,10 @@
 //! [`Stanza::is_storable`](crate::stanza::Stanza::is_storable).
 //!
 //! "Error" is `service-unavailable` (so that nobody learns whether an account exists) where an error may be answered,
-//! and nothing where it may not: see [`Kind::may_be_answered_with_error`](crate::stanza::Kind). What is for the
-//! sender's own account or for the server itself was answered by the sender's session before it came here.
+//! and nothing where it may not: see [`Kind::may_be_answered_with_error`](crate::stanza::Kind). Of a subdomain it is
+//! `item-not-found`, because there is none, and of another domain `remote-server-not-found`, because there is no
+//! federation. What the sender's own account or the server itself answers was answered by the sender's session before it
+//! came here.
 
 use std::sync::Arc;
 
@@ -25,9 +30,9 @@ use smallvec::SmallVec;
 
 use crate::cluster::Route;
 use crate::ids::RouteId;
-use crate::jid::{BareJid, DomainPart, Jid};
+use crate::jid::{BareJid, DomainPart};
 use crate::planted;
-use crate::stanza::{ErrorCondition, Kind, MessageType, PresenceType, Stanza};
+use crate::stanza::{ErrorCondition, Kind, MessageType, PresenceType, Recipient, Service, Stanza, Whose};
 
 /// Some routes of one account: mostly none, one or two.
 pub type ChosenRoutes = SmallVec<[Arc<Route>; 2]>;
@@ -55,32 +60,29 @@ impl Decision {
     }
 }
 
-/// Whose routes a decision needs: the account of this domain that the stanza is for, if it is for one.
-pub(super) fn recipient(domain: &DomainPart, stanza: &Stanza) -> Option<BareJid> {
-    let to = stanza.to.as_ref().or(stanza.from.as_ref())?;
-    (to.domain() == *domain && to.node().is_some()).then(|| to.to_bare())
+/// The account of this domain that the stanza is for, if it is for a user.
+pub(super) fn account_of(domain: &DomainPart, stanza: &Stanza) -> Option<BareJid> {
+    account_for(Recipient::of(domain, stanza)?, stanza)
 }
 
-/// Decides where a stanza goes. `routes` are those of the [`recipient`], none if it has none.
-pub(super) fn decide(routes: Option<&[Arc<Route>]>, domain: &DomainPart, stanza: &Stanza) -> Decision {
-    let Some(to) = stanza.to.as_ref().or(stanza.from.as_ref()) else { return Decision::Drop };
-    if to.domain() != *domain {
-        return error(stanza, foreign(domain, to));
-    }
-    if to.node().is_none() {
-        return match stanza.kind {
+/// Whose routes a decision needs: the account of the recipient, if that is a user.
+pub(super) fn account_for(recipient: Recipient, stanza: &Stanza) -> Option<BareJid> {
+    let to = stanza.to.as_ref().or(stanza.from.as_ref())?;
+    recipient.is_user().then(|| to.to_bare())
+}
+
+/// Decides where a stanza goes. `routes` are those of [the account that it is for](account_for), none if it has none.
+pub(super) fn decide(recipient: Recipient, routes: Option<&[Arc<Route>]>, stanza: &Stanza) -> Decision {
+    let routes = routes.unwrap_or_default();
+    match recipient {
+        Recipient::Session => to_session(routes, stanza),
+        Recipient::Account(Whose::Own | Whose::Another) => to_account(routes, stanza),
+        Recipient::Service(Service::Domain | Service::Resource) => match stanza.kind {
             Kind::Message(_) | Kind::Iq(_) => error(stanza, ErrorCondition::ServiceUnavailable),
             Kind::Presence(_) => Decision::Drop,
-        };
-    }
-    let routes = routes.unwrap_or_default();
-    if let Some(holder) = holder(routes, stanza) {
-        return Decision::Deliver(ChosenRoutes::from_elem(holder.clone(), 1));
-    }
-    match stanza.kind {
-        Kind::Message(kind) => message(routes, to, kind, stanza),
-        Kind::Presence(kind) => presence(routes, to, kind),
-        Kind::Iq(_) => error(stanza, ErrorCondition::ServiceUnavailable),
+        },
+        Recipient::Service(Service::Subdomain) => error(stanza, ErrorCondition::ItemNotFound),
+        Recipient::Remote => error(stanza, ErrorCondition::RemoteServerNotFound),
     }
 }
 
@@ -110,58 +112,62 @@ pub fn claimant(routes: &[Arc<Route>]) -> Option<Arc<Route>> {
     most_available(routes).into_iter().next()
 }
 
-/// The session to which the full JID belongs. Subscriptions are between accounts: a full JID says nothing there
-/// (RFC 6121 section 3.1.3).
-fn holder<'a>(routes: &'a [Arc<Route>], stanza: &Stanza) -> Option<&'a Arc<Route>> {
-    let to = stanza.to.as_ref()?;
-    to.resource()?;
+/// RFC 6121 section 8.5.3. Section 8.5.3.2.1 lets the server choose between an error and silence for a message of type
+/// normal to a resource that is not there. The sender may have been told that the server answers for it, so it is an error.
+fn to_session(routes: &[Arc<Route>], stanza: &Stanza) -> Decision {
+    if is_between_accounts(stanza.kind) {
+        return to_account(routes, stanza);
+    }
+    if let Some(holder) = routes.iter().find(|route| stanza.to.as_ref().is_some_and(|to| route.jid == *to)) {
+        return Decision::Deliver(ChosenRoutes::from_elem(holder.clone(), 1));
+    }
     match stanza.kind {
+        Kind::Message(MessageType::Chat) => to_account(routes, stanza),
+        Kind::Message(MessageType::Normal | MessageType::Groupchat) | Kind::Iq(_) => {
+            error(stanza, ErrorCondition::ServiceUnavailable)
+        }
+        Kind::Message(MessageType::Headline | MessageType::Error) | Kind::Presence(_) => Decision::Drop,
+    }
+}
+
+/// RFC 6121 section 8.5.2. An account that is not there is told of a subscription when the asker's server asks again;
+/// nothing is stored.
+fn to_account(routes: &[Arc<Route>], stanza: &Stanza) -> Decision {
+    match stanza.kind {
+        Kind::Message(MessageType::Chat | MessageType::Normal) => {
+            deliver(most_available(routes)).unwrap_or_else(|| keep(stanza))
+        }
+        Kind::Message(MessageType::Headline) => deliver(accepting(routes).cloned().collect()).unwrap_or(Decision::Drop),
+        Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) => Decision::Drop,
+        Kind::Message(MessageType::Groupchat) | Kind::Iq(_) => error(stanza, ErrorCondition::ServiceUnavailable),
+        Kind::Presence(
+            PresenceType::Available
+            | PresenceType::Unavailable
+            | PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed
+            | PresenceType::Probe,
+        ) => {
+            let available = routes.iter().filter(|route| route.presence.is_available()).cloned().collect();
+            deliver(available).unwrap_or(Decision::Drop)
+        }
+    }
+}
+
+/// Subscriptions are between accounts: a full JID says nothing there (RFC 6121 section 3.1.3).
+fn is_between_accounts(kind: Kind) -> bool {
+    match kind {
         Kind::Presence(
             PresenceType::Subscribe
             | PresenceType::Subscribed
             | PresenceType::Unsubscribe
             | PresenceType::Unsubscribed
             | PresenceType::Probe,
-        ) => None,
+        ) => true,
         Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error)
         | Kind::Message(_)
-        | Kind::Iq(_) => routes.iter().find(|route| route.jid == *to),
-    }
-}
-
-/// RFC 6121 sections 8.5.2.1.1, 8.5.2.2.1 and 8.5.3.2.1. The last lets the server choose between an error and silence
-/// for a message of type normal to a resource that is not there. The sender may have been told that the server answers
-/// for it, so it is an error.
-fn message(routes: &[Arc<Route>], to: &Jid, kind: MessageType, stanza: &Stanza) -> Decision {
-    match kind {
-        MessageType::Normal if to.resource().is_some() => Decision::Bounce(ErrorCondition::ServiceUnavailable),
-        MessageType::Chat | MessageType::Normal => deliver(most_available(routes)).unwrap_or_else(|| keep(stanza)),
-        MessageType::Headline if to.resource().is_none() => {
-            deliver(accepting(routes).cloned().collect()).unwrap_or(Decision::Drop)
-        }
-        MessageType::Headline | MessageType::Error => Decision::Drop,
-        MessageType::Groupchat => Decision::Bounce(ErrorCondition::ServiceUnavailable),
-    }
-}
-
-/// RFC 6121 sections 8.5.2.1.2 and 8.5.3.2.2. An account that is not there is told of a subscription when the asker's
-/// server asks again; nothing is stored.
-fn presence(routes: &[Arc<Route>], to: &Jid, kind: PresenceType) -> Decision {
-    match kind {
-        PresenceType::Available | PresenceType::Unavailable | PresenceType::Error if to.resource().is_some() => {
-            Decision::Drop
-        }
-        PresenceType::Error => Decision::Drop,
-        PresenceType::Available
-        | PresenceType::Unavailable
-        | PresenceType::Subscribe
-        | PresenceType::Subscribed
-        | PresenceType::Unsubscribe
-        | PresenceType::Unsubscribed
-        | PresenceType::Probe => {
-            let available = routes.iter().filter(|route| route.presence.is_available()).cloned().collect();
-            deliver(available).unwrap_or(Decision::Drop)
-        }
+        | Kind::Iq(_) => false,
     }
 }
 
@@ -194,13 +200,6 @@ fn keep(stanza: &Stanza) -> Decision {
     }
 }
 
-/// A domain below ours would be a service of ours, and there is none (RFC 6120 section 10.4); any other is a remote
-/// one, and there is no federation.
-fn foreign(domain: &DomainPart, to: &Jid) -> ErrorCondition {
-    let below = to.domain().as_str().strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
-    if below { ErrorCondition::ItemNotFound } else { ErrorCondition::RemoteServerNotFound }
-}
-
 fn error(stanza: &Stanza, condition: ErrorCondition) -> Decision {
     if stanza.kind.may_be_answered_with_error() { Decision::Bounce(condition) } else { Decision::Drop }
 }
@@ -211,6 +210,7 @@ mod tests {
     use super::*;
     use crate::cluster::RoutePresence;
     use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, SessionId};
+    use crate::jid::Jid;
     use crate::stanza::IqType;
     use crate::xml::Element;
 
@@ -223,7 +223,7 @@ mod tests {
         let mut stanza = Stanza::new(kind).with_child(&Element::new("body", "jabber:client").with_text("Wherefore?"));
         stanza.to = Some(Jid::new(to).unwrap());
         stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
-        match decide(Some(&routes), &domain, &stanza) {
+        match decide(Recipient::of(&domain, &stanza).unwrap(), Some(&routes), &stanza) {
             Decision::Deliver(routes) => {
                 routes.iter().map(|route| route.jid.resource().as_str()).collect::<Vec<_>>().join(" ")
             }
@@ -358,9 +358,9 @@ mod tests {
 
     /// What becomes of a message with this payload to an account of which nobody is there.
     fn fate(kind: Kind, payload: &'static str) -> Decision {
-        let domain = DomainPart::new("capulet.example").unwrap();
         let to = Some(Jid::new(BARE).unwrap());
-        decide(None, &domain, &Stanza { to, payload: payload.into(), ..Stanza::new(kind) })
+        let stanza = Stanza { to, payload: payload.into(), ..Stanza::new(kind) };
+        decide(Recipient::Account(Whose::Another), None, &stanza)
     }
 
     /// Chat states to somebody who is away would otherwise come back as errors about nothing a person wrote.

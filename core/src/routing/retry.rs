@@ -23,7 +23,7 @@ use crate::cluster::RouteView;
 use crate::ids::RouteId;
 use crate::jid::BareJid;
 use crate::limits::{RETRY_STORING_MAX, STALE_VIEW_WAIT_MAX, STORE_AGAIN_AFTER};
-use crate::routing::decide::{may_go_elsewhere, recipient};
+use crate::routing::decide::{account_of, may_go_elsewhere};
 use crate::routing::errand::{AfterStore, Awaited, Errand, Places, Report, Said, Sight, WaitId};
 use crate::routing::outgoing::Outgoing;
 use crate::routing::paths::{Paths, Way};
@@ -139,7 +139,9 @@ impl<T, S> Again<T, S> {
     /// The account in whose row it stands; none if it is for none.
     fn account(&self, sight: Sight<'_, impl RouteView>) -> Option<BareJid> {
         match self {
-            Again::Returned(outgoing) | Again::Said(Said { outgoing, .. }) => recipient(sight.domain, &outgoing.stanza),
+            Again::Returned(outgoing) | Again::Said(Said { outgoing, .. }) => {
+                account_of(sight.domain, &outgoing.stanza)
+            }
             Again::Sender { account, .. } => Some(account.clone()),
         }
     }

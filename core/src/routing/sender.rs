@@ -30,7 +30,7 @@ use crate::limits::{
     ABANDONED_WAITING_BYTES_MAX, SENDER_QUEUES_MAX, SENDER_STORING_MAX, SENDER_WAITING_BYTES_MAX, STALE_VIEW_WAIT_MAX,
     STORE_AGAIN_AFTER,
 };
-use crate::routing::decide::{may_go_elsewhere, recipient};
+use crate::routing::decide::{account_of, may_go_elsewhere};
 use crate::routing::errand::{AfterStore, Awaited, Errand, Places, Report, Said, Sight, WaitId};
 use crate::routing::outgoing::Outgoing;
 use crate::routing::paths::{Paths, Way};
@@ -138,7 +138,7 @@ impl<T> Sender<T> {
     /// is to be asked until there is nothing before the session says something else.
     pub fn say(&mut self, sight: Sight<'_, impl RouteView>, outgoing: Outgoing<T>) -> Option<SenderOutput<T>> {
         if let Some(waiting) = &mut self.waiting
-            && let Some(account) = recipient(sight.domain, &outgoing.stanza)
+            && let Some(account) = account_of(sight.domain, &outgoing.stanza)
             && let Some(queue) = waiting.queues.get_mut(&account)
         {
             let bytes = outgoing.stanza.weight();
@@ -344,7 +344,7 @@ impl<T> Sender<T> {
             return outgoing.ticket.map(handled);
         }
         sometimes!("a_session_ends_before_what_it_said_is_decided");
-        let account = recipient(sight.domain, &outgoing.stanza);
+        let account = account_of(sight.domain, &outgoing.stanza);
         let ways = account.as_ref().map(|account| self.paths.hand_over(account)).unwrap_or_default();
         self.behind.extend(account);
         let (generation, own) = (self.generation, self.paths.own());
@@ -356,7 +356,7 @@ impl<T> Sender<T> {
         if self.behind.is_empty() {
             return None;
         }
-        self.behind.take(&recipient(sight.domain, &outgoing.stanza)?)
+        self.behind.take(&account_of(sight.domain, &outgoing.stanza)?)
     }
 
     fn is_of_this_life(&self, sight: Sight<'_, impl RouteView>) -> bool {

@@ -20,10 +20,10 @@ use crate::cluster::RouteView;
 use crate::ids::RouteId;
 use crate::jid::{BareJid, DomainPart};
 use crate::limits::{ABANDONED_WAY_WAIT_MAX, REROUTES_MAX};
-use crate::routing::decide::{ChosenRoutes, Decision, decide, is_stale_farewell, may_go_elsewhere, recipient};
+use crate::routing::decide::{ChosenRoutes, Decision, account_for, decide, is_stale_farewell, may_go_elsewhere};
 use crate::routing::paths::{Paths, Way};
 use crate::sometimes;
-use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
+use crate::stanza::{ErrorCondition, Kind, PresenceType, Recipient, Stanza};
 
 /// Who asks, and so whose the paths are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +85,8 @@ pub(super) fn next_step(
         sometimes!("who_was_replaced_is_silent");
         return Step::Done;
     }
-    let account = recipient(domain, stanza);
+    let Some(recipient) = Recipient::of(domain, stanza) else { return Step::Done };
+    let account = account_for(recipient, stanza);
     let routes = account.as_ref().and_then(|account| view.routes_of(account));
     let routes = routes.as_deref();
     if let Some(account) = &account {
@@ -95,7 +96,7 @@ pub(super) fn next_step(
             return Step::Await { account: account.clone(), ways, at_most: None };
         }
     }
-    let decision = decide(routes, domain, stanza);
+    let decision = decide(recipient, routes, stanza);
     if let (Asker::Sender, Some(account), Some(routes)) = (asker, &account, routes) {
         let ways = paths.abandoned(account, routes, decision.chosen());
         if !ways.is_empty() {
@@ -122,9 +123,10 @@ pub(super) fn next_step(
 
 /// Whether the view shows that this is for the session with that route.
 pub fn comes_to(domain: &DomainPart, view: &impl RouteView, route: RouteId, stanza: &Stanza) -> bool {
-    let Some(account) = recipient(domain, stanza) else { return false };
+    let Some(recipient) = Recipient::of(domain, stanza) else { return false };
+    let Some(account) = account_for(recipient, stanza) else { return false };
     let routes = view.routes_of(&account);
-    decide(routes.as_deref(), domain, stanza).chosen().iter().any(|chosen| chosen.id == route)
+    decide(recipient, routes.as_deref(), stanza).chosen().iter().any(|chosen| chosen.id == route)
 }
 
 /// Only a farewell needs a second look at the view.

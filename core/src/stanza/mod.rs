@@ -10,17 +10,21 @@
 //! and its children are canonical XML that may be written to anybody as it stands. Everything that leaves the server
 //! is written by [`Stanza::write`].
 //!
+//! Whom a stanza is for is told by its address alone: that is a [`Recipient`].
+//!
 //! Deliberately not here: who may send what, and where it goes. Attributes of the stanza's own tag that RFC 6120 does
 //! not define are not kept.
 
 mod content;
 mod error;
 mod read;
+mod recipient;
 mod weight;
 mod write;
 
 pub use error::{ErrorCondition, ErrorType, StanzaError};
 pub use read::{Refusal, StanzaFault};
+pub use recipient::{Recipient, Service, Whose};
 pub use weight::STANZA_OVERHEAD_BYTES;
 
 use bytes::Bytes;
