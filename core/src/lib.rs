@@ -8,7 +8,8 @@
 //! ```text
 //! 5  session     one client: bytes in, orders out
 //! 4  routing     where a stanza goes; handed over and not yet settled      node   the control plane as one machine
-//! 3  stanza      message, presence, iq; stanza errors      discovery   where members may be
+//!    services    what the account and the domain answer
+//! 3  stanza      message, presence, iq; whom they are for; stanza errors      discovery   where members may be
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
 //! 1  time, limits, ids, jid, wire, resilience, admission, fencing      the ground
@@ -32,6 +33,7 @@ pub mod probe;
 pub mod resilience;
 pub mod routing;
 pub mod sasl;
+pub mod services;
 pub mod session;
 pub mod stanza;
 pub mod time;

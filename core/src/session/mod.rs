@@ -19,7 +19,8 @@
 //! before it; each parcel ends as one [`Order::Settle`] or one [`Order::Return`]; a stream gets at most one error; after
 //! [`Order::End`] nothing happens.
 //!
-//! Deliberately not here: where stanzas go (`routing`), who holds a JID (`cluster`), and what other sessions do.
+//! Deliberately not here: where stanzas go (`routing`), what requests are answered with (`services`), who holds a JID
+//! (`cluster`), and what other sessions do.
 
 mod ack;
 mod announce;
@@ -42,7 +43,6 @@ mod report;
 mod roster;
 mod roster_requests;
 mod seen;
-mod services;
 mod settings;
 mod silence;
 mod stanzas;

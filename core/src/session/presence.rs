@@ -20,7 +20,7 @@ use crate::session::announce::{Announcement, Next};
 use crate::session::seen::Origin;
 use crate::session::state::{BoundState, Claim};
 use crate::session::{Lost, Order, Session};
-use crate::stanza::{ErrorCondition, Kind, PresenceType, Stanza};
+use crate::stanza::{ErrorCondition, Kind, PresenceType, Recipient, Stanza};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
 
@@ -30,6 +30,7 @@ impl Session {
         &mut self,
         now: Uptime,
         number: Sequence,
+        recipient: Recipient,
         presence_type: PresenceType,
         stanza: Stanza,
     ) {
@@ -41,7 +42,7 @@ impl Session {
                 self.handle_directed_presence(now, number, presence_type, stanza);
             }
             (PresenceType::Error, true) => self.route(number, stanza),
-            (PresenceType::Subscribe, true) if self.is_of_a_user(stanza.to.as_ref()) => self.handled(now, number),
+            (PresenceType::Subscribe, true) if recipient.is_user() => self.handled(now, number),
             (PresenceType::Subscribe, _) => self.refuse(now, number, &stanza, ErrorCondition::FeatureNotImplemented),
             (PresenceType::Error, false)
             | (

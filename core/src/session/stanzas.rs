@@ -1,23 +1,16 @@
-//! What a client sends once it is bound: answered here, or routed.
+//! What a client sends once it is bound: answered here, or routed, by whom it is for. What is answered is said by
+//! `services`.
 //!
 //! The client's own address is stamped on each stanza whatever it wrote there (RFC 6120 section 8.1.2.1), and what only
 //! servers say is taken out, so that nobody can speak for the server.
 
 use crate::ids::Sequence;
 use crate::jid::{BareJid, Jid};
+use crate::services::{self, Answer, Facts};
 use crate::session::{Order, Session, StreamErrorCondition, names};
-use crate::stanza::{ErrorCondition, IqType, Kind, Stanza, StanzaFault};
+use crate::stanza::{ErrorCondition, IqType, Kind, Recipient, Service, Stanza, StanzaFault, Whose};
 use crate::time::Uptime;
 use crate::xml::{Child, Element};
-
-/// Who is to answer a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Responder {
-    /// The server, for the client's own account.
-    Account,
-    /// The server, for itself.
-    Server,
-}
 
 impl Session {
     /// A stanza of the client.
@@ -30,10 +23,13 @@ impl Session {
             Ok(stanza) => {
                 let stanza = Stanza { from: Some(jid), ..stanza };
                 bound.tally.weigh(stanza.weight());
+                let recipient = Recipient::of(&self.settings.domain, &stanza).expect("its sender is stamped");
                 match stanza.kind {
-                    Kind::Presence(presence_type) => self.handle_presence(now, number, presence_type, stanza),
-                    Kind::Message(_) => self.handle_message(now, number, stanza),
-                    Kind::Iq(iq_type) => self.handle_iq(now, number, iq_type, stanza),
+                    Kind::Presence(presence_type) => {
+                        self.handle_presence(now, number, recipient, presence_type, stanza);
+                    }
+                    Kind::Message(_) => self.handle_message(now, number, recipient, stanza),
+                    Kind::Iq(iq_type) => self.handle_iq(now, number, recipient, iq_type, stanza),
                 }
             }
             Err(StanzaFault::Refused(refusal)) => {
@@ -47,70 +43,51 @@ impl Session {
     }
 
     /// A message to nobody is one to the client's own account (RFC 6120 section 10.3.1).
-    fn handle_message(&mut self, now: Uptime, number: Sequence, mut stanza: Stanza) {
-        match &stanza.to {
-            None => {
-                stanza.to = self.bound.as_ref().map(|bound| Jid::from(bound.account.clone()));
-                self.route(number, stanza);
-            }
-            Some(to) if self.is_server(to) => self.refuse(now, number, &stanza, ErrorCondition::ServiceUnavailable),
-            Some(_) => self.route(number, stanza),
-        }
-    }
-
-    fn handle_iq(&mut self, now: Uptime, number: Sequence, iq_type: IqType, stanza: Stanza) {
-        let responder = self.responder(stanza.to.as_ref());
-        match (iq_type, responder) {
-            (IqType::Get | IqType::Set, Some(responder)) => self.answer_request(now, number, responder, stanza),
-            // Answers to what the server has asked, as a roster push; nothing depends on them.
-            (IqType::Result | IqType::Error, Some(_)) => self.handled(now, number),
-            (IqType::Get | IqType::Set, None) if self.asks_for_foreign_roster(&stanza) => {
-                self.refuse(now, number, &stanza, ErrorCondition::Forbidden);
-            }
-            (IqType::Get, None) if self.asks_for_foreign_items(&stanza) => {
-                self.answer_foreign_items(now, number, &stanza)
-            }
-            (IqType::Get | IqType::Set, None) if self.is_at_server(stanza.to.as_ref()) => {
+    fn handle_message(&mut self, now: Uptime, number: Sequence, recipient: Recipient, mut stanza: Stanza) {
+        match recipient {
+            Recipient::Service(Service::Domain | Service::Resource) => {
                 self.refuse(now, number, &stanza, ErrorCondition::ServiceUnavailable);
             }
-            (IqType::Get | IqType::Set | IqType::Result | IqType::Error, None) => self.route(number, stanza),
+            Recipient::Session
+            | Recipient::Account(Whose::Own | Whose::Another)
+            | Recipient::Service(Service::Subdomain)
+            | Recipient::Remote => {
+                if stanza.to.is_none() {
+                    stanza.to = self.bound.as_ref().map(|bound| Jid::from(bound.account.clone()));
+                }
+                self.route(number, stanza);
+            }
         }
     }
 
-    /// Who answers what is addressed so; none if it is to be routed.
-    fn responder(&self, to: Option<&Jid>) -> Option<Responder> {
-        let bound = self.bound.as_ref()?;
-        match to {
-            None => Some(Responder::Account),
-            Some(to) if *to == bound.account => Some(Responder::Account),
-            Some(to) if self.is_server(to) && to.resource().is_none() => Some(Responder::Server),
-            Some(_) => None,
+    fn handle_iq(&mut self, now: Uptime, number: Sequence, recipient: Recipient, iq_type: IqType, stanza: Stanza) {
+        match (iq_type, recipient) {
+            (IqType::Get | IqType::Set, _) => self.handle_request(now, number, recipient, stanza),
+            // Answers to what the server has asked, as a roster push; nothing depends on them.
+            (IqType::Result | IqType::Error, Recipient::Account(Whose::Own) | Recipient::Service(Service::Domain)) => {
+                self.handled(now, number)
+            }
+            (
+                IqType::Result | IqType::Error,
+                Recipient::Session
+                | Recipient::Account(Whose::Another)
+                | Recipient::Service(Service::Resource | Service::Subdomain)
+                | Recipient::Remote,
+            ) => self.route(number, stanza),
         }
     }
 
-    fn is_server(&self, jid: &Jid) -> bool {
-        jid.node().is_none() && *jid.domain() == *self.settings.domain
-    }
-
-    /// Whether the address is one of a user of this domain, whether or not there is such a user.
-    pub(super) fn is_of_a_user(&self, jid: Option<&Jid>) -> bool {
-        jid.is_some_and(|jid| jid.node().is_some() && *jid.domain() == *self.settings.domain)
-    }
-
-    fn is_at_server(&self, jid: Option<&Jid>) -> bool {
-        jid.is_some_and(|jid| self.is_server(jid))
-    }
-
-    /// Rosters are nobody's but their owner's (RFC 6121 section 2.3.3).
-    fn asks_for_foreign_roster(&self, stanza: &Stanza) -> bool {
-        stanza.to.as_ref().is_some_and(Jid::is_bare) && stanza.has_child("query", names::ROSTER)
-    }
-
-    /// Whether another account of this domain is asked for its items.
-    fn asks_for_foreign_items(&self, stanza: &Stanza) -> bool {
-        stanza.to.as_ref().is_some_and(Jid::is_bare)
-            && self.is_of_a_user(stanza.to.as_ref())
-            && stanza.has_child("query", names::DISCO_ITEMS)
+    fn handle_request(&mut self, now: Uptime, number: Sequence, recipient: Recipient, iq: Stanza) {
+        let facts = Facts { wall: self.wall, software_version: &self.settings.software_version };
+        match services::answer(recipient, &iq, &facts) {
+            Answer::Result(content) => {
+                self.reply(iq.answer(content.as_ref()));
+                self.handled(now, number);
+            }
+            Answer::Refused(condition) => self.refuse(now, number, &iq, condition),
+            Answer::Roster(query) => self.handle_roster_request(now, number, iq, &query),
+            Answer::Route => self.route(number, iq),
+        }
     }
 
     /// Routes a stanza of the client.

@@ -242,11 +242,12 @@ const FEATURES_OF_AN_ACCOUNT: &str = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::names::SESSION;
     use crate::session::names;
 
     #[test]
     fn features_are_those_of_the_namespaces_that_are_spoken() {
-        for namespace in [names::BIND, names::SESSION, names::STREAM_MANAGEMENT] {
+        for namespace in [names::BIND, SESSION, names::STREAM_MANAGEMENT] {
             assert!(FEATURES_OF_AN_ACCOUNT.contains(namespace), "{namespace}");
         }
     }
