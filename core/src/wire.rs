@@ -35,7 +35,7 @@ pub fn format_of(version: u32) -> u8 {
 pub enum LinkFormat {
     /// That of versions 1 and 2.
     First,
-    /// From version 3 on. Recipients have a kind, ranges of numbers are relative, and frames can grow.
+    /// From version 3 on. Destinations have a kind, ranges of numbers are relative, and frames can grow.
     Third,
 }
 

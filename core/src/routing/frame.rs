@@ -19,7 +19,7 @@
 //! of them, in order and nothing else. In the third one they are
 //!
 //! ```text
-//! parcel     3 │ 0 │ number │ kind of the recipient │ length, recipient │ stanza │ name
+//! parcel     3 │ 0 │ number │ kind of destination │ length, destination │ stanza │ name
 //! nudge      3 │ 1 │ number │ route                      Taken      3 │ 0 │ number
 //! recall     3 │ 2 │ ranges                              Settled    3 │ 1 │ ranges
 //! confirmed  3 │ 3 │ ranges                              Returned   3 │ 2 │ index │ ranges
@@ -27,7 +27,7 @@
 //!
 //! with ranges as they follow each other: the distance from the end of the one before, and the length. What a program of
 //! a later version may add has an answer: fields behind those that are known are ignored; a parcel for a kind of
-//! recipient that is not known is given back, and the home decides again; a frame of another kind is skipped. So what
+//! destination that is not known is given back, and the home decides again; a frame of another kind is skipped. So what
 //! must not be skipped, or counts as a parcel does, needs a format of its own.
 
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ pub enum DataFrame {
         /// Counts what the home sends on this lane, from 1 and without gaps.
         number: Sequence,
         /// Whom it is for.
-        recipient: Recipient,
+        destination: Destination,
         /// What to deliver.
         stanza: Stanza,
         /// By which name somebody may have it already.
@@ -70,9 +70,9 @@ pub enum DataFrame {
     },
 }
 
-/// Whom a parcel is for.
+/// Where a parcel goes at its owner's. The stanza in it says by its address whom it is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Recipient {
+pub enum Destination {
     /// The session that holds this route.
     Session(RouteId),
     /// Somebody of a kind that has this number and that this program does not know. Only ever read.
@@ -129,10 +129,10 @@ impl DataFrame {
 
     fn as_first(&self) -> FirstFrame<&Stanza, &[NumberRange]> {
         match self {
-            DataFrame::Parcel { number, recipient: Recipient::Session(route), stanza, name } => {
+            DataFrame::Parcel { number, destination: Destination::Session(route), stanza, name } => {
                 FirstFrame::Parcel { number: *number, route: *route, stanza, name: *name }
             }
-            DataFrame::Parcel { recipient: Recipient::Unknown(_), .. } => unknown_is_only_read(),
+            DataFrame::Parcel { destination: Destination::Unknown(_), .. } => unknown_is_only_read(),
             DataFrame::Nudge { number, route } => FirstFrame::Nudge { number: *number, route: *route },
             DataFrame::Recall { ranges } => FirstFrame::Recall { ranges },
             DataFrame::Confirmed { ranges } => FirstFrame::Confirmed { ranges },
@@ -142,7 +142,7 @@ impl DataFrame {
     fn of_first(frame: FirstFrame<Stanza, Vec<NumberRange>>) -> DataFrame {
         match frame {
             FirstFrame::Parcel { number, route, stanza, name } => {
-                DataFrame::Parcel { number, recipient: Recipient::Session(route), stanza, name }
+                DataFrame::Parcel { number, destination: Destination::Session(route), stanza, name }
             }
             FirstFrame::Nudge { number, route } => DataFrame::Nudge { number, route },
             FirstFrame::Recall { ranges } => DataFrame::Recall { ranges },
@@ -152,9 +152,9 @@ impl DataFrame {
 
     fn append_third(&self, bytes: &mut Vec<u8>) {
         match self {
-            DataFrame::Parcel { number, recipient, stanza, name } => {
+            DataFrame::Parcel { number, destination, stanza, name } => {
                 wire::append(&(PARCEL, number), bytes);
-                recipient.append(bytes);
+                destination.append(bytes);
                 wire::append(&(stanza, name), bytes);
             }
             DataFrame::Nudge { number, route } => wire::append(&(NUDGE, number, route), bytes),
@@ -168,9 +168,9 @@ impl DataFrame {
         Ok(Some(match wire::next(fields)? {
             PARCEL => {
                 let number = wire::next(fields)?;
-                let recipient = Recipient::read(fields)?;
+                let destination = Destination::read(fields)?;
                 let (stanza, name) = wire::next(fields)?;
-                DataFrame::Parcel { number, recipient, stanza, name }
+                DataFrame::Parcel { number, destination, stanza, name }
             }
             NUDGE => {
                 let (number, route) = wire::next(fields)?;
@@ -183,28 +183,28 @@ impl DataFrame {
     }
 }
 
-impl Recipient {
+impl Destination {
     /// Its kind, and then what says who of that kind, by its length: so one that is not known can be passed over.
     fn append(self, bytes: &mut Vec<u8>) {
         match self {
-            Recipient::Session(route) => {
+            Destination::Session(route) => {
                 let mut who = Vec::with_capacity(ROUTE_BYTES_MAX);
                 wire::append(&route, &mut who);
                 wire::append(&(SESSION, who), bytes);
             }
-            Recipient::Unknown(_) => unknown_is_only_read(),
+            Destination::Unknown(_) => unknown_is_only_read(),
         }
     }
 
-    fn read(fields: &mut &[u8]) -> Result<Recipient, WireError> {
+    fn read(fields: &mut &[u8]) -> Result<Destination, WireError> {
         let (kind, Length(length)): (u8, Length) = wire::next(fields)?;
-        let beyond = || WireError::Malformed("a recipient goes beyond its frame".into());
+        let beyond = || WireError::Malformed("a destination goes beyond its frame".into());
         let length = usize::try_from(length).map_err(|_| beyond())?;
         let (mut who, rest) = fields.split_at_checked(length).ok_or_else(beyond)?;
         *fields = rest;
         match kind {
-            SESSION => wire::next(&mut who).map(Recipient::Session),
-            kind => Ok(Recipient::Unknown(kind)),
+            SESSION => wire::next(&mut who).map(Destination::Session),
+            kind => Ok(Destination::Unknown(kind)),
         }
     }
 }
@@ -213,7 +213,7 @@ impl Recipient {
 const ROUTE_BYTES_MAX: usize = 14;
 
 fn unknown_is_only_read() -> ! {
-    unreachable!("a home sends to recipients that it knows")
+    unreachable!("a home sends to destinations that it knows")
 }
 
 /// From the owner to the home.
@@ -354,7 +354,7 @@ mod tests {
 
     fn parcel() -> DataFrame {
         let stanza = Stanza::new(Kind::Message(MessageType::Chat));
-        DataFrame::Parcel { number: Sequence(9), recipient: Recipient::Session(ROUTE), stanza, name: None }
+        DataFrame::Parcel { number: Sequence(9), destination: Destination::Session(ROUTE), stanza, name: None }
     }
 
     fn range(first: u64, last: u64) -> NumberRange {
@@ -403,17 +403,17 @@ mod tests {
         assert_eq!(DataFrame::decode(&encoded(&parcel(), first), third), refused);
     }
 
-    /// A later program may know more kinds of recipients. How it names one of them is its own business.
+    /// A later program may know more kinds of destinations. How it names one of them is its own business.
     #[test]
-    fn a_parcel_for_an_unknown_kind_of_recipient_is_read_up_to_its_end() {
+    fn a_parcel_for_an_unknown_kind_of_destination_is_read_up_to_its_end() {
         let (number, stanza) = (Sequence(9), Stanza::new(Kind::Message(MessageType::Chat)));
         let mut bytes = vec![LinkFormat::Third.number()];
         wire::append(&(PARCEL, number, 200_u8, "juliet@example.org", &stanza, None::<StanzaName>), &mut bytes);
 
         let read = DataFrame::decode(&bytes, LinkFormat::Third);
 
-        let recipient = Recipient::Unknown(200);
-        assert_eq!(read, Ok(Some(DataFrame::Parcel { number, recipient, stanza, name: None })));
+        let destination = Destination::Unknown(200);
+        assert_eq!(read, Ok(Some(DataFrame::Parcel { number, destination, stanza, name: None })));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::ids::{BootId, Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::limits::{ANSWERS_TOGETHER_MAX, OUTBOX_PARCELS_MAX};
 use crate::routing::arrivals::{Arrivals, StanzaName};
 use crate::routing::frame::{
-    DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, Recipient, push_number, ranges_of,
+    DataAnswer, DataFrame, Destination, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of,
 };
 use crate::routing::parcel::{Home, Parcel};
 use crate::{planted, sometimes};
@@ -117,10 +117,10 @@ impl Inbox {
     /// The home sent a frame. `arrivals` knows what this node has by another name.
     pub fn handle_frame(&mut self, frame: DataFrame, arrivals: &mut Arrivals) -> Received {
         match frame {
-            DataFrame::Parcel { number, recipient, stanza, name } => {
-                let route = match recipient {
-                    Recipient::Session(route) => route,
-                    Recipient::Unknown(_) => RouteId::default(),
+            DataFrame::Parcel { number, destination, stanza, name } => {
+                let route = match destination {
+                    Destination::Session(route) => route,
+                    Destination::Unknown(_) => RouteId::default(),
                 };
                 if let Some(refused) = self.count(number) {
                     return refused;
@@ -135,9 +135,9 @@ impl Inbox {
                 self.held.insert(number);
                 let home = Home::Member { member: self.member, incarnation: self.incarnation, number };
                 let parcel = Parcel { stanza, route, home };
-                match recipient {
-                    Recipient::Session(_) => Received::Deliver(parcel),
-                    Recipient::Unknown(_) => Received::Unknown(parcel),
+                match destination {
+                    Destination::Session(_) => Received::Deliver(parcel),
+                    Destination::Unknown(_) => Received::Unknown(parcel),
                 }
             }
             DataFrame::Nudge { number, route } => {

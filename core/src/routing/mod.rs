@@ -33,7 +33,7 @@ mod tests;
 pub use arrivals::{Arrivals, StanzaName};
 pub use decide::{ChosenRoutes, claimant, interested};
 pub use errand::{Awaited, Errand, Report, Said, Sight, StoreAnswer, WaitId};
-pub use frame::{DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, Recipient};
+pub use frame::{DataAnswer, DataFrame, Destination, NumberRange, RANGES_PER_FRAME_MAX};
 pub use inbox::{AnswersDue, Inbox, Orphan, Received};
 pub use local::{Arrival, LocalRoutes, Missed, RouteEnd};
 pub use outbox::{Outbox, OutboxOrder, Redecide, Refused};

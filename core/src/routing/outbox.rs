@@ -34,7 +34,7 @@ use crate::limits::{
 };
 use crate::routing::arrivals::StanzaName;
 use crate::routing::frame::{
-    DataAnswer, DataFrame, NumberRange, RANGES_PER_FRAME_MAX, Recipient, push_number, ranges_of,
+    DataAnswer, DataFrame, Destination, NumberRange, RANGES_PER_FRAME_MAX, push_number, ranges_of,
 };
 use crate::routing::outgoing::Outgoing;
 use crate::routing::row::Turn;
@@ -238,7 +238,7 @@ impl<Origin, Pass> Outbox<Origin, Pass> {
             return;
         }
         let format = self.format;
-        let frame = DataFrame::Parcel { number, recipient: Recipient::Session(route), stanza, name };
+        let frame = DataFrame::Parcel { number, destination: Destination::Session(route), stanza, name };
         let frame = encode(&frame, format, weight - STANZA_OVERHEAD_BYTES);
         self.keep(number, Kept { frame, format, weight, account, route, origin, attempts, turn, returned: false });
     }

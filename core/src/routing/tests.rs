@@ -260,7 +260,12 @@ fn a_copy_that_comes_back_goes_to_nobody_who_has_one() {
     let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
     let copy = |number, route| {
         let stanza = Stanza::new(Kind::Message(MessageType::Chat));
-        DataFrame::Parcel { number: Sequence(number), recipient: Recipient::Session(route), stanza, name: Some(name) }
+        DataFrame::Parcel {
+            number: Sequence(number),
+            destination: Destination::Session(route),
+            stanza,
+            name: Some(name),
+        }
     };
     let Received::Deliver(gone) = inbox.handle_frame(copy(1, ROUTE), &mut arrivals) else { panic!("it is new") };
     assert!(matches!(inbox.handle_frame(copy(2, other), &mut arrivals), Received::Deliver(_)));
@@ -281,17 +286,17 @@ fn a_number_that_is_missing_is_noticed_and_one_that_is_repeated_ignored() {
     assert_eq!(inbox.handle_frame(nudge(3), &mut Arrivals::new(OWNER)), Received::Gap);
 }
 
-/// The home is of a later program. It has its stanza back, and decides what to do without that kind of recipient.
+/// The home is of a later program. It has its stanza back, and decides what to do without that kind of destination.
 #[test]
-fn a_parcel_for_an_unknown_kind_of_recipient_is_given_back() {
+fn a_parcel_for_an_unknown_kind_of_destination_is_given_back() {
     let mut inbox = Inbox::new(MemberId(1), Incarnation(1), HOME, OWNER);
     let mut arrivals = Arrivals::new(OWNER);
     inbox.link_up();
     assert_eq!(inbox.poll_answer(), Some(DataAnswer::Taken { upto: Sequence(0) }));
     let stanza = Stanza::new(Kind::Message(MessageType::Chat));
-    let (number, recipient) = (Sequence(1), Recipient::Unknown(200));
+    let (number, destination) = (Sequence(1), Destination::Unknown(200));
 
-    let received = inbox.handle_frame(DataFrame::Parcel { number, recipient, stanza, name: None }, &mut arrivals);
+    let received = inbox.handle_frame(DataFrame::Parcel { number, destination, stanza, name: None }, &mut arrivals);
     let Received::Unknown(parcel) = received else { panic!("nobody here is of that kind") };
     assert_eq!(inbox.give_back(number, LogIndex(9), parcel, &mut arrivals), None);
 
@@ -308,9 +313,9 @@ fn answers_wait_for_others_unless_something_comes_back_or_there_is_much() {
     let mut arrivals = Arrivals::new(OWNER);
     let answered = |inbox: &mut Inbox| std::iter::from_fn(|| inbox.poll_answer()).count();
     let mut take = |inbox: &mut Inbox, number: usize| {
-        let (number, recipient) = (Sequence(number as u64), Recipient::Session(ROUTE));
+        let (number, destination) = (Sequence(number as u64), Destination::Session(ROUTE));
         let stanza = Stanza::new(Kind::Message(MessageType::Chat));
-        match inbox.handle_frame(DataFrame::Parcel { number, recipient, stanza, name: None }, &mut arrivals) {
+        match inbox.handle_frame(DataFrame::Parcel { number, destination, stanza, name: None }, &mut arrivals) {
             Received::Deliver(parcel) => parcel,
             received => panic!("{received:?}"),
         }

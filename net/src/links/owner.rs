@@ -167,7 +167,7 @@ impl<D: DataService> Owner<D> {
             match received {
                 Received::Deliver(parcel) => deliver(&mut self.inbox, &self.shared, parcel),
                 Received::Unknown(parcel) => {
-                    tracing::debug!(member = %self.member, "gave back a parcel for an unknown kind of recipient");
+                    tracing::debug!(member = %self.member, "gave back a parcel for an unknown kind of destination");
                     let index = *self.shared.applied.borrow();
                     give_back_missed(&mut self.inbox, &self.shared, Missed { parcel, index });
                 }

@@ -3,7 +3,7 @@
 use cresset_core::cluster::Command;
 use cresset_core::ids::{RouteId, Sequence, Term};
 use cresset_core::node::{BeatAnswer, ControlMessage, Wish};
-use cresset_core::routing::{DataAnswer, DataFrame, NumberRange, Recipient};
+use cresset_core::routing::{DataAnswer, DataFrame, Destination, NumberRange};
 use cresset_core::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use cresset_core::wire::LinkFormat;
 
@@ -134,7 +134,7 @@ pub(super) fn control_messages() -> [ControlMessage; 10] {
 
 /// One of each kind, with as much in it as there can be, and with as little.
 pub(super) fn data_frames() -> [DataFrame; 7] {
-    let recipient = Recipient::Session(ROUTE);
+    let destination = Destination::Session(ROUTE);
     let stanza = Stanza {
         from: Some("romeo@example.org/orchard".parse().unwrap()),
         to: Some("juliet@example.org/balcony".parse().unwrap()),
@@ -144,7 +144,7 @@ pub(super) fn data_frames() -> [DataFrame; 7] {
         ..Stanza::new(Kind::Message(MessageType::Chat))
     };
     let name = Some(StanzaName { home: BootId(1), owner: BootId(u64::MAX), number: Sequence(3) });
-    let parcel = |number, stanza, name| DataFrame::Parcel { number: Sequence(number), recipient, stanza, name };
+    let parcel = |number, stanza, name| DataFrame::Parcel { number: Sequence(number), destination, stanza, name };
     [
         parcel(1, stanza, name),
         parcel(2, Stanza::new(Kind::Presence(PresenceType::Unavailable)), None),

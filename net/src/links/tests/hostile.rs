@@ -6,7 +6,7 @@
 
 use cresset_core::fencing::Times;
 use cresset_core::ids::{BootId, RouteId, Sequence};
-use cresset_core::routing::{DataAnswer, DataFrame, Home, NumberRange, Recipient};
+use cresset_core::routing::{DataAnswer, DataFrame, Destination, Home, NumberRange};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::wire::{self, LinkFormat};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -374,7 +374,7 @@ fn a_frame_of_a_format_that_was_not_agreed_on_closes_its_link_only() {
 
 /// G11. The stanza goes back to the home, which decides again; what follows it is delivered.
 #[test]
-fn a_parcel_for_an_unknown_kind_of_recipient_is_given_back_and_the_lane_goes_on() {
+fn a_parcel_for_an_unknown_kind_of_destination_is_given_back_and_the_lane_goes_on() {
     block_on_two_threads(async {
         let mut one = Node::start(1).await;
         let peer = Peer { member: MemberId(66), boot: BootId(666) };
@@ -387,8 +387,8 @@ fn a_parcel_for_an_unknown_kind_of_recipient_is_given_back_and_the_lane_goes_on(
         let mut unknown = vec![LinkFormat::Third.number()];
         wire::append(&(0_u8, Sequence(1), 200_u8, "juliet@example.org", stanza(), None::<StanzaName>), &mut unknown);
         let mut known = Vec::new();
-        let recipient = Recipient::Session(route);
-        let parcel = DataFrame::Parcel { number: Sequence(2), recipient, stanza: stanza(), name: None };
+        let destination = Destination::Session(route);
+        let parcel = DataFrame::Parcel { number: Sequence(2), destination, stanza: stanza(), name: None };
         parcel.encode_into(LinkFormat::Third, &mut known);
         for frame in [&[3, 99, 1][..], &unknown, &known] {
             rogue.wire.push(FrameKind::Data, &[frame]);
