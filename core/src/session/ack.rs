@@ -9,11 +9,12 @@ use std::time::Duration;
 use crate::ids::Sequence;
 use crate::limits::{ACK_DELAY_MAX, ACK_REQUESTS_MAX, RESUMPTION_TIME_MAX};
 use crate::session::delivery::TooHigh;
+use crate::session::error::StreamError;
 use crate::session::state::{BoundState, Management, Resumption};
 use crate::session::tally::CountRequest;
 use crate::session::{Order, Remaining, ResumptionId, Session, Stage, StreamErrorCondition, Transport, names};
 use crate::time::Uptime;
-use crate::xml::{Element, StreamReader, XmlLimits};
+use crate::xml::Element;
 use crate::{planted, sometimes};
 
 /// After how long a client that has answered for less than it was sent is asked again, if nothing new was sent. Long
@@ -60,7 +61,7 @@ impl Session {
         if is_resumable {
             self.output.order(Order::Resumable { id });
         }
-        self.output.write(|out| enabled.write(out));
+        self.output.frame(|out| self.framing.element(out, &enabled));
     }
 
     fn resume(&mut self, element: &Element) {
@@ -84,10 +85,11 @@ impl Session {
     }
 
     fn refuse_management(&mut self, condition: &str) {
-        self.output.text(&format!(
+        let failed = format!(
             "<failed xmlns='{}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
             names::STREAM_MANAGEMENT
-        ));
+        );
+        self.output.frame(|out| self.framing.text(out, &failed));
     }
 
     /// A stanza of the client is handled.
@@ -126,7 +128,7 @@ impl Session {
     fn tell_count(&mut self) {
         let Some(bound) = self.bound.as_ref() else { return };
         let text = format!("<a xmlns='{}' h='{}'/>", names::STREAM_MANAGEMENT, bound.tally.acknowledged());
-        self.output.text(&text);
+        self.output.frame(|out| self.framing.text(out, &text));
     }
 
     fn handle_count(&mut self, now: Uptime, element: &Element) {
@@ -161,12 +163,11 @@ impl Session {
                 true
             }
             Err(TooHigh { sent }) => {
-                let error = format!(
-                    "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
-                     <handled-count-too-high xmlns='{}' h='{handled}' send-count='{sent}'/></stream:error>",
-                    names::STREAM_MANAGEMENT
-                );
-                self.fail_with(|out| out.extend_from_slice(error.as_bytes()));
+                let too_high = Element::new("handled-count-too-high", names::STREAM_MANAGEMENT)
+                    .with_attribute("h", &handled.to_string())
+                    .with_attribute("send-count", &sent.to_string());
+                let condition = StreamErrorCondition::UndefinedCondition;
+                self.fail_with(&StreamError { detail: Some(&too_high), ..condition.into() });
                 false
             }
         }
@@ -180,7 +181,7 @@ impl Session {
         if management.asked_at.is_none() && self.transport == Transport::Open {
             management.asked_at = Some(deliveries.sent());
             self.ask_again = None;
-            self.output.text(REQUEST);
+            self.output.frame(|out| self.framing.text(out, REQUEST));
         }
     }
 
@@ -199,7 +200,7 @@ impl Session {
         self.hibernates_until = Some(now + Duration::from_secs(resumption.seconds_max));
         self.count_requests.clear();
         self.ask_again = None;
-        self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+        self.framing.leave();
     }
 
     /// The session goes on where the client left it, on another transport.
@@ -208,8 +209,7 @@ impl Session {
             return;
         }
         self.transport = Transport::Resuming { handled };
-        self.header_sent = true;
-        self.reader = remaining.reader;
+        self.framing = remaining.framing;
         self.answer_resumption(now);
     }
 
@@ -240,9 +240,9 @@ impl Session {
             );
         sometimes!("a_session_is_resumed");
         sometimes!(deliveries.awaits_acknowledgement(), "a_resumed_session_is_sent_again_what_it_missed");
-        self.output.write(|out| resumed.write(out));
+        self.output.frame(|out| self.framing.element(out, &resumed));
         for delivery in deliveries.unsettled().filter(|_| !planted!(ResumptionSendsNothingAgain)) {
-            self.output.write(|out| delivery.stanza.write(out));
+            self.output.frame(|out| self.framing.stanza(out, &delivery.stanza));
         }
         if deliveries.awaits_acknowledgement() {
             self.ask_for_count();

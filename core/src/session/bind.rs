@@ -37,7 +37,7 @@ impl Session {
                 let jid = Element::new("jid", names::BIND).with_text(bound.jid.as_str());
                 let answer =
                     iq_with_id(IqType::Set, id).answer(Some(&Element::new("bind", names::BIND).with_child(jid)));
-                self.output.write(|out| answer.write(out));
+                self.output.frame(|out| self.framing.stanza(out, &answer));
                 self.bound = Some(Box::new(BoundState::new(bound.jid, bound.route)));
                 self.stage = Stage::Bound;
                 self.silence.begin_again(now);
@@ -56,7 +56,7 @@ impl Session {
 
     fn refuse_bind(&mut self, id: Option<String>, condition: ErrorCondition) {
         let refusal = iq_with_id(IqType::Set, id).bounce(condition, None).expect("requests are answered");
-        self.output.write(|out| refusal.write(out));
+        self.output.frame(|out| self.framing.stanza(out, &refusal));
         self.stage = Stage::Negotiating;
     }
 }

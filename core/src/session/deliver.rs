@@ -94,7 +94,7 @@ impl Session {
     pub(super) fn deliver(&mut self, delivery: Delivery) {
         let Some(bound) = self.bound.as_mut() else { return };
         if self.transport == Transport::Open {
-            self.output.write(|out| delivery.stanza.write(out));
+            self.output.frame(|out| self.framing.stanza(out, &delivery.stanza));
             self.output.end_delivery();
         }
         bound.deliveries.written(delivery);
@@ -113,7 +113,7 @@ impl Session {
         }
         bound.deliveries.shrink();
         bound.tally.shrink();
-        self.reader.shrink();
+        self.framing.shrink();
         self.claim_if_planned();
         self.load_rest_of_roster();
     }

@@ -1,5 +1,7 @@
 //! Why a stream ends (RFC 6120 section 4.9).
 
+use crate::xml::Element;
+
 /// The defined conditions of RFC 6120 section 4.9.3.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
@@ -61,5 +63,30 @@ impl StreamErrorCondition {
             StreamErrorCondition::UnsupportedStanzaType => "unsupported-stanza-type",
             StreamErrorCondition::UnsupportedVersion => "unsupported-version",
         }
+    }
+}
+
+/// What is said at the end of a stream that ends with an error (RFC 6120 section 4.9.2).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StreamError<'a> {
+    pub(super) condition: StreamErrorCondition,
+    /// Where the client is to go, with `see-other-host`.
+    pub(super) other_host: Option<&'a str>,
+    /// For people.
+    pub(super) text: Option<&'a str>,
+    /// The condition that an extension has for it (section 4.9.4).
+    pub(super) detail: Option<&'a Element>,
+}
+
+impl From<StreamErrorCondition> for StreamError<'_> {
+    fn from(condition: StreamErrorCondition) -> Self {
+        StreamError { condition, other_host: None, text: None, detail: None }
+    }
+}
+
+impl<'a> StreamError<'a> {
+    /// The client finds somebody who serves it at that host.
+    pub(super) fn see_other_host(host: &'a str) -> StreamError<'a> {
+        StreamError { other_host: Some(host), ..StreamErrorCondition::SeeOtherHost.into() }
     }
 }

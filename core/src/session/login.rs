@@ -22,7 +22,7 @@ use crate::session::{
     names,
 };
 use crate::time::Uptime;
-use crate::xml::{Element, XmlLimits};
+use crate::xml::Element;
 
 /// An attempt to authenticate.
 #[derive(Clone)]
@@ -270,14 +270,15 @@ impl Session {
         self.send_sasl("success", last);
         self.account = Some(who.account);
         self.deadline = Some(now + AUTHENTICATION_TIME_MAX);
-        self.reader.set_limits(XmlLimits::AUTHENTICATED);
+        self.framing.trust();
         self.restart_stream();
     }
 
     fn refuse_login(&mut self, refusal: Refusal) {
         let Refusal { login, mechanism, failure } = refusal;
         self.output.order(Order::ReportLogin(LoginReport { login, mechanism, result: Err(failure) }));
-        self.output.text(&format!("<failure xmlns='{}'><{}/></failure>", names::SASL, failure.told().name()));
+        let told = format!("<failure xmlns='{}'><{}/></failure>", names::SASL, failure.told().name());
+        self.output.frame(|out| self.framing.text(out, &told));
         self.stage = Stage::Negotiating;
         self.failures += 1;
         if self.failures > AUTHENTICATION_FAILURES_MAX {
@@ -287,7 +288,7 @@ impl Session {
 
     fn send_sasl(&mut self, name: &str, message: &str) {
         let element = Element::new(name, names::SASL).with_text(&BASE64_STANDARD.encode(message));
-        self.output.write(|out| element.write(out));
+        self.output.frame(|out| self.framing.element(out, &element));
     }
 }
 

@@ -19,6 +19,8 @@
 //! before it; each parcel ends as one [`Order::Settle`] or one [`Order::Return`]; a stream gets at most one error; after
 //! [`Order::End`] nothing happens.
 //!
+//! How a stream lies in the bytes is known to `framing` alone: the rest of the session reads and writes what is said.
+//!
 //! Deliberately not here: where stanzas go (`routing`), what requests are answered with (`services`), who holds a JID
 //! (`cluster`), and what other sessions do.
 
@@ -30,6 +32,7 @@ mod delivery;
 mod directed;
 mod error;
 mod facts;
+mod framing;
 mod holding;
 mod login;
 mod moving;
@@ -72,6 +75,8 @@ use crate::jid::{BareJid, FullJid};
 use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_BYTES_MAX, SESSION_UNHANDLED_STANZAS_MAX};
 use crate::routing::Parcel;
 use crate::sasl::ScramKeys;
+use crate::session::error::StreamError;
+use crate::session::framing::Framing;
 use crate::session::login::Login;
 use crate::session::offline::Earlier;
 use crate::session::output::Output;
@@ -79,7 +84,6 @@ use crate::session::silence::Silence;
 use crate::session::state::BoundState;
 use crate::session::tally::CountRequests;
 use crate::time::{UnixMillis, Uptime};
-use crate::xml::{StreamReader, XmlLimits, write};
 
 /// One client's session.
 pub struct Session {
@@ -87,13 +91,11 @@ pub struct Session {
     random: StdRng,
     wall: UnixMillis,
     output: Output,
-    reader: StreamReader,
+    framing: Framing,
     stage: Stage,
     transport: Transport,
     encrypted: bool,
     paused: bool,
-    /// The server has opened its side of the stream.
-    header_sent: bool,
     /// Until when the client has to have authenticated, and then bound.
     deadline: Option<Uptime>,
     /// Attempts to authenticate that failed.
@@ -153,7 +155,7 @@ enum Transport {
 /// What a session that resumes another one hands over to it: what the client has sent and was not read, and where in
 /// its stream it is.
 pub struct Remaining {
-    reader: StreamReader,
+    framing: Framing,
 }
 
 impl Session {
@@ -165,12 +167,11 @@ impl Session {
             random,
             wall: UnixMillis::default(),
             output: Output::default(),
-            reader: StreamReader::new(XmlLimits::BEFORE_AUTHENTICATION),
+            framing: Framing::new(),
             stage: Stage::Opening,
             transport: Transport::Open,
             encrypted: false,
             paused: false,
-            header_sent: false,
             deadline: Some(now + AUTHENTICATION_TIME_MAX),
             failures: 0,
             account: None,
@@ -227,7 +228,7 @@ impl Session {
             | Stage::Binding { .. }
             | Stage::Resuming
             | Stage::Bound => {
-                self.reader.feed(bytes);
+                self.framing.feed(bytes);
                 self.read(now);
             }
         }
@@ -340,7 +341,7 @@ impl Session {
             return;
         }
         let was_open = self.transport == Transport::Open;
-        self.say_error(|out| write::stream_error(out, StreamErrorCondition::Conflict.name(), None, None));
+        self.say_error(&StreamErrorCondition::Conflict.into());
         self.close_transport();
         if was_open {
             self.hibernate(now);
@@ -360,7 +361,7 @@ impl Session {
     /// `see-other-host` with the host).
     pub fn handle_close(&mut self, _now: Uptime, condition: StreamErrorCondition, other_host: Option<String>) {
         if !self.is_over() {
-            self.fail_with(|out| write::stream_error(out, condition.name(), other_host.as_deref(), None));
+            self.fail_with(&StreamError { other_host: other_host.as_deref(), ..condition.into() });
         }
     }
 
@@ -504,12 +505,12 @@ impl Session {
 
     /// What the client has sent and this session has not read, for the session that it resumes.
     pub fn into_remaining(self) -> Remaining {
-        Remaining { reader: self.reader }
+        Remaining { framing: self.framing }
     }
 
     /// Whether nothing was said on the transport.
     fn is_fresh(&self) -> bool {
-        matches!(self.stage, Stage::Opening) && !self.header_sent && self.account.is_none()
+        matches!(self.stage, Stage::Opening) && !self.framing.is_open() && self.account.is_none()
     }
 }
 

@@ -28,14 +28,9 @@ enum Queued {
 }
 
 impl Output {
-    /// Appends bytes for the client by whatever `write` does.
-    pub(super) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends one frame for the client, which `write` writes.
+    pub(super) fn frame(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
-    }
-
-    /// Appends bytes for the client.
-    pub(super) fn text(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// Notes that what was written last ends a delivery, which counts as written when these bytes are.

@@ -1,19 +1,20 @@
 //! What a client says, element by element, and whose business each is.
 
+use crate::session::framing::Heard;
 use crate::session::{Session, Stage, StreamErrorCondition, bind, names};
 use crate::time::Uptime;
-use crate::xml::{Element, StreamEvent, ns};
+use crate::xml::{Element, ns};
 
 impl Session {
     /// Reads what the client has sent, for as long as it is its turn.
     pub(super) fn read(&mut self, now: Uptime) {
         while self.wants_bytes() {
-            match self.reader.poll() {
-                Ok(Some(StreamEvent::Open(header))) => self.handle_open(&header),
-                Ok(Some(StreamEvent::Element(element))) => self.handle_element(now, element),
-                Ok(Some(StreamEvent::Close)) => self.finish(),
+            match self.framing.poll() {
+                Ok(Some(Heard::Open(opening))) => self.handle_open(&opening),
+                Ok(Some(Heard::Element(element))) => self.handle_element(now, element),
+                Ok(Some(Heard::Close)) => self.finish(),
                 Ok(None) => return,
-                Err(error) => self.fail(StreamErrorCondition::from(error), Some(error.reason())),
+                Err(fault) => self.fail(fault.condition, Some(fault.reason)),
             }
         }
     }

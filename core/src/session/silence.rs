@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::session::{Session, Stage, StreamErrorCondition, Transport, names};
 use crate::time::Uptime;
-use crate::xml::{Element, ns, write};
+use crate::xml::{Element, ns};
 
 /// How much silence is borne.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +82,7 @@ impl Session {
             self.silence.ask(now);
             self.ask_whether_it_is_there();
         } else {
-            self.say_error(|out| write::stream_error(out, StreamErrorCondition::ConnectionTimeout.name(), None, None));
+            self.say_error(&StreamErrorCondition::ConnectionTimeout.into());
             self.close_transport();
             self.hibernate(now);
         }
@@ -92,7 +92,9 @@ impl Session {
         let Some(bound) = self.bound.as_ref() else { return };
         match &bound.management {
             // It owes an answer, which may have been lost with a network.
-            Some(management) if management.asked_at.is_some() => self.output.text(super::ack::REQUEST),
+            Some(management) if management.asked_at.is_some() => {
+                self.output.frame(|out| self.framing.text(out, super::ack::REQUEST));
+            }
             Some(_) => self.ask_for_count(),
             None => {
                 let to = bound.jid.to_string();
@@ -102,7 +104,7 @@ impl Session {
                     .with_attribute("from", self.settings.domain.as_str())
                     .with_attribute("to", &to)
                     .with_child(Element::new("ping", names::PING));
-                self.output.write(|out| ping.write(out));
+                self.output.frame(|out| self.framing.element(out, &ping));
             }
         }
     }

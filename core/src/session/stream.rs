@@ -11,39 +11,24 @@ use crate::admission::Door;
 use crate::jid::BareJid;
 use crate::routing::{Home, Parcel};
 use crate::sasl::Mechanism;
+use crate::session::error::StreamError;
+use crate::session::framing::{Header, Opening};
 use crate::session::{OfflineMessage, Order, Session, Stage, StreamErrorCondition, TlsPolicy, Transport};
 use crate::time::Uptime;
-use crate::xml::write::{self, StreamOpen};
-use crate::xml::{StreamHeader, StreamReader, XmlError, XmlLimits};
-
-impl From<XmlError> for StreamErrorCondition {
-    fn from(error: XmlError) -> StreamErrorCondition {
-        match error {
-            XmlError::NotWellFormed(_) => StreamErrorCondition::NotWellFormed,
-            XmlError::RestrictedXml(_) => StreamErrorCondition::RestrictedXml,
-            XmlError::UnsupportedEncoding(_) => StreamErrorCondition::UnsupportedEncoding,
-            XmlError::PolicyViolation(_) => StreamErrorCondition::PolicyViolation,
-            XmlError::InvalidNamespace(_) => StreamErrorCondition::InvalidNamespace,
-            XmlError::BadNamespacePrefix(_) => StreamErrorCondition::BadNamespacePrefix,
-            XmlError::BadFormat(_) => StreamErrorCondition::BadFormat,
-        }
-    }
-}
 
 impl Session {
     /// The client opens a stream: the answer is a header and the features, or an error.
-    pub(super) fn handle_open(&mut self, header: &StreamHeader) {
-        let from = header.from.as_deref().and_then(|from| BareJid::new(from).ok());
+    pub(super) fn handle_open(&mut self, opening: &Opening) {
+        let from = opening.from.as_deref().and_then(|from| BareJid::new(from).ok());
         self.send_header(from.as_ref());
-        if let Err(condition) = self.check_header(header) {
+        if let Err(condition) = self.check_opening(opening) {
             self.fail(condition, None);
             return;
         }
         match self.door.take().map_or(Door::Open, |door| *door) {
             Door::Open => {}
             Door::Elsewhere(host) => {
-                let condition = StreamErrorCondition::SeeOtherHost;
-                self.fail_with(|out| write::stream_error(out, condition.name(), Some(&host.to_string()), None));
+                self.fail_with(&StreamError::see_other_host(&host.to_string()));
                 return;
             }
             Door::Shut => {
@@ -55,8 +40,8 @@ impl Session {
         self.send_features();
     }
 
-    fn check_header(&self, header: &StreamHeader) -> Result<(), StreamErrorCondition> {
-        let to = header.to.as_deref().filter(|to| !to.is_empty()).ok_or(StreamErrorCondition::ImproperAddressing)?;
+    fn check_opening(&self, opening: &Opening) -> Result<(), StreamErrorCondition> {
+        let to = opening.to.as_deref().filter(|to| !to.is_empty()).ok_or(StreamErrorCondition::ImproperAddressing)?;
         if !self.is_served(to) {
             // Who has authenticated for this domain has no right to another one (RFC 6120 section 6.4.6).
             let is_authenticated = self.account.is_some();
@@ -65,7 +50,7 @@ impl Session {
                 false => StreamErrorCondition::HostUnknown,
             });
         }
-        let major = header.version.as_deref().and_then(|version| version.split_once('.')).map(|(major, _)| major);
+        let major = opening.version.as_deref().and_then(|version| version.split_once('.')).map(|(major, _)| major);
         match major.and_then(|major| major.parse::<u32>().ok()) {
             // A newer client is answered with the highest version that is spoken here (RFC 6120 section 4.7.5).
             Some(1..) => Ok(()),
@@ -83,14 +68,8 @@ impl Session {
     /// Writes the server's header with an id that nobody can guess (RFC 6120 section 4.7.3).
     pub(super) fn send_header(&mut self, to: Option<&BareJid>) {
         let id = self.random_text::<18>();
-        let open = StreamOpen {
-            from: Some(self.settings.domain.as_str()),
-            to: to.map(|to| to.as_str()),
-            id: Some(&id),
-            language: Some("en"),
-        };
-        self.output.write(|out| write::stream_open(out, &open));
-        self.header_sent = true;
+        let header = Header { from: self.settings.domain.as_str(), to, id: &id };
+        self.output.frame(|out| self.framing.open(out, &header));
     }
 
     /// Says what can be negotiated. It depends on nothing but the settings and what was negotiated, so it is the same on
@@ -105,8 +84,8 @@ impl Session {
             TlsPolicy::Required | TlsPolicy::Optional | TlsPolicy::Disabled => "",
         };
         let is_authenticated = self.account.is_some();
-        self.output.write(|out| {
-            write::stream_features(out, |out| {
+        self.output.frame(|out| {
+            self.framing.features(out, |out| {
                 if is_authenticated {
                     out.extend_from_slice(FEATURES_OF_AN_ACCOUNT.as_bytes());
                     return;
@@ -137,41 +116,44 @@ impl Session {
     /// encrypted, so it is dropped.
     pub(super) fn handle_starttls(&mut self) {
         if self.encrypted || self.account.is_some() || self.settings.tls == TlsPolicy::Disabled {
-            self.output.text("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+            self.output.frame(|out| self.framing.text(out, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
             self.finish();
             return;
         }
-        self.output.text("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+        self.output.frame(|out| self.framing.text(out, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
         self.output.order(Order::StartTls);
-        self.reader.take_remaining();
+        self.framing.drop_unread();
         self.stage = Stage::Handshake;
     }
 
     /// A new stream begins on the transport, with the next byte that is not read.
     pub(super) fn restart_stream(&mut self) {
-        self.reader.restart();
-        self.header_sent = false;
+        self.framing.restart();
         self.stage = Stage::Opening;
     }
 
     /// Ends the stream with an error, and the session with it.
     pub(super) fn fail(&mut self, condition: StreamErrorCondition, text: Option<&str>) {
-        self.fail_with(|out| write::stream_error(out, condition.name(), None, text));
+        self.fail_with(&StreamError { text, ..StreamError::from(condition) });
     }
 
-    /// Ends the stream with an error that `write` writes, and the session with it.
-    pub(super) fn fail_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.say_error(write);
+    /// Ends the stream with an error that says more than a condition, and the session with it.
+    pub(super) fn fail_with(&mut self, error: &StreamError<'_>) {
+        self.say_error(error);
         self.finish();
     }
 
-    /// Writes an error if there is a stream to write it on.
-    pub(super) fn say_error(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Says an error if there is a stream to say it on.
+    pub(super) fn say_error(&mut self, error: &StreamError<'_>) {
         if self.transport != Transport::Lost && !matches!(self.stage, Stage::Handshake | Stage::Over) {
-            if !self.header_sent {
-                self.send_header(None);
-            }
-            self.output.write(write);
+            self.open_if_it_is_not();
+            self.output.frame(|out| self.framing.error(out, error));
+        }
+    }
+
+    fn open_if_it_is_not(&mut self) {
+        if !self.framing.is_open() {
+            self.send_header(None);
         }
     }
 
@@ -180,10 +162,8 @@ impl Session {
         if self.transport != Transport::Lost {
             // Within a handshake nothing can be said.
             if !matches!(self.stage, Stage::Handshake) {
-                if !self.header_sent {
-                    self.send_header(None);
-                }
-                self.output.text(write::STREAM_CLOSE);
+                self.open_if_it_is_not();
+                self.output.frame(|out| self.framing.close(out));
             }
             self.output.order(Order::Close);
             self.transport = Transport::Lost;
@@ -213,7 +193,7 @@ impl Session {
         }
         self.output.order(Order::End);
         self.stage = Stage::Over;
-        self.reader = StreamReader::new(XmlLimits::AUTHENTICATED);
+        self.framing.leave();
         self.count_requests.clear();
         (self.deadline, self.ask_again, self.hibernates_until) = (None, None, None);
         (self.awaits_presence_until, self.claim_again) = (None, None);
