@@ -6,7 +6,7 @@
 //! | session, not held | chat: as to the account; normal, groupchat: error; else dropped | dropped | error |
 //! | account, somebody available | chat, normal: the most available resources; headline: all that take messages; groupchat: error; error: dropped | all available resources | error |
 //! | account, nobody available | chat, normal: stored; groupchat: error; else dropped | dropped | error |
-//! | service: the domain | error | dropped | error |
+//! | service: the domain, with or without resource | error | dropped | error |
 //! | service: a subdomain | error | error | error |
 //! | remote | error | error | error |
 //!

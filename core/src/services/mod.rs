@@ -8,12 +8,12 @@
 //! ```
 //!
 //! **To add a service**: write a file here with a function for each request, from `Request` to [`Answer`]; put its
-//! namespace into `names`; add a line to `TABLE` for each request, in the place where its feature is to be told. The test
-//! of the table and those of `session` then want to know what it answers to whom. What needs more than the request and the
+//! namespace into `names`; add a line to `TABLE` for each request, in the place where its feature is to be told. A test
+//! of `session` then wants to know what each kind of recipient answers. What needs more than the request and the
 //! [`Facts`], as the store, is a variant of [`Answer`] that the session carries out, as the roster is.
 //!
-//! Invariants: a feature that is answered is told by disco, and nothing else is; an answer about another account does not
-//! depend on whether it exists.
+//! Invariants: a feature that is answered is told by disco, unless the stream tells it; what disco tells is answered, unless
+//! nothing is asked for it; an answer about another account does not depend on whether it exists.
 //!
 //! Deliberately not here: what is delivered to somebody (`routing`), and what an answer needs besides the request.
 
@@ -123,6 +123,12 @@ pub fn answer(recipient: Recipient, iq: &Stanza, facts: &Facts<'_>) -> Answer {
         Some(asked) => (asked.handler)(&Request { iq, child, facts }),
         None => otherwise(recipient),
     }
+}
+
+/// Name and namespace of each request that has a line.
+#[cfg(test)]
+pub(crate) fn requests() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().filter_map(|line| line.asked.as_ref()).map(|asked| (asked.name, asked.namespace))
 }
 
 /// What becomes of a request that has no line.

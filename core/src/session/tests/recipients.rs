@@ -1,6 +1,7 @@
 //! Who answers what a client says, by whom it is for. What is routed is answered by the table of `routing`.
 
 use super::client::Client;
+use crate::services;
 use crate::session::Order;
 
 /// Addresses by the kind of recipient that they name, whether or not there is somebody.
@@ -48,12 +49,12 @@ const fn items(outcome: &'static str) -> Outcomes {
 /// RFC 6121 section 2.3.3.
 const OF_OWNER: Outcomes = [ROSTER, FORBIDDEN, ROUTED, UNAVAILABLE, UNAVAILABLE, FORBIDDEN, ROUTED, FORBIDDEN, ROUTED];
 
-#[test]
-fn each_request_is_answered_by_whom_it_is_for() {
+/// What clients ask for: the content of the iq, and what comes of it as a get and as a set.
+fn requests() -> [(String, Outcomes, Outcomes); 12] {
     let info = "query xmlns='http://jabber.org/protocol/disco#info'";
     let disco_items = "query xmlns='http://jabber.org/protocol/disco#items'";
     let roster = "<query xmlns='jabber:iq:roster'><item jid='a@example.org'/></query>";
-    let rows = [
+    [
         ("<ping xmlns='urn:xmpp:ping'/>".to_owned(), both(RESULT), UNKNOWN),
         (format!("<{info}/>"), both(RESULT), UNKNOWN),
         (format!("<{info} node='x'/>"), both(NOT_FOUND), UNKNOWN),
@@ -66,10 +67,22 @@ fn each_request_is_answered_by_whom_it_is_for() {
         ("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>".to_owned(), both(NOT_ALLOWED), both(NOT_ALLOWED)),
         ("<vCard xmlns='vcard-temp'/>".to_owned(), UNKNOWN, UNKNOWN),
         ("<ping xmlns='urn:xmpp:time'/>".to_owned(), UNKNOWN, UNKNOWN),
-    ];
-    for (request, get, set) in &rows {
+    ]
+}
+
+#[test]
+fn each_request_is_answered_by_whom_it_is_for() {
+    for (request, get, set) in &requests() {
         assert_outcomes(get, |to| format!("<iq type='get' id='1'{to}>{request}</iq>"));
         assert_outcomes(set, |to| format!("<iq type='set' id='1'{to}>{request}</iq>"));
+    }
+}
+
+#[test]
+fn every_request_that_has_a_line_is_among_these() {
+    for (name, namespace) in services::requests() {
+        let start = format!("<{name} xmlns='{namespace}'");
+        assert!(requests().iter().any(|(request, ..)| request.starts_with(&start)), "{start}");
     }
 }
 
