@@ -1,15 +1,15 @@
-//! The one task that owns the control plane: it hands facts to `core`'s [`Node`] and carries its orders out.
+//! The one task that owns the control plane: it hands facts to `core`'s [`Clustering`] and carries its orders out.
 //!
 //! ```text
-//! links::LinkEvent ─────┐                    ┌──▶ router: view, sessions, whether to serve
-//! consensus::ToControl ─┤                    ├──▶ links: messages, which process is current, whom to dial
-//! Raft's status ────────┼──▶ Node ── order ──┤
-//! sessions' requests ───┤                    └──▶ consensus: proposals, membership, take-over
+//! links::LinkEvent ─────┐                          ┌──▶ router: view, sessions, whether to serve
+//! consensus::ToControl ─┤                          ├──▶ links: messages, which process is current, whom to dial
+//! Raft's status ────────┼──▶ Clustering ── order ──┤
+//! sessions' requests ───┤                          └──▶ consensus: proposals, membership, take-over
 //! operator ─────────────┘
 //! ```
 //!
 //! The invariant: the read view shows an entry before anybody is told that it was applied here. No stanza passes here.
-//! It decides nothing: what to do is an output of the node, how it is done is a call.
+//! It decides nothing: what to do is an output of the machine, how it is done is a call.
 
 pub(crate) mod founding;
 pub(crate) mod stamp;

@@ -24,6 +24,10 @@ use crate::seeds::Seed;
 /// (`tests/seeds.txt`), and are to go on meaning the same.
 pub(super) const FIRST_OPERATED_SEED: u64 = 1000;
 
+/// In the plans of seeds below it nobody changes the times on which fencing rests: several of them are told of in
+/// `sim/FOUND.md`.
+pub(super) const FIRST_RETIMED_SEED: u64 = 10_000_000;
+
 /// Of a hundred seeds, how many switch a family on.
 const FAMILY_PERCENT: u32 = 35;
 

@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::draw::{REPAIRED_IN, REPLACED_IN};
+use super::draw::{FIRST_RETIMED_SEED, REPAIRED_IN, REPLACED_IN};
 use super::{BEGINS, Episode, Fault, Plan, Target};
 
 /// Of a hundred seeds that operators do nothing else in, how many have orders: three of ten seeds.
@@ -17,6 +17,12 @@ const ORDERS_PERCENT: u32 = 68;
 
 /// Orders in one plan.
 const ORDERS_MAX: usize = 4;
+
+/// Of a hundred seeds that have orders, how many change the times on which fencing rests.
+const RETIMED_PERCENT: u32 = 30;
+
+/// How long the cluster has to agree on other times before the order is given up.
+const RETIMED_WITHIN: Duration = Duration::from_secs(12);
 
 /// How long before everything is made whole the last order is given.
 const LAST_BEFORE_HEAL: Duration = Duration::from_secs(3);
@@ -32,6 +38,9 @@ impl Plan {
         let mut random = self.seed.generator("orders", 0);
         if self.nodes < 2 || !random.random_ratio(ORDERS_PERCENT, 100) {
             return self;
+        }
+        if self.seed.0 >= FIRST_RETIMED_SEED {
+            self = self.with_other_times();
         }
         for _ in 0..random.random_range(1..=ORDERS_MAX) {
             let latest = (self.heals_at - BEGINS - LAST_BEFORE_HEAL).as_millis();
@@ -49,6 +58,24 @@ impl Plan {
             if let Some(fault) = fault {
                 self = self.clone().with(at, lasts.min(self.heals_at - at), fault);
             }
+        }
+        self
+    }
+
+    /// The times on which fencing rests are changed once or twice, to longer or shorter ones.
+    fn with_other_times(mut self) -> Plan {
+        let mut random = self.seed.generator("times", 0);
+        if !random.random_ratio(RETIMED_PERCENT, 100) {
+            return self;
+        }
+        for _ in 0..random.random_range(1..=2) {
+            let latest = (self.heals_at - BEGINS - LAST_BEFORE_HEAL).as_millis();
+            let at = BEGINS + milliseconds(&mut random, 0, u64::try_from(latest).unwrap_or_default());
+            let lease = milliseconds(&mut random, 2_000, 5_500);
+            let expel_after = lease.mul_f64(1.1) + milliseconds(&mut random, 500, 1_500);
+            let change = Fault::ChangeTimes { lease, expel_after };
+            let lasts = RETIMED_WITHIN.min(self.heals_at - at);
+            self = self.with(at, lasts, change);
         }
         self
     }
@@ -93,6 +120,18 @@ mod tests {
 
         assert_eq!((0..FIRST_SEED).filter(has_orders).count(), 0);
         assert!((FIRST_SEED..FIRST_SEED + 300).filter(has_orders).count() > 60);
+    }
+
+    #[test]
+    fn times_are_changed_by_some_of_the_later_seeds_and_by_none_of_those_that_are_told_of() {
+        let is_retimed = |seed: &u64| {
+            Plan::draw(*seed).episodes.iter().any(|episode| matches!(episode.fault, Fault::ChangeTimes { .. }))
+        };
+
+        assert_eq!((FIRST_SEED..FIRST_SEED + 300).filter(is_retimed).count(), 0);
+        let first = FIRST_RETIMED_SEED;
+        assert!((first..first + 300).filter(is_retimed).count() > 15);
+        assert!((first..first + 300).map(Plan::draw).all(|plan| plan.flaws().is_empty()));
     }
 
     #[test]
