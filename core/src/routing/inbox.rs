@@ -227,7 +227,7 @@ impl Inbox {
         let Answers { taken, settled, returned, ready, .. } = &self.answers;
         if !ready.is_empty() || !returned.is_empty() || taken.max(&settled.len()) >= &ANSWERS_TOGETHER_MAX {
             AnswersDue::Now
-        } else if *taken > 0 || !settled.is_empty() {
+        } else if (*taken > 0 || !settled.is_empty()) && !planted!(AnswersWaitForEver) {
             AnswersDue::Soon
         } else {
             AnswersDue::Never

@@ -1,13 +1,15 @@
 //! A session takes what waits for it, and ends, while a lane hands parcels over.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 
 use cresset_core::cluster::Event;
-use cresset_core::ids::LogIndex;
+use cresset_core::ids::{LogIndex, Sequence};
 use shuttle::{future, thread};
 
 use super::{check, finds, number_of, parcel, route_of, router};
 use crate::links::DataService;
+use crate::router::ToSession;
 use crate::sync::Fault;
 
 const PARCELS: u64 = 3;
@@ -64,6 +66,29 @@ fn a_session_is_woken_by_what_comes() {
     lane.join().expect("it does not panic");
 }
 
+/// A session that awaits nothing of the kind finds it with what wakes it; one that does is woken.
+fn what_is_taken_care_of_is_heard_of_in_time() {
+    let session = router().enter();
+
+    let others = {
+        let session = session.clone();
+        thread::spawn(move || {
+            assert!(session.tell(ToSession::Handled(Sequence(1))), "the session goes on");
+            assert!(session.tell(ToSession::Nudge), "the session goes on");
+            assert!(session.tell(ToSession::Handled(Sequence(2))), "the session goes on");
+        })
+    };
+    let handled =
+        |events: VecDeque<ToSession>| events.into_iter().filter(|event| matches!(event, ToSession::Handled(_))).count();
+    let first = future::block_on(poll_fn(|cx| session.poll_take(cx, 0, 0, false)));
+    let mut heard = handled(first.0);
+    while heard < 2 {
+        heard += handled(future::block_on(poll_fn(|cx| session.poll_take(cx, 0, 0, true))).0);
+    }
+
+    others.join().expect("it does not panic");
+}
+
 #[test]
 fn interleavings_of_the_end_of_a_session_and_what_comes_for_it() {
     check(a_parcel_is_with_the_session_or_comes_back);
@@ -82,4 +107,14 @@ fn interleavings_of_a_session_that_sleeps_and_what_comes_for_it() {
 #[test]
 fn a_session_that_looks_and_sleeps_in_two_steps_is_noticed() {
     finds(Fault::SleepInTwoSteps, a_session_is_woken_by_what_comes);
+}
+
+#[test]
+fn interleavings_of_a_session_that_sleeps_and_what_is_taken_care_of() {
+    check(what_is_taken_care_of_is_heard_of_in_time);
+}
+
+#[test]
+fn a_session_that_looks_and_sleeps_in_two_steps_while_a_stanza_is_taken_care_of_is_noticed() {
+    finds(Fault::SleepInTwoSteps, what_is_taken_care_of_is_heard_of_in_time);
 }

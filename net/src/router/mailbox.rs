@@ -139,7 +139,8 @@ impl SessionHandle {
         if inner.closed {
             return false;
         }
-        let may_wait = matches!(event, ToSession::Handled(_)) && !inner.awaits_handled;
+        let is_awaited = inner.awaits_handled && !planted!(HandledWakesNobody);
+        let may_wait = matches!(event, ToSession::Handled(_)) && !is_awaited;
         inner.events.push_back(event);
         if !may_wait {
             wake(inner);

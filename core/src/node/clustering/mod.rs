@@ -469,6 +469,7 @@ impl Clustering {
         self.show();
         self.tell(ToRouter::StoredAlone { look_again_after: JOIN_TIME_MAX + LOOK_AGAIN_AFTER });
         self.serve(Source::Cluster, service);
+        self.tell_door();
     }
 
     fn move_on(&mut self, begin: LogIndex) {
