@@ -1,7 +1,7 @@
 //! What is going to happen, in the order of its time; what is due at the same time happens in the order in which it was
 //! put in.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
@@ -38,58 +38,41 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The queue.
+/// The queue. What is put in lies still in its slot while the order of the slots is found: it is large, and an order is found
+/// by moving things about.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    heap: BinaryHeap<Due<T>>,
+    /// When, the how manieth, and in which slot; the earliest is the greatest.
+    order: BinaryHeap<Reverse<(Moment, u64, usize)>>,
+    slots: Vec<Option<T>>,
+    free: Vec<usize>,
     count: u64,
-}
-
-#[derive(Debug)]
-struct Due<T> {
-    at: Moment,
-    number: u64,
-    what: T,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        Queue { heap: BinaryHeap::new(), count: 0 }
+        Queue { order: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), count: 0 }
     }
 
     pub(super) fn push(&mut self, at: Moment, what: T) {
         self.count += 1;
-        self.heap.push(Due { at, number: self.count, what });
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(what);
+        self.order.push(Reverse((at, self.count, slot)));
     }
 
     pub(super) fn pop(&mut self) -> Option<(Moment, T)> {
-        self.heap.pop().map(|due| (due.at, due.what))
+        let Reverse((at, _, slot)) = self.order.pop()?;
+        self.free.push(slot);
+        Some((at, self.slots[slot].take().expect("what is in the order is in its slot")))
     }
 
     /// How much was ever put in.
     pub(super) fn count(&self) -> u64 {
         self.count
-    }
-}
-
-impl<T> PartialEq for Due<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-
-impl<T> Eq for Due<T> {}
-
-impl<T> PartialOrd for Due<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The heap hands out the greatest first, so the earliest is the greatest.
-impl<T> Ord for Due<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
     }
 }
 

@@ -92,6 +92,8 @@ pub struct Clustering {
     is_over: bool,
     /// How the router was last told to treat clients.
     service: Service,
+    /// What it was last told of the lease, and of what clients find.
+    told: (Option<Uptime>, Option<Door>),
     /// How far the router is said to show the log that it follows.
     shown: LogIndex,
     /// Whether the router follows the same machine as when the installation of a snapshot began.
@@ -124,6 +126,7 @@ impl Clustering {
             stops: false,
             is_over: false,
             service: Service::Close,
+            told: (None, None),
             shown: LogIndex(0),
             hears_of_routes: false,
             output: VecDeque::new(),
@@ -233,7 +236,7 @@ impl Clustering {
     pub fn handle_all(&mut self, now: Uptime, inputs: impl IntoIterator<Item = Input>) {
         self.node.handle_all(now, inputs);
         if !self.is_alone() {
-            self.tell(ToRouter::Lease(self.node.lease_until()));
+            self.tell_lease(self.node.lease_until());
         }
         while let Some(output) = self.node.poll_output() {
             if let Output::Event(event) = output {
@@ -436,7 +439,7 @@ impl Clustering {
         let Some(mut alone) = self.alone.take() else { return };
         alone.handle_all(now, inputs);
         let applied = alone.node().state().applied();
-        self.tell(ToRouter::Lease(alone.node().lease_until()));
+        self.tell_lease(alone.node().lease_until());
         while let Some(output) = alone.poll_output() {
             match output {
                 AloneOutput::Event(event) => self.tell(ToRouter::Event(event)),
@@ -465,7 +468,7 @@ impl Clustering {
         self.move_on(LogIndex(0));
         self.tell(ToRouter::Connect);
         self.tell(ToRouter::AllRoutes);
-        self.tell(ToRouter::Lease(self.node.lease_until()));
+        self.tell_lease(self.node.lease_until());
         self.show();
         self.tell(ToRouter::StoredAlone { look_again_after: JOIN_TIME_MAX + LOOK_AGAIN_AFTER });
         self.serve(Source::Cluster, service);
@@ -503,7 +506,15 @@ impl Clustering {
             Service::Serve | Service::Pause => Door::Open,
             Service::Close => Door::Shut,
         };
-        self.tell(ToRouter::Door(door));
+        if self.told.1.replace(door) != Some(door) {
+            self.tell(ToRouter::Door(door));
+        }
+    }
+
+    fn tell_lease(&mut self, until: Option<Uptime>) {
+        if std::mem::replace(&mut self.told.0, until) != until {
+            self.tell(ToRouter::Lease(until));
+        }
     }
 
     fn serve(&mut self, source: Source, service: Service) {

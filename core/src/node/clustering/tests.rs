@@ -310,7 +310,7 @@ impl Process {
         std::mem::take(&mut self.told)
     }
 
-    /// Without what is told again and again.
+    /// Without leases, and what clients find.
     fn told_but_leases(&mut self) -> Vec<ToRouter> {
         let told = self.told();
         let is_news = |told: &ToRouter| !matches!(told, ToRouter::Lease(_) | ToRouter::Door(_));
