@@ -17,11 +17,14 @@
 
 #[cfg(test)]
 mod contract;
+mod credentials;
+mod identity;
 pub mod memory;
-mod model;
+mod offline;
 mod opened;
 pub mod postgres;
-mod property;
+mod properties;
+mod roster;
 pub mod sqlite;
 mod text;
 
@@ -30,36 +33,23 @@ use std::collections::BTreeMap;
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{MemberId, RouteId};
 use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::routing::{StanzaName, StoreAnswer};
+use cresset_core::routing::StanzaName;
 use cresset_core::session::{OfflineMessage, RosterPart};
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use futures_util::future::BoxFuture;
 
+pub use credentials::{ACCOUNTS_PER_CALL_MAX, Added, Credentials, Existing, Keys, NewAccount, Written};
+pub use identity::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp};
+pub use offline::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, Stored, store_answer};
 pub use opened::{OpenError, Opened};
-pub use property::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
+pub use properties::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
+pub use roster::RosterWrite;
 
-pub use model::{
-    Added, Claimant, ClusterId, Credentials, Existing, FakeSaltSecret, Founding, Identity, JoinSecret, Keys,
-    NewAccount, RosterWrite, Stamp, Stored, Written,
-};
+use credentials::within_one_call;
 
 /// What every method answers.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
-
-/// Accounts in one call of [`Accounts::list`] or [`Accounts::add_many`]; more is cut off or refused.
-pub const ACCOUNTS_PER_CALL_MAX: usize = 10_000;
-
-/// Messages that one [`Accounts::claim`] hands out; the caller asks again until it gets none.
-pub const CLAIM_MESSAGES_MAX: usize = 100;
-
-/// Weight of the messages that one claim hands out, one message at least: far below what may wait for a client, or whoever is
-/// sent much while away could not log in any more.
-pub const CLAIM_BYTES_MAX: usize = 1024 * 1024;
-
-/// Milliseconds for which the name of a stored message is known. Those who decide about the same message do so within
-/// seconds of each other, or after the store was away for a while.
-pub const NAME_KEPT_MS: u64 = 3_600_000;
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -76,16 +66,6 @@ pub enum StoreError {
     /// The caller asked for more than one call may do. Nothing was done.
     #[error("too much in one call to the account store: {0}")]
     TooMuch(String),
-}
-
-/// What the machines that decide about stanzas are told of a message that was to be stored.
-pub fn store_answer(stored: &Result<Stored, StoreError>) -> StoreAnswer {
-    match stored {
-        Ok(Stored::Kept) => StoreAnswer::Kept,
-        Ok(Stored::Full | Stored::NoSuchAccount) => StoreAnswer::Refused,
-        Err(StoreError::Busy | StoreError::Unavailable(_)) => StoreAnswer::Away,
-        Err(StoreError::Unreadable(_) | StoreError::TooMuch(_)) => StoreAnswer::Failed,
-    }
 }
 
 /// One domain's accounts, shared by all members of its cluster.
@@ -203,12 +183,4 @@ pub trait Accounts: Send + Sync + 'static {
     /// The changes of one property or of all, the latest first, at most `max`. At least the latest
     /// [`PROPERTY_CHANGES_MAX`] of all are remembered.
     fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>>;
-}
-
-/// Refuses more accounts than one call may carry.
-fn within_one_call(accounts: usize) -> Result<(), StoreError> {
-    if accounts <= ACCOUNTS_PER_CALL_MAX {
-        return Ok(());
-    }
-    Err(StoreError::TooMuch(format!("{accounts} accounts, at most {ACCOUNTS_PER_CALL_MAX} are allowed")))
 }
