@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use cresset_core::sasl::Password;
 use cresset_net::accounts::sqlite::SqliteAccounts;
-use cresset_net::accounts::{Accounts, Added, Credentials};
+use cresset_net::accounts::{AccountStore, Added, Credentials};
 use cresset_net::disk::make_private;
 use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};

@@ -69,7 +69,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Get { store, name } => {
             let property = shared(&name)?;
             store.with(Missing::Refuse, |store| {
-                let stored = store.ask(store.accounts().properties())?;
+                let stored = store.ask(store.properties().properties())?;
                 terminal::say(value(property, &stored));
                 Ok(())
             })
@@ -111,7 +111,7 @@ fn value<'a>(property: &Property, stored: &'a BTreeMap<String, String>) -> &'a s
 }
 
 fn list(store: &Store) -> Result<(), Failure> {
-    let stored = store.ask(store.accounts().properties())?;
+    let stored = store.ask(store.properties().properties())?;
     let mut rows = vec![["NAME", "VALUE", "DEFAULT", "TAKES EFFECT", "MEANING"]];
     let shared = PROPERTIES.iter().filter(|property| property.place == Setting::Shared);
     rows.extend(shared.map(|property| {
@@ -127,7 +127,7 @@ fn list(store: &Store) -> Result<(), Failure> {
 
 fn change(store: &Store, property: &Property, new: Option<String>) -> Result<(), Failure> {
     let write = PropertyWrite { name: property.name.to_owned(), value: new.clone(), by: who(), at: wall() };
-    let old = store.ask(store.accounts().set_property(write))?;
+    let old = store.ask(store.properties().set_property(write))?;
     let name = property.name;
     match (&old, &new) {
         (None, None) => return Err(Failure::failed(format!("the property '{name}' is not set"))),
@@ -159,7 +159,7 @@ pub(super) fn switch(store: WhichStore, is_on: bool) -> Result<(), Failure> {
     store.with(Missing::Create, |store| {
         let value = Some(is_on.to_string());
         let write = PropertyWrite { name: ENABLED.to_owned(), value, by: who(), at: wall() };
-        let old = store.ask(store.accounts().set_property(write))?;
+        let old = store.ask(store.properties().set_property(write))?;
         // Where nobody has said so, it is on.
         let was_on = old.is_none_or(|old| old != false.to_string());
         terminal::say(&if was_on == is_on {
@@ -173,7 +173,7 @@ pub(super) fn switch(store: WhichStore, is_on: bool) -> Result<(), Failure> {
 
 fn history(store: &Store, property: Option<&Property>) -> Result<(), Failure> {
     let name = property.map(|property| property.name.to_owned());
-    let changes = store.ask(store.accounts().property_changes(name, PROPERTY_CHANGES_MAX))?;
+    let changes = store.ask(store.properties().property_changes(name, PROPERTY_CHANGES_MAX))?;
     let cells: Vec<[String; 5]> = changes.into_iter().map(row).collect();
     let mut rows = vec![["WHEN", "WHO", "NAME", "WAS", "IS"]];
     rows.extend(cells.iter().map(|row| row.each_ref().map(String::as_str)));

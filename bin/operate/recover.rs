@@ -37,7 +37,7 @@ pub(super) fn recover(file: &Path, is_confirmed: bool) -> Result<(), Failure> {
         }
         let disk = DirectoryDisk::open(&config.node.data).map_err(Failure::failed)?;
         let (name, founded) =
-            match store.wait(Remains::read(Arc::new(disk), store.accounts())).map_err(Failure::failed)? {
+            match store.wait(Remains::read(Arc::new(disk), store.cluster())).map_err(Failure::failed)? {
                 // This command was interrupted: the cluster is given up already.
                 Remains::Unfinished(unfinished) => (unfinished.name().to_owned(), store.wait(unfinished.finish())),
                 Remains::Survivor(survivor) => {
@@ -45,7 +45,7 @@ pub(super) fn recover(file: &Path, is_confirmed: bool) -> Result<(), Failure> {
                     if !is_confirmed {
                         confirm(&survivor, &missing)?;
                     }
-                    (survivor.name().to_owned(), store.wait(survivor.give_up(store.accounts())))
+                    (survivor.name().to_owned(), store.wait(survivor.give_up(store.cluster())))
                 }
             };
         let cluster = founded.map_err(Failure::failed)?;
@@ -93,7 +93,7 @@ fn refuse_if_alive(store: &Store, survivor: &Survivor, protection: &LinkProtecti
 
 /// A directory that was emptied does not know whom to ask. So nobody may run.
 fn refuse_if_anybody_runs(store: &Store, survivor: &Survivor) -> Result<Vec<String>, Failure> {
-    let running = store.wait(survivor.who_runs(store.accounts())).map_err(Failure::failed)?;
+    let running = store.wait(survivor.who_runs(store.cluster())).map_err(Failure::failed)?;
     if running.is_empty() {
         return Ok(Vec::new());
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cresset_core::config::Accounts as Place;
 use cresset_core::jid::DomainPart;
-use cresset_net::accounts::{Accounts, Opened, StoreFuture};
+use cresset_net::accounts::{AccountStore, ClusterStore, Opened, PropertyStore, StoreFuture};
 use cresset_net::disk::make_private;
 use cresset_net::runtime::scope;
 use tokio::runtime::Runtime;
@@ -98,8 +98,16 @@ fn prepare(path: &Path, missing: Missing, is_configured: bool) -> Result<(), Fai
 }
 
 impl Store {
-    pub(super) fn accounts(&self) -> &dyn Accounts {
-        self.opened.accounts()
+    pub(super) fn accounts(&self) -> &dyn AccountStore {
+        self.opened.store()
+    }
+
+    pub(super) fn cluster(&self) -> &dyn ClusterStore {
+        self.opened.store()
+    }
+
+    pub(super) fn properties(&self) -> &dyn PropertyStore {
+        self.opened.store()
     }
 
     /// Waits for something that is done with the account store.

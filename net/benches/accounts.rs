@@ -16,7 +16,7 @@ use cresset_core::sasl::{Hash, Password, ScramKeys};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::sqlite::SqliteAccounts;
-use cresset_net::accounts::{Accounts, Claimant, Existing, Keys, NewAccount, Stored};
+use cresset_net::accounts::{AccountStore, Claimant, Existing, Keys, NewAccount, OfflineStore, Stored};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Accounts and their keys.
+//! The part of the store that knows who may log in: accounts and their keys.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,41 @@ use cresset_core::jid::NodePart;
 use cresset_core::sasl::{Hash, Password, ScramKeys};
 use rand::rngs::StdRng;
 
-use super::StoreError;
+use super::{StoreError, StoreFuture};
 
-/// Accounts in one call of [`list`](super::Accounts::list) or [`add_many`](super::Accounts::add_many); more is cut off or refused.
+/// Accounts in one call of [`list`](AccountStore::list) or [`add_many`](AccountStore::add_many); more is cut off or refused.
 pub const ACCOUNTS_PER_CALL_MAX: usize = 10_000;
+
+/// The accounts there are, with the keys by which their users log in.
+pub trait AccountStore: Send + Sync + 'static {
+    /// The keys of an account. If there is no such account, those of another one, by which nobody can log in and like
+    /// which those of nobody are to look: the account that `draw` names. Each account is drawn by its share of all numbers,
+    /// about as great as that of any other; the same number draws the same account until accounts are added or removed,
+    /// and then mostly. One statement does both at the same cost, so that a stranger cannot tell by the time that it takes
+    /// whether there is such an account.
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys>;
+
+    /// Whether there is such an account.
+    fn exists(&self, account: NodePart) -> StoreFuture<'_, bool>;
+
+    /// Creates an account, unless there is one of that name.
+    fn add(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Added>;
+
+    /// Creates many accounts in one transaction, at most [`ACCOUNTS_PER_CALL_MAX`]; the answers are in the order of
+    /// the accounts. `existing` says what becomes of those whose name is taken; the second of two equal names in
+    /// one call counts as taken.
+    fn add_many(&self, accounts: Vec<NewAccount>, existing: Existing) -> StoreFuture<'_, Vec<Added>>;
+
+    /// Gives an account other keys.
+    fn change_credentials(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Written>;
+
+    /// Removes an account with its roster and its messages.
+    fn remove(&self, account: NodePart) -> StoreFuture<'_, Written>;
+
+    /// The names that follow `after` in the order of their bytes, at most `max` and never more than
+    /// [`ACCOUNTS_PER_CALL_MAX`].
+    fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>>;
+}
 
 /// What is kept of a password: SCRAM keys, at most one set for each hash.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -57,7 +88,7 @@ pub struct NewAccount {
     pub credentials: Credentials,
 }
 
-/// What [`add_many`](super::Accounts::add_many) does with an account that is there already.
+/// What [`add_many`](AccountStore::add_many) does with an account that is there already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Existing {
     /// Leaves it as it is.

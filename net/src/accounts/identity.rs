@@ -1,4 +1,4 @@
-//! The row by which a cluster knows itself.
+//! The part of the store that a cluster and its members know themselves by.
 
 use std::fmt;
 
@@ -6,6 +6,39 @@ use cresset_core::ids::MemberId;
 use rand::Rng;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
+
+use super::StoreFuture;
+
+/// What a cluster and its members know themselves by.
+pub trait ClusterStore: Send + Sync + 'static {
+    /// The cluster's identity. The first caller ever writes it from `candidate`; everybody gets the same answer.
+    fn identity(&self, candidate: Founding) -> StoreFuture<'_, Identity>;
+
+    /// Notes that the cluster is formed by this founder, if it is to be: from now on everybody else joins, and nobody
+    /// founds. Answers whether it is this founder who forms it, or did.
+    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool>;
+
+    /// Has `to` found the cluster and not `from`, if `from` was to and has not. Answers the identity as it is then.
+    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity>;
+
+    /// The cluster's identity, if it has one. Changes nothing.
+    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>>;
+
+    /// Puts another cluster in the place of `from`, if that is the one, which is to be founded by `anew.founder`. The
+    /// accounts with all that is theirs, the fake salts and the properties stay; what routes of `from` have claimed is
+    /// free. Answers the identity as it is then.
+    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity>;
+
+    /// A member id that was never given out before, greater than all of them. `name` is kept for people.
+    fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId>;
+
+    /// The last stamp of a member's data directory, if it has one.
+    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>>;
+
+    /// Puts `to` in the place of the stamp `from`, if that is the last one of this member; answers which is the last one
+    /// then.
+    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp>;
+}
 
 /// Tells one cluster from another. No secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cresset_core::config;
 use tokio::time::sleep;
 
-use super::Accounts;
+use super::Store;
 use super::postgres::{self, PostgresAccounts};
 use super::sqlite::{self, SqliteAccounts};
 
@@ -95,7 +95,7 @@ impl Opened {
     }
 
     /// The store as its users see it.
-    pub fn accounts(&self) -> &dyn Accounts {
+    pub fn store(&self) -> &dyn Store {
         match self {
             Opened::Sqlite(accounts) => accounts,
             Opened::Postgres(accounts) => accounts,
@@ -103,7 +103,7 @@ impl Opened {
     }
 
     /// The same for several users.
-    pub fn into_shared(self) -> Arc<dyn Accounts> {
+    pub fn into_shared(self) -> Arc<dyn Store> {
         match self {
             Opened::Sqlite(accounts) => Arc::new(accounts),
             Opened::Postgres(accounts) => Arc::new(accounts),

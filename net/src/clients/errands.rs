@@ -1,7 +1,5 @@
 //! What a session asks of the account store, one thing after the other.
 
-use std::sync::Arc;
-
 use cresset_core::admission::{Origin, Party};
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
@@ -14,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::ClientSettings;
 use super::tries::Attempt;
-use crate::accounts::{Claimant, Keys, RosterWrite, StoreError};
+use crate::accounts::{AccountStore, Claimant, Keys, OfflineStore, RosterStore, RosterWrite, StoreError};
 use crate::router::Router;
 
 /// Something to ask.
@@ -77,7 +75,7 @@ impl Errand {
         origin: Origin,
         party: Party,
     ) -> BoxFuture<'static, ErrandAnswer> {
-        let router = settings.router.clone();
+        let (router, accounts) = (settings.router.clone(), settings.accounts.clone());
         match self {
             Errand::Derive(derivation) => {
                 let derive = settings.derive.derive(party, derivation);
@@ -90,22 +88,22 @@ impl Errand {
                         return ErrandAnswer::Credentials(CredentialsAnswer::TooManyTries, None);
                     };
                     attempt.turn().await;
-                    ErrandAnswer::Credentials(look_up(&router, &account, draw).await, Some(attempt))
+                    ErrandAnswer::Credentials(look_up(&*accounts, &account, draw).await, Some(attempt))
                 })
             }
             Errand::Roster { account, order } => {
-                Box::pin(async move { ErrandAnswer::Roster(roster(&router, &account, order).await) })
+                Box::pin(async move { ErrandAnswer::Roster(roster(&*accounts, &account, order).await) })
             }
             Errand::Claim { account, route } => {
-                Box::pin(async move { ErrandAnswer::Offline(claim(&router, &account, route).await) })
+                Box::pin(async move { ErrandAnswer::Offline(claim(&router, &*accounts, &account, route).await) })
             }
             Errand::Look { jid } => Box::pin(async move {
-                let found = router.accounts().is_stored_for(name_of(&jid.to_bare()), jid).await;
+                let found = accounts.is_stored_for(name_of(&jid.to_bare()), jid).await;
                 ErrandAnswer::Stored(found.map_err(|error| unavailable(&error)))
             }),
             Errand::Forget { account, keys, route } => Box::pin(async move {
                 let forgotten = match account.node() {
-                    Some(name) => router.accounts().forget(name.to_owned(), keys, route).await,
+                    Some(name) => accounts.forget(name.to_owned(), keys, route).await,
                     None => Ok(()),
                 };
                 if let Err(error) = forgotten {
@@ -118,9 +116,9 @@ impl Errand {
     }
 }
 
-async fn look_up(router: &Arc<Router>, account: &BareJid, draw: i64) -> CredentialsAnswer {
+async fn look_up(accounts: &dyn AccountStore, account: &BareJid, draw: i64) -> CredentialsAnswer {
     let Some(name) = account.node() else { return CredentialsAnswer::Unknown(Vec::new()) };
-    match router.accounts().credentials(name.to_owned(), draw).await {
+    match accounts.credentials(name.to_owned(), draw).await {
         Ok(Keys::Own(keys)) => CredentialsAnswer::Known(keys.iter().cloned().collect()),
         Ok(Keys::Drawn(keys)) => CredentialsAnswer::Unknown(keys.iter().map(KeyShape::of).collect()),
         Err(error) => {
@@ -130,15 +128,14 @@ async fn look_up(router: &Arc<Router>, account: &BareJid, draw: i64) -> Credenti
     }
 }
 
-async fn roster(router: &Arc<Router>, account: &BareJid, order: RosterOrder) -> RosterAnswer {
-    let accounts = router.accounts();
+async fn roster(rosters: &dyn RosterStore, account: &BareJid, order: RosterOrder) -> RosterAnswer {
     let name = name_of(account);
     match order {
         RosterOrder::Load { after } => {
-            RosterAnswer::Loaded(accounts.roster(name, after).await.map_err(|error| unavailable(&error)))
+            RosterAnswer::Loaded(rosters.roster(name, after).await.map_err(|error| unavailable(&error)))
         }
         RosterOrder::Set { jid, name: called, groups } => {
-            RosterAnswer::Set(match accounts.set_contact(name, jid, called, groups).await {
+            RosterAnswer::Set(match rosters.set_contact(name, jid, called, groups).await {
                 Ok(RosterWrite::Done(item)) => Ok(item),
                 Ok(RosterWrite::Full) => Err(RosterRefusal::Full),
                 // The account was removed while its client was connected.
@@ -150,7 +147,7 @@ async fn roster(router: &Arc<Router>, account: &BareJid, order: RosterOrder) -> 
             })
         }
         RosterOrder::Remove(contact) => {
-            let removed = accounts.remove_contact(name, contact.clone()).await;
+            let removed = rosters.remove_contact(name, contact.clone()).await;
             RosterAnswer::Removed(match removed {
                 Ok(was_there) => Ok(was_there.then_some(contact)),
                 Err(error) => Err(unavailable(&error)),
@@ -160,14 +157,15 @@ async fn roster(router: &Arc<Router>, account: &BareJid, order: RosterOrder) -> 
 }
 
 async fn claim(
-    router: &Arc<Router>,
+    router: &Router,
+    offline: &dyn OfflineStore,
     account: &BareJid,
     route: RouteId,
 ) -> Result<Vec<OfflineMessage>, StoreUnavailable> {
     let as_of = router.view().applied();
     let routes = router.view().routes_of(account);
     let live = routes.iter().flat_map(|routes| routes.iter()).map(|route| route.id).collect();
-    let claimed = router.accounts().claim(name_of(account), Claimant { route, live, as_of }).await;
+    let claimed = offline.claim(name_of(account), Claimant { route, live, as_of }).await;
     claimed.map_err(|error| unavailable(&error))
 }
 

@@ -41,6 +41,7 @@ use cresset_core::session::{Remaining, SessionSettings};
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::accounts::Store;
 use crate::router::Router;
 
 pub use admission::Admission;
@@ -95,6 +96,8 @@ pub struct ClientSettings {
     pub busy: Threads<BareJid>,
     /// A generator for one session: seeded by the operating system, except in a simulation.
     pub randomness: fn() -> StdRng,
+    /// Where accounts, rosters and the messages for those who are away are.
+    pub accounts: Arc<dyn Store>,
     /// The node.
     pub router: Arc<Router>,
 }

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::stamp;
-use crate::accounts::{Accounts, ClusterId, Founding, Identity, Stamp, StoreError};
+use crate::accounts::{ClusterId, ClusterStore, Founding, Identity, Stamp, StoreError};
 use crate::consensus::log::FORGET_IT;
 use crate::disk::{Disk, DiskError};
 
@@ -126,7 +126,7 @@ struct Binding {
 /// away.
 pub(crate) async fn establish(
     disk: &dyn Disk,
-    accounts: &dyn Accounts,
+    accounts: &dyn ClusterStore,
     name: &str,
     random: &mut StdRng,
 ) -> Result<Standing, FoundingError> {
@@ -144,7 +144,7 @@ pub(crate) async fn establish(
 /// Who this node is; nobody if its directory was an older copy.
 async fn attempt(
     disk: &dyn Disk,
-    accounts: &dyn Accounts,
+    accounts: &dyn ClusterStore,
     name: &str,
     random: &mut StdRng,
 ) -> Result<Option<Standing>, FoundingError> {
@@ -229,7 +229,7 @@ async fn is_founding(disk: &dyn Disk) -> Result<bool, DiskError> {
 pub(crate) struct Founder {
     pub(crate) member: MemberId,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) accounts: Arc<dyn ClusterStore>,
 }
 
 impl Founder {

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::founding::{self, FILE as BINDING, FOUNDING_FILE, FoundingError};
-use crate::accounts::{Accounts, Stamp};
+use crate::accounts::{ClusterStore, Stamp};
 use crate::consensus;
 use crate::disk::{Disk, DiskError};
 
@@ -65,7 +65,7 @@ impl Marks {
 /// node is nobody yet.
 pub(super) async fn begin(
     disk: &dyn Disk,
-    accounts: &dyn Accounts,
+    accounts: &dyn ClusterStore,
     member: MemberId,
     process: u64,
 ) -> Result<Option<Stamp>, FoundingError> {
@@ -87,7 +87,7 @@ pub(super) async fn begin(
 /// Marks the directory, and tells which stamp is the last one then.
 async fn mark(
     disk: &dyn Disk,
-    accounts: &dyn Accounts,
+    accounts: &dyn ClusterStore,
     member: MemberId,
     marks: Marks,
 ) -> Result<Stamp, FoundingError> {
@@ -98,7 +98,7 @@ async fn mark(
 /// Forgets what the directory says, unless its member runs elsewhere.
 async fn forget(
     disk: &dyn Disk,
-    accounts: &dyn Accounts,
+    accounts: &dyn ClusterStore,
     member: MemberId,
     seen: Stamp,
 ) -> Result<Option<Stamp>, FoundingError> {
@@ -134,7 +134,7 @@ pub(crate) async fn empty(disk: &dyn Disk) -> Result<(), DiskError> {
 pub(crate) struct Stamper {
     pub(crate) member: MemberId,
     pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) accounts: Arc<dyn ClusterStore>,
     /// The last mark, made at the start.
     pub(crate) last: Stamp,
 }

@@ -46,7 +46,7 @@ use cresset_core::session::{Lost, Patience, ResumptionId, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::accounts::Accounts;
+use crate::accounts::OfflineStore;
 use crate::clock::Clock;
 use crate::links::{DataLane, Mesh};
 use crate::runtime::Workers;
@@ -71,7 +71,7 @@ pub const REQUESTS_MAX: usize = 65_536;
 pub struct Router {
     domain: DomainPart,
     member: MemberId,
-    accounts: Arc<dyn Accounts>,
+    offline: Arc<dyn OfflineStore>,
     time: Arc<dyn Time>,
     /// Where what came back is decided again.
     workers: Workers,
@@ -141,7 +141,7 @@ impl Router {
     pub fn new(
         domain: DomainPart,
         member: MemberId,
-        accounts: Arc<dyn Accounts>,
+        offline: Arc<dyn OfflineStore>,
         clock: impl Clock,
         workers: Workers,
     ) -> (Arc<Router>, mpsc::Receiver<Request>) {
@@ -150,7 +150,7 @@ impl Router {
         let router = Arc::new_cyclic(|myself| Router {
             domain,
             member,
-            accounts,
+            offline,
             time: Arc::new(clock),
             workers,
             control,
@@ -239,10 +239,6 @@ impl Router {
         let seconds = |of: &AtomicU64| Duration::from_secs(of.load(Ordering::Relaxed));
         let ask_after = Some(seconds(&self.ask_after)).filter(|time| !time.is_zero());
         Patience { ask_after, give_up_after: seconds(&self.give_up_after) }
-    }
-
-    pub(crate) fn accounts(&self) -> &Arc<dyn Accounts> {
-        &self.accounts
     }
 
     pub(crate) fn control(&self) -> &mpsc::Sender<Request> {

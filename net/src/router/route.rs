@@ -182,7 +182,7 @@ impl Router {
         let stored = if planted!(OfflineNotStored) {
             Ok(Stored::Kept)
         } else {
-            self.accounts.store_offline(name, message, at, quota, outgoing.name).await
+            self.offline.store_offline(name, message, at, quota, outgoing.name).await
         };
         if let Err(error) = &stored {
             tracing::warn!(%error, "a message could not be stored");

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::accounts::memory::MemoryAccounts;
-use crate::accounts::{Claimant, Credentials};
+use crate::accounts::{AccountStore, Claimant, Credentials};
 use crate::clock::SystemClock;
 use crate::links::{DataService, Identity, LinkSecurity, Peer, RaftService, Services};
 use crate::runtime::{self, Workers};

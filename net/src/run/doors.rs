@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::accounts::Store;
 use crate::clients::{
     Admission, Certificate, ClientSettings, Derive, Listener, ListenerKind, ServerTls, Threads, TlsError, Tries, serve,
 };
@@ -73,6 +74,7 @@ impl Doors {
         configured: &Configured,
         session: SessionSettings,
         reception: Reception,
+        accounts: Arc<dyn Store>,
         router: Arc<Router>,
     ) -> Result<Doors, DoorsError> {
         let Reception { certificate, derive, randomness, workers, descriptors } = reception;
@@ -109,6 +111,7 @@ impl Doors {
                 proxied: listener.proxied,
                 admission: admission.clone(),
                 randomness,
+                accounts: accounts.clone(),
                 router: router.clone(),
             };
             bound.push((address, Listener { listener: port, kind }, settings));

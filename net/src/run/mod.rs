@@ -40,7 +40,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::accounts::{Accounts, ClusterId};
+use crate::accounts::{ClusterId, Store};
 use crate::admin::{self, ClusterStatus};
 use crate::clients::{Certificate, TlsError};
 use crate::clock::Clock;
@@ -98,7 +98,7 @@ pub struct Parts<T, C> {
     /// What time it is.
     pub clock: C,
     /// The account store that all members share.
-    pub accounts: Arc<dyn Accounts>,
+    pub accounts: Arc<dyn Store>,
     /// The machine on which all members must run, as [`Opened::machine`](crate::accounts::Opened::machine) says it;
     /// empty if the account store serves several.
     pub machine: String,
@@ -321,7 +321,8 @@ pub async fn start<T: Transport, C: Clock>(config: &Config, parts: Parts<T, C>) 
         stamper: runtime::spawn(stamper.run()),
         operation: vec![runtime::spawn(noting)],
     };
-    let opened = running.open(config, transport, reception, admin_socket, standing.identity.fake_salt_secret.0).await;
+    let decoy_secret = standing.identity.fake_salt_secret.0;
+    let opened = running.open(config, transport, reception, accounts.clone(), admin_socket, decoy_secret).await;
     // Whoever cannot open its doors does not found: the others would wait for it.
     let founded = match opened {
         Ok(()) => running.found(standing, founder, &switch).await,
@@ -346,12 +347,13 @@ impl Running {
         config: &Config,
         transport: T,
         reception: Reception,
+        accounts: Arc<dyn Store>,
         admin_socket: Option<PathBuf>,
         decoy_secret: [u8; 32],
     ) -> Result<(), StartError> {
         if let Some(settings) = &config.clients {
             let session = SessionSettings::new(config.domain.clone(), decoy_secret, env!("CARGO_PKG_VERSION"));
-            let doors = Doors::open(transport, settings, session, reception, self.router.clone()).await?;
+            let doors = Doors::open(transport, settings, session, reception, accounts, self.router.clone()).await?;
             self.told.of_clients(doors.places());
             self.doors = Some(doors);
         }
@@ -366,7 +368,7 @@ impl Running {
     }
 
     /// Does from here on what operators set.
-    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Accounts>, switch: watch::Sender<Mode>) {
+    fn follow(&mut self, followed: Option<Followed>, accounts: Arc<dyn Store>, switch: watch::Sender<Mode>) {
         let Some(followed) = followed else { return };
         let given_up = properties::tell_if_given_up(self.questions.clone(), accounts.clone(), self.cluster);
         self.operation.push(runtime::spawn(given_up));

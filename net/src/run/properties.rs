@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::ask;
-use crate::accounts::{Accounts, ClusterId, PropertyWrite, StoreError};
+use crate::accounts::{ClusterId, ClusterStore, PropertyStore, PropertyWrite, StoreError};
 use crate::control::Question;
 use crate::control::founding::Waits;
 use crate::router::Router;
@@ -39,7 +39,7 @@ impl Followed {
     /// # Errors
     ///
     /// If the store does not answer.
-    pub(super) async fn read(accounts: &dyn Accounts) -> Result<Followed, StoreError> {
+    pub(super) async fn read(accounts: &dyn PropertyStore) -> Result<Followed, StoreError> {
         Ok(Followed::of(accounts.properties().await?))
     }
 
@@ -50,7 +50,7 @@ impl Followed {
     ///
     /// If waiting for the store does not help.
     pub(super) async fn read_first(
-        accounts: &dyn Accounts,
+        accounts: &dyn PropertyStore,
         enabled: bool,
         by: &str,
         at: UnixMillis,
@@ -65,7 +65,7 @@ impl Followed {
     }
 
     async fn try_first(
-        accounts: &dyn Accounts,
+        accounts: &dyn PropertyStore,
         enabled: bool,
         by: &str,
         at: UnixMillis,
@@ -108,7 +108,7 @@ impl Followed {
     /// Looks again and again, and does what was set.
     pub(super) async fn follow(
         mut self,
-        accounts: Arc<dyn Accounts>,
+        accounts: Arc<dyn PropertyStore>,
         router: Arc<Router>,
         switch: watch::Sender<Mode>,
     ) {
@@ -155,7 +155,7 @@ pub(super) async fn tell_the_switch(questions: mpsc::Sender<Question>, mut switc
 /// Looks whether the accounts belong to another cluster by now, and tells the control plane if they do.
 pub(super) async fn tell_if_given_up(
     questions: mpsc::Sender<Question>,
-    accounts: Arc<dyn Accounts>,
+    accounts: Arc<dyn ClusterStore>,
     cluster: ClusterId,
 ) {
     loop {

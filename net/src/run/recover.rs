@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::{LinkProtection, link_security};
-use crate::accounts::{Accounts, ClusterId, Founding, Identity, StoreError};
+use crate::accounts::{ClusterId, ClusterStore, Founding, Identity, StoreError};
 use crate::consensus::{self, kept};
 use crate::control::founding::{self, FoundingError};
 use crate::control::stamp;
@@ -99,7 +99,7 @@ impl Remains {
     /// # Errors
     ///
     /// If it is not a member of the cluster that the account store belongs to, or cannot be read.
-    pub async fn read(disk: Arc<dyn Disk>, accounts: &dyn Accounts) -> Result<Remains, RecoverError> {
+    pub async fn read(disk: Arc<dyn Disk>, accounts: &dyn ClusterStore) -> Result<Remains, RecoverError> {
         let identity = accounts.known_identity().await?.ok_or(RecoverError::NoCluster)?;
         let bound = founding::bound(&*disk).await?;
         if let Some(note) = founding::read::<Note>(&*disk, NOTE).await?.filter(|note| note.counts(&identity)) {
@@ -256,7 +256,7 @@ impl Survivor {
     /// # Errors
     ///
     /// If the account store does not answer.
-    pub async fn who_runs(&self, accounts: &dyn Accounts) -> Result<Vec<MemberId>, RecoverError> {
+    pub async fn who_runs(&self, accounts: &dyn ClusterStore) -> Result<Vec<MemberId>, RecoverError> {
         let first = self.member.0.saturating_sub(MEMBERS_LOOKED_AT).max(1);
         let ids = (first..=self.member.0 + MEMBERS_LOOKED_AT).map(MemberId).filter(|id| *id != self.member);
         let mut marked = Vec::new();
@@ -286,7 +286,7 @@ impl Survivor {
     ///
     /// If the account store or the disk fails. It can be tried again, from what [`Remains::read`] then finds. Once the
     /// store knows of the new cluster, any node with an empty directory may found it.
-    pub async fn give_up(self, accounts: &dyn Accounts) -> Result<ClusterId, RecoverError> {
+    pub async fn give_up(self, accounts: &dyn ClusterStore) -> Result<ClusterId, RecoverError> {
         let Survivor { disk, identity, name, .. } = self;
         let cluster = identity.cluster_id;
         let founder = accounts.allocate_member(name.clone()).await?;

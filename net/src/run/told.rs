@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::accounts::Accounts;
+use crate::accounts::ClusterStore;
 use crate::admin::{self, ClusterEvent, ClusterStatus, Connections, Request, Response};
 use crate::clients::Admission;
 use crate::control::Question;
@@ -30,7 +30,7 @@ const STORE_TIME_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Told {
     questions: mpsc::Sender<Question>,
-    accounts: Arc<dyn Accounts>,
+    accounts: Arc<dyn ClusterStore>,
     /// Whether the account store was away, and when that was seen.
     store: Arc<Mutex<Option<(Instant, bool)>>>,
     /// The places for clients; absent where there are none.
@@ -38,7 +38,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(questions: mpsc::Sender<Question>, accounts: Arc<dyn Accounts>) -> Told {
+    pub(super) fn new(questions: mpsc::Sender<Question>, accounts: Arc<dyn ClusterStore>) -> Told {
         Told { questions, accounts, store: Arc::default(), clients: None }
     }
 

@@ -16,7 +16,7 @@ use cresset_core::routing::{
 };
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
-use cresset_net::accounts::{Accounts, store_answer};
+use cresset_net::accounts::{OfflineStore, store_answer};
 use futures_util::FutureExt;
 
 use super::lanes::ToLane;

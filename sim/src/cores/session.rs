@@ -17,7 +17,7 @@ use cresset_core::routing::{Home, Parcel, Sender};
 use cresset_core::session::{Answered, Holding, Leaving};
 use cresset_core::stanza::{Kind, MessageType, Stanza};
 use cresset_core::time::Uptime;
-use cresset_net::accounts::{Accounts, Claimant};
+use cresset_net::accounts::{Claimant, OfflineStore};
 use futures_util::FutureExt;
 
 use super::errands::{PassId, Ticket};

@@ -15,8 +15,9 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use cresset_net::accounts::memory::MemoryAccounts;
 use cresset_net::accounts::{
-    Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, Keys, NewAccount, PropertyChange,
-    PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
+    AccountStore, Added, Claimant, ClusterId, ClusterStore, Credentials, Existing, Founding, Identity, Keys,
+    NewAccount, OfflineStore, PropertyChange, PropertyStore, PropertyWrite, RosterStore, RosterWrite, Stamp,
+    StoreError, StoreFuture, Stored, Written,
 };
 use futures_util::FutureExt;
 
@@ -84,8 +85,8 @@ impl FallibleAccounts {
 
 /// Each call waits at the gate and then is the store's.
 macro_rules! behind_the_gate {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
-        impl Accounts for FallibleAccounts {
+    ($($part:ident { $($name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+ })+) => {
+        $(impl $part for FallibleAccounts {
             $(
                 fn $name(&self, $($argument: $type),*) -> StoreFuture<'_, $answer> {
                     Box::pin(async move {
@@ -95,35 +96,45 @@ macro_rules! behind_the_gate {
                     })
                 }
             )+
-        }
+        })+
     };
 }
 
 behind_the_gate! {
-    credentials(account: NodePart, draw: i64) -> Keys;
-    exists(account: NodePart) -> bool;
-    add(account: NodePart, credentials: Credentials) -> Added;
-    add_many(accounts: Vec<NewAccount>, existing: Existing) -> Vec<Added>;
-    change_credentials(account: NodePart, credentials: Credentials) -> Written;
-    remove(account: NodePart) -> Written;
-    list(after: Option<NodePart>, max: usize) -> Vec<NodePart>;
-    roster(account: NodePart, after: Option<BareJid>) -> RosterPart;
-    set_contact(account: NodePart, contact: BareJid, name: Option<String>, groups: Vec<String>) -> RosterWrite;
-    remove_contact(account: NodePart, contact: BareJid) -> bool;
-    store_offline(account: NodePart, message: Stanza, at: UnixMillis, quota: OfflineQuota, name: Option<StanzaName>) -> Stored;
-    claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;
-    forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
-    is_stored_for(account: NodePart, recipient: FullJid) -> bool;
-    offline_count(account: NodePart) -> usize;
-    identity(candidate: Founding) -> Identity;
-    form(founder: MemberId) -> bool;
-    replace_founder(from: MemberId, to: MemberId) -> Identity;
-    known_identity() -> Option<Identity>;
-    found_anew(from: ClusterId, anew: Founding) -> Identity;
-    allocate_member(name: String) -> MemberId;
-    stamp(member: MemberId) -> Option<Stamp>;
-    replace_stamp(member: MemberId, from: Option<Stamp>, to: Stamp) -> Stamp;
-    properties() -> BTreeMap<String, String>;
-    set_property(write: PropertyWrite) -> Option<String>;
-    property_changes(name: Option<String>, max: usize) -> Vec<PropertyChange>;
+    AccountStore {
+        credentials(account: NodePart, draw: i64) -> Keys;
+        exists(account: NodePart) -> bool;
+        add(account: NodePart, credentials: Credentials) -> Added;
+        add_many(accounts: Vec<NewAccount>, existing: Existing) -> Vec<Added>;
+        change_credentials(account: NodePart, credentials: Credentials) -> Written;
+        remove(account: NodePart) -> Written;
+        list(after: Option<NodePart>, max: usize) -> Vec<NodePart>;
+    }
+    RosterStore {
+        roster(account: NodePart, after: Option<BareJid>) -> RosterPart;
+        set_contact(account: NodePart, contact: BareJid, name: Option<String>, groups: Vec<String>) -> RosterWrite;
+        remove_contact(account: NodePart, contact: BareJid) -> bool;
+    }
+    OfflineStore {
+        store_offline(account: NodePart, message: Stanza, at: UnixMillis, quota: OfflineQuota, name: Option<StanzaName>) -> Stored;
+        claim(account: NodePart, claimant: Claimant) -> Vec<OfflineMessage>;
+        forget(account: NodePart, keys: Vec<i64>, route: RouteId) -> ();
+        is_stored_for(account: NodePart, recipient: FullJid) -> bool;
+        offline_count(account: NodePart) -> usize;
+    }
+    ClusterStore {
+        identity(candidate: Founding) -> Identity;
+        form(founder: MemberId) -> bool;
+        replace_founder(from: MemberId, to: MemberId) -> Identity;
+        known_identity() -> Option<Identity>;
+        found_anew(from: ClusterId, anew: Founding) -> Identity;
+        allocate_member(name: String) -> MemberId;
+        stamp(member: MemberId) -> Option<Stamp>;
+        replace_stamp(member: MemberId, from: Option<Stamp>, to: Stamp) -> Stamp;
+    }
+    PropertyStore {
+        properties() -> BTreeMap<String, String>;
+        set_property(write: PropertyWrite) -> Option<String>;
+        property_changes(name: Option<String>, max: usize) -> Vec<PropertyChange>;
+    }
 }

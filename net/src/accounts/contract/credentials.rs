@@ -8,10 +8,10 @@ use super::offline::{claim, keep};
 use super::roster::{item, set, whole};
 use super::route;
 use crate::accounts::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Credentials, Existing, Keys, NewAccount, StoreError, Written,
+    ACCOUNTS_PER_CALL_MAX, AccountStore, Added, Credentials, Existing, Keys, NewAccount, Store, StoreError, Written,
 };
 
-pub(crate) async fn keys_are_found_by_hash_until_the_account_is_removed(store: &dyn Accounts) {
+pub(crate) async fn keys_are_found_by_hash_until_the_account_is_removed(store: &dyn AccountStore) {
     let credentials = credentials("secret");
 
     assert_eq!(store.add(name("juliet"), credentials.clone()).await, Ok(Added::Created));
@@ -27,7 +27,7 @@ pub(crate) async fn keys_are_found_by_hash_until_the_account_is_removed(store: &
 }
 
 /// O4: what a stranger is shown of names that do not exist has the mix that the accounts have.
-pub(crate) async fn nobody_is_drawn_like_some_account_and_mostly_the_same(store: &dyn Accounts) {
+pub(crate) async fn nobody_is_drawn_like_some_account_and_mostly_the_same(store: &dyn AccountStore) {
     let draws: Vec<i64> = (0..400_u64).map(|n| n.wrapping_mul(0x0123_4567_89ab_cdef).cast_signed()).collect();
     let drawn = async || {
         let mut drawn = Vec::new();
@@ -66,7 +66,7 @@ pub(crate) async fn nobody_is_drawn_like_some_account_and_mostly_the_same(store:
     assert_eq!(store.credentials(name("keyless"), 0).await, Ok(Keys::Own(Credentials::default())));
 }
 
-pub(crate) async fn an_account_that_exists_is_not_added_again(store: &dyn Accounts) {
+pub(crate) async fn an_account_that_exists_is_not_added_again(store: &dyn AccountStore) {
     let first = credentials("first");
 
     assert_eq!(store.add(name("juliet"), first.clone()).await, Ok(Added::Created));
@@ -75,7 +75,7 @@ pub(crate) async fn an_account_that_exists_is_not_added_again(store: &dyn Accoun
     assert_eq!(keys(store, name("juliet"), Hash::Sha256).await, Ok(first.of(Hash::Sha256).cloned()));
 }
 
-pub(crate) async fn keys_are_changed_only_where_there_is_an_account(store: &dyn Accounts) {
+pub(crate) async fn keys_are_changed_only_where_there_is_an_account(store: &dyn AccountStore) {
     add(store, "juliet").await;
     let only_sha256: Credentials = credentials("second").of(Hash::Sha256).cloned().into_iter().collect();
 
@@ -88,7 +88,7 @@ pub(crate) async fn keys_are_changed_only_where_there_is_an_account(store: &dyn 
     assert_eq!(store.exists(name("romeo")).await, Ok(false));
 }
 
-pub(crate) async fn many_accounts_are_added_at_once_and_taken_names_are_told(store: &dyn Accounts) {
+pub(crate) async fn many_accounts_are_added_at_once_and_taken_names_are_told(store: &dyn AccountStore) {
     let account = |localpart, password| NewAccount { name: name(localpart), credentials: credentials(password) };
     add(store, "juliet").await;
     let batch = vec![account("juliet", "new"), account("romeo", "one"), account("romeo", "two")];
@@ -104,7 +104,7 @@ pub(crate) async fn many_accounts_are_added_at_once_and_taken_names_are_told(sto
     assert_eq!(romeo, Ok(credentials("two").of(Hash::Sha1).cloned()));
 }
 
-pub(crate) async fn too_many_accounts_in_one_call_are_refused_whole(store: &dyn Accounts) {
+pub(crate) async fn too_many_accounts_in_one_call_are_refused_whole(store: &dyn AccountStore) {
     let account = NewAccount { name: name("juliet"), credentials: Credentials::default() };
 
     let refused = store.add_many(vec![account; ACCOUNTS_PER_CALL_MAX + 1], Existing::Keep).await;
@@ -113,7 +113,7 @@ pub(crate) async fn too_many_accounts_in_one_call_are_refused_whole(store: &dyn 
     assert_eq!(store.exists(name("juliet")).await, Ok(false));
 }
 
-pub(crate) async fn names_are_listed_in_pages(store: &dyn Accounts) {
+pub(crate) async fn names_are_listed_in_pages(store: &dyn AccountStore) {
     for localpart in ["romeo", "ähm", "juliet", "a"] {
         add(store, localpart).await;
     }
@@ -127,7 +127,7 @@ pub(crate) async fn names_are_listed_in_pages(store: &dyn Accounts) {
     assert_eq!(third, []);
 }
 
-pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dyn Accounts) {
+pub(crate) async fn a_removed_account_leaves_nothing_to_its_successor(store: &dyn Store) {
     add(store, "juliet").await;
     keep(store, "hello").await;
     set(store, "juliet", &item("romeo@m.lit")).await;
@@ -147,7 +147,7 @@ fn keys_of(hash: Hash, n: u8, iterations: u32) -> ScramKeys {
 }
 
 /// An account's own keys for one hash.
-async fn keys(store: &dyn Accounts, account: NodePart, hash: Hash) -> Result<Option<ScramKeys>, StoreError> {
+async fn keys(store: &dyn AccountStore, account: NodePart, hash: Hash) -> Result<Option<ScramKeys>, StoreError> {
     Ok(match store.credentials(account, 0).await? {
         Keys::Own(credentials) => credentials.of(hash).cloned(),
         Keys::Drawn(_) => None,
@@ -161,6 +161,6 @@ pub(crate) fn credentials(password: &str) -> Credentials {
 }
 
 /// Adds an account.
-pub(crate) async fn add(store: &dyn Accounts, localpart: &str) {
+pub(crate) async fn add(store: &dyn AccountStore, localpart: &str) {
     assert_eq!(store.add(name(localpart), credentials("secret")).await, Ok(Added::Created));
 }

@@ -7,11 +7,11 @@ use rand::rngs::StdRng;
 use super::credentials::add;
 use super::offline::{claim, keep};
 use super::route;
-use crate::accounts::{Accounts, Founding, Stamp, StoreError};
+use crate::accounts::{ClusterStore, Founding, Stamp, Store, StoreError};
 
 /// After the loss of the quorum for good the accounts belong to another cluster, whose log begins anew: what routes of the
 /// old one have claimed would wait until it is as long.
-pub(crate) async fn another_cluster_takes_the_place_of_a_lost_one_with_all_accounts(store: &dyn Accounts) {
+pub(crate) async fn another_cluster_takes_the_place_of_a_lost_one_with_all_accounts(store: &dyn Store) {
     assert_eq!(store.known_identity().await, Ok(None));
     let lost = store.identity(candidate(1)).await.expect("available");
     assert_eq!(store.form(lost.founder).await, Ok(true));
@@ -31,7 +31,7 @@ pub(crate) async fn another_cluster_takes_the_place_of_a_lost_one_with_all_accou
 }
 
 /// Two nodes that start together and cannot see each other must not found two clusters.
-pub(crate) async fn the_first_founder_founds_for_all(store: &dyn Accounts) {
+pub(crate) async fn the_first_founder_founds_for_all(store: &dyn ClusterStore) {
     let first = store.identity(candidate(1)).await.expect("available");
     let second = store.identity(candidate(2)).await.expect("available");
     assert_eq!(first, candidate(1).into_identity());
@@ -43,7 +43,7 @@ pub(crate) async fn the_first_founder_founds_for_all(store: &dyn Accounts) {
     assert_eq!((third.cluster_id, third.founder), (first.cluster_id, MemberId(1)));
 }
 
-pub(crate) async fn a_cluster_without_identity_is_not_formed(store: &dyn Accounts) {
+pub(crate) async fn a_cluster_without_identity_is_not_formed(store: &dyn ClusterStore) {
     let refused = store.form(MemberId(1)).await;
     assert!(matches!(refused, Err(StoreError::Unreadable(_))), "{refused:?}");
 
@@ -52,7 +52,7 @@ pub(crate) async fn a_cluster_without_identity_is_not_formed(store: &dyn Account
 }
 
 /// Two founders would be two clusters.
-pub(crate) async fn a_founder_is_replaced_until_the_cluster_is_formed_and_by_one_member_only(store: &dyn Accounts) {
+pub(crate) async fn a_founder_is_replaced_until_the_cluster_is_formed_and_by_one_member_only(store: &dyn ClusterStore) {
     store.identity(candidate(1)).await.expect("available");
 
     let replaced = store.replace_founder(MemberId(1), MemberId(2)).await.expect("available");
@@ -69,14 +69,14 @@ pub(crate) async fn a_founder_is_replaced_until_the_cluster_is_formed_and_by_one
     assert_eq!(store.form(MemberId(3)).await, Ok(false));
 }
 
-pub(crate) async fn a_member_id_is_never_given_out_again(store: &dyn Accounts) {
+pub(crate) async fn a_member_id_is_never_given_out_again(store: &dyn ClusterStore) {
     for expected in 1..4 {
         assert_eq!(store.allocate_member("same name".to_owned()).await, Ok(MemberId(expected)));
     }
 }
 
 /// Two processes with copies of one data directory: only one of them goes on.
-pub(crate) async fn a_stamp_is_replaced_by_who_knows_the_last_one(store: &dyn Accounts) {
+pub(crate) async fn a_stamp_is_replaced_by_who_knows_the_last_one(store: &dyn ClusterStore) {
     let (member, other) = (MemberId(3), MemberId(u64::MAX));
     let stamp = |number, process| Stamp { number, process };
     assert_eq!(store.stamp(member).await, Ok(None));

@@ -10,9 +10,9 @@ use cresset_core::time::UnixMillis;
 
 use super::credentials::add;
 use super::{name, route};
-use crate::accounts::{Accounts, CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, Stored};
+use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, OfflineStore, Store, Stored};
 
-pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Accounts) {
+pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Store) {
     add(store, "juliet").await;
     let messages = CLAIM_MESSAGES_MAX + 1;
     for number in 0..messages {
@@ -29,7 +29,7 @@ pub(crate) async fn messages_come_oldest_first_in_bounded_batches(store: &dyn Ac
     assert_eq!(store.offline_count(name("juliet")).await, Ok(messages));
 }
 
-pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least(store: &dyn Accounts) {
+pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_least(store: &dyn Store) {
     add(store, "juliet").await;
     let long = Stanza {
         id: Some("long".to_owned()),
@@ -46,7 +46,7 @@ pub(crate) async fn a_claim_is_bounded_in_bytes_and_hands_out_one_message_at_lea
     assert_eq!(claim(store, route(5), &[]).await.len(), 0);
 }
 
-pub(crate) async fn a_message_is_found_by_the_full_jid_to_which_it_was_sent(store: &dyn Accounts) {
+pub(crate) async fn a_message_is_found_by_the_full_jid_to_which_it_was_sent(store: &dyn Store) {
     let full = |resource: &str| format!("juliet@capulet.example/{resource}").parse::<FullJid>().expect("a full JID");
     let to = |jid: &str| Stanza { to: Some(jid.parse().expect("a JID")), ..message("1") };
     add(store, "juliet").await;
@@ -68,7 +68,7 @@ pub(crate) async fn a_message_is_found_by_the_full_jid_to_which_it_was_sent(stor
     assert_eq!(store.is_stored_for(name("juliet"), full("balcony")).await, Ok(false));
 }
 
-pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
+pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Store) {
     add(store, "juliet").await;
     let full = Stanza {
         kind: Kind::Message(MessageType::Chat),
@@ -93,7 +93,7 @@ pub(crate) async fn a_stanza_comes_out_as_it_went_in(store: &dyn Accounts) {
     assert!(claimed.iter().map(|message| message.at.0).eq(7..10));
 }
 
-pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Accounts) {
+pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Store) {
     add(store, "juliet").await;
     for expected in [Stored::Kept, Stored::Kept, Stored::Full] {
         let stored = store.store_offline(name("juliet"), message("x"), UnixMillis(0), quota(2), None).await;
@@ -112,7 +112,7 @@ pub(crate) async fn a_full_offline_store_takes_no_further_message(store: &dyn Ac
 }
 
 /// O14.
-pub(crate) async fn what_waits_is_bounded_by_its_weight(store: &dyn Accounts) {
+pub(crate) async fn what_waits_is_bounded_by_its_weight(store: &dyn Store) {
     add(store, "juliet").await;
     let weight = sent_by("romeo", 1000).weight() as u64;
     let quota = within(Waiting { messages: 9, bytes: 2 * weight }, UNBOUNDED);
@@ -133,7 +133,7 @@ pub(crate) async fn what_waits_is_bounded_by_its_weight(store: &dyn Accounts) {
 }
 
 /// O14. By number and by weight.
-pub(crate) async fn nobody_fills_the_whole_store_of_another(store: &dyn Accounts) {
+pub(crate) async fn nobody_fills_the_whole_store_of_another(store: &dyn Store) {
     add(store, "juliet").await;
     let weight = sent_by("romeo", 1000).weight() as u64;
     let by_number = within(UNBOUNDED, Waiting { messages: 2, bytes: u64::MAX });
@@ -154,7 +154,7 @@ pub(crate) async fn nobody_fills_the_whole_store_of_another(store: &dyn Accounts
 }
 
 /// The sender's node and the recipient's may both decide to store the same message, the second one late.
-pub(crate) async fn a_message_is_kept_once_by_each_name(store: &dyn Accounts) {
+pub(crate) async fn a_message_is_kept_once_by_each_name(store: &dyn Store) {
     add(store, "juliet").await;
     let named = |number| StanzaName { home: BootId(7), owner: BootId(8), number: Sequence(number) };
     for (number, at) in [(1, 0), (1, 10), (2, 10)] {
@@ -177,7 +177,7 @@ pub(crate) async fn a_message_is_kept_once_by_each_name(store: &dyn Accounts) {
 }
 
 /// Two resources that log in at once must not both show the message; a resource that dies must not take it along.
-pub(crate) async fn a_message_belongs_to_one_live_route(store: &dyn Accounts) {
+pub(crate) async fn a_message_belongs_to_one_live_route(store: &dyn Store) {
     add(store, "juliet").await;
     keep(store, "hello").await;
 
@@ -187,7 +187,7 @@ pub(crate) async fn a_message_belongs_to_one_live_route(store: &dyn Accounts) {
 }
 
 /// A node that lags knows only the routes of an older log, and must not take what a newer route was handed.
-pub(crate) async fn a_claim_of_a_route_that_the_view_cannot_know_is_respected(store: &dyn Accounts) {
+pub(crate) async fn a_claim_of_a_route_that_the_view_cannot_know_is_respected(store: &dyn Store) {
     add(store, "juliet").await;
     keep(store, "hello").await;
     assert_eq!(claim(store, route(8), &[route(8)]).await.len(), 1);
@@ -199,7 +199,7 @@ pub(crate) async fn a_claim_of_a_route_that_the_view_cannot_know_is_respected(st
 }
 
 /// Whether a route of another log is alive cannot be known: its node is by itself, or in a cluster that this one is not in.
-pub(crate) async fn a_claim_of_a_route_of_another_log_is_not_respected(store: &dyn Accounts) {
+pub(crate) async fn a_claim_of_a_route_of_another_log_is_not_respected(store: &dyn Store) {
     add(store, "juliet").await;
     keep(store, "hello").await;
     let alone = RouteId { index: LogIndex::of_nobody_else(BootId(7)).next(), position: 0 };
@@ -213,7 +213,7 @@ pub(crate) async fn a_claim_of_a_route_of_another_log_is_not_respected(store: &d
 }
 
 /// The route that lost its claim may still say that it delivered: the message is the new claimant's by then.
-pub(crate) async fn only_the_claimant_forgets_a_message(store: &dyn Accounts) {
+pub(crate) async fn only_the_claimant_forgets_a_message(store: &dyn Store) {
     add(store, "juliet").await;
     keep(store, "hello").await;
     let key = claim(store, route(3), &[]).await[0].0;
@@ -261,12 +261,12 @@ fn sent_by(sender: &str, bytes: usize) -> Stanza {
 }
 
 /// Keeps a message for juliet.
-pub(crate) async fn keep(store: &dyn Accounts, id: &str) -> Stored {
+pub(crate) async fn keep(store: &dyn OfflineStore, id: &str) -> Stored {
     store.store_offline(name("juliet"), message(id), UnixMillis(1), quota(1000), None).await.expect("available")
 }
 
 /// Claims messages of juliet for a route whose node knows all of them; answers keys and ids.
-pub(crate) async fn claim(store: &dyn Accounts, route: RouteId, live: &[RouteId]) -> Vec<(i64, String)> {
+pub(crate) async fn claim(store: &dyn OfflineStore, route: RouteId, live: &[RouteId]) -> Vec<(i64, String)> {
     let claimant = Claimant { route, live: live.to_vec(), as_of: LogIndex(1000) };
     let claimed = store.claim(name("juliet"), claimant).await.expect("available");
     claimed.into_iter().map(|message| (message.key, message.message.id.expect("it was given one"))).collect()

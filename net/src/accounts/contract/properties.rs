@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cresset_core::time::UnixMillis;
 use futures_util::future::join_all;
 
-use crate::accounts::{Accounts, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
+use crate::accounts::{PROPERTY_CHANGES_MAX, PropertyChange, PropertyStore, PropertyWrite};
 
-pub(crate) async fn a_property_is_set_changed_and_removed_and_every_change_is_remembered(store: &dyn Accounts) {
+pub(crate) async fn a_property_is_set_changed_and_removed_and_every_change_is_remembered(store: &dyn PropertyStore) {
     assert_eq!(store.properties().await, Ok(BTreeMap::new()));
     let write = async |name, value, at| store.set_property(property(name, value, at)).await.expect("available");
 
@@ -31,7 +31,7 @@ pub(crate) async fn a_property_is_set_changed_and_removed_and_every_change_is_re
 }
 
 /// Two operators change the same property: the history says what each of them replaced.
-pub(crate) async fn changes_of_one_property_at_once_follow_each_other(store: &dyn Accounts) {
+pub(crate) async fn changes_of_one_property_at_once_follow_each_other(store: &dyn PropertyStore) {
     let values: Vec<String> = (0..40).map(|number| number.to_string()).collect();
 
     let written = join_all(values.iter().map(|value| store.set_property(property("a", Some(value), 1)))).await;
@@ -44,7 +44,7 @@ pub(crate) async fn changes_of_one_property_at_once_follow_each_other(store: &dy
     assert_eq!(changes.first().map(|change| &change.new), Some(&value));
 }
 
-pub(crate) async fn only_so_many_changes_of_properties_are_remembered(store: &dyn Accounts) {
+pub(crate) async fn only_so_many_changes_of_properties_are_remembered(store: &dyn PropertyStore) {
     let values: Vec<String> = (0..=PROPERTY_CHANGES_MAX).map(|number| number.to_string()).collect();
     for some in values.chunks(500) {
         let written = join_all(some.iter().map(|value| store.set_property(property("a", Some(value), 1)))).await;

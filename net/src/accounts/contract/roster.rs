@@ -6,12 +6,12 @@ use futures_util::future::join_all;
 
 use super::credentials::add;
 use super::name;
-use crate::accounts::{Accounts, RosterWrite};
+use crate::accounts::{RosterStore, RosterWrite, Store};
 
 /// Writes that a test has under way at one time: on the slowest machine done before one of them has waited for seconds.
 const WRITES_AT_ONCE: usize = 250;
 
-pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Accounts) {
+pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Store) {
     add(store, "juliet").await;
     let (romeo, nurse) = (item("romeo@m.lit"), item("nurse@c.lit"));
     for item in [&romeo, &nurse] {
@@ -29,7 +29,7 @@ pub(crate) async fn a_contact_is_put_in_changed_and_taken_out(store: &dyn Accoun
     assert_eq!(whole(store, "nobody").await, Vec::new());
 }
 
-pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Accounts) {
+pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Store) {
     add(store, "juliet").await;
     let contact = |number| item(&format!("c{number}@example.org"));
     // A store may refuse what waits longer for room than it lets anybody wait, so not all of them at once.
@@ -44,7 +44,7 @@ pub(crate) async fn a_full_roster_takes_no_further_contact(store: &dyn Accounts)
 }
 
 /// O11.
-pub(crate) async fn a_roster_is_bounded_by_its_bytes_and_read_in_parts(store: &dyn Accounts) {
+pub(crate) async fn a_roster_is_bounded_by_its_bytes_and_read_in_parts(store: &dyn Store) {
     add(store, "juliet").await;
     let large = |number: usize, bytes: usize| RosterItem {
         groups: vec!["x".repeat(bytes)],
@@ -70,7 +70,7 @@ pub(crate) async fn a_roster_is_bounded_by_its_bytes_and_read_in_parts(store: &d
 }
 
 /// All items of a roster, from all its parts.
-pub(super) async fn whole(store: &dyn Accounts, account: &str) -> Vec<RosterItem> {
+pub(super) async fn whole(store: &dyn RosterStore, account: &str) -> Vec<RosterItem> {
     let mut items: Vec<RosterItem> = Vec::new();
     loop {
         let after = items.last().map(|item| item.jid.clone());
@@ -82,7 +82,7 @@ pub(super) async fn whole(store: &dyn Accounts, account: &str) -> Vec<RosterItem
     }
 }
 
-pub(super) async fn set(store: &dyn Accounts, account: &str, item: &RosterItem) -> RosterWrite {
+pub(super) async fn set(store: &dyn RosterStore, account: &str, item: &RosterItem) -> RosterWrite {
     let RosterItem { jid, name: called, groups, .. } = item.clone();
     store.set_contact(name(account), jid, called, groups).await.expect("available")
 }

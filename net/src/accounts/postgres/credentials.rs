@@ -8,10 +8,60 @@ use std::collections::{BTreeMap, BTreeSet};
 use cresset_core::jid::NodePart;
 use cresset_core::sasl::ScramKeys;
 use deadpool_postgres::{Client, Transaction};
+use futures_util::FutureExt;
 
+use super::PostgresAccounts;
 use super::failure::Failure;
 use super::lane::{rows, written};
-use crate::accounts::{Added, Credentials, Existing, Keys, NewAccount, StoreError, Written, text};
+use crate::accounts::{
+    ACCOUNTS_PER_CALL_MAX, AccountStore, Added, Credentials, Existing, Keys, NewAccount, StoreError, StoreFuture,
+    Written, text, within_one_call,
+};
+
+impl AccountStore for PostgresAccounts {
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys> {
+        self.lane.read((account, draw), |client, (account, draw)| find(client, account, *draw).boxed())
+    }
+
+    fn exists(&self, account: NodePart) -> StoreFuture<'_, bool> {
+        self.lane.read(account, |client, account| exists(client, account).boxed())
+    }
+
+    fn add(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Added> {
+        let account = NewAccount { name: account, credentials };
+        self.lane.write(account, |transaction, account| {
+            async move {
+                let added = add(transaction, std::slice::from_ref(account), Existing::Keep).await?;
+                Ok(*added.first().expect("one account, one answer"))
+            }
+            .boxed()
+        })
+    }
+
+    fn add_many(&self, accounts: Vec<NewAccount>, existing: Existing) -> StoreFuture<'_, Vec<Added>> {
+        if let Err(error) = within_one_call(accounts.len()) {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.lane.write((accounts, existing), |transaction, (accounts, existing)| {
+            add(transaction, accounts, *existing).boxed()
+        })
+    }
+
+    fn change_credentials(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Written> {
+        self.lane.write((account, credentials), |transaction, (account, credentials)| {
+            change(transaction, account, credentials).boxed()
+        })
+    }
+
+    fn remove(&self, account: NodePart) -> StoreFuture<'_, Written> {
+        self.lane.write(account, |transaction, account| remove(transaction, account).boxed())
+    }
+
+    fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>> {
+        let max = max.min(ACCOUNTS_PER_CALL_MAX);
+        self.lane.read((after, max), |client, (after, max)| list(client, after.as_ref(), *max).boxed())
+    }
+}
 
 /// Locks the row of an account until the transaction ends; none if there is no such account.
 pub(super) async fn lock(transaction: &Transaction<'_>, account: &NodePart) -> Result<Option<i64>, Failure> {
@@ -20,14 +70,14 @@ pub(super) async fn lock(transaction: &Transaction<'_>, account: &NodePart) -> R
     Ok(found.first().map(|row| row.try_get(0)).transpose()?)
 }
 
-pub(super) async fn exists(client: &Client, account: &NodePart) -> Result<bool, Failure> {
+async fn exists(client: &Client, account: &NodePart) -> Result<bool, Failure> {
     const FIND: &str = "SELECT 1 FROM cresset.accounts WHERE name = $1";
     Ok(!rows(client, FIND, &[&account.as_str()]).await?.is_empty())
 }
 
 /// The keys of an account, or of the account that follows `draw` in the order of draws, which is a ring. Both are looked
 /// for whichever is there, in one trip, and the answer has the same form.
-pub(super) async fn find(client: &Client, account: &NodePart, draw: i64) -> Result<Keys, Failure> {
+async fn find(client: &Client, account: &NodePart, draw: i64) -> Result<Keys, Failure> {
     const FIND: &str = "WITH found AS MATERIALIZED (SELECT
              (SELECT id FROM cresset.accounts WHERE name = $1) AS own,
              coalesce((SELECT id FROM cresset.accounts WHERE draw >= $2 ORDER BY draw LIMIT 1),
@@ -54,7 +104,7 @@ pub(super) async fn find(client: &Client, account: &NodePart, draw: i64) -> Resu
 }
 
 /// All in one go, for every statement is a trip to the database.
-pub(super) async fn add(
+async fn add(
     transaction: &Transaction<'_>,
     accounts: &[NewAccount],
     existing: Existing,
@@ -87,7 +137,7 @@ pub(super) async fn add(
     Ok(answers.collect())
 }
 
-pub(super) async fn change(
+async fn change(
     transaction: &Transaction<'_>,
     account: &NodePart,
     credentials: &Credentials,
@@ -98,7 +148,7 @@ pub(super) async fn change(
     Ok(Written::Done)
 }
 
-pub(super) async fn remove(transaction: &Transaction<'_>, account: &NodePart) -> Result<Written, Failure> {
+async fn remove(transaction: &Transaction<'_>, account: &NodePart) -> Result<Written, Failure> {
     const REMOVE: &str = "DELETE FROM cresset.accounts WHERE name = $1";
     match written(transaction, REMOVE, &[&account.as_str()]).await? {
         0 => Ok(Written::NoSuchAccount),
@@ -106,7 +156,7 @@ pub(super) async fn remove(transaction: &Transaction<'_>, account: &NodePart) ->
     }
 }
 
-pub(super) async fn list(client: &Client, after: Option<&NodePart>, max: usize) -> Result<Vec<NodePart>, Failure> {
+async fn list(client: &Client, after: Option<&NodePart>, max: usize) -> Result<Vec<NodePart>, Failure> {
     const LIST: &str = "SELECT name FROM cresset.accounts WHERE name > $1 ORDER BY name LIMIT $2";
     // No name is empty, so all of them come after the empty one.
     let after = after.map_or("", |name| name.as_str());

@@ -2,17 +2,57 @@
 
 use cresset_core::ids::MemberId;
 use deadpool_postgres::{Client, GenericClient, Transaction};
+use futures_util::FutureExt;
 use tokio_postgres::Row;
 
+use super::PostgresAccounts;
 use super::failure::Failure;
 use super::lane::{rows, written};
-use crate::accounts::{ClusterId, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp, StoreError};
+use crate::accounts::{
+    ClusterId, ClusterStore, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp, StoreError, StoreFuture,
+};
 
 const FIND: &str = "SELECT cluster_id, join_secret, fake_salt_secret, founder, formed FROM cresset.identity";
 
+impl ClusterStore for PostgresAccounts {
+    fn identity(&self, candidate: Founding) -> StoreFuture<'_, Identity> {
+        self.lane.write(candidate, |transaction, candidate| found_or_find(transaction, candidate).boxed())
+    }
+
+    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool> {
+        self.lane.write(founder, |transaction, founder| form(transaction, *founder).boxed())
+    }
+
+    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
+        self.lane.write((from, to), |transaction, (from, to)| replace_founder(transaction, *from, *to).boxed())
+    }
+
+    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>> {
+        self.lane.read((), |client, ()| known(client).boxed())
+    }
+
+    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity> {
+        self.lane.write((from, anew), |transaction, (from, anew)| found_anew(transaction, *from, anew).boxed())
+    }
+
+    fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {
+        self.lane.write(name, |transaction, name| allocate_member(transaction, name).boxed())
+    }
+
+    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>> {
+        self.lane.read(member, |client, member| stamp(client, *member).boxed())
+    }
+
+    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp> {
+        self.lane.write((member, from, to), |transaction, (member, from, to)| {
+            replace_stamp(transaction, *member, *from, *to).boxed()
+        })
+    }
+}
+
 /// Writes the candidate if there is no identity yet; answers the one that there is. Who comes second waits until the
 /// first has committed, and then sees that row.
-pub(super) async fn found_or_find(transaction: &Transaction<'_>, candidate: &Founding) -> Result<Identity, Failure> {
+async fn found_or_find(transaction: &Transaction<'_>, candidate: &Founding) -> Result<Identity, Failure> {
     const WRITE: &str = "INSERT INTO cresset.identity
          (only_row, cluster_id, join_secret, fake_salt_secret, founder, formed)
          VALUES (TRUE, $1, $2, $3, $4, FALSE) ON CONFLICT (only_row) DO NOTHING";
@@ -22,28 +62,20 @@ pub(super) async fn found_or_find(transaction: &Transaction<'_>, candidate: &Fou
     find(transaction).await
 }
 
-pub(super) async fn form(transaction: &Transaction<'_>, founder: MemberId) -> Result<bool, Failure> {
+async fn form(transaction: &Transaction<'_>, founder: MemberId) -> Result<bool, Failure> {
     const FORM: &str = "UPDATE cresset.identity SET formed = TRUE WHERE founder = $1";
     written(transaction, FORM, &[&founder.0.cast_signed()]).await?;
     Ok(find(transaction).await?.founder == founder)
 }
 
 /// Of those who come at the same time the second waits for the first, and then finds that there is another founder.
-pub(super) async fn replace_founder(
-    transaction: &Transaction<'_>,
-    from: MemberId,
-    to: MemberId,
-) -> Result<Identity, Failure> {
+async fn replace_founder(transaction: &Transaction<'_>, from: MemberId, to: MemberId) -> Result<Identity, Failure> {
     const REPLACE: &str = "UPDATE cresset.identity SET founder = $2 WHERE founder = $1 AND NOT formed";
     written(transaction, REPLACE, &[&from.0.cast_signed(), &to.0.cast_signed()]).await?;
     find(transaction).await
 }
 
-pub(super) async fn found_anew(
-    transaction: &Transaction<'_>,
-    from: ClusterId,
-    anew: &Founding,
-) -> Result<Identity, Failure> {
+async fn found_anew(transaction: &Transaction<'_>, from: ClusterId, anew: &Founding) -> Result<Identity, Failure> {
     const REPLACE: &str = "UPDATE cresset.identity
          SET cluster_id = $2, join_secret = $3, founder = $4, formed = FALSE WHERE cluster_id = $1";
     const FREE: &str = "UPDATE cresset.messages SET holder_index = NULL, holder_position = NULL
@@ -56,7 +88,7 @@ pub(super) async fn found_anew(
     find(transaction).await
 }
 
-pub(super) async fn known(client: &Client) -> Result<Option<Identity>, Failure> {
+async fn known(client: &Client) -> Result<Option<Identity>, Failure> {
     rows(client, FIND, &[]).await?.first().map(identity).transpose()
 }
 
@@ -77,7 +109,7 @@ fn identity(row: &Row) -> Result<Identity, Failure> {
 
 /// The row that counts is locked until the id is written down, so ids grow in the order of their commits and none is
 /// given out again, not even that of a row which was removed. A sequence would promise neither.
-pub(super) async fn allocate_member(transaction: &Transaction<'_>, name: &str) -> Result<MemberId, Failure> {
+async fn allocate_member(transaction: &Transaction<'_>, name: &str) -> Result<MemberId, Failure> {
     const COUNT: &str = "UPDATE cresset.member_count SET last = last + 1 RETURNING last";
     let counted = rows(transaction, COUNT, &[]).await?;
     let row = counted.first().ok_or_else(|| StoreError::Unreadable("members are not counted".to_owned()))?;
@@ -86,7 +118,7 @@ pub(super) async fn allocate_member(transaction: &Transaction<'_>, name: &str) -
     Ok(MemberId(id.cast_unsigned()))
 }
 
-pub(super) async fn stamp<C: GenericClient>(client: &C, member: MemberId) -> Result<Option<Stamp>, Failure> {
+async fn stamp<C: GenericClient>(client: &C, member: MemberId) -> Result<Option<Stamp>, Failure> {
     const FIND: &str = "SELECT number, process FROM cresset.stamps WHERE member = $1";
     let found = rows(client, FIND, &[&member.0.cast_signed()]).await?;
     let Some(row) = found.first() else { return Ok(None) };
@@ -95,7 +127,7 @@ pub(super) async fn stamp<C: GenericClient>(client: &C, member: MemberId) -> Res
 }
 
 /// Of two who come at the same time the second waits for the first, and then finds another stamp than it knows.
-pub(super) async fn replace_stamp(
+async fn replace_stamp(
     transaction: &Transaction<'_>,
     member: MemberId,
     from: Option<Stamp>,

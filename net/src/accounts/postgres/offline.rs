@@ -12,16 +12,57 @@ use cresset_core::session::OfflineMessage;
 use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use deadpool_postgres::{Client, Transaction};
+use futures_util::FutureExt;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::PostgresAccounts;
 use super::credentials::{lock, to_sql};
 use super::failure::Failure;
 use super::lane::{rows, written};
 use crate::accounts::text::{kind_of, kind_text};
-use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, StoreError, Stored};
+use crate::accounts::{
+    CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, OfflineStore, StoreError, StoreFuture, Stored,
+};
 
-pub(super) async fn store(
+impl OfflineStore for PostgresAccounts {
+    fn store_offline(
+        &self,
+        account: NodePart,
+        message: Stanza,
+        at: UnixMillis,
+        quota: OfflineQuota,
+        name: Option<StanzaName>,
+    ) -> StoreFuture<'_, Stored> {
+        self.lane.write((account, message, at, quota, name), |transaction, (account, message, at, quota, name)| {
+            store(transaction, account, message, *at, quota, *name).boxed()
+        })
+    }
+
+    fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>> {
+        self.lane.write((account, claimant), |transaction, (account, claimant)| {
+            claim(transaction, account, claimant).boxed()
+        })
+    }
+
+    fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()> {
+        self.lane.write((account, keys, route), |transaction, (account, keys, route)| {
+            forget(transaction, account, keys, *route).boxed()
+        })
+    }
+
+    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool> {
+        self.lane.read((account, recipient), |client, (account, recipient)| {
+            is_stored_for(client, account, recipient).boxed()
+        })
+    }
+
+    fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize> {
+        self.lane.read(account, |client, account| count(client, account).boxed())
+    }
+}
+
+async fn store(
     transaction: &Transaction<'_>,
     account: &NodePart,
     message: &Stanza,
@@ -128,7 +169,7 @@ fn oldest(at: UnixMillis) -> i64 {
     at.0.saturating_sub(NAME_KEPT_MS).cast_signed()
 }
 
-pub(super) async fn claim(
+async fn claim(
     transaction: &Transaction<'_>,
     account: &NodePart,
     claimant: &Claimant,
@@ -178,7 +219,7 @@ fn choose<'a>(waiting: &mut impl Iterator<Item = &'a Row>, claimant: &Claimant) 
     Ok(keys)
 }
 
-pub(super) async fn forget(
+async fn forget(
     transaction: &Transaction<'_>,
     account: &NodePart,
     keys: &[i64],
@@ -196,14 +237,14 @@ pub(super) async fn forget(
     Ok(())
 }
 
-pub(super) async fn is_stored_for(client: &Client, account: &NodePart, recipient: &FullJid) -> Result<bool, Failure> {
+async fn is_stored_for(client: &Client, account: &NodePart, recipient: &FullJid) -> Result<bool, Failure> {
     const FIND: &str = "SELECT EXISTS (SELECT 1 FROM cresset.messages
          JOIN cresset.accounts ON accounts.id = messages.account WHERE accounts.name = $1 AND recipient = $2)";
     let found = rows(client, FIND, &[&account.as_str(), &recipient.as_str()]).await?;
     Ok(found.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
 }
 
-pub(super) async fn count(client: &Client, account: &NodePart) -> Result<usize, Failure> {
+async fn count(client: &Client, account: &NodePart) -> Result<usize, Failure> {
     const COUNT: &str = "SELECT waiting FROM cresset.accounts WHERE name = $1";
     let counted = rows(client, COUNT, &[&account.as_str()]).await?;
     let waiting: i64 = counted.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0);

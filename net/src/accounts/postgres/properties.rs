@@ -7,19 +7,37 @@ use std::collections::BTreeMap;
 
 use cresset_core::time::UnixMillis;
 use deadpool_postgres::{Client, Transaction};
+use futures_util::FutureExt;
 use tokio_postgres::Row;
 
+use super::PostgresAccounts;
 use super::failure::Failure;
 use super::lane::{rows, written};
-use crate::accounts::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite};
+use crate::accounts::{
+    PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyStore, PropertyWrite, StoreFuture,
+};
 
-pub(super) async fn all(client: &Client) -> Result<BTreeMap<String, String>, Failure> {
+impl PropertyStore for PostgresAccounts {
+    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {
+        self.lane.read((), |client, ()| all(client).boxed())
+    }
+
+    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>> {
+        self.lane.write(write, |transaction, write| set(transaction, write).boxed())
+    }
+
+    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>> {
+        self.lane.read((name, max), |client, (name, max)| changes(client, name.as_deref(), *max).boxed())
+    }
+}
+
+async fn all(client: &Client) -> Result<BTreeMap<String, String>, Failure> {
     const FIND: &str = "SELECT name, value FROM cresset.properties ORDER BY name LIMIT $1";
     let found = rows(client, FIND, &[&as_limit(PROPERTIES_MAX)]).await?;
     found.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-pub(super) async fn set(transaction: &Transaction<'_>, write: &PropertyWrite) -> Result<Option<String>, Failure> {
+async fn set(transaction: &Transaction<'_>, write: &PropertyWrite) -> Result<Option<String>, Failure> {
     const LOCK: &str = "LOCK TABLE cresset.properties IN EXCLUSIVE MODE";
     const FIND: &str = "SELECT value FROM cresset.properties WHERE name = $1";
     const PUT: &str = "INSERT INTO cresset.properties (name, value) VALUES ($1, $2)
@@ -43,7 +61,7 @@ pub(super) async fn set(transaction: &Transaction<'_>, write: &PropertyWrite) ->
     Ok(old)
 }
 
-pub(super) async fn changes(client: &Client, name: Option<&str>, max: usize) -> Result<Vec<PropertyChange>, Failure> {
+async fn changes(client: &Client, name: Option<&str>, max: usize) -> Result<Vec<PropertyChange>, Failure> {
     const FIND: &str = "SELECT name, old, new, by, at FROM cresset.property_changes
          WHERE $1::TEXT IS NULL OR name = $1 ORDER BY key DESC LIMIT $2";
     let found = rows(client, FIND, &[&name, &as_limit(max)]).await?;

@@ -4,16 +4,41 @@ use cresset_core::jid::{BareJid, NodePart};
 use cresset_core::limits::ROSTER_PART_BYTES_MAX;
 use cresset_core::session::{RosterItem, RosterPart, RosterSize};
 use deadpool_postgres::{Client, Transaction};
+use futures_util::FutureExt;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::PostgresAccounts;
 use super::credentials::{lock, to_sql};
 use super::failure::Failure;
 use super::lane::{rows, written};
 use crate::accounts::text::{groups_text, roster_bytes, subscription_of};
-use crate::accounts::{RosterWrite, StoreError};
+use crate::accounts::{RosterStore, RosterWrite, StoreError, StoreFuture};
 
-pub(super) async fn load(client: &Client, account: &NodePart, after: Option<&BareJid>) -> Result<RosterPart, Failure> {
+impl RosterStore for PostgresAccounts {
+    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart> {
+        self.lane.read((account, after), |client, (account, after)| load(client, account, after.as_ref()).boxed())
+    }
+
+    fn set_contact(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+    ) -> StoreFuture<'_, RosterWrite> {
+        self.lane.write((account, contact, name, groups), |transaction, (account, contact, name, groups)| {
+            set_contact(transaction, account, contact, name.as_deref(), groups).boxed()
+        })
+    }
+
+    fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
+        self.lane
+            .write((account, contact), |transaction, (account, contact)| remove(transaction, account, contact).boxed())
+    }
+}
+
+async fn load(client: &Client, account: &NodePart, after: Option<&BareJid>) -> Result<RosterPart, Failure> {
     // Those of which all before them fit, so that there is one beyond the bound if there are any.
     const FIND: &str = "SELECT contact, name, subscription, asked, groups, upto FROM
          (SELECT contact, roster.name, subscription, asked, groups, bytes,
@@ -35,7 +60,7 @@ pub(super) async fn load(client: &Client, account: &NodePart, after: Option<&Bar
     Ok(part)
 }
 
-pub(super) async fn set_contact(
+async fn set_contact(
     transaction: &Transaction<'_>,
     account: &NodePart,
     contact: &BareJid,
@@ -52,11 +77,7 @@ pub(super) async fn set_contact(
     write(transaction, account, contact, bytes, WRITE, &[&name, &groups]).await
 }
 
-pub(super) async fn remove(
-    transaction: &Transaction<'_>,
-    account: &NodePart,
-    contact: &BareJid,
-) -> Result<bool, Failure> {
+async fn remove(transaction: &Transaction<'_>, account: &NodePart, contact: &BareJid) -> Result<bool, Failure> {
     const REMOVE: &str = "DELETE FROM cresset.roster WHERE account = $1 AND contact = $2";
     let Some(id) = lock(transaction, account).await? else { return Ok(false) };
     Ok(written(transaction, REMOVE, &[&id, &contact.as_str()]).await? > 0)

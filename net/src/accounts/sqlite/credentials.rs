@@ -4,7 +4,46 @@ use cresset_core::jid::NodePart;
 use cresset_core::sasl::ScramKeys;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::accounts::{Added, Credentials, Existing, Keys, NewAccount, StoreError, Written, text};
+use super::SqliteAccounts;
+use crate::accounts::{
+    ACCOUNTS_PER_CALL_MAX, AccountStore, Added, Credentials, Existing, Keys, NewAccount, StoreError, StoreFuture,
+    Written, text, within_one_call,
+};
+
+impl AccountStore for SqliteAccounts {
+    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys> {
+        self.threads.read(move |connection| find(connection, &account, draw))
+    }
+
+    fn exists(&self, account: NodePart) -> StoreFuture<'_, bool> {
+        self.threads.read(move |connection| Ok(account_id(connection, &account)?.is_some()))
+    }
+
+    fn add(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Added> {
+        let account = NewAccount { name: account, credentials };
+        self.threads.write(move |connection| add(connection, &account, Existing::Keep))
+    }
+
+    fn add_many(&self, accounts: Vec<NewAccount>, existing: Existing) -> StoreFuture<'_, Vec<Added>> {
+        self.threads.write(move |connection| {
+            within_one_call(accounts.len())?;
+            accounts.iter().map(|account| add(connection, account, existing)).collect()
+        })
+    }
+
+    fn change_credentials(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Written> {
+        self.threads.write(move |connection| change(connection, &account, &credentials))
+    }
+
+    fn remove(&self, account: NodePart) -> StoreFuture<'_, Written> {
+        self.threads.write(move |connection| remove(connection, &account))
+    }
+
+    fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>> {
+        let max = max.min(ACCOUNTS_PER_CALL_MAX);
+        self.threads.read(move |connection| list(connection, after.as_ref(), max))
+    }
+}
 
 /// The row of an account.
 pub(super) fn account_id(connection: &Connection, account: &NodePart) -> Result<Option<i64>, StoreError> {
@@ -14,7 +53,7 @@ pub(super) fn account_id(connection: &Connection, account: &NodePart) -> Result<
 
 /// The keys of an account, or of the account that follows `draw` in the order of draws, which is a ring. Both are looked
 /// for whichever is there, and the answer has the same form.
-pub(super) fn find(connection: &Connection, account: &NodePart, draw: i64) -> Result<Keys, StoreError> {
+fn find(connection: &Connection, account: &NodePart, draw: i64) -> Result<Keys, StoreError> {
     let mut find = connection.prepare_cached(
         "WITH found AS MATERIALIZED (SELECT
              (SELECT id FROM accounts WHERE name = ?1) AS own,
@@ -41,7 +80,7 @@ pub(super) fn find(connection: &Connection, account: &NodePart, draw: i64) -> Re
     Ok(if is_own { Keys::Own(credentials) } else { Keys::Drawn(credentials) })
 }
 
-pub(super) fn add(connection: &Connection, account: &NewAccount, existing: Existing) -> Result<Added, StoreError> {
+fn add(connection: &Connection, account: &NewAccount, existing: Existing) -> Result<Added, StoreError> {
     if let Some(id) = account_id(connection, &account.name)? {
         return match existing {
             Existing::Keep => Ok(Added::Exists),
@@ -58,17 +97,13 @@ pub(super) fn add(connection: &Connection, account: &NewAccount, existing: Exist
     Ok(Added::Created)
 }
 
-pub(super) fn change(
-    connection: &Connection,
-    account: &NodePart,
-    credentials: &Credentials,
-) -> Result<Written, StoreError> {
+fn change(connection: &Connection, account: &NodePart, credentials: &Credentials) -> Result<Written, StoreError> {
     let Some(id) = account_id(connection, account)? else { return Ok(Written::NoSuchAccount) };
     set_keys(connection, id, credentials)?;
     Ok(Written::Done)
 }
 
-pub(super) fn remove(connection: &Connection, account: &NodePart) -> Result<Written, StoreError> {
+fn remove(connection: &Connection, account: &NodePart) -> Result<Written, StoreError> {
     let mut remove = connection.prepare_cached("DELETE FROM accounts WHERE name = ?1")?;
     match remove.execute([account.as_str()])? {
         0 => Ok(Written::NoSuchAccount),
@@ -76,7 +111,7 @@ pub(super) fn remove(connection: &Connection, account: &NodePart) -> Result<Writ
     }
 }
 
-pub(super) fn list(connection: &Connection, after: Option<&NodePart>, max: usize) -> Result<Vec<NodePart>, StoreError> {
+fn list(connection: &Connection, after: Option<&NodePart>, max: usize) -> Result<Vec<NodePart>, StoreError> {
     let mut list = connection.prepare_cached("SELECT name FROM accounts WHERE name > ?1 ORDER BY name LIMIT ?2")?;
     // No name is empty, so all of them come after the empty one.
     let after = after.map_or("", |name| name.as_str());

@@ -1,8 +1,8 @@
 //! The account store of one machine: a SQLite file, shared by all nodes that run there.
 //!
 //! ```text
-//! Accounts::method ──Job──▶ queue ──▶ writer thread: BEGIN IMMEDIATE, many jobs, COMMIT (fsync), answers
-//!                     └───▶ queue ──▶ reader threads: one job, its answer
+//! Store method ──Job──▶ queue ──▶ writer thread: BEGIN IMMEDIATE, many jobs, COMMIT (fsync), answers
+//!                 └───▶ queue ──▶ reader threads: one job, its answer
 //! ```
 //!
 //! * A write is answered after the commit that holds it is on the disk (`synchronous=FULL`), because the sender of an
@@ -25,24 +25,13 @@ mod roster;
 mod schema;
 mod threads;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cresset_core::config::properties::OfflineQuota;
-use cresset_core::ids::{MemberId, RouteId};
-use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::routing::StanzaName;
-use cresset_core::session::{OfflineMessage, RosterPart};
-use cresset_core::stanza::Stanza;
-use cresset_core::time::UnixMillis;
 use rusqlite::ErrorCode;
 
-use super::{
-    ACCOUNTS_PER_CALL_MAX, Accounts, Added, Claimant, ClusterId, Credentials, Existing, Founding, Identity, Keys,
-    NewAccount, PropertyChange, PropertyWrite, RosterWrite, Stamp, StoreError, StoreFuture, Stored, Written,
-};
+use super::StoreError;
 use threads::Threads;
 
 pub use schema::OpenError;
@@ -85,131 +74,6 @@ impl SqliteAccounts {
         if let Some(threads) = Arc::into_inner(self.threads) {
             threads.close();
         }
-    }
-}
-
-impl Accounts for SqliteAccounts {
-    fn credentials(&self, account: NodePart, draw: i64) -> StoreFuture<'_, Keys> {
-        self.threads.read(move |connection| credentials::find(connection, &account, draw))
-    }
-
-    fn exists(&self, account: NodePart) -> StoreFuture<'_, bool> {
-        self.threads.read(move |connection| Ok(credentials::account_id(connection, &account)?.is_some()))
-    }
-
-    fn add(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Added> {
-        let account = NewAccount { name: account, credentials };
-        self.threads.write(move |connection| credentials::add(connection, &account, Existing::Keep))
-    }
-
-    fn add_many(&self, accounts: Vec<NewAccount>, existing: Existing) -> StoreFuture<'_, Vec<Added>> {
-        self.threads.write(move |connection| {
-            super::within_one_call(accounts.len())?;
-            accounts.iter().map(|account| credentials::add(connection, account, existing)).collect()
-        })
-    }
-
-    fn change_credentials(&self, account: NodePart, credentials: Credentials) -> StoreFuture<'_, Written> {
-        self.threads.write(move |connection| credentials::change(connection, &account, &credentials))
-    }
-
-    fn remove(&self, account: NodePart) -> StoreFuture<'_, Written> {
-        self.threads.write(move |connection| credentials::remove(connection, &account))
-    }
-
-    fn list(&self, after: Option<NodePart>, max: usize) -> StoreFuture<'_, Vec<NodePart>> {
-        let max = max.min(ACCOUNTS_PER_CALL_MAX);
-        self.threads.read(move |connection| credentials::list(connection, after.as_ref(), max))
-    }
-
-    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart> {
-        self.threads.read(move |connection| roster::load(connection, &account, after.as_ref()))
-    }
-
-    fn set_contact(
-        &self,
-        account: NodePart,
-        contact: BareJid,
-        name: Option<String>,
-        groups: Vec<String>,
-    ) -> StoreFuture<'_, RosterWrite> {
-        self.threads
-            .write(move |connection| roster::set_contact(connection, &account, &contact, name.as_deref(), &groups))
-    }
-
-    fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
-        self.threads.write(move |connection| roster::remove(connection, &account, &contact))
-    }
-
-    fn store_offline(
-        &self,
-        account: NodePart,
-        message: Stanza,
-        at: UnixMillis,
-        quota: OfflineQuota,
-        name: Option<StanzaName>,
-    ) -> StoreFuture<'_, Stored> {
-        self.threads.write(move |connection| offline::store(connection, &account, &message, at, &quota, name))
-    }
-
-    fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>> {
-        self.threads.write(move |connection| offline::claim(connection, &account, &claimant))
-    }
-
-    fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()> {
-        self.threads.write(move |connection| offline::forget(connection, &account, &keys, route))
-    }
-
-    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool> {
-        self.threads.read(move |connection| offline::is_stored_for(connection, &account, &recipient))
-    }
-
-    fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize> {
-        self.threads.read(move |connection| offline::count(connection, &account))
-    }
-
-    fn identity(&self, candidate: Founding) -> StoreFuture<'_, Identity> {
-        self.threads.write(move |connection| identity::found_or_find(connection, &candidate))
-    }
-
-    fn form(&self, founder: MemberId) -> StoreFuture<'_, bool> {
-        self.threads.write(move |connection| identity::form(connection, founder))
-    }
-
-    fn replace_founder(&self, from: MemberId, to: MemberId) -> StoreFuture<'_, Identity> {
-        self.threads.write(move |connection| identity::replace_founder(connection, from, to))
-    }
-
-    fn known_identity(&self) -> StoreFuture<'_, Option<Identity>> {
-        self.threads.read(identity::known)
-    }
-
-    fn found_anew(&self, from: ClusterId, anew: Founding) -> StoreFuture<'_, Identity> {
-        self.threads.write(move |connection| identity::found_anew(connection, from, &anew))
-    }
-
-    fn allocate_member(&self, name: String) -> StoreFuture<'_, MemberId> {
-        self.threads.write(move |connection| identity::allocate_member(connection, &name))
-    }
-
-    fn stamp(&self, member: MemberId) -> StoreFuture<'_, Option<Stamp>> {
-        self.threads.read(move |connection| identity::stamp(connection, member))
-    }
-
-    fn replace_stamp(&self, member: MemberId, from: Option<Stamp>, to: Stamp) -> StoreFuture<'_, Stamp> {
-        self.threads.write(move |connection| identity::replace_stamp(connection, member, from, to))
-    }
-
-    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {
-        self.threads.read(properties::all)
-    }
-
-    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>> {
-        self.threads.write(move |connection| properties::set(connection, &write))
-    }
-
-    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>> {
-        self.threads.read(move |connection| properties::changes(connection, name.as_deref(), max))
     }
 }
 

@@ -13,11 +13,43 @@ use cresset_core::stanza::Stanza;
 use cresset_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::SqliteAccounts;
 use super::credentials::{account_id, to_sql};
 use crate::accounts::text::{kind_of, kind_text};
-use crate::accounts::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, StoreError, Stored};
+use crate::accounts::{
+    CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, OfflineStore, StoreError, StoreFuture, Stored,
+};
 
-pub(super) fn store(
+impl OfflineStore for SqliteAccounts {
+    fn store_offline(
+        &self,
+        account: NodePart,
+        message: Stanza,
+        at: UnixMillis,
+        quota: OfflineQuota,
+        name: Option<StanzaName>,
+    ) -> StoreFuture<'_, Stored> {
+        self.threads.write(move |connection| store(connection, &account, &message, at, &quota, name))
+    }
+
+    fn claim(&self, account: NodePart, claimant: Claimant) -> StoreFuture<'_, Vec<OfflineMessage>> {
+        self.threads.write(move |connection| claim(connection, &account, &claimant))
+    }
+
+    fn forget(&self, account: NodePart, keys: Vec<i64>, route: RouteId) -> StoreFuture<'_, ()> {
+        self.threads.write(move |connection| forget(connection, &account, &keys, route))
+    }
+
+    fn is_stored_for(&self, account: NodePart, recipient: FullJid) -> StoreFuture<'_, bool> {
+        self.threads.read(move |connection| is_stored_for(connection, &account, &recipient))
+    }
+
+    fn offline_count(&self, account: NodePart) -> StoreFuture<'_, usize> {
+        self.threads.read(move |connection| count(connection, &account))
+    }
+}
+
+fn store(
     connection: &Connection,
     account: &NodePart,
     message: &Stanza,
@@ -112,11 +144,7 @@ fn is_kept(connection: &Connection, name: StanzaName, at: UnixMillis) -> Result<
     Ok(found > 0)
 }
 
-pub(super) fn claim(
-    connection: &Connection,
-    account: &NodePart,
-    claimant: &Claimant,
-) -> Result<Vec<OfflineMessage>, StoreError> {
+fn claim(connection: &Connection, account: &NodePart, claimant: &Claimant) -> Result<Vec<OfflineMessage>, StoreError> {
     let Some(id) = account_id(connection, account)? else { return Ok(Vec::new()) };
     let mut find = connection.prepare_cached(
         "SELECT key, holder_index, holder_position, at, kind, sender, recipient, stanza_id, language, payload
@@ -148,12 +176,7 @@ pub(super) fn claim(
     Ok(claimed)
 }
 
-pub(super) fn forget(
-    connection: &Connection,
-    account: &NodePart,
-    keys: &[i64],
-    route: RouteId,
-) -> Result<(), StoreError> {
+fn forget(connection: &Connection, account: &NodePart, keys: &[i64], route: RouteId) -> Result<(), StoreError> {
     let Some(id) = account_id(connection, account)? else { return Ok(()) };
     let mut delete = connection.prepare_cached(
         "DELETE FROM messages WHERE key = ?1 AND account = ?2 AND holder_index = ?3 AND holder_position = ?4
@@ -175,11 +198,7 @@ pub(super) fn forget(
     Ok(())
 }
 
-pub(super) fn is_stored_for(
-    connection: &Connection,
-    account: &NodePart,
-    recipient: &FullJid,
-) -> Result<bool, StoreError> {
+fn is_stored_for(connection: &Connection, account: &NodePart, recipient: &FullJid) -> Result<bool, StoreError> {
     let mut find = connection.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM messages JOIN accounts ON accounts.id = messages.account
          WHERE accounts.name = ?1 AND recipient = ?2)",
@@ -187,7 +206,7 @@ pub(super) fn is_stored_for(
     Ok(find.query_row([account.as_str(), recipient.as_str()], |row| row.get(0))?)
 }
 
-pub(super) fn count(connection: &Connection, account: &NodePart) -> Result<usize, StoreError> {
+fn count(connection: &Connection, account: &NodePart) -> Result<usize, StoreError> {
     let mut count = connection.prepare_cached("SELECT waiting FROM accounts WHERE name = ?1")?;
     let waiting: Option<i64> = count.query_row([account.as_str()], |row| row.get(0)).optional()?;
     usize::try_from(waiting.unwrap_or(0)).map_err(|_| StoreError::Unreadable("a negative count".to_owned()))

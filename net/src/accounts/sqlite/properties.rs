@@ -5,15 +5,32 @@ use std::collections::BTreeMap;
 use cresset_core::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::accounts::{PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyWrite, StoreError};
+use super::SqliteAccounts;
+use crate::accounts::{
+    PROPERTIES_MAX, PROPERTY_CHANGES_MAX, PropertyChange, PropertyStore, PropertyWrite, StoreError, StoreFuture,
+};
 
-pub(super) fn all(connection: &Connection) -> Result<BTreeMap<String, String>, StoreError> {
+impl PropertyStore for SqliteAccounts {
+    fn properties(&self) -> StoreFuture<'_, BTreeMap<String, String>> {
+        self.threads.read(all)
+    }
+
+    fn set_property(&self, write: PropertyWrite) -> StoreFuture<'_, Option<String>> {
+        self.threads.write(move |connection| set(connection, &write))
+    }
+
+    fn property_changes(&self, name: Option<String>, max: usize) -> StoreFuture<'_, Vec<PropertyChange>> {
+        self.threads.read(move |connection| changes(connection, name.as_deref(), max))
+    }
+}
+
+fn all(connection: &Connection) -> Result<BTreeMap<String, String>, StoreError> {
     let mut find = connection.prepare_cached("SELECT name, value FROM properties ORDER BY name LIMIT ?1")?;
     let found = find.query_map([as_limit(PROPERTIES_MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn set(connection: &Connection, write: &PropertyWrite) -> Result<Option<String>, StoreError> {
+fn set(connection: &Connection, write: &PropertyWrite) -> Result<Option<String>, StoreError> {
     let old: Option<String> = connection
         .prepare_cached("SELECT value FROM properties WHERE name = ?1")?
         .query_row([&write.name], |row| row.get(0))
@@ -36,11 +53,7 @@ pub(super) fn set(connection: &Connection, write: &PropertyWrite) -> Result<Opti
     Ok(old)
 }
 
-pub(super) fn changes(
-    connection: &Connection,
-    name: Option<&str>,
-    max: usize,
-) -> Result<Vec<PropertyChange>, StoreError> {
+fn changes(connection: &Connection, name: Option<&str>, max: usize) -> Result<Vec<PropertyChange>, StoreError> {
     let mut find = connection.prepare_cached(
         "SELECT name, old, new, by, at FROM property_changes
          WHERE ?1 IS NULL OR name = ?1 ORDER BY key DESC LIMIT ?2",

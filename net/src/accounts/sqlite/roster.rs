@@ -5,15 +5,32 @@ use cresset_core::limits::ROSTER_PART_BYTES_MAX;
 use cresset_core::session::{RosterItem, RosterPart, RosterSize};
 use rusqlite::{Connection, Row, Rows, params};
 
+use super::SqliteAccounts;
 use super::credentials::account_id;
 use crate::accounts::text::{groups_text, roster_bytes, subscription_of};
-use crate::accounts::{RosterWrite, StoreError};
+use crate::accounts::{RosterStore, RosterWrite, StoreError, StoreFuture};
 
-pub(super) fn load(
-    connection: &Connection,
-    account: &NodePart,
-    after: Option<&BareJid>,
-) -> Result<RosterPart, StoreError> {
+impl RosterStore for SqliteAccounts {
+    fn roster(&self, account: NodePart, after: Option<BareJid>) -> StoreFuture<'_, RosterPart> {
+        self.threads.read(move |connection| load(connection, &account, after.as_ref()))
+    }
+
+    fn set_contact(
+        &self,
+        account: NodePart,
+        contact: BareJid,
+        name: Option<String>,
+        groups: Vec<String>,
+    ) -> StoreFuture<'_, RosterWrite> {
+        self.threads.write(move |connection| set_contact(connection, &account, &contact, name.as_deref(), &groups))
+    }
+
+    fn remove_contact(&self, account: NodePart, contact: BareJid) -> StoreFuture<'_, bool> {
+        self.threads.write(move |connection| remove(connection, &account, &contact))
+    }
+}
+
+fn load(connection: &Connection, account: &NodePart, after: Option<&BareJid>) -> Result<RosterPart, StoreError> {
     let mut part = RosterPart { items: Vec::new(), is_last: true };
     let Some(id) = account_id(connection, account)? else { return Ok(part) };
     let mut find = connection.prepare_cached(
@@ -36,7 +53,7 @@ pub(super) fn load(
     Ok(part)
 }
 
-pub(super) fn set_contact(
+fn set_contact(
     connection: &Connection,
     account: &NodePart,
     contact: &BareJid,
@@ -56,7 +73,7 @@ pub(super) fn set_contact(
     })
 }
 
-pub(super) fn remove(connection: &Connection, account: &NodePart, contact: &BareJid) -> Result<bool, StoreError> {
+fn remove(connection: &Connection, account: &NodePart, contact: &BareJid) -> Result<bool, StoreError> {
     let mut remove = connection.prepare_cached(
         "DELETE FROM roster WHERE account = (SELECT id FROM accounts WHERE name = ?1) AND contact = ?2",
     )?;

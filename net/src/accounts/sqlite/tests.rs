@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use cresset_core::ids::MemberId;
+use cresset_core::time::UnixMillis;
 use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -9,6 +11,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::accounts::contract::{self, add, claim, credentials, keep, message, name, quota, route};
+use crate::accounts::{
+    ACCOUNTS_PER_CALL_MAX, AccountStore, Added, ClusterStore, Existing, Founding, NewAccount, OfflineStore,
+    RosterStore, Stored,
+};
 
 contract::contract_tests!(empty());
 

@@ -28,7 +28,7 @@ use self::plane::Plane;
 use super::listener::accept;
 use super::*;
 use crate::accounts::memory::MemoryAccounts;
-use crate::accounts::{Accounts, Credentials};
+use crate::accounts::{AccountStore, Credentials, OfflineStore};
 use crate::clock::SystemClock;
 use crate::router::Router;
 use crate::runtime::{self, Workers};
@@ -73,6 +73,7 @@ impl World {
             strangers: Threads::new(1),
             busy: Threads::new(1),
             randomness: runtime::generator,
+            accounts: Arc::new(accounts.clone()),
             router,
         };
         change(&mut settings);

@@ -2,7 +2,7 @@
 
 use cresset_core::config::properties::ENABLED;
 use cresset_core::time::UnixMillis;
-use cresset_net::accounts::{Accounts, PropertyWrite};
+use cresset_net::accounts::{PropertyStore, PropertyWrite};
 use futures_util::FutureExt;
 
 use super::*;

@@ -5,15 +5,20 @@ mod encrypted;
 mod migrations;
 mod server;
 
-use cresset_core::ids::{BootId, Sequence};
+use cresset_core::ids::{BootId, MemberId, Sequence};
+use cresset_core::routing::StanzaName;
+use cresset_core::time::UnixMillis;
 use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use self::server::Server;
 use super::*;
-use crate::accounts::StoreError;
 use crate::accounts::contract::{self, add, claim, credentials, keep, message, name, quota, route};
+use crate::accounts::{
+    AccountStore, Added, ClusterStore, Existing, Founding, NewAccount, OfflineStore, RosterStore, StoreError, Stored,
+    Written,
+};
 use crate::runtime::scope;
 
 contract::contract_tests!(empty().await);
