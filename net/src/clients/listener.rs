@@ -124,5 +124,5 @@ fn begin(
     }
     let mut connection = Box::new(Connection::new(settings, session, admitted, origin, party, stranger));
     connection.transport = ClientSide::Open(transport);
-    runtime::spawn(connection.run());
+    runtime::spawn(runtime::polled(connection.run()));
 }

@@ -58,7 +58,7 @@ impl Connection {
                 }
                 Order::Route { number, stanza } => {
                     let session = || self.handle.clone();
-                    let ticket = number.map(|number| Ticket::Session { session: session(), number });
+                    let ticket = number.map(|number| Ticket::of(session(), number));
                     let outgoing = self.settings.router.outgoing(stanza, ticket);
                     self.say(Saying::Stanza(outgoing));
                 }

@@ -25,6 +25,7 @@ use super::link::Attached;
 use super::queue::{Inlet, Outlet, queue};
 use super::shared::{End, EndTeller};
 use super::wire::Reading;
+use crate::runtime;
 use crate::witness::{self, Fact};
 
 /// Requests that are taken before bytes are moved again.
@@ -148,7 +149,8 @@ impl<D: DataService> Home<D> {
                 biased;
                 end = &mut self.end => match end {
                     Ok(End::LifeOver | End::OwnLifeOver) => return self.life_over().await,
-                    Ok(End::MeshStopped) | Err(_) => return,
+                    // The sessions that wait for what is under way end with the node.
+                    Ok(End::MeshStopped) | Err(_) => return runtime::abandon(self),
                 },
                 turned = Attached::turn(&mut self.attached, Reading::On) => {
                     if let Err(fault) = turned {

@@ -159,7 +159,7 @@ impl<D: DataService> Mesh<D> {
         let (owner, inbox) = owner::Owner::new(peer, incarnation, self.shared.clone());
         self.shared.lanes.pin().insert(peer.member, lane);
         self.shared.inboxes.pin().insert((peer.member, incarnation), inbox);
-        self.shared.spawn(Lane::Data, home.run());
+        self.shared.spawn(Lane::Data, runtime::polled(home.run()));
         self.shared.spawn(Lane::Data, owner.run());
         self.shared.changed.notify_waiters();
     }

@@ -22,6 +22,7 @@ use super::route::{Outgoing, UnderWay};
 use super::ticket::Ticket;
 use super::{Router, lock};
 use crate::links::{Peer, ToLane};
+use crate::runtime;
 use crate::sync::atomic::Ordering;
 
 /// Who stands in a row. A sender is told by which ways what was earlier went.
@@ -47,7 +48,7 @@ impl Router {
     pub(super) fn decide_again(&self, peer: Peer, redecide: Redecide<Ticket>) {
         let Redecide { number, stanza, attempts, origin, confirm, name, turn } = redecide;
         let router = || self.myself.upgrade().expect("somebody calls it");
-        let confirm = confirm.then(|| Ticket::Confirm { router: router(), peer, number });
+        let confirm = confirm.then(|| Ticket::confirming(router(), peer, number));
         let ticket = Ticket::both(origin, confirm);
         self.push_returned(Outgoing { stanza, ticket, attempts, name, turn });
     }
@@ -128,12 +129,14 @@ impl Router {
         let mut queues = lock(&self.retry);
         let entrance = queues.entry(queue).or_insert_with(|| {
             let (entrance, arriving) = mpsc::unbounded_channel();
-            self.workers.spawn(run(self.myself.clone(), arriving, self.serves.subscribe()));
+            let task = run(self.myself.clone(), arriving, self.serves.subscribe());
+            self.workers.spawn(runtime::polled(task));
             entrance
         });
         self.undecided.fetch_add(1, Ordering::AcqRel);
-        if entrance.send(again).is_err() {
+        if let Err(refused) = entrance.send(again) {
             tracing::debug!("nothing is decided any more: the node stops");
+            runtime::abandon(refused);
         }
     }
 }
@@ -149,12 +152,12 @@ async fn run(router: Weak<Router>, mut arriving: mpsc::UnboundedReceiver<Again>,
             biased;
             again = arriving.recv() => match again {
                 Some(again) => arrived = Some(again),
-                None => return,
+                None => break,
             },
             Some(over) = under_way.next() => report = Some(over),
-            changed = serves.changed() => if changed.is_err() { return },
+            changed = serves.changed() => if changed.is_err() { break },
         }
-        let Some(router) = router.upgrade() else { return };
+        let Some(router) = router.upgrade() else { break };
         for step in 1_usize.. {
             if step.is_multiple_of(STEPS_AT_ONCE) {
                 tokio::task::yield_now().await;
@@ -189,4 +192,6 @@ async fn run(router: Weak<Router>, mut arriving: mpsc::UnboundedReceiver<Again>,
             }
         }
     }
+    // The router is gone, and its sessions with it.
+    runtime::abandon((queue, under_way, arriving));
 }

@@ -68,7 +68,7 @@ async fn a_stanza_beyond_the_share_of_its_recipient_comes_back_as_an_error() {
     two_members(async |one, two| {
         let route = bound(&one, &two, 5).await;
         let sender = one.router.enter();
-        let origin = Ticket::Session { session: sender.clone(), number: Sequence(1) };
+        let origin = Ticket::of(sender.clone(), Sequence(1));
         let from = Some(Jid::new(&format!("{JULIET}/balcony")).unwrap());
         let stanza = Stanza { from, ..Stanza::new(Kind::Message(MessageType::Chat)) };
 
@@ -358,7 +358,7 @@ impl Member {
         let mut stanza = Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body);
         stanza.from = Some(Jid::new("romeo@capulet.example/orchard").unwrap());
         stanza.to = Some(Jid::new(JULIET).unwrap());
-        let ticket = sender.map(|session| Ticket::Session { session: session.clone(), number: Sequence(1) });
+        let ticket = sender.map(|session| Ticket::of(session.clone(), Sequence(1)));
         timeout(PATIENCE, self.router.say(romeo, self.router.outgoing(stanza, ticket))).await.unwrap();
     }
 

@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 
 use tokio::runtime::{Builder, Runtime};
 
+mod polled;
 mod standstill;
 
 /// Threads of the control plane: one for whatever has a lot to do, and one that is free then.
@@ -25,6 +26,7 @@ const CONTROL_THREADS: usize = 2;
 #[cfg(target_os = "linux")]
 const CLIENTS_NICE: i32 = 5;
 
+pub(crate) use polled::{abandon, is_working, polled};
 pub use standstill::{ProcessRuntime, Standstill, process};
 
 /// The runtime of openraft and of this crate.
