@@ -197,8 +197,6 @@ bugs! {
         MailboxUnbounded,
         /// An answer that may wait for others waits until there are many.
         AnswersWaitForEver,
-        /// A session sleeps on when a stanza is taken care of whose sender waits to hear so.
-        HandledWakesNobody,
         /// A node founds the cluster without having claimed it.
         FoundsUnclaimed,
         /// A session ends when the account store does not answer it.

@@ -139,8 +139,7 @@ impl SessionHandle {
         if inner.closed {
             return false;
         }
-        let is_awaited = inner.awaits_handled && !planted!(HandledWakesNobody);
-        let may_wait = matches!(event, ToSession::Handled(_)) && !is_awaited;
+        let may_wait = matches!(event, ToSession::Handled(_)) && !inner.awaits_handled;
         inner.events.push_back(event);
         if !may_wait {
             wake(inner);

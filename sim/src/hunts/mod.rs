@@ -176,7 +176,6 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::SilenceCountsAsCrash, made(20, made::short_silence)),
     (Bug::MailboxUnbounded, made(10, made::client_that_does_not_read)),
     (Bug::AnswersWaitForEver, hunt(10, &[Kind::Pause], &[Bait::Talkative])),
-    (Bug::HandledWakesNobody, hunt(20, &[Kind::Storm, Kind::Flapping, Kind::ResumptionRace], &[Bait::Resumption])),
     (Bug::WitnessDoesNotVote, made(5, made::loss_beside_a_witness)),
     (Bug::WitnessLeadsOn, made(20, made::silent_leader_beside_a_witness)),
     (Bug::VersionRaisedEarly, made(5, made::rolling_upgrade)),
