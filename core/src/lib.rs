@@ -8,7 +8,7 @@
 //! ```text
 //! 5  session     one client: bytes in, orders out
 //! 4  routing     where a stanza goes; handed over and not yet settled      node   the control plane as one machine
-//!    services    what the account and the domain answer
+//!    services    what the account and the domain answer                            links  which link to which process is up
 //! 3  stanza      message, presence, iq; whom they are for; stanza errors      discovery   where members may be
 //! 2  xml         framing, elements, writing        cluster   agreed state     liveness   lease, silence, evidence
 //!    config      the configuration file, typed      sasl      SCRAM and PLAIN, keys of passwords
@@ -26,6 +26,7 @@ pub mod fencing;
 pub mod ids;
 pub mod jid;
 pub mod limits;
+pub mod links;
 pub mod liveness;
 pub mod node;
 pub mod planted;

@@ -6,7 +6,7 @@ use crate::source::{Source, below};
 /// Every room of core with its floor. The ground floor may use itself: it is the types that everyone uses.
 const FLOORS: &[(u8, &[&str])] = &[
     (5, &["session"]),
-    (4, &["routing", "services", "node"]),
+    (4, &["routing", "services", "node", "links"]),
     (3, &["stanza", "discovery"]),
     (2, &["xml", "cluster", "liveness", "config", "sasl"]),
     (GROUND, &["time", "limits", "ids", "jid", "wire", "resilience", "admission", "fencing", "probe", "planted"]),

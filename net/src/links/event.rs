@@ -7,16 +7,13 @@ use bytes::Bytes;
 use cresset_core::cluster::VersionRange;
 use cresset_core::config::alike::Difference;
 use cresset_core::ids::MemberId;
+pub use cresset_core::links::LinkId;
 use cresset_core::node::Peer;
 use cresset_core::wire::{LinkFormat, WireError};
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
 use super::identity::{Direction, Lane};
-
-/// Tells two links apart that have the same ends: counted by this process, never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct LinkId(pub u64);
 
 /// What happened on the links, in the order in which it happened on each of them.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use cresset_core::cluster::VersionRange;
 use cresset_core::config::alike::Alike;
 use cresset_core::ids::{BootId, MemberId};
+pub use cresset_core::links::{Direction, Lane};
 use sha2::Sha256;
 
 /// Rounds of PBKDF2 between the join secret and the key of the links. Who records a handshake can test guesses of the
@@ -72,52 +73,4 @@ impl fmt::Debug for JoinSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JoinSecret")
     }
-}
-
-/// What a connection is for. Each has its own, so that none waits behind another.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Lane {
-    /// Beats and the other messages of the control plane. No answers.
-    Control,
-    /// Requests of Raft and their responses.
-    Raft,
-    /// Parcels and what became of them.
-    Data,
-}
-
-impl Lane {
-    /// All of them.
-    pub const ALL: [Lane; 3] = [Lane::Control, Lane::Raft, Lane::Data];
-
-    /// Bytes of one frame's payload. A link on which a longer one is announced is closed before anything is allocated
-    /// for it.
-    pub const fn payload_bytes_max(self) -> usize {
-        match self {
-            Lane::Control | Lane::Raft => 1024 * 1024,
-            Lane::Data => 512 * 1024,
-        }
-    }
-
-    /// Its number in a hello.
-    pub(super) const fn number(self) -> u8 {
-        match self {
-            Lane::Control => 1,
-            Lane::Raft => 2,
-            Lane::Data => 3,
-        }
-    }
-
-    /// The lane of that number, if there is one.
-    pub(super) fn of_number(number: u8) -> Option<Lane> {
-        Lane::ALL.into_iter().find(|lane| lane.number() == number)
-    }
-}
-
-/// Which side made a connection. The side that dialled it sends; answers come back on it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Direction {
-    /// This node did.
-    Dialled,
-    /// The other node did.
-    Accepted,
 }
