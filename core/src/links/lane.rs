@@ -51,3 +51,18 @@ pub enum Direction {
 /// Tells two links apart that have the same ends: counted by this process, never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct LinkId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs of other versions know the lanes by these numbers.
+    #[test]
+    fn the_number_of_a_lane_is_for_ever() {
+        assert_eq!(Lane::ALL.map(Lane::number), [1, 2, 3]);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(Lane::of_number),
+            [None, Some(Lane::Control), Some(Lane::Raft), Some(Lane::Data), None]
+        );
+    }
+}

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cresset_core::links::{NotEntered, Slot};
 use cresset_core::{planted, sometimes};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -20,7 +21,6 @@ use super::handshake;
 use super::hello::Hello;
 use super::identity::{Direction, Lane};
 use super::link::{self, Link};
-use super::registry::{Candidate, NotEntered, Slot};
 use super::shared::Shared;
 use crate::runtime;
 
@@ -142,11 +142,7 @@ async fn wait_until_wanted<D: DataService>(shared: &Shared<D>, address: SocketAd
         let changed = shared.changed.notified();
         tokio::pin!(changed);
         changed.as_mut().enable();
-        let wanted = {
-            let registry = shared.registry();
-            registry.found_at(address).and_then(|member| registry.current(member)).is_some()
-        };
-        if wanted {
+        if shared.registry().wants_data_of(address) {
             return;
         }
         changed.await;
@@ -174,9 +170,9 @@ async fn attempt<D: DataService>(shared: &Arc<Shared<D>>, address: SocketAddr, l
     let peer = acquainted.theirs.peer();
     let slot = Slot { member: peer.member, lane, direction: Direction::Dialled };
     let (inlet, outlet) = link::queue(lane, Direction::Dialled, acquainted.wire.format());
-    match shared.enter(Candidate { slot, boot: peer.boot, address, inlet }) {
+    match shared.enter(slot, peer.boot, address, inlet) {
         Ok(registration) => Ok(Link { acquainted, registration, outlet }),
-        Err(NotEntered::Refused(refusal)) => Err(Failure::Hello(refusal)),
+        Err(NotEntered::Refused(refusal)) => Err(Failure::Hello(refusal.into())),
         Err(NotEntered::Alias) => Err(Failure::Alias),
         Err(NotEntered::Unwanted) => Err(Failure::Unwanted),
     }

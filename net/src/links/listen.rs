@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cresset_core::admission::{Host, Network};
+use cresset_core::links::{NotEntered, Slot};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -22,7 +23,7 @@ use super::handshake::{self, Proven};
 use super::hello::{Hello, reason_number};
 use super::identity::{Direction, Lane};
 use super::link::{self, Link, Outlet};
-use super::registry::{Candidate, Inlet, NotEntered, Slot};
+use super::registry::Inlet;
 use super::shared::{Registration, Shared};
 use super::wire::BoxedStream;
 use crate::attendance::{Attendance, after};
@@ -140,8 +141,8 @@ fn admit<D: DataService>(
 ) -> Result<Registration<D>, HelloRefusal> {
     let peer = hello.peer();
     let slot = Slot { member: peer.member, lane: hello.lane, direction: Direction::Accepted };
-    shared.enter(Candidate { slot, boot: peer.boot, address, inlet: Inlet::None }).map_err(|why| match why {
-        NotEntered::Refused(refusal) => refusal,
+    shared.enter(slot, peer.boot, address, Inlet::None).map_err(|why| match why {
+        NotEntered::Refused(refusal) => refusal.into(),
         NotEntered::Alias | NotEntered::Unwanted => unreachable!("only links that are dialled have aliases"),
     })
 }

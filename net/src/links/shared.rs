@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cresset_core::fencing::Times;
-use cresset_core::ids::{Incarnation, LogIndex, MemberId};
+use cresset_core::ids::{BootId, Incarnation, LogIndex, MemberId};
+use cresset_core::links::{NotEntered, Slot};
 use cresset_core::routing::Arrivals;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -15,7 +16,7 @@ use super::event::{LinkEvent, LinkFault, LinkId, RaftService};
 use super::home::LaneInlets;
 use super::identity::{Identity, Lane, LinkSecurity};
 use super::owner::InboxInlets;
-use super::registry::{Candidate, NotEntered, Registry, Slot};
+use super::registry::{Inlet, Registry};
 use super::wire::BoxedStream;
 use crate::runtime::{self, Workers};
 use crate::sync::atomic::{AtomicU32, Ordering};
@@ -125,9 +126,14 @@ impl<D: DataService> Shared<D> {
     }
 
     /// Enters a link into the table; it leaves it when the registration is dropped.
-    pub(super) fn enter(self: &Arc<Self>, candidate: Candidate) -> Result<Registration<D>, NotEntered> {
-        let slot = candidate.slot;
-        let (link, closed) = self.registry().enter(candidate)?;
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        slot: Slot,
+        boot: BootId,
+        address: SocketAddr,
+        inlet: Inlet,
+    ) -> Result<Registration<D>, NotEntered> {
+        let (link, closed) = self.registry().enter(slot, boot, address, inlet)?;
         self.changed.notify_waiters();
         Ok(Registration { shared: self.clone(), slot, link, closed: Some(closed) })
     }
