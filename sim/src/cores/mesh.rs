@@ -1,9 +1,10 @@
-//! The links of one node, as its mesh and registry make, refuse and close them.
+//! The links of one node: dialled, refused and closed as its mesh does it. Which links there may be is decided in core.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cresset_core::ids::{BootId, Incarnation, MemberId};
+use cresset_core::ids::{Incarnation, MemberId};
+use cresset_core::links::{Candidate, CloseReason, Closed, LinkId, LinkTable, NotEntered, Refusal, Slot};
 use cresset_core::node::Peer;
 use cresset_core::routing::Arrivals;
 use rand::RngExt;
@@ -24,31 +25,20 @@ const STEADY: Duration = Duration::from_secs(1);
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 const SILENCE_BEAT: Duration = Duration::from_millis(500);
 
-/// Processes of one member of which it is remembered that they are over.
-const OVER_MAX: usize = 64;
-
 /// The links of one life of a node.
 #[derive(Debug)]
 pub(super) struct Mesh {
     pub(super) id: u32,
     pub(super) peer: Peer,
-    links: BTreeMap<(MemberId, Lane, Side), ConnectionId>,
-    boots: BTreeMap<MemberId, Boots>,
+    /// A machine has one address: its number.
+    table: LinkTable<ConnectionId, usize>,
     /// The current process of each other member, and its life.
     pub(super) current: BTreeMap<MemberId, (Peer, Incarnation)>,
     /// What this life has by another name.
     pub(super) arrivals: Arrivals,
     /// Counts the names that this life gave.
     pub(super) last_name: u64,
-    /// For each machine who was last found there.
-    found: Vec<Option<MemberId>>,
     dials: BTreeMap<(usize, Lane), Dialling>,
-}
-
-#[derive(Debug, Default)]
-struct Boots {
-    current: Option<BootId>,
-    over: VecDeque<BootId>,
 }
 
 #[derive(Debug, Default)]
@@ -85,53 +75,49 @@ impl Fault {
 
 impl Mesh {
     pub(super) fn new(id: u32, peer: Peer, hosts: usize) -> Mesh {
+        let mut table = LinkTable::default();
+        // Its own machine may be among them; it is not dialled.
+        table.want(0..hosts);
         Mesh {
             id,
             peer,
-            links: BTreeMap::new(),
-            boots: BTreeMap::new(),
+            table,
             current: BTreeMap::new(),
             arrivals: Arrivals::new(peer.boot),
             last_name: 0,
-            found: vec![None; hosts],
             dials: BTreeMap::new(),
         }
     }
 
     pub(super) fn link(&self, member: MemberId, lane: Lane, side: Side) -> Option<ConnectionId> {
-        self.links.get(&(member, lane, side)).copied()
+        self.table.link(slot(member, lane, side)).map(|(_, id)| *id)
     }
 
-    fn admit(&self, lane: Lane, peer: Peer) -> Result<(), Refused> {
-        let boots = self.boots.get(&peer.member);
-        if boots.is_some_and(|boots| boots.over.contains(&peer.boot)) {
-            return Err(Refused::Over);
-        }
-        if lane == Lane::Data && boots.and_then(|boots| boots.current) != Some(peer.boot) {
-            return Err(Refused::NotCurrent);
-        }
-        Ok(())
-    }
-
-    fn wants_data_of(&self, host: usize) -> bool {
-        let boots = self.found[host].and_then(|member| self.boots.get(&member));
-        boots.is_some_and(|boots| boots.current.is_some())
-    }
-
-    fn links_where(&self, which: impl Fn(MemberId) -> bool) -> Vec<(ConnectionId, Side)> {
-        self.links.iter().filter(|((member, _, _), _)| which(*member)).map(|((_, _, side), id)| (*id, *side)).collect()
+    /// Enters this side of a connection with a process on a machine.
+    fn enter(
+        &mut self,
+        lane: Lane,
+        side: Side,
+        peer: Peer,
+        host: usize,
+        id: ConnectionId,
+    ) -> Result<LinkId, NotEntered> {
+        let slot = slot(peer.member, lane, side);
+        self.table.enter(Candidate { slot, boot: peer.boot, address: host, kept: id })
     }
 }
 
-impl Boots {
-    fn end(&mut self, boot: BootId) {
-        if self.over.contains(&boot) {
-            return;
+fn slot(member: MemberId, lane: Lane, side: Side) -> Slot {
+    Slot { member, lane, direction: side.direction() }
+}
+
+impl From<CloseReason> for Fault {
+    fn from(reason: CloseReason) -> Fault {
+        match reason {
+            CloseReason::Replaced => Fault::Replaced,
+            CloseReason::Superseded => Fault::Superseded,
+            CloseReason::Stopped => Fault::Stopped,
         }
-        if self.over.len() == OVER_MAX {
-            self.over.pop_front();
-        }
-        self.over.push_back(boot);
     }
 }
 
@@ -168,7 +154,7 @@ impl World {
     pub(super) fn attempt(&mut self, host: usize, mesh: u32, to: usize, lane: Lane, attempt: u32) {
         let now = self.now;
         let Some(process) = self.hosts[host].process.as_mut().filter(|process| process.mesh.id == mesh) else { return };
-        let wanted = lane != Lane::Data || process.mesh.wants_data_of(to);
+        let wanted = lane != Lane::Data || process.mesh.table.wants_data_of(to);
         let Some(dialling) = process.mesh.dials.get_mut(&(to, lane)).filter(|d| d.attempt == attempt) else { return };
         if !wanted {
             dialling.is_out = false;
@@ -214,31 +200,40 @@ impl World {
         let dialler = self.process_at(dial.from).map(|process| process.mesh.peer);
         let shuns = |pair: &[usize; 2]| pair.contains(&to) && pair.contains(&dial.from.host);
         let refuses = self.hosts[to].refusals > 0 || self.shunned.iter().any(shuns);
-        let answer = match (&self.hosts[to].process, dialler) {
+        let id = self.connections.len();
+        let answer = match (&mut self.hosts[to].process, dialler) {
             (None, _) => Err(Refused::Port),
             (Some(_), _) if refuses => Err(Refused::Port),
             (Some(process), _) if process.is_between_lives => Err(Refused::Port),
             (Some(_), None) => return,
-            (Some(process), Some(peer)) => process.mesh.admit(dial.lane, peer).map(|()| {
-                let place = Place { host: to, process: process.id, mesh: process.mesh.id };
-                let own = process.mesh.peer;
-                let dialler = End::new(dial.from, peer.member, peer.boot, false);
-                let acceptor = End::new(place, own.member, own.boot, true);
-                Connection::new(dial.lane, dialler, acceptor, now)
-            }),
+            (Some(process), Some(peer)) => {
+                match process.mesh.enter(dial.lane, Side::Acceptor, peer, dial.from.host, id) {
+                    Ok(link) => {
+                        let place = Place { host: to, process: process.id, mesh: process.mesh.id };
+                        let own = process.mesh.peer;
+                        let dialler = End::new(dial.from, peer.member, peer.boot, None);
+                        let acceptor = End::new(place, own.member, own.boot, Some(link));
+                        Ok(Connection::new(dial.lane, dialler, acceptor, now))
+                    }
+                    Err(NotEntered::Refused(refusal)) => Err(Refused::Link(refusal)),
+                    Err(NotEntered::Alias | NotEntered::Unwanted) => {
+                        unreachable!("only links that are dialled have aliases")
+                    }
+                }
+            }
         };
         // Nothing that is said on the connection arrives before the answer.
         let (at, answer) = match answer {
             Ok(mut connection) => {
                 let at = self.paths.arrival(now, connection.end_mut(Side::Dialler));
                 self.connections.push(connection);
-                (at, Ok(self.connections.len() - 1))
+                (at, Ok(id))
             }
             Err(refused) => (now.after(self.paths.draw_latency()), Err(refused)),
         };
         self.push(at, What::Packet(Packet::HelloAnswer { dial, answer }));
         if let Ok(id) = answer {
-            self.enter(id, Side::Acceptor);
+            self.up(id, Side::Acceptor);
         }
     }
 
@@ -258,12 +253,12 @@ impl World {
             Ok(id) => self.let_in(dial, id),
             Err(refused) => {
                 let Some(process) = &mut self.hosts[host].process else { return };
-                let found = process.mesh.found[dial.to];
+                let found = process.mesh.table.found_at(dial.to);
                 if dial.lane == Lane::Control {
                     match (refused, found) {
                         (Refused::Port, Some(member)) => process.inlets.links.push_back(Inlet::Refused(member)),
-                        (Refused::Over, _) => process.inlets.links.push_back(Inlet::Over),
-                        (Refused::Port | Refused::NotCurrent, _) => {}
+                        (Refused::Link(Refusal::Superseded), _) => process.inlets.links.push_back(Inlet::Over),
+                        (Refused::Port | Refused::Link(Refusal::NotCurrent | Refusal::TooManyLinks), _) => {}
                     }
                 }
                 self.dial(host, dial.to, dial.lane);
@@ -281,36 +276,28 @@ impl World {
             return self.dial(host, dial.to, dial.lane);
         }
         let Some(process) = &mut self.hosts[host].process else { return };
-        if process.mesh.admit(dial.lane, peer).is_err() {
+        let Ok(link) = process.mesh.enter(dial.lane, Side::Dialler, peer, dial.to, id) else {
             self.say_last(id, Side::Dialler, Wire::Ended);
             return self.dial(host, dial.to, dial.lane);
-        }
+        };
         if let Some(dialling) = process.mesh.dials.get_mut(&(dial.to, dial.lane)) {
             dialling.is_up = true;
         }
-        if dial.lane == Lane::Control {
-            process.mesh.found[dial.to] = Some(peer.member);
-        }
-        self.connections[id].end_mut(Side::Dialler).is_open = true;
+        let end = self.connections[id].end_mut(Side::Dialler);
+        end.link = Some(link);
+        end.is_open = true;
         self.connections[id].begun = self.now;
-        self.enter(id, Side::Dialler);
+        self.up(id, Side::Dialler);
     }
 
     /// One side of a connection is up.
-    fn enter(&mut self, id: ConnectionId, side: Side) {
+    fn up(&mut self, id: ConnectionId, side: Side) {
         let connection = &self.connections[id];
         let (lane, place) = (connection.lane, connection.end(side).place);
         let theirs = connection.end(side.other());
         let (peer, other) = (Peer { member: theirs.member, boot: theirs.boot }, theirs.place.host);
         self.listen_for_silence(id, side, self.paths.is_cut(other, place.host));
-        let Some(process) = self.process_at(place) else { return };
-        let replaced = process.mesh.links.insert((peer.member, lane, side), id);
-        if let Some(before) = replaced {
-            self.close(before, side, Fault::Replaced);
-            if let Some(process) = self.process_at(place) {
-                process.mesh.links.insert((peer.member, lane, side), id);
-            }
-        }
+        self.close_what_must_go(place.host);
         match (lane, side) {
             (Lane::Control, Side::Dialler) => {
                 let Some(process) = self.process_at(place) else { return };
@@ -336,7 +323,9 @@ impl World {
             .mesh
             .dials
             .iter()
-            .filter(|((to, lane), dialling)| *lane == Lane::Data && dialling.waits && process.mesh.wants_data_of(*to))
+            .filter(|((to, lane), dialling)| {
+                *lane == Lane::Data && dialling.waits && process.mesh.table.wants_data_of(*to)
+            })
             .map(|((to, _), _)| *to)
             .collect();
         waiting.into_iter().for_each(|to| {
@@ -358,11 +347,8 @@ impl World {
         if peer.member == mesh.peer.member || mesh.current.get(&peer.member) == Some(&(peer, incarnation)) {
             return;
         }
-        let boots = mesh.boots.entry(peer.member).or_default();
-        if let Some(before) = boots.current.replace(peer.boot).filter(|before| *before != peer.boot) {
-            boots.end(before);
-        }
-        self.close_others(host, peer);
+        mesh.table.set_current(peer.member, peer.boot);
+        self.close_what_must_go(host);
         self.end_life(host, peer.member);
         let Some(process) = &mut self.hosts[host].process else { return };
         process.mesh.current.insert(peer.member, (peer, incarnation));
@@ -371,30 +357,12 @@ impl World {
         self.data_may_be_wanted(host);
     }
 
-    /// Closes links to other processes of a member than this one.
-    fn close_others(&mut self, host: usize, peer: Peer) {
-        let Some(process) = &self.hosts[host].process else { return };
-        let links = process.mesh.links_where(|member| member == peer.member);
-        let others = links.into_iter().filter(|(id, side)| self.connections[*id].end(side.other()).boot != peer.boot);
-        for (id, side) in others.collect::<Vec<_>>() {
-            self.close(id, side, Fault::Superseded);
-        }
-    }
-
     /// Declares that a process is over.
     pub(super) fn ban(&mut self, host: usize, peer: Peer) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let boots = process.mesh.boots.entry(peer.member).or_default();
-        if boots.current == Some(peer.boot) {
-            boots.current = None;
-        }
-        boots.end(peer.boot);
-        let links = process.mesh.links_where(|member| member == peer.member);
+        process.mesh.table.ban(peer.member, peer.boot);
         let is_current = process.mesh.current.get(&peer.member).is_some_and(|(current, _)| *current == peer);
-        let ended = links.into_iter().filter(|(id, side)| self.connections[*id].end(side.other()).boot == peer.boot);
-        for (id, side) in ended.collect::<Vec<_>>() {
-            self.close(id, side, Fault::Superseded);
-        }
+        self.close_what_must_go(host);
         if is_current {
             self.end_life(host, peer.member);
         }
@@ -404,9 +372,15 @@ impl World {
     pub(super) fn stop_links(&mut self, host: usize) {
         let Some(process) = &mut self.hosts[host].process else { return };
         process.mesh.dials.clear();
-        let links = process.mesh.links_where(|_| true);
-        for (id, side) in links {
-            self.close(id, side, Fault::Stopped);
+        process.mesh.table.close_all();
+        self.close_what_must_go(host);
+    }
+
+    /// Closes the connections that are not in the table of this host's process any more.
+    fn close_what_must_go(&mut self, host: usize) {
+        let next = |world: &mut World| world.hosts[host].process.as_mut()?.mesh.table.poll_closed();
+        while let Some(Closed { slot, kept: id, reason }) = next(self) {
+            self.close(id, Side::of(slot.direction), reason.into());
         }
     }
 
@@ -431,13 +405,13 @@ impl World {
         let now = self.now;
         let connection = &mut self.connections[id];
         connection.end_mut(side).is_open = false;
-        let (lane, place, begun) = (connection.lane, connection.end(side).place, connection.begun);
-        let theirs = connection.end(side.other());
+        let (lane, begun) = (connection.lane, connection.begun);
+        let (own, theirs) = (connection.end(side), connection.end(side.other()));
+        let (place, link) = (own.place, own.link);
         let (peer, other) = (Peer { member: theirs.member, boot: theirs.boot }, theirs.place.host);
         let Some(process) = self.process_at(place) else { return };
-        let slot = (peer.member, lane, side);
-        if process.mesh.links.get(&slot) == Some(&id) {
-            process.mesh.links.remove(&slot);
+        if let Some(link) = link {
+            process.mesh.table.leave(slot(peer.member, lane, side), link);
         }
         match (lane, side) {
             (Lane::Control, Side::Dialler) => {

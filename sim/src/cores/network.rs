@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::ids::{BootId, MemberId};
+pub(super) use cresset_core::links::Lane;
+use cresset_core::links::{Direction, LinkId, Refusal};
 use cresset_core::node::ControlMessage;
 use cresset_core::routing::DataAnswer;
 use rand::RngExt;
@@ -20,18 +22,6 @@ use rand::rngs::StdRng;
 
 use super::queue::Moment;
 use super::raft;
-
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub(super) enum Lane {
-    Control,
-    Raft,
-    Data,
-}
-
-impl Lane {
-    pub(super) const ALL: [Lane; 3] = [Lane::Control, Lane::Raft, Lane::Data];
-}
 
 /// Which end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -45,6 +35,22 @@ impl Side {
         match self {
             Side::Dialler => Side::Acceptor,
             Side::Acceptor => Side::Dialler,
+        }
+    }
+
+    /// The connection as the process at this end sees it.
+    pub(super) fn direction(self) -> Direction {
+        match self {
+            Side::Dialler => Direction::Dialled,
+            Side::Acceptor => Direction::Accepted,
+        }
+    }
+
+    /// The end at which a process sees a connection so.
+    pub(super) fn of(direction: Direction) -> Side {
+        match direction {
+            Direction::Dialled => Side::Dialler,
+            Direction::Accepted => Side::Acceptor,
         }
     }
 
@@ -73,6 +79,8 @@ pub(super) struct End {
     pub(super) place: Place,
     pub(super) member: MemberId,
     pub(super) boot: BootId,
+    /// Its place in the table of the process at this end, once it has one.
+    pub(super) link: Option<LinkId>,
     pub(super) is_open: bool,
     /// When the last message that is under way to this end arrives.
     arrives: Moment,
@@ -81,8 +89,9 @@ pub(super) struct End {
 }
 
 impl End {
-    pub(super) fn new(place: Place, member: MemberId, boot: BootId, is_open: bool) -> End {
-        End { place, member, boot, is_open, arrives: Moment::default(), deaf_since: None }
+    /// It is open if it has a link.
+    pub(super) fn new(place: Place, member: MemberId, boot: BootId, link: Option<LinkId>) -> End {
+        End { place, member, boot, link, is_open: link.is_some(), arrives: Moment::default(), deaf_since: None }
     }
 }
 
@@ -149,10 +158,8 @@ pub(super) struct Dial {
 pub(super) enum Refused {
     /// Nobody listens there.
     Port,
-    /// The process is over.
-    Over,
-    /// It is not known as a current one yet.
-    NotCurrent,
+    /// The process that listens there gives it no link.
+    Link(Refusal),
 }
 
 /// The ways between machines.
