@@ -115,6 +115,12 @@ const OUTSIDE_OF_CORE: &[Ban] = &[
     ban("STORE_AGAIN_AFTER", ROUTING),
 ];
 
+/// The bound of what is remembered about processes that are over, which the links of the nodes and of the simulator
+/// would otherwise keep twice.
+const MEMORY_OF_PROCESSES: &[Ban] = &[ban("OVER_MAX", LINKS)];
+
+const LINKS: &str = "`LinkTable` remembers which process of a member is over";
+
 const EVERYWHERE: &[Ban] = &[
     ban("unwrap", "expect(\"the invariant that holds\")"),
     ban("dbg", "tracing"),
@@ -226,6 +232,27 @@ fn foreign_counts(sources: &[Source]) -> Vec<String> {
     breaches
 }
 
+/// Collections of processes: what remembers which ones are over.
+fn foreign_memories(sources: &[Source]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for source in sources {
+        for (at, _) in source.code.match_indices("BootId") {
+            let before = source.code[..at].trim_end();
+            // The path by which it may be named, like `ids::`.
+            let before = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            // The member before it, if a collection tells the processes of all members.
+            let before = before.trim_end().strip_suffix("(MemberId,").unwrap_or(before);
+            let is_kept = |collection: &&str| before.strip_suffix('<').is_some_and(|is| is.ends_with(*collection));
+            if COLLECTIONS.iter().any(|collection| is_kept(&collection)) {
+                breaches.push(format!("{}:{}: remembers processes; instead: {LINKS}", source.path, source.line(at)));
+            }
+        }
+    }
+    breaches
+}
+
+const COLLECTIONS: &[&str] = &["Vec", "VecDeque", "Set"];
+
 /// A word that must not even stand in a comment: net does not know that it is simulated.
 fn said(sources: &[Source], word: &str) -> Vec<String> {
     let is_said = |source: &&Source| source.text.to_lowercase().contains(word);
@@ -265,6 +292,26 @@ fn a_decision_about_a_stanza_outside_of_core_is_caught() {
     assert_eq!(foreign_comparisons(&planted("if parcel.route.index > router.applied {}")).len(), 1);
     assert_eq!(foreign_comparisons(&planted("if applied\n    <= parcel.route.index {}")).len(), 1);
     assert_eq!(foreign_comparisons(&planted("match x { _ => route.index, }; let a = [route.index.0];")), [""; 0]);
+}
+
+#[test]
+fn which_process_is_over_is_remembered_in_core() {
+    let sources: Vec<Source> = ["net/src", "sim/src", "bin"].into_iter().flat_map(below).collect();
+    assert_eq!(breaches(&sources, MEMORY_OF_PROCESSES), [""; 0]);
+    assert_eq!(foreign_memories(&sources), [""; 0]);
+    let core = below("core/src/links");
+    assert!(!breaches(&core, MEMORY_OF_PROCESSES).is_empty() && !foreign_memories(&core).is_empty());
+}
+
+#[test]
+fn a_memory_of_processes_outside_of_core_is_caught() {
+    let planted = |text: &str| [Source::new("sim/src/cores/mesh.rs", text)];
+
+    assert_eq!(breaches(&planted("const OVER_MAX: usize = 64;"), MEMORY_OF_PROCESSES).len(), 1);
+    assert_eq!(foreign_memories(&planted("struct Boots { current: Option<BootId>, over: VecDeque<BootId> }")).len(), 1);
+    assert_eq!(foreign_memories(&planted("over: std::collections::BTreeSet<cresset_core::ids::BootId>,")).len(), 1);
+    assert_eq!(foreign_memories(&planted("over: HashSet<(MemberId, BootId)>,")).len(), 1);
+    assert_eq!(foreign_memories(&planted("fn f(boot: BootId) -> Option<BootId> {}")), [""; 0]);
 }
 
 #[test]
