@@ -59,9 +59,10 @@ class Raw:
         return found.decode()
 
     def take_out(self, pattern, seconds=None):
-        """Reads until the pattern is there and takes that out; what came before and what follows stays."""
+        """Reads until the pattern is there, takes that out and returns it; what came before and what follows stays."""
         match = self._read_until(pattern, seconds)
         self.text = self.text[: match.start()] + self.text[match.end() :]
+        return match.group().decode()
 
     def _read_until(self, pattern, seconds):
         end = time.monotonic() + (seconds or self.timeout)
@@ -128,9 +129,8 @@ class Raw:
         return self
 
     def available(self):
-        """Sends the initial presence, and takes out that the server shows it to the sender as well."""
+        """Sends the initial presence. The server shows it to the sender as well, behind what is stored for it."""
         self.send("<presence/>")
-        self.take_out(f"<presence [^>]*from='{re.escape(self.jid)}'[^>]*>")
         return self.ping()
 
     def ping(self, seconds=5):
