@@ -315,10 +315,9 @@ fn answers_wait_for_others_unless_something_comes_back_or_there_is_much() {
     let mut take = |inbox: &mut Inbox, number: usize| {
         let (number, destination) = (Sequence(number as u64), Destination::Session(ROUTE));
         let stanza = Stanza::new(Kind::Message(MessageType::Chat));
-        match inbox.handle_frame(DataFrame::Parcel { number, destination, stanza, name: None }, &mut arrivals) {
-            Received::Deliver(parcel) => parcel,
-            received => panic!("{received:?}"),
-        }
+        let received = inbox.handle_frame(DataFrame::Parcel { number, destination, stanza, name: None }, &mut arrivals);
+        let Received::Deliver(parcel) = received else { panic!("{received:?}") };
+        parcel
     };
     inbox.link_up();
     assert_eq!(inbox.answers_due(), AnswersDue::Now, "the home waits for where to go on");

@@ -1,4 +1,4 @@
-//! The control task of a node: hands facts to the real [`Clustering`](cresset_core::node::Clustering) and carries its orders out.
+//! The control task of a node: hands facts to the real [`Clustering`] and carries its orders out.
 //!
 //! What waits for it is taken in the order of the node's own task, or, if the seed says so, from any of the queues: each
 //! of them keeps its order, and between them there is none. A driver may also wake the machine too early or twice, and
