@@ -243,7 +243,7 @@ fn foreign_memories(sources: &[Source]) -> Vec<String> {
             // The member before it, if a collection tells the processes of all members.
             let before = before.trim_end().strip_suffix("(MemberId,").unwrap_or(before);
             let is_kept = |collection: &&str| before.strip_suffix('<').is_some_and(|is| is.ends_with(*collection));
-            if COLLECTIONS.iter().any(|collection| is_kept(collection)) {
+            if COLLECTIONS.iter().any(is_kept) {
                 breaches.push(format!("{}:{}: remembers processes; instead: {LINKS}", source.path, source.line(at)));
             }
         }
