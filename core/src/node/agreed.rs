@@ -171,9 +171,7 @@ impl Node {
         sometimes!("a_snapshot_is_installed");
         sometimes!(self.stage == Stage::Over, "a_snapshot_says_that_a_life_is_over");
         sometimes!(self.batches.is_in_flight(), "a_snapshot_hides_the_fate_of_a_batch");
-        // What became of a batch that was in flight cannot be seen in a snapshot: its sessions are told that it failed,
-        // and what did take effect is released by them.
-        let refused = self.batches.refuse_in_flight();
+        let refused = self.batches.hide_in_flight();
         self.output.extend(refused.into_iter().map(|(session, answer)| Output::Answer { session, answer }));
         self.propose_again = now;
     }

@@ -71,6 +71,17 @@ impl Batches {
         requests.into_iter().filter_map(Self::refuse).collect()
     }
 
+    /// Nobody will see what has become of the batch in flight, and the life goes on. A bind counts as failed: what did take
+    /// effect is released by its session. A presence and the end of a route are proposed again, before all that waits:
+    /// twice is as good as once, and never would leave a session waiting or a route behind.
+    pub(super) fn hide_in_flight(&mut self) -> Vec<Answered> {
+        let requests = self.in_flight.take().map(|in_flight| in_flight.requests).unwrap_or_default();
+        let (binds, again): (Vec<_>, Vec<_>) =
+            requests.into_iter().partition(|request| matches!(request, Request::Bind { .. }));
+        again.into_iter().rev().for_each(|request| self.waiting.push_front(request));
+        binds.into_iter().filter_map(Self::refuse).collect()
+    }
+
     pub(super) fn is_in_flight(&self) -> bool {
         self.in_flight.is_some()
     }
@@ -177,5 +188,37 @@ fn answer(request: &Request, outcome: OperationOutcome) -> Option<Answered> {
         (Request::Bind { .. }, OperationOutcome::Done | OperationOutcome::NotHeld) => {
             unreachable!("a bind is bound or refused")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::RoutePresence;
+    use crate::ids::{Incarnation, LogIndex, MemberId, RouteId};
+
+    /// Its session would wait for ever to be announced, or its route would stay.
+    #[test]
+    fn what_a_snapshot_hides_is_proposed_again_unless_it_is_a_bind() {
+        let life = Life { member: MemberId(1), incarnation: Incarnation(1) };
+        let route = |index| RouteId { index: LogIndex(index), position: 0 };
+        let announce = |index, revision| {
+            let presence = RoutePresence::default();
+            Request::Announce { session: SessionId(index), route: route(index), presence, revision }
+        };
+        let bind = Request::Bind { session: SessionId(3), jid: "romeo@example.org/orchard".parse().expect("a JID") };
+        let hidden = [announce(1, 1), Request::Unbind { route: route(2) }];
+        let mut batches = Batches::new(Duration::ZERO);
+        hidden.iter().cloned().chain([bind]).for_each(|request| assert_eq!(batches.request(request), None));
+        let first = batches.last(life).expect("something waits");
+        assert_eq!(batches.request(announce(1, 2)), None);
+
+        let refused = batches.hide_in_flight();
+
+        assert_eq!(refused, [(SessionId(3), Answer::Refused(BindRefusal::NotServing))]);
+        let again = batches.last(life).expect("something waits");
+        assert!(again.sequence > first.sequence);
+        let expected: Vec<Operation> = hidden.iter().chain([&announce(1, 2)]).map(operation).collect();
+        assert_eq!(again.operations, expected);
     }
 }
