@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{ControlMessage, Entry, Node, Output, Refusal, Service, Stage};
+use super::{ClusterOrder, ControlMessage, Entry, Node, Output, Refusal, Service, Stage};
 use crate::admission::Door;
 use crate::cluster::{ClusterState, Command, Event, Installation, MemberState};
 use crate::ids::{Incarnation, Life, LogIndex, MemberId};
@@ -112,7 +112,8 @@ impl Node {
         let refused = self.batches.refuse_all();
         self.output.extend(refused.into_iter().map(|(session, answer)| Output::Answer { session, answer }));
         let refused = self.orders.refuse_all();
-        self.output.extend(refused.map(|id| Output::Ordered { id, outcome: Err(Refusal::NoQuorum) }));
+        self.output
+            .extend(refused.map(|id| Output::Cluster(ClusterOrder::Ordered { id, outcome: Err(Refusal::NoQuorum) })));
         let see_other_host = self.somewhere_else();
         self.output.push_back(if by_itself { Output::Left } else { Output::LifeOver { see_other_host } });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::leading::{Sees, UNHEARD_AFTER_HEARTBEATS};
-use super::{BeatAnswer, CLOSE_AFTER_PAUSE, ControlMessage, Node, Output, Peer, Service, Stage};
+use super::{BeatAnswer, CLOSE_AFTER_PAUSE, ClusterOrder, ControlMessage, Node, Output, Peer, Service, Stage};
 use crate::cluster::{Command, Member, Role};
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
 use crate::time::Uptime;
@@ -114,7 +114,10 @@ impl Node {
         let Some(leading) = self.leading.as_mut().filter(|leading| leading.may_grant(applied)) else { return };
         for (life, ask) in leading.answered(now, voter, answer, &self.raft.voter_sets) {
             if life.member != self.settings.member {
-                self.output.push_back(Output::Send { to: life.member, message: ControlMessage::Granted { ask, life } });
+                self.output.push_back(Output::Cluster(ClusterOrder::Send {
+                    to: life.member,
+                    message: ControlMessage::Granted { ask, life },
+                }));
             } else if self.life() == Some(life) {
                 self.lease.granted(ask);
             }
@@ -135,7 +138,7 @@ impl Node {
 
     pub(super) fn succeed(&mut self, now: Uptime) {
         if let Some((dead, target)) = self.succession.next(now) {
-            self.output.push_back(Output::TakeOver { dead, target });
+            self.output.push_back(Output::Cluster(ClusterOrder::TakeOver { dead, target }));
         }
     }
 
@@ -196,7 +199,7 @@ impl Node {
         });
         let commands: Vec<_> = own.collect();
         if !commands.is_empty() {
-            self.output.push_back(Output::Propose(commands));
+            self.output.push_back(Output::Cluster(ClusterOrder::Propose(commands)));
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batches::Batches;
-use super::{Answer, Entry, Input, Node, NodeSettings, Output, RaftStatus, Service};
+use super::{Answer, ClusterOrder, Entry, Input, Node, NodeSettings, Output, RaftStatus, Service};
 use crate::cluster::Event;
 use crate::ids::{LogIndex, SessionId, Term};
 use crate::time::Uptime;
@@ -75,7 +75,8 @@ impl Alone {
             let mut entries = Vec::new();
             while let Some(output) = self.node.poll_output() {
                 match output {
-                    Output::Propose(commands) | Output::ProposeInTerm { commands, .. } => {
+                    Output::Cluster(ClusterOrder::Propose(commands))
+                    | Output::Cluster(ClusterOrder::ProposeInTerm { commands, .. }) => {
                         entries.extend(commands.into_iter().map(|command| {
                             self.last = self.last.next();
                             Entry { index: self.last, command: Some(Arc::new(command)) }
@@ -87,12 +88,12 @@ impl Alone {
                     }
                     Output::Service(service) => self.output.push_back(AloneOutput::Service(service)),
                     // There is nobody else, and nobody orders anything of a node by itself.
-                    Output::Ordered { .. }
-                    | Output::Send { .. }
-                    | Output::Dial(_)
-                    | Output::TakeOver { .. }
-                    | Output::Membership { .. }
-                    | Output::TransferLeadership { .. }
+                    Output::Cluster(ClusterOrder::Ordered { .. })
+                    | Output::Cluster(ClusterOrder::Send { .. })
+                    | Output::Cluster(ClusterOrder::Dial(_))
+                    | Output::Cluster(ClusterOrder::TakeOver { .. })
+                    | Output::Cluster(ClusterOrder::Membership { .. })
+                    | Output::Cluster(ClusterOrder::TransferLeadership { .. })
                     | Output::SendAway { .. }
                     | Output::LifeOver { .. }
                     | Output::Left

@@ -67,19 +67,21 @@ impl Batches {
     }
 
     pub(super) fn refuse_in_flight(&mut self) -> Vec<Answered> {
-        let requests = self.in_flight.take().map(|in_flight| in_flight.requests).unwrap_or_default();
-        requests.into_iter().filter_map(Self::refuse).collect()
+        self.take_in_flight().into_iter().filter_map(Self::refuse).collect()
     }
 
     /// Nobody will see what has become of the batch in flight, and the life goes on. A bind counts as failed: what did take
     /// effect is released by its session. A presence and the end of a route are proposed again, before all that waits:
     /// twice is as good as once, and never would leave a session waiting or a route behind.
     pub(super) fn hide_in_flight(&mut self) -> Vec<Answered> {
-        let requests = self.in_flight.take().map(|in_flight| in_flight.requests).unwrap_or_default();
         let (binds, again): (Vec<_>, Vec<_>) =
-            requests.into_iter().partition(|request| matches!(request, Request::Bind { .. }));
+            self.take_in_flight().into_iter().partition(|request| matches!(request, Request::Bind { .. }));
         again.into_iter().rev().for_each(|request| self.waiting.push_front(request));
         binds.into_iter().filter_map(Self::refuse).collect()
+    }
+
+    fn take_in_flight(&mut self) -> Vec<Request> {
+        self.in_flight.take().map(|in_flight| in_flight.requests).unwrap_or_default()
     }
 
     pub(super) fn is_in_flight(&self) -> bool {

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Node, Output, Service, Stage};
+use super::{ClusterOrder, Node, Output, Service, Stage};
 use crate::cluster::{Member, Role};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -42,7 +42,7 @@ impl Node {
         let heir = self.heir().filter(|to| self.state.member(*to).is_some_and(|member| !member.is_draining()));
         if let Some(to) = heir.filter(|_| self.leading.is_some() && !planted!(DrainedMemberLeads)) {
             sometimes!("a_drained_leader_hands_over");
-            self.output.push_back(Output::TransferLeadership { to });
+            self.output.push_back(Output::Cluster(ClusterOrder::TransferLeadership { to }));
         }
     }
 

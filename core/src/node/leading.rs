@@ -9,7 +9,7 @@ use crate::fencing::Times;
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
 use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Separation, Silence, VoterSets};
 use crate::node::message::BeatAnswer;
-use crate::node::{Output, PROPOSE_AGAIN_AFTER, Peer, RaftStatus};
+use crate::node::{ClusterOrder, Output, PROPOSE_AGAIN_AFTER, Peer, RaftStatus};
 use crate::time::Uptime;
 use crate::{planted, sometimes};
 
@@ -233,12 +233,12 @@ impl Leading {
         let expels = self.expels(now, sees);
         if !expels.is_empty() {
             orders.push(if planted!(StaleVerdict) {
-                Output::Propose(expels)
+                Output::Cluster(ClusterOrder::Propose(expels))
             } else {
-                Output::ProposeInTerm { term: self.term, commands: expels }
+                Output::Cluster(ClusterOrder::ProposeInTerm { term: self.term, commands: expels })
             });
         }
-        orders.extend(self.replaces(now, sees).map(|command| Output::Propose(vec![command])));
+        orders.extend(self.replaces(now, sees).map(|command| Output::Cluster(ClusterOrder::Propose(vec![command]))));
         orders.extend(self.membership(now, sees.state, sees.raft));
         orders
     }
@@ -333,7 +333,7 @@ impl Leading {
         }
         self.membership = Some((wanted.clone(), now));
         let (voters, learners) = wanted;
-        Some(Output::Membership { voters, learners })
+        Some(Output::Cluster(ClusterOrder::Membership { voters, learners }))
     }
 }
 

@@ -50,7 +50,7 @@ pub use clustering::{
 pub use input::{BindRefusal, Entry, Input, Peer, RaftStatus, Request};
 pub use message::{BeatAnswer, CONTROL_BYTES_MAX, ControlMessage};
 pub use orders::{Order, OrderId, Refusal, TimesWanted, Wish};
-pub use output::{Answer, Output, Service};
+pub use output::{Answer, ClusterOrder, Output, Service};
 pub use unready::Unready;
 
 use self::alone::{Alone, AloneOutput};
@@ -367,7 +367,7 @@ impl Node {
                 self.output.extend(refused.map(|(session, answer)| Output::Answer { session, answer }));
             }
             Input::Order { id, .. } => {
-                self.output.push_back(Output::Ordered { id, outcome: Err(Refusal::NoQuorum) });
+                self.output.push_back(Output::Cluster(ClusterOrder::Ordered { id, outcome: Err(Refusal::NoQuorum) }));
             }
             Input::Committed(_)
             | Input::RoutesAhead(_)

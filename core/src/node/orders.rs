@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
+use super::{ClusterOrder, ControlMessage, Node, Output, PROPOSE_AGAIN_AFTER};
 use crate::cluster::{Command, Member, MemberState, Role};
 use crate::fencing::Times;
 use crate::ids::{Life, LogIndex, MemberId};
@@ -224,7 +224,7 @@ impl Node {
             }
             Err(refusal) => {
                 sometimes!("an_order_is_refused");
-                self.output.push_back(Output::Ordered { id, outcome: Err(refusal) });
+                self.output.push_back(Output::Cluster(ClusterOrder::Ordered { id, outcome: Err(refusal) }));
             }
         }
     }
@@ -316,7 +316,7 @@ impl Node {
                 }
                 return true;
             };
-            self.output.push_back(Output::Ordered { id: order.id, outcome });
+            self.output.push_back(Output::Cluster(ClusterOrder::Ordered { id: order.id, outcome }));
             false
         });
         self.orders.0 = orders;
@@ -352,18 +352,25 @@ impl Node {
             Wish::Leads(to) => {
                 if self.state.member(to).is_some_and(|member| self.may_lead(member).is_ok()) {
                     sometimes!("leadership_is_handed_over_by_order");
-                    self.output.push_back(Output::TransferLeadership { to });
+                    self.output.push_back(Output::Cluster(ClusterOrder::TransferLeadership { to }));
                 }
             }
-            Wish::Forgotten(life) => self.output.push_back(Output::Propose(vec![Command::Forget(life)])),
-            Wish::Drained(life) => self.output.push_back(Output::Propose(vec![Command::Drain(life)])),
-            Wish::NotDrained(life) => self.output.push_back(Output::Propose(vec![Command::Undrain(life)])),
+            Wish::Forgotten(life) => {
+                self.output.push_back(Output::Cluster(ClusterOrder::Propose(vec![Command::Forget(life)])))
+            }
+            Wish::Drained(life) => {
+                self.output.push_back(Output::Cluster(ClusterOrder::Propose(vec![Command::Drain(life)])))
+            }
+            Wish::NotDrained(life) => {
+                self.output.push_back(Output::Cluster(ClusterOrder::Propose(vec![Command::Undrain(life)])))
+            }
             Wish::Times { after, to } => {
                 let times = self.state.times();
                 let is_next = times.since() == after && times.in_force().is_some() && times.change().is_none();
                 if is_next && to.refusals().is_empty() {
                     sometimes!("the_times_are_changed_by_order");
-                    self.output.push_back(Output::Propose(vec![Command::ChangeTimes { after, to }]));
+                    self.output
+                        .push_back(Output::Cluster(ClusterOrder::Propose(vec![Command::ChangeTimes { after, to }])));
                 }
             }
         }

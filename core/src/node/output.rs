@@ -10,6 +10,43 @@ use crate::node::{BindRefusal, ControlMessage, OrderId, Refusal};
 /// An order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Output {
+    /// What the rest of the cluster is told, whoever serves the sessions.
+    Cluster(ClusterOrder),
+    /// The agreed state changed: the read view, the lanes and the sessions follow before the next output is carried out.
+    Event(Event),
+    /// Answers a session of this node.
+    Answer {
+        /// Which.
+        session: SessionId,
+        /// With what.
+        answer: Answer,
+    },
+    /// How clients are treated from now on.
+    Service(Service),
+    /// Sends some clients away, not those that were sent away a moment ago.
+    SendAway {
+        /// How many.
+        sessions: usize,
+        /// Where they may go.
+        see_other_host: SocketAddr,
+    },
+    /// This life is over although the process lives: its clients are sent away, its links cut, another life begins.
+    LifeOver {
+        /// Where its clients may go.
+        see_other_host: Option<SocketAddr>,
+    },
+    /// This life has left the cluster as it was asked to.
+    Left,
+    /// The members follow a version of the agreed state that this program does not: it cannot go on.
+    Outgrown {
+        /// That version.
+        version: u32,
+    },
+}
+
+/// An order that concerns Raft, the other members and operators, and no session of this node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClusterOrder {
     /// Appends these commands to the log. Only ordered while this node leads; if it does not any more, nothing happens.
     Propose(Vec<Command>),
     /// Proposes what this node has decided as the leader of a term, and drops it if it does not lead in that very term when
@@ -29,15 +66,6 @@ pub enum Output {
     },
     /// Dials this address besides those of the members and those that were found: the leader is there.
     Dial(SocketAddr),
-    /// The agreed state changed: the read view, the lanes and the sessions follow before the next output is carried out.
-    Event(Event),
-    /// Answers a session of this node.
-    Answer {
-        /// Which.
-        session: SessionId,
-        /// With what.
-        answer: Answer,
-    },
     /// Answers an operator.
     Ordered {
         /// To which order.
@@ -45,8 +73,6 @@ pub enum Output {
         /// Whether it was carried out.
         outcome: Result<(), Refusal>,
     },
-    /// How clients are treated from now on.
-    Service(Service),
     /// The leader is dead: has Raft elect `target` at once.
     TakeOver {
         /// The leader that is dead.
@@ -65,25 +91,6 @@ pub enum Output {
     TransferLeadership {
         /// To whom.
         to: MemberId,
-    },
-    /// Sends some clients away, not those that were sent away a moment ago.
-    SendAway {
-        /// How many.
-        sessions: usize,
-        /// Where they may go.
-        see_other_host: SocketAddr,
-    },
-    /// This life is over although the process lives: its clients are sent away, its links cut, another life begins.
-    LifeOver {
-        /// Where its clients may go.
-        see_other_host: Option<SocketAddr>,
-    },
-    /// This life has left the cluster as it was asked to.
-    Left,
-    /// The members follow a version of the agreed state that this program does not: it cannot go on.
-    Outgrown {
-        /// That version.
-        version: u32,
     },
 }
 

@@ -1,7 +1,7 @@
 //! What Raft and the links say: who leads, who is reached, and what the others have to tell.
 
 use super::leading::Leading;
-use super::{ControlMessage, Link, LinkState, Node, Output, Peer, RaftStatus, Service, Stage};
+use super::{ClusterOrder, ControlMessage, Link, LinkState, Node, Output, Peer, RaftStatus, Service, Stage};
 use crate::cluster::Member;
 use crate::ids::{LogIndex, MemberId, Term};
 use crate::liveness::has_quorum;
@@ -54,12 +54,13 @@ impl Node {
     }
 
     pub(super) fn send(&mut self, to: MemberId, message: ControlMessage) {
-        self.output.push_back(Output::Send { to, message });
+        self.output.push_back(Output::Cluster(ClusterOrder::Send { to, message }));
     }
 
     pub(super) fn send_to_linked(&mut self, message: &ControlMessage) {
         let linked = self.links.iter().filter(|(_, link)| link.state == LinkState::Up);
-        self.output.extend(linked.map(|(to, _)| Output::Send { to: *to, message: message.clone() }));
+        self.output
+            .extend(linked.map(|(to, _)| Output::Cluster(ClusterOrder::Send { to: *to, message: message.clone() })));
     }
 
     pub(super) fn link_up(&mut self, now: Uptime, peer: Peer) {
@@ -162,7 +163,7 @@ impl Node {
             ControlMessage::Wanted(wish) => self.wanted(wish),
             ControlMessage::LedFrom { address } => {
                 if self.stage == Stage::Joining {
-                    self.output.push_back(Output::Dial(address));
+                    self.output.push_back(Output::Cluster(ClusterOrder::Dial(address)));
                 }
             }
         }

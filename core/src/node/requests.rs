@@ -2,7 +2,8 @@
 
 use super::batches::Batches;
 use super::{
-    ControlMessage, Link, LinkState, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service, Stage,
+    ClusterOrder, ControlMessage, Link, LinkState, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service,
+    Stage,
 };
 use crate::cluster::{Command, Join, Member, Role};
 use crate::ids::MemberId;
@@ -57,7 +58,7 @@ impl Node {
                 self.stage = Stage::Leaving(life);
                 self.propose_again = Uptime::ZERO;
                 if self.leading.is_some() {
-                    self.output.extend(self.heir().map(|to| Output::TransferLeadership { to }));
+                    self.output.extend(self.heir().map(|to| Output::Cluster(ClusterOrder::TransferLeadership { to })));
                 }
             }
             Stage::Aside | Stage::Joining => {
@@ -136,7 +137,7 @@ impl Node {
         sometimes!(commands.iter().any(|command| matches!(command, Command::Join(_))), "a_join_is_proposed");
         self.propose_again = now + PROPOSE_AGAIN_AFTER;
         if self.leading.is_some() {
-            self.output.push_back(Output::Propose(commands));
+            self.output.push_back(Output::Cluster(ClusterOrder::Propose(commands)));
         } else if leader != self.settings.member {
             self.send(self.proposes_to(leader), ControlMessage::Propose { commands });
         }

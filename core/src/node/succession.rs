@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Node, Output, PROPOSE_AGAIN_AFTER};
+use super::{ClusterOrder, Node, Output, PROPOSE_AGAIN_AFTER};
 use crate::cluster::Role;
 use crate::ids::MemberId;
 use crate::time::Uptime;
@@ -37,7 +37,7 @@ impl Node {
         let Some(to) = self.server_that_can_lead(now) else { return };
         sometimes!("a_witness_hands_leadership_over");
         self.hand_over_again = now + PROPOSE_AGAIN_AFTER;
-        self.output.push_back(Output::TransferLeadership { to });
+        self.output.push_back(Output::Cluster(ClusterOrder::TransferLeadership { to }));
     }
 }
 

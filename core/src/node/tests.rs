@@ -55,7 +55,7 @@ fn what_comes_together_is_decided_once() {
     leader.handle_all(now, asked);
 
     while let Some(output) = leader.poll_output() {
-        let Output::Propose(commands) = output else { panic!("{output:?}") };
+        let Output::Cluster(ClusterOrder::Propose(commands)) = output else { panic!("{output:?}") };
         proposed.extend(commands);
     }
     let [Command::Batch(batch)] = &proposed[..] else { panic!("{proposed:?}") };
@@ -340,7 +340,7 @@ fn a_leader_that_says_that_another_one_leads_is_not_asked_to_let_anybody_in() {
 
     let asked: Vec<_> = std::iter::from_fn(|| node.poll_output())
         .filter_map(|output| match output {
-            Output::Send { to, message: ControlMessage::Propose { .. } } => Some(to),
+            Output::Cluster(ClusterOrder::Send { to, message: ControlMessage::Propose { .. } }) => Some(to),
             _ => None,
         })
         .collect();
@@ -720,23 +720,30 @@ impl World {
 
     fn carry_out(&mut self, id: u64, output: Output) {
         match output {
-            Output::Propose(_) | Output::ProposeInTerm { .. } if self.lose_proposals > 0 => self.lose_proposals -= 1,
-            Output::Propose(_) | Output::ProposeInTerm { .. } if self.cut_off.contains(&id) => {}
-            Output::Propose(commands) | Output::ProposeInTerm { commands, .. } => self.log.extend(commands),
-            Output::Send { to, message } => self.wire.push_back((id, to.0, message)),
+            Output::Cluster(ClusterOrder::Propose(_) | ClusterOrder::ProposeInTerm { .. })
+                if self.lose_proposals > 0 =>
+            {
+                self.lose_proposals -= 1
+            }
+            Output::Cluster(ClusterOrder::Propose(_) | ClusterOrder::ProposeInTerm { .. })
+                if self.cut_off.contains(&id) => {}
+            Output::Cluster(ClusterOrder::Propose(commands) | ClusterOrder::ProposeInTerm { commands, .. }) => {
+                self.log.extend(commands)
+            }
+            Output::Cluster(ClusterOrder::Send { to, message }) => self.wire.push_back((id, to.0, message)),
             Output::Answer { answer, .. } => self.answers.push((id, answer)),
-            Output::TakeOver { target, .. } => self.take_overs.push((id, target)),
-            Output::Membership { voters, learners } => {
+            Output::Cluster(ClusterOrder::TakeOver { target, .. }) => self.take_overs.push((id, target)),
+            Output::Cluster(ClusterOrder::Membership { voters, learners }) => {
                 self.membership = (voters, learners);
                 self.nodes.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.raft(id));
             }
             Output::LifeOver { .. } => drop(self.over.insert(id)),
             Output::Left => drop(self.left.insert(id)),
             Output::Outgrown { version } => panic!("{id} does not follow version {version}"),
-            Output::Dial(address) => self.dialled.push((id, address)),
-            Output::TransferLeadership { to } => self.transfers.push((id, to)),
+            Output::Cluster(ClusterOrder::Dial(address)) => self.dialled.push((id, address)),
+            Output::Cluster(ClusterOrder::TransferLeadership { to }) => self.transfers.push((id, to)),
             Output::SendAway { sessions, see_other_host } => self.sent_away.push((id, sessions, see_other_host)),
-            Output::Ordered { outcome, .. } => self.ordered.push(outcome),
+            Output::Cluster(ClusterOrder::Ordered { outcome, .. }) => self.ordered.push(outcome),
             Output::Event(_) | Output::Service(_) => {}
         }
     }
@@ -872,7 +879,7 @@ fn jid(text: &str) -> FullJid {
 /// The batch that a leader proposes, if it does.
 fn proposed(node: &mut Node) -> Option<Batch> {
     std::iter::from_fn(|| node.poll_output()).find_map(|output| match output {
-        Output::Propose(commands) => {
+        Output::Cluster(ClusterOrder::Propose(commands)) => {
             let [Command::Batch(batch)] = &commands[..] else { panic!("{commands:?}") };
             Some(batch.clone())
         }

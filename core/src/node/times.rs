@@ -1,7 +1,7 @@
 //! What a leader proposes of the times on which fencing rests, and what of them a member follows.
 
 use super::leading::Leading;
-use super::{Node, Output, PROPOSE_AGAIN_AFTER};
+use super::{ClusterOrder, Node, Output, PROPOSE_AGAIN_AFTER};
 use crate::cluster::{Command, TIMES_SINCE_VERSION, TimesChange};
 use crate::fencing::Times;
 use crate::ids::LogIndex;
@@ -46,7 +46,7 @@ impl Node {
             return;
         };
         leading.times_proposed = Some((change, now));
-        self.output.push_back(Output::Propose(vec![command]));
+        self.output.push_back(Output::Cluster(ClusterOrder::Propose(vec![command])));
     }
 
     pub(super) fn times_timeout(&self) -> Option<Uptime> {

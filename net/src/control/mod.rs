@@ -25,8 +25,8 @@ use bytes::Bytes;
 use cresset_core::cluster::{AgreedTimes, Chronicle, Event, Happening, VersionRange};
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{
-    Amiss, Clustering, ClusteringOutput, ControlMessage, Input, Mode, Notice, Order, OrderId, Peer, ProcessEnd,
-    RaftStatus, Refusal, Request, Service, Source, Surroundings, ToRouter, Unready,
+    Amiss, ClusterOrder, Clustering, ClusteringOutput, ControlMessage, Input, Mode, Notice, Order, OrderId, Peer,
+    ProcessEnd, RaftStatus, Refusal, Request, Service, Source, Surroundings, ToRouter, Unready,
 };
 use cresset_core::time::Uptime;
 use cresset_core::{planted, sometimes};
@@ -484,44 +484,50 @@ impl<C: Clock> Control<C> {
             ClusteringOutput::Happened(event) => self.happened(&event),
             ClusteringOutput::Shown(applied) => self.shown(applied),
             ClusteringOutput::Alone(is_alone) => witness::tell(|| Fact::Alone(is_alone)),
-            ClusteringOutput::Dial(address) => {
-                self.led_from = Some(address);
-                self.dial();
-            }
-            ClusteringOutput::Propose { term, commands } => {
-                not_proposed(self.consensus.get().map(|consensus| match term {
-                    None => consensus.propose(commands),
-                    Some(term) => consensus.propose_in(term, commands),
-                }));
-            }
-            ClusteringOutput::Send { to, message } => {
-                let sent = self.mesh.borrow().send_control(to, |format| Bytes::from(message.encode(format)));
-                if let Err(error) = sent {
-                    tracing::debug!(member = %to, %error, "a control message was not sent");
-                }
-            }
-            ClusteringOutput::Ordered { id, outcome } => {
-                if let Some(reply) = self.ordered.remove(&id) {
-                    answer(reply, outcome);
-                }
-            }
-            ClusteringOutput::TakeOver { dead, target } => {
-                tracing::info!(%dead, %target, "the leader has crashed");
-                self.with_consensus(|consensus| consensus.take_over(dead, target));
-            }
-            ClusteringOutput::Membership { voters, learners } => {
-                tracing::info!(?voters, ?learners, "membership");
-                self.with_consensus(|consensus| consensus.set_membership(voters, learners));
-            }
-            ClusteringOutput::TransferLeadership { to } => {
-                tracing::info!(%to, "handing leadership over");
-                self.with_consensus(|consensus| consensus.transfer_leadership(to));
-            }
+            ClusteringOutput::Cluster(order) => self.tell_cluster(order),
             ClusteringOutput::Notice(notice) => log(notice),
             ClusteringOutput::NextLife => return Some(Turn::NextLife),
             ClusteringOutput::End(why) => return Some(Turn::End(self.why_it_ends(why))),
         }
         None
+    }
+
+    fn tell_cluster(&mut self, order: ClusterOrder) {
+        match order {
+            ClusterOrder::Dial(address) => {
+                self.led_from = Some(address);
+                self.dial();
+            }
+            ClusterOrder::Propose(commands) => {
+                not_proposed(self.consensus.get().map(|consensus| consensus.propose(commands)));
+            }
+            ClusterOrder::ProposeInTerm { term, commands } => {
+                not_proposed(self.consensus.get().map(|consensus| consensus.propose_in(term, commands)));
+            }
+            ClusterOrder::Send { to, message } => {
+                let sent = self.mesh.borrow().send_control(to, |format| Bytes::from(message.encode(format)));
+                if let Err(error) = sent {
+                    tracing::debug!(member = %to, %error, "a control message was not sent");
+                }
+            }
+            ClusterOrder::Ordered { id, outcome } => {
+                if let Some(reply) = self.ordered.remove(&id) {
+                    answer(reply, outcome);
+                }
+            }
+            ClusterOrder::TakeOver { dead, target } => {
+                tracing::info!(%dead, %target, "the leader has crashed");
+                self.with_consensus(|consensus| consensus.take_over(dead, target));
+            }
+            ClusterOrder::Membership { voters, learners } => {
+                tracing::info!(?voters, ?learners, "membership");
+                self.with_consensus(|consensus| consensus.set_membership(voters, learners));
+            }
+            ClusterOrder::TransferLeadership { to } => {
+                tracing::info!(%to, "handing leadership over");
+                self.with_consensus(|consensus| consensus.transfer_leadership(to));
+            }
+        }
     }
 
     fn tell_router(&mut self, told: ToRouter) {

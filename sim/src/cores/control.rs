@@ -10,7 +10,8 @@ use cresset_core::cluster::{Change, ClusterState, Command, Event, ExpelReason, S
 use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Term};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{
-    Answer, Clustering, ClusteringOutput, Entry, Input, Peer, ProcessEnd, RaftStatus, Request, Service, ToRouter,
+    Answer, ClusterOrder, Clustering, ClusteringOutput, Entry, Input, Peer, ProcessEnd, RaftStatus, Request, Service,
+    ToRouter,
 };
 use cresset_core::probe;
 use cresset_core::stanza::Stanza;
@@ -298,8 +299,6 @@ impl World {
     }
 
     fn carry_out(&mut self, host: usize, output: ClusteringOutput) {
-        let now = self.now;
-        let drops_control = self.chaos.drops_control;
         let Some(process) = &mut self.hosts[host].process else { return };
         match output {
             ClusteringOutput::Router(told) => self.tell_router(host, told),
@@ -308,12 +307,26 @@ impl World {
                 let digest = process.node().state().digest();
                 self.raft_fact(host, RaftFact::State { index: applied.0, digest });
             }
-            // Here everybody dials everybody anyway.
-            ClusteringOutput::Dial(_) => {}
-            // And has no operators.
-            ClusteringOutput::Ordered { .. } | ClusteringOutput::Alone(_) | ClusteringOutput::Notice(_) => {}
-            ClusteringOutput::Propose { term, commands } => self.propose(host, term, commands),
-            ClusteringOutput::Send { to, message } => {
+            ClusteringOutput::Cluster(order) => self.tell_cluster(host, order),
+            ClusteringOutput::Alone(_) | ClusteringOutput::Notice(_) => {}
+            ClusteringOutput::NextLife => self.end_this_life(host),
+            ClusteringOutput::End(ProcessEnd::Left) => self.has_left(host),
+            ClusteringOutput::End(why) => {
+                unreachable!("all programs are the same, and have names of their own: {why:?}")
+            }
+        }
+    }
+
+    fn tell_cluster(&mut self, host: usize, order: ClusterOrder) {
+        let now = self.now;
+        let drops_control = self.chaos.drops_control;
+        let Some(process) = &mut self.hosts[host].process else { return };
+        match order {
+            // Here everybody dials everybody anyway, and there are no operators.
+            ClusterOrder::Dial(_) | ClusterOrder::Ordered { .. } => {}
+            ClusterOrder::Propose(commands) => self.propose(host, None, commands),
+            ClusterOrder::ProposeInTerm { term, commands } => self.propose(host, Some(term), commands),
+            ClusterOrder::Send { to, message } => {
                 if process.random.random_bool(drops_control) {
                     return;
                 }
@@ -321,22 +334,17 @@ impl World {
                     self.say(id, Side::Dialler, Wire::Control(message));
                 }
             }
-            ClusteringOutput::TakeOver { dead, target } => {
+            ClusterOrder::TakeOver { dead, target } => {
                 process.raft.take_over(now, dead, target);
                 self.carry_out_raft(host);
             }
-            ClusteringOutput::Membership { voters, learners } => {
+            ClusterOrder::Membership { voters, learners } => {
                 process.raft.set_membership(now, voters, learners);
                 self.carry_out_raft(host);
             }
-            ClusteringOutput::TransferLeadership { to } => {
+            ClusterOrder::TransferLeadership { to } => {
                 process.raft.transfer(to);
                 self.carry_out_raft(host);
-            }
-            ClusteringOutput::NextLife => self.end_this_life(host),
-            ClusteringOutput::End(ProcessEnd::Left) => self.has_left(host),
-            ClusteringOutput::End(why) => {
-                unreachable!("all programs are the same, and have names of their own: {why:?}")
             }
         }
     }

@@ -31,7 +31,8 @@ use std::time::Duration;
 pub use output::{ClusteringOutput, Notice, ProcessEnd, Source, ToRouter};
 
 use super::{
-    Alone, AloneOutput, Input, Node, NodeSettings, Order, OrderId, Output, Refusal, Request, Service, Unready,
+    Alone, AloneOutput, ClusterOrder, Input, Node, NodeSettings, Order, OrderId, Output, Refusal, Request, Service,
+    Unready,
 };
 use crate::admission::Door;
 use crate::cluster::{ClusterState, Installation};
@@ -295,7 +296,10 @@ impl Clustering {
     pub fn handle_order(&mut self, now: Uptime, id: OrderId, order: Order) {
         match self.mode {
             Mode::Clustered => self.handle(now, Input::Order { id, order }),
-            Mode::Standalone => self.output.push_back(ClusteringOutput::Ordered { id, outcome: Err(Refusal::Off) }),
+            Mode::Standalone => {
+                let outcome = Err(Refusal::Off);
+                self.output.push_back(ClusteringOutput::Cluster(ClusterOrder::Ordered { id, outcome }));
+            }
         }
     }
 
@@ -364,20 +368,9 @@ impl Clustering {
     fn carry_out(&mut self, now: Uptime, output: Output) {
         match output {
             Output::Event(_) => {}
-            Output::Dial(address) => self.output.push_back(ClusteringOutput::Dial(address)),
-            Output::Propose(commands) => self.output.push_back(ClusteringOutput::Propose { term: None, commands }),
-            Output::ProposeInTerm { term, commands } => {
-                self.output.push_back(ClusteringOutput::Propose { term: Some(term), commands });
-            }
-            Output::Send { to, message } => self.output.push_back(ClusteringOutput::Send { to, message }),
-            Output::Ordered { id, outcome } => self.output.push_back(ClusteringOutput::Ordered { id, outcome }),
-            Output::TakeOver { dead, target } => self.output.push_back(ClusteringOutput::TakeOver { dead, target }),
-            Output::Membership { voters, learners } => {
-                self.output.push_back(ClusteringOutput::Membership { voters, learners });
-            }
             // A node that leaves because clustering is off stays in Raft, and may go on leading there.
-            Output::TransferLeadership { .. } if self.leaving.is_some() && !self.stops => {}
-            Output::TransferLeadership { to } => self.output.push_back(ClusteringOutput::TransferLeadership { to }),
+            Output::Cluster(ClusterOrder::TransferLeadership { .. }) if self.leaving.is_some() && !self.stops => {}
+            Output::Cluster(order) => self.output.push_back(ClusteringOutput::Cluster(order)),
             Output::Answer { session, answer } => {
                 self.tell_in_cluster(ToRouter::Answer { source: Source::Cluster, session, answer });
             }

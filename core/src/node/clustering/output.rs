@@ -1,14 +1,13 @@
 //! The orders of the control plane of a process.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Mode;
 use crate::admission::Door;
-use crate::cluster::{Command, Event};
-use crate::ids::{LogIndex, MemberId, SessionId, Term};
-use crate::node::{Answer, ControlMessage, OrderId, Refusal, Service};
+use crate::cluster::Event;
+use crate::ids::{LogIndex, SessionId};
+use crate::node::{Answer, ClusterOrder, Service};
 use crate::time::Uptime;
 
 /// An order. Each is carried out; none needs a second look at who is in the cluster.
@@ -22,48 +21,8 @@ pub enum ClusteringOutput {
     Shown(LogIndex),
     /// From here on the router follows a node by itself, or the cluster again.
     Alone(bool),
-    /// Proposes these commands, if this node leads; if a term is named, only if it leads in that one when they are appended.
-    Propose {
-        /// In which term they were decided on, if that matters.
-        term: Option<Term>,
-        /// In order.
-        commands: Vec<Command>,
-    },
-    /// As [`Output::Send`](crate::node::Output::Send).
-    Send {
-        /// To whom.
-        to: MemberId,
-        /// What.
-        message: ControlMessage,
-    },
-    /// As [`Output::Dial`](crate::node::Output::Dial).
-    Dial(SocketAddr),
-    /// As [`Output::TakeOver`](crate::node::Output::TakeOver).
-    TakeOver {
-        /// The leader that is dead.
-        dead: MemberId,
-        /// Who is to lead.
-        target: MemberId,
-    },
-    /// As [`Output::Membership`](crate::node::Output::Membership).
-    Membership {
-        /// Who votes.
-        voters: BTreeSet<MemberId>,
-        /// Who follows without a vote.
-        learners: BTreeSet<MemberId>,
-    },
-    /// Hands the leadership over.
-    TransferLeadership {
-        /// To whom.
-        to: MemberId,
-    },
-    /// Answers an operator.
-    Ordered {
-        /// To which order.
-        id: OrderId,
-        /// Whether it was carried out.
-        outcome: Result<(), Refusal>,
-    },
+    /// Raft, another member or an operator is told this.
+    Cluster(ClusterOrder),
     /// An operator may want to know this.
     Notice(Notice),
     /// This life is over although the process lives: other links are made for the

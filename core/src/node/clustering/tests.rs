@@ -161,7 +161,7 @@ fn orders_are_refused_while_clustering_is_off() {
 
     process.clustering.handle_order(process.now, id, Order::Drain { name: "node1".to_owned() });
 
-    let refused = ClusteringOutput::Ordered { id, outcome: Err(Refusal::Off) };
+    let refused = ClusteringOutput::Cluster(ClusterOrder::Ordered { id, outcome: Err(Refusal::Off) });
     assert_eq!(process.clustering.poll_output(), Some(refused));
 }
 
@@ -279,7 +279,9 @@ impl Process {
                 ClusteringOutput::Notice(notice) => self.notices.push(notice),
                 ClusteringOutput::Shown(index) => self.shown = index,
                 ClusteringOutput::End(why) => self.ended = Some(why),
-                ClusteringOutput::Propose { commands, .. } if self.commits => self.commit(commands),
+                ClusteringOutput::Cluster(
+                    ClusterOrder::Propose(commands) | ClusterOrder::ProposeInTerm { commands, .. },
+                ) if self.commits => self.commit(commands),
                 ClusteringOutput::NextLife => is_over = true,
                 _ => {}
             }
