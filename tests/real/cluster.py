@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,6 +53,11 @@ def free_ports(count):
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def copy_data(directory, to, without=()):
+    """Copies a data directory, as a backup has it: without the control socket, which may outlast its process."""
+    shutil.copytree(directory, to, ignore=shutil.ignore_patterns("*.sock", *without))
 
 
 class Node:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 
 from client import Client
-from cluster import until
+from cluster import copy_data, until
 
 
 def ends(node, seconds=20):
@@ -13,11 +13,6 @@ def ends(node, seconds=20):
     lines = [line for line in node.log_text().splitlines() if line.startswith("cresset: ")]
     assert code in (1, 2), (code, node.log_text())
     return lines[-1]
-
-
-def copy(directory, to, without=()):
-    """A copy of a data directory, as a backup has it."""
-    shutil.copytree(directory, to, ignore=shutil.ignore_patterns("*.sock", *without))
 
 
 def ids(node):
@@ -42,7 +37,7 @@ async def test_an_older_backup_is_forgotten_and_its_node_joins_as_a_new_member(t
     before = ids(victim)[victim.name]
     victim.kill()
     backup = trio.directory / "backup"
-    copy(victim.data, backup)
+    copy_data(victim.data, backup)
     victim.start()
     await trio.formed()
     # It has marked its directory since.
@@ -50,7 +45,7 @@ async def test_an_older_backup_is_forgotten_and_its_node_joins_as_a_new_member(t
     assert ids(victim)[victim.name] == before
     victim.kill()
     shutil.rmtree(victim.data)
-    copy(backup, victim.data)
+    copy_data(backup, victim.data)
 
     victim.start()
 
@@ -77,9 +72,9 @@ async def test_a_copy_of_a_directory_is_refused_while_its_member_runs_and_the_me
 
     spare = trio.followers()[1]
     spare.kill()
-    copy(spare.data, trio.directory / "kept")
+    copy_data(spare.data, trio.directory / "kept")
     shutil.rmtree(spare.data)
-    copy(member.data, spare.data)
+    copy_data(member.data, spare.data)
     spare.start()
     said = await asyncio.to_thread(ends, spare)
     assert f"belongs to the node '{member.name}' and this node is called '{spare.name}'" in said
@@ -100,7 +95,7 @@ async def test_a_copy_of_a_directory_is_refused_while_its_member_runs_and_the_me
     assert "another process runs with a copy of this data directory" in clone.stderr.strip().splitlines()[-1]
 
     shutil.rmtree(spare.data)
-    copy(trio.directory / "kept", spare.data)
+    copy_data(trio.directory / "kept", spare.data)
     spare.start()
     await trio.formed()
     assert (member.status()["term"], ids(member)) == (status["term"], ids(spare))
@@ -118,16 +113,16 @@ async def test_the_directory_of_another_cluster_and_one_without_its_log_are_refu
     victim = trio["a"]
     await asyncio.wait_for(marks(victim), 10)
     victim.kill()
-    copy(victim.data, trio.directory / "kept")
+    copy_data(victim.data, trio.directory / "kept")
     shutil.rmtree(victim.data)
-    copy(other["a"].data, victim.data)
+    copy_data(other["a"].data, victim.data)
     victim.start()
     said = await asyncio.to_thread(ends, victim)
     assert "this node has the wrong directory or the wrong account store" in said
 
     for files, reason in ((["log-*"], "its segments are gone"), (["log*", "snapshot*"], "its log is gone")):
         shutil.rmtree(victim.data)
-        copy(trio.directory / "kept", victim.data, files)
+        copy_data(trio.directory / "kept", victim.data, files)
         victim.start()
         said = await asyncio.to_thread(ends, victim)
         assert reason in said and "and the node joins as a new member" in said

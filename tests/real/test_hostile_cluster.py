@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from client import Client
-from cluster import until
+from cluster import copy_data, until
 
 STRANGERS = [
     ("G7 length 0", bytes(4)),
@@ -142,7 +142,7 @@ async def test_h5_a_copied_directory_is_refused(trio):
     original.process.wait(10)
     copy.process.wait(10)
     shutil.rmtree(copy.data)
-    shutil.copytree(original.data, copy.data, ignore=shutil.ignore_patterns("admin.sock"))
+    copy_data(original.data, copy.data)
 
     said = start_fails(trio, copy)
     assert f"belongs to the node '{original.name}'" in said, said

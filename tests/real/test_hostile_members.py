@@ -1,12 +1,11 @@
 """Members that are not what they should be: two for one (G6), with another certificate (G24), with a wrong clock (G25)."""
 
-import shutil
 import signal
 import subprocess
 
 import pytest
 from client import Client
-from cluster import until
+from cluster import copy_data, until
 
 YEAR_SECONDS = 365 * 86400
 
@@ -146,7 +145,7 @@ async def test_g6_of_two_nodes_that_join_as_one_one_wins(trio, directory):
     spare.process.wait(10)
     twin = trio.directory / "twin"
     if directory == "the same":
-        shutil.copytree(node.data, twin, ignore=shutil.ignore_patterns("admin.sock"))
+        copy_data(node.data, twin)
     twin_of(node, spare, twin)
 
     node.start()

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 
 from client import Client
-from cluster import until
+from cluster import copy_data, until
 
 
 def recover(cluster, node, *words):
@@ -40,7 +40,7 @@ async def test_the_last_of_three_founds_another_cluster_and_keeps_the_accounts(t
     other.kill()
     assert "say --yes" in refused(recover(trio, left), code=2)
     backup = trio.directory / "backup"
-    shutil.copytree(gone.data, backup, ignore=shutil.ignore_patterns("admin.sock"))
+    copy_data(gone.data, backup)
     shutil.rmtree(gone.data)
     shutil.rmtree(other.data)
     assert "there is no data directory" in refused(recover(trio, gone, "--yes"))
@@ -56,7 +56,7 @@ async def test_the_last_of_three_founds_another_cluster_and_keeps_the_accounts(t
     await juliet.hears("before it broke")
 
     # One that comes back as it was is refused, and says what to do.
-    shutil.copytree(backup, gone.data)
+    copy_data(backup, gone.data)
     gone.start()
     await ended(gone, f"the data directory belongs to the cluster {old}")
     assert "was given up by 'cresset cluster recover': remove the files" in gone.log_text()
