@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cresset_core::ids::MemberId;
+use cresset_core::node::LEAVE_TIME_MAX;
 
 use super::mesh::Fault as LinkFault;
 use super::network::{Packet, Side, Wire};
@@ -13,10 +14,8 @@ use super::{Part, UserPart, What, World};
 use crate::history::Event;
 use crate::plan::{Fault, Target, Way};
 
-/// How long the sessions of a process that was asked to stop may take, and then the others to agree that it leaves: as
-/// the nodes have it.
+/// How long the sessions of a process that was asked to stop may take: as the nodes have it.
 const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
-const LEAVE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often a link says that it is alive.
 const BEAT: Duration = Duration::from_millis(500);
