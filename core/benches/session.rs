@@ -9,9 +9,10 @@ use bytes::Bytes;
 use cresset_core::ids::{Incarnation, Life, LogIndex, MemberId, RouteId, Sequence};
 use cresset_core::jid::DomainPart;
 use cresset_core::limits::PRESENCE_SEEN_MAX;
+use cresset_core::node::Answer;
 use cresset_core::routing::{Home, Parcel, Turn};
 use cresset_core::sasl::{Hash, Password, ScramKeys};
-use cresset_core::session::{Bound, CredentialsAnswer, Lost, Order, Session, SessionSettings, TlsPolicy};
+use cresset_core::session::{CredentialsAnswer, Lost, Order, Session, SessionSettings, TlsPolicy};
 use cresset_core::stanza::{Kind, MessageType, PresenceType, Stanza};
 use cresset_core::time::Uptime;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -53,8 +54,8 @@ fn log_in(settings: &Arc<SessionSettings>, keys: &ScramKeys) -> Session {
     session.handle_bytes(NOW, HEADER);
     session.handle_bytes(NOW, BIND);
     while let Some(order) = session.poll_output() {
-        if let Order::Bind { jid } = order {
-            session.handle_bound(NOW, Ok(Bound { jid, route: ROUTE }));
+        if let Order::Bind { .. } = order {
+            session.handle_answer(NOW, Answer::Bound { route: ROUTE });
         }
     }
     assert!(session.jid().is_some(), "the session is bound");

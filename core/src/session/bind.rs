@@ -1,8 +1,10 @@
 //! How a session gets its JID (RFC 6120 section 7).
 
 use crate::limits::INITIAL_PRESENCE_TIME_MAX;
+use crate::node::BindRefusal;
+use crate::session::facts::Bound;
 use crate::session::state::BoundState;
-use crate::session::{BindRefusal, Bound, Order, Session, Stage, StreamErrorCondition, names};
+use crate::session::{Order, Session, Stage, StreamErrorCondition, names};
 use crate::stanza::{ErrorCondition, IqType, Kind, Stanza};
 use crate::time::Uptime;
 use crate::xml::{Element, ns};
@@ -24,6 +26,7 @@ impl Session {
             // (RFC 6120 section 7.7.1).
             account.with_resource_str(&self.random_text::<12>()).expect("letters and digits are a resource")
         });
+        self.holding.asks(jid.clone());
         self.output.order(Order::Bind { jid });
         self.stage = Stage::Binding { id };
     }
@@ -47,7 +50,7 @@ impl Session {
             Err(refusal) => {
                 let condition = match refusal {
                     BindRefusal::TooManySessions => ErrorCondition::ResourceConstraint,
-                    BindRefusal::Unavailable => ErrorCondition::InternalServerError,
+                    BindRefusal::NotServing => ErrorCondition::InternalServerError,
                 };
                 self.refuse_bind(id, condition);
             }

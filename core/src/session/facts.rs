@@ -25,20 +25,11 @@ pub enum CredentialsAnswer {
 
 /// The session holds its JID and every active member knows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bound {
+pub(super) struct Bound {
     /// What was asked for by [`Order::Bind`](crate::session::Order::Bind).
-    pub jid: FullJid,
+    pub(super) jid: FullJid,
     /// The holding.
-    pub route: RouteId,
-}
-
-/// Why a session does not get the JID that it wants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BindRefusal {
-    /// The account has as many sessions as it may have.
-    TooManySessions,
-    /// The cluster could not agree, as when this node has lost its quorum.
-    Unavailable,
+    pub(super) route: RouteId,
 }
 
 /// The accounts cannot be reached.

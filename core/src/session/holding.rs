@@ -13,13 +13,13 @@
 
 use crate::ids::RouteId;
 use crate::jid::FullJid;
-use crate::node::BindRefusal as Refusal;
-use crate::session::facts::{BindRefusal, Bound};
+use crate::node::BindRefusal;
+use crate::session::facts::Bound;
 use crate::sometimes;
 
 /// What a session has of the agreed state.
 #[derive(PartialEq, Eq, Debug, Default)]
-pub enum Holding {
+pub(super) enum Holding {
     /// No route, and it waits for none.
     #[default]
     Nothing,
@@ -39,7 +39,7 @@ pub enum Holding {
 
 /// What follows from the answer to a bind.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Answered {
+pub(super) enum Answered {
     /// The client is to be told.
     Bound(Bound),
     /// The client is to be told that it does not get the JID.
@@ -54,7 +54,7 @@ pub enum Answered {
 
 /// What follows when the life of the node is over in which a session is.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Moved {
+pub(super) enum Moved {
     /// It does nothing until it has its JID again, for which it [asks again](Holding::asks_again).
     Pauses,
     /// Its bind was agreed on and is not answered any more: it goes on without.
@@ -78,7 +78,7 @@ pub enum Leaving {
 
 impl Holding {
     /// The route, if it has one that has not ended.
-    pub fn route(&self) -> Option<RouteId> {
+    pub(super) fn route(&self) -> Option<RouteId> {
         match self {
             Holding::Held(route) | Holding::Released(route) => Some(*route),
             Holding::Nothing | Holding::Asked(_) | Holding::Moves(_) | Holding::AskedAgain(_) | Holding::Ended(_) => {
@@ -88,22 +88,22 @@ impl Holding {
     }
 
     /// Whether it has to ask for its JID in another life of the node.
-    pub fn has_to_ask(&self) -> bool {
+    pub(super) fn has_to_ask(&self) -> bool {
         matches!(self, Holding::Moves(_))
     }
 
     /// Whether it has to ask, or waits for the answer.
-    pub fn is_between_lives(&self) -> bool {
+    pub(super) fn is_between_lives(&self) -> bool {
         matches!(self, Holding::Moves(_) | Holding::AskedAgain(_))
     }
 
     /// It asks for its JID.
-    pub fn asks(&mut self, jid: FullJid) {
+    pub(super) fn asks(&mut self, jid: FullJid) {
         *self = Holding::Asked(jid);
     }
 
     /// The JID for which it is to ask, if it needs its route and has not asked.
-    pub fn asks_again(&mut self) -> Option<FullJid> {
+    pub(super) fn asks_again(&mut self) -> Option<FullJid> {
         let Holding::Moves(jid) = self else { return None };
         let jid = jid.clone();
         *self = Holding::AskedAgain(jid.clone());
@@ -111,7 +111,7 @@ impl Holding {
     }
 
     /// Its bind is answered.
-    pub fn answered(&mut self, answer: Result<RouteId, Refusal>) -> Answered {
+    pub(super) fn answered(&mut self, answer: Result<RouteId, BindRefusal>) -> Answered {
         match (std::mem::take(self), answer) {
             (Holding::Asked(jid), Ok(route)) => {
                 *self = Holding::Held(route);
@@ -121,13 +121,12 @@ impl Holding {
                 *self = Holding::Held(route);
                 Answered::Moved(route)
             }
-            (Holding::AskedAgain(jid), Err(Refusal::NotServing)) => {
+            (Holding::AskedAgain(jid), Err(BindRefusal::NotServing)) => {
                 *self = Holding::Moves(jid);
                 Answered::Nothing
             }
-            (Holding::AskedAgain(_), Err(Refusal::TooManySessions)) => Answered::Lost,
-            (Holding::Asked(_), Err(Refusal::TooManySessions)) => Answered::Refused(BindRefusal::TooManySessions),
-            (Holding::Asked(_), Err(Refusal::NotServing)) => Answered::Refused(BindRefusal::Unavailable),
+            (Holding::AskedAgain(_), Err(BindRefusal::TooManySessions)) => Answered::Lost,
+            (Holding::Asked(_), Err(refusal)) => Answered::Refused(refusal),
             // The route has ended meanwhile, and there is nothing to be told but that.
             (other, _) => {
                 *self = other;
@@ -137,13 +136,13 @@ impl Holding {
     }
 
     /// This route, which it had or was about to have, has ended.
-    pub fn ended(&mut self, route: RouteId) {
+    pub(super) fn ended(&mut self, route: RouteId) {
         *self = Holding::Ended(route);
     }
 
     /// The life of the node is over in which it had its route, and the session goes on with that JID. `ended` is its route,
     /// if its bind was agreed on.
-    pub fn moves(&mut self, jid: Option<&FullJid>, ended: Option<RouteId>) -> Moved {
+    pub(super) fn moves(&mut self, jid: Option<&FullJid>, ended: Option<RouteId>) -> Moved {
         match (&self, ended) {
             (Holding::Held(_), _) | (Holding::AskedAgain(_), Some(_)) => {
                 if let Some(jid) = jid {
@@ -165,7 +164,7 @@ impl Holding {
     }
 
     /// As [`moves`](Holding::moves), of a session that is over.
-    pub fn moves_at_the_end(&mut self, ended: Option<RouteId>) {
+    pub(super) fn moves_at_the_end(&mut self, ended: Option<RouteId>) {
         let ended = match self {
             Holding::Held(route) | Holding::Released(route) => Some(*route),
             Holding::Asked(_) | Holding::AskedAgain(_) => ended,
@@ -177,7 +176,7 @@ impl Holding {
     }
 
     /// The session is over: what it has to do until it is done.
-    pub fn leaves(&mut self) -> Leaving {
+    pub(super) fn leaves(&mut self) -> Leaving {
         match self {
             Holding::Nothing | Holding::Moves(_) => Leaving::Done(None),
             Holding::Ended(route) => Leaving::Done(Some(*route)),
@@ -218,7 +217,7 @@ mod tests {
         assert_eq!(holding.moves(Some(&jid()), Some(route(1))), Moved::Pauses);
         assert_eq!(holding.asks_again(), Some(jid()));
         assert_eq!(holding.asks_again(), None, "it has asked");
-        assert_eq!(holding.answered(Err(Refusal::NotServing)), Answered::Nothing);
+        assert_eq!(holding.answered(Err(BindRefusal::NotServing)), Answered::Nothing);
         assert_eq!(holding.asks_again(), Some(jid()));
         assert_eq!(holding.answered(Ok(route(2))), Answered::Moved(route(2)));
     }
@@ -227,7 +226,7 @@ mod tests {
     fn a_session_that_does_not_get_its_jid_again_ends() {
         let mut holding = Holding::AskedAgain(jid());
 
-        assert_eq!(holding.answered(Err(Refusal::TooManySessions)), Answered::Lost);
+        assert_eq!(holding.answered(Err(BindRefusal::TooManySessions)), Answered::Lost);
         assert_eq!(holding.leaves(), Leaving::Done(None));
     }
 

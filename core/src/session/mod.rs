@@ -45,6 +45,7 @@ mod read;
 mod report;
 mod roster;
 mod roster_requests;
+mod route;
 mod seen;
 mod settings;
 mod silence;
@@ -61,8 +62,8 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 
 pub use error::StreamErrorCondition;
-pub use facts::{BindRefusal, Bound, CredentialsAnswer, Lost, OfflineMessage, StoreUnavailable, TlsEstablished};
-pub use holding::{Answered, Holding, Leaving, Moved};
+pub use facts::{CredentialsAnswer, Lost, OfflineMessage, StoreUnavailable, TlsEstablished};
+pub use holding::Leaving;
 pub use order::{Order, ResumptionId};
 pub use report::{LoginFailure, LoginName, LoginReport};
 pub use roster::{RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal, RosterSize, Subscription};
@@ -70,13 +71,14 @@ pub use settings::{SessionSettings, TlsPolicy};
 pub use silence::Patience;
 
 use crate::admission::Door;
-use crate::ids::{RouteId, Sequence};
+use crate::ids::Sequence;
 use crate::jid::{BareJid, FullJid};
 use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_BYTES_MAX, SESSION_UNHANDLED_STANZAS_MAX};
 use crate::routing::Parcel;
 use crate::sasl::ScramKeys;
 use crate::session::error::StreamError;
 use crate::session::framing::Framing;
+use crate::session::holding::Holding;
 use crate::session::login::Login;
 use crate::session::offline::Earlier;
 use crate::session::output::Output;
@@ -103,6 +105,12 @@ pub struct Session {
     /// Who has authenticated.
     account: Option<BareJid>,
     bound: Option<Box<BoundState>>,
+    /// What it has of the agreed state. Goes on when the session is over.
+    holding: Holding,
+    /// Whether the node serves, as far as the control plane has said.
+    serves: bool,
+    /// Whether the session may deliver.
+    may_deliver: bool,
     count_requests: CountRequests,
     /// When the client is asked again for what it did not acknowledge.
     ask_again: Option<Uptime>,
@@ -176,6 +184,9 @@ impl Session {
             failures: 0,
             account: None,
             bound: None,
+            holding: Holding::default(),
+            serves: false,
+            may_deliver: true,
             count_requests: CountRequests::new(),
             ask_again: None,
             awaits_presence_until: None,
@@ -255,14 +266,8 @@ impl Session {
         self.read(now);
     }
 
-    /// Answers [`Order::Bind`].
-    pub fn handle_bound(&mut self, now: Uptime, answer: Result<Bound, BindRefusal>) {
-        self.continue_bind(now, answer);
-        self.read(now);
-    }
-
-    /// Answers [`Order::Announce`]: every active member knows the presence of this revision.
-    pub fn handle_announced(&mut self, _now: Uptime, revision: u64) {
+    /// Every active member knows the presence of this revision.
+    fn handle_announced(&mut self, revision: u64) {
         let Some(bound) = self.bound.as_mut() else { return };
         let announcement = bound.announcer.announced(revision);
         self.order_announcement(announcement);
@@ -341,6 +346,7 @@ impl Session {
             return;
         }
         let was_open = self.transport == Transport::Open;
+        self.discard_what_may_not_be_delivered();
         self.say_error(&StreamErrorCondition::Conflict.into());
         self.close_transport();
         if was_open {
@@ -348,31 +354,28 @@ impl Session {
         }
     }
 
-    /// The others have ended this life of the node, and with it the session's route: whoever has seen the client was
-    /// told so, and may see it elsewhere by now.
-    pub fn handle_expelled(&mut self, _now: Uptime) {
-        if let Some(bound) = self.bound.as_mut() {
-            bound.presence = None;
-            bound.directed.take();
-        }
-    }
-
     /// The session has to end: a newer bind has its JID (`conflict`), or the node stops (`system-shutdown`, or
-    /// `see-other-host` with the host).
+    /// `see-other-host` with the host). What the client has not been sent it is not sent any more.
     pub fn handle_close(&mut self, _now: Uptime, condition: StreamErrorCondition, other_host: Option<String>) {
+        self.discard();
         if !self.is_over() {
             self.fail_with(&StreamError { other_host: other_host.as_deref(), ..condition.into() });
         }
     }
 
+    /// Too much waits for the client: the session ends. The client is still sent what may be.
+    pub fn handle_overflow(&mut self, _now: Uptime) {
+        self.fail(StreamErrorCondition::ResourceConstraint, None);
+    }
+
     /// The node may not serve at the moment: until [`handle_unpause`](Session::handle_unpause) nothing is read,
     /// delivered or acknowledged, and parcels wait.
-    pub fn handle_pause(&mut self, _now: Uptime) {
+    fn handle_pause(&mut self, _now: Uptime) {
         self.paused = true;
     }
 
     /// The node may serve again.
-    pub fn handle_unpause(&mut self, now: Uptime) {
+    fn handle_unpause(&mut self, now: Uptime) {
         self.paused = false;
         self.silence.begin_again(now);
         if let Some(answer) = self.offline_answer.take() {
@@ -389,11 +392,6 @@ impl Session {
     /// by another route soon: nothing more is read or delivered, and what was delivered is this node's own business.
     pub fn handle_hold(&mut self, _now: Uptime) {
         self.hold();
-    }
-
-    /// The session, which was [paused](Session::handle_pause), holds its JID by another route. To be unpaused.
-    pub fn handle_moved(&mut self, _now: Uptime, route: RouteId) {
-        self.continue_moved(route);
     }
 
     /// Sessions ended with their member: the client is told of those whose presence it has seen.

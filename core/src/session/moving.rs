@@ -1,4 +1,5 @@
-//! A session that goes on while its node leaves a cluster or joins one: it holds its JID by another route then.
+//! A session that goes on while its node leaves a cluster or joins one: it holds its JID by another route then. Between
+//! the two nothing is read from the client or written to it: another session may hold its JID already.
 //!
 //! ```text
 //! hold: paused, what was delivered is settled with other members ─▶ the route ends ─▶ bound again: moved ─▶ unpaused

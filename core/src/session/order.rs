@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::RoutePresence;
-use crate::ids::Sequence;
+use crate::ids::{RouteId, Sequence};
 use crate::jid::{BareJid, FullJid};
 use crate::routing::{Home, Parcel};
 use crate::sasl::Derivation;
@@ -33,12 +33,24 @@ pub enum Order {
     ReportLogin(LoginReport),
     /// Derives keys from a password, which takes milliseconds of processor time. Answer: `handle_derived`.
     DeriveKeys(Derivation),
-    /// Proposes a bind. Answer: `handle_bound`, once every active member knows the route, or once it was refused.
+    /// Forgets what the transport has not taken: somebody else may be delivering to the client by now.
+    Discard {
+        /// If anything is forgotten the client misses a step, and can be told nothing more: the transport is lost.
+        is_negotiating: bool,
+    },
+    /// Proposes a bind. Answer: `handle_answer`, once every active member knows the route, or once it was refused.
     Bind {
         /// The full JID that the session is to hold.
         jid: FullJid,
     },
-    /// Proposes that the route has this presence. Answer: `handle_announced` with the same revision, once every active
+    /// The session goes on in the present life of its node, in which it was not begun.
+    GoesOn,
+    /// The session holds its JID by this route from now on.
+    Holds {
+        /// The holding.
+        route: RouteId,
+    },
+    /// Proposes that the route has this presence. Answer: `handle_answer` with the same revision, once every active
     /// member knows it.
     Announce {
         /// Availability, priority, interest in the roster.

@@ -139,8 +139,9 @@ impl Session {
 
     /// Ends the stream with an error that says more than a condition, and the session with it.
     pub(super) fn fail_with(&mut self, error: &StreamError<'_>) {
+        self.discard_what_may_not_be_delivered();
         self.say_error(error);
-        self.finish();
+        self.end();
     }
 
     /// Says an error if there is a stream to say it on.
@@ -172,6 +173,11 @@ impl Session {
 
     /// Ends the session: the stream is closed, what is not settled goes back, whoever saw the client is told.
     pub(super) fn finish(&mut self) {
+        self.discard_what_may_not_be_delivered();
+        self.end();
+    }
+
+    fn end(&mut self) {
         if self.is_over() {
             return;
         }

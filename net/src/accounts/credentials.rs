@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use cresset_core::jid::NodePart;
-use cresset_core::sasl::{Hash, Password, ScramKeys};
+use cresset_core::sasl::{Hash, KeyShape, Password, ScramKeys};
+use cresset_core::session::CredentialsAnswer;
 use rand::rngs::StdRng;
 
-use super::{StoreError, StoreFuture};
+use super::{StoreError, StoreFuture, unavailable};
 
 /// Accounts in one call of [`list`](AccountStore::list) or [`add_many`](AccountStore::add_many); more is cut off or refused.
 pub const ACCOUNTS_PER_CALL_MAX: usize = 10_000;
@@ -77,6 +78,18 @@ pub enum Keys {
     Own(Credentials),
     /// There is no such account: those of the account that was drawn, none if there is no account at all.
     Drawn(Credentials),
+}
+
+/// What a session is told of a look-up of keys.
+pub fn credentials_answer(found: Result<Keys, StoreError>) -> CredentialsAnswer {
+    match found {
+        Ok(Keys::Own(keys)) => CredentialsAnswer::Known(keys.iter().cloned().collect()),
+        Ok(Keys::Drawn(keys)) => CredentialsAnswer::Unknown(keys.iter().map(KeyShape::of).collect()),
+        Err(error) => {
+            unavailable(&error);
+            CredentialsAnswer::Unavailable
+        }
+    }
 }
 
 /// One account to create.

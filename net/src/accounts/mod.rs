@@ -32,9 +32,12 @@ mod roster;
 pub mod sqlite;
 mod text;
 
+use cresset_core::session::StoreUnavailable;
 use futures_util::future::BoxFuture;
 
-pub use credentials::{ACCOUNTS_PER_CALL_MAX, AccountStore, Added, Credentials, Existing, Keys, NewAccount, Written};
+pub use credentials::{
+    ACCOUNTS_PER_CALL_MAX, AccountStore, Added, Credentials, Existing, Keys, NewAccount, Written, credentials_answer,
+};
 pub use identity::{ClusterId, ClusterStore, FakeSaltSecret, Founding, Identity, JoinSecret, Stamp};
 pub use offline::{CLAIM_BYTES_MAX, CLAIM_MESSAGES_MAX, Claimant, NAME_KEPT_MS, OfflineStore, Stored, store_answer};
 pub use opened::{OpenError, Opened};
@@ -61,6 +64,12 @@ pub enum StoreError {
     /// The caller asked for more than one call may do. Nothing was done.
     #[error("too much in one call to the account store: {0}")]
     TooMuch(String),
+}
+
+/// What a session is told of that. The log has the reason.
+pub fn unavailable(error: &StoreError) -> StoreUnavailable {
+    tracing::warn!(%error, "the account store did not answer");
+    StoreUnavailable
 }
 
 /// All parts of one domain's account store, which all members of its cluster share.

@@ -13,13 +13,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use cresset_core::admission::{Door, Origin, Party};
-use cresset_core::cluster::Removal;
 use cresset_core::ids::RouteId;
-use cresset_core::node::{Answer, BindRefusal, Service};
+use cresset_core::node::Service;
 use cresset_core::routing::{Home, Parcel};
-use cresset_core::session::{Answered, Holding, ResumptionId, Session, StreamErrorCondition, TlsEstablished};
+use cresset_core::session::{ResumptionId, Session, TlsEstablished};
+use cresset_core::sometimes;
 use cresset_core::time::Uptime;
-use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -71,7 +70,6 @@ pub(super) struct Connection {
     pub(super) arrived: Vec<(RouteId, i64)>,
     /// Who waits until what the session holds is settled.
     pub(super) held: Option<mpsc::Sender<()>>,
-    pub(super) holding: Holding,
     pub(super) returned: Vec<Parcel>,
     pub(super) passes: Vec<oneshot::Sender<()>>,
     pub(super) resumption: Option<ResumptionId>,
@@ -139,7 +137,6 @@ impl Connection {
             settling: None,
             arrived: Vec::new(),
             held: None,
-            holding: Holding::default(),
             returned: Vec::new(),
             passes: Vec::new(),
             resumption: None,
@@ -199,11 +196,12 @@ impl Connection {
         self.session.handle_lost(now);
     }
 
-    /// Forgets what waits for the client, because somebody else may be delivering to it by now. If it has half of
-    /// something, or misses a step of the negotiation, it can be told nothing more.
-    pub(super) fn discard_outbound(&mut self, now: Uptime) {
-        let misses_a_step = self.session.jid().is_none() && !self.outbound.is_written();
+    /// Forgets what waits for the client. If it has half of something it can be told nothing more.
+    pub(super) fn discard_outbound(&mut self, is_negotiating: bool) {
+        sometimes!(self.outbound.len() > 0, "a_session_had_something_to_write_that_it_may_not");
+        let misses_a_step = is_negotiating && !self.outbound.is_written();
         if self.outbound.discard().is_err() || misses_a_step {
+            let now = self.now();
             self.lose_transport(now);
         }
     }
@@ -224,11 +222,18 @@ impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
         self.session.set_wall_clock(self.settings.router.wall());
         self.session.set_patience(self.settings.router.patience());
+        self.session.set_gate(self.settings.router.gate().service() == Service::Serve, self.may_write(now));
         if !self.may_read(now) {
             self.session.handle_unread(now);
         }
         let mut happened = self.poll_timer(cx, now).is_ready();
-        happened |= self.poll_mailbox(cx, now).is_ready();
+        if self.poll_mailbox(cx, now).is_ready() {
+            happened = true;
+            self.obey();
+            if self.stop.is_some() {
+                return Poll::Ready(());
+            }
+        }
         happened |= self.work.poll(cx, &self.settings.router).is_ready();
         happened |= self.poll_errand(cx, now).is_ready();
         happened |= self.poll_settling(cx).is_ready();
@@ -267,13 +272,13 @@ impl Connection {
             self.session.handle_timeout(now);
         }
         if self.settings.router.gate().service() == Service::Serve {
-            self.ask_again();
+            self.session.ask_again();
         }
         Poll::Ready(())
     }
 
     fn poll_mailbox(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {
-        let is_bound = self.holding.route().is_some();
+        let is_bound = self.session.held_route().is_some();
         let room = if is_bound { OUTBOUND_BYTES_HIGH.saturating_sub(self.outbound.len()) } else { 0 };
         let (kept, awaits_handled) = (self.session.queue_bytes(), self.session.awaits_handled());
         let (events, parcels) = std::task::ready!(self.handle.poll_take(cx, room, kept, awaits_handled));
@@ -290,28 +295,26 @@ impl Connection {
         Poll::Ready(())
     }
 
-    fn handle_event(&mut self, now: Uptime, event: ToSession) {
+    pub(super) fn handle_event(&mut self, now: Uptime, event: ToSession) {
         match event {
             ToSession::Handled(number) => self.session.handle_handled(now, number),
-            ToSession::Answer(answer) => self.handle_answer(now, answer),
+            ToSession::Answer(answer) => self.session.handle_answer(now, answer),
             ToSession::Lost(lost) => self.session.handle_members_lost(now, lost),
             // It was heeded before any stanza.
             ToSession::Nudge => {}
-            ToSession::Service(Service::Serve) => self.handle_serve(now),
-            ToSession::Service(Service::Pause | Service::Close) => self.session.handle_pause(now),
-            ToSession::RouteEnded { route, reason } => self.handle_route_ended(now, route, reason),
+            ToSession::Service(service) => self.session.handle_service(now, service),
+            ToSession::RouteEnded { route, reason } => self.session.handle_route_ended(now, route, reason),
             ToSession::Close { condition, other_host } => {
-                self.discard_outbound(now);
                 self.session.handle_close(now, condition, other_host.map(|host| host.to_string()));
             }
-            ToSession::Overflow => self.session.handle_close(now, StreamErrorCondition::ResourceConstraint, None),
+            ToSession::Overflow => self.session.handle_overflow(now),
             ToSession::Attach(attach) => self.take_over(now, *attach),
             ToSession::Pass(pass) => self.passes.push(pass),
             ToSession::Hold(guard) => {
                 self.session.handle_hold(now);
                 self.held = Some(guard);
             }
-            ToSession::Moves { ended } => self.handle_moves(now, ended),
+            ToSession::Moves { ended } => self.session.handle_moves(now, ended),
         }
     }
 
@@ -328,49 +331,6 @@ impl Connection {
         for pass in std::mem::take(&mut self.passes) {
             // Nobody waits any more if the other end is gone.
             let _ = pass.send(());
-        }
-    }
-
-    fn handle_answer(&mut self, now: Uptime, answer: Answer) {
-        match answer {
-            Answer::Announced { revision } => self.session.handle_announced(now, revision),
-            Answer::Bound { route } => self.handle_bind_answered(now, Ok(route)),
-            Answer::Refused(refusal) => self.handle_bind_answered(now, Err(refusal)),
-        }
-    }
-
-    fn handle_bind_answered(&mut self, now: Uptime, answer: Result<RouteId, BindRefusal>) {
-        match self.holding.answered(answer) {
-            Answered::Bound(bound) => {
-                self.work.set_own(bound.route);
-                self.session.handle_bound(now, Ok(bound));
-            }
-            Answered::Refused(refusal) => self.session.handle_bound(now, Err(refusal)),
-            Answered::Moved(route) => self.handle_moved(now, route),
-            Answered::Lost => {
-                self.discard_outbound(now);
-                self.session.handle_close(now, StreamErrorCondition::ResourceConstraint, None);
-            }
-            Answered::Nothing => {}
-        }
-    }
-
-    fn handle_route_ended(&mut self, now: Uptime, route: RouteId, reason: Removal) {
-        self.holding.ended(route);
-        match reason {
-            Removal::Replaced { .. } => {
-                sometimes!(self.outbound.len() > 0, "a_replaced_session_had_something_to_write");
-                self.discard_outbound(now);
-                self.session.handle_close(now, StreamErrorCondition::Conflict, None);
-            }
-            // What the client is told comes with the end of the node's life.
-            Removal::MemberEnded => {
-                if !planted!(FarewellOfTheExpelled) {
-                    self.session.handle_expelled(now);
-                }
-                self.discard_outbound(now);
-            }
-            Removal::Unbound => {}
         }
     }
 
@@ -536,7 +496,7 @@ impl Connection {
     fn is_blocked(&self, now: Uptime) -> bool {
         let gate = self.settings.router.gate();
         let wants = !self.outbound.is_written() || self.session.wants_bytes();
-        if self.holding.has_to_ask() {
+        if self.session.has_to_ask() {
             return gate.service() == Service::Serve;
         }
         wants && gate.service() == Service::Serve && !gate.may_serve(now) && !self.handle.is_revoked()

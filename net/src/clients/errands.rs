@@ -4,7 +4,7 @@ use cresset_core::admission::{Origin, Party};
 use cresset_core::cluster::RouteView;
 use cresset_core::ids::RouteId;
 use cresset_core::jid::{BareJid, FullJid, NodePart};
-use cresset_core::sasl::{Derivation, KeyShape, ScramKeys};
+use cresset_core::sasl::{Derivation, ScramKeys};
 use cresset_core::session::{
     CredentialsAnswer, OfflineMessage, RosterAnswer, RosterOrder, RosterRefusal, StoreUnavailable,
 };
@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::ClientSettings;
 use super::tries::Attempt;
-use crate::accounts::{AccountStore, Claimant, Keys, OfflineStore, RosterStore, RosterWrite, StoreError};
+use crate::accounts::{Claimant, OfflineStore, RosterStore, RosterWrite, credentials_answer, unavailable};
 use crate::router::Router;
 
 /// Something to ask.
@@ -88,7 +88,11 @@ impl Errand {
                         return ErrandAnswer::Credentials(CredentialsAnswer::TooManyTries, None);
                     };
                     attempt.turn().await;
-                    ErrandAnswer::Credentials(look_up(&*accounts, &account, draw).await, Some(attempt))
+                    let answer = match account.node() {
+                        Some(name) => credentials_answer(accounts.credentials(name.to_owned(), draw).await),
+                        None => CredentialsAnswer::Unknown(Vec::new()),
+                    };
+                    ErrandAnswer::Credentials(answer, Some(attempt))
                 })
             }
             Errand::Roster { account, order } => {
@@ -112,18 +116,6 @@ impl Errand {
                 }
                 ErrandAnswer::Forgotten
             }),
-        }
-    }
-}
-
-async fn look_up(accounts: &dyn AccountStore, account: &BareJid, draw: i64) -> CredentialsAnswer {
-    let Some(name) = account.node() else { return CredentialsAnswer::Unknown(Vec::new()) };
-    match accounts.credentials(name.to_owned(), draw).await {
-        Ok(Keys::Own(keys)) => CredentialsAnswer::Known(keys.iter().cloned().collect()),
-        Ok(Keys::Drawn(keys)) => CredentialsAnswer::Unknown(keys.iter().map(KeyShape::of).collect()),
-        Err(error) => {
-            unavailable(&error);
-            CredentialsAnswer::Unavailable
         }
     }
 }
@@ -167,11 +159,6 @@ async fn claim(
     let live = routes.iter().flat_map(|routes| routes.iter()).map(|route| route.id).collect();
     let claimed = offline.claim(name_of(account), Claimant { route, live, as_of }).await;
     claimed.map_err(|error| unavailable(&error))
-}
-
-fn unavailable(error: &StoreError) -> StoreUnavailable {
-    tracing::warn!(%error, "the account store did not answer");
-    StoreUnavailable
 }
 
 fn name_of(account: &BareJid) -> NodePart {

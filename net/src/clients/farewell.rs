@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 
 use cresset_core::ids::RouteId;
-use cresset_core::node::{Answer, Request};
+use cresset_core::node::Request;
 use cresset_core::session::Leaving;
 use cresset_core::sometimes;
 use futures_util::future::{Either, select};
@@ -40,7 +40,7 @@ impl Connection {
     /// Gives the route back and waits until the view of this node does not show it any more.
     async fn release_route(&mut self) -> Option<RouteId> {
         loop {
-            match self.holding.leaves() {
+            match self.session.leaves() {
                 Leaving::Done(route) => return route,
                 Leaving::Waits(route) => self.wait_for_events(route).await,
                 Leaving::Unbind(route) => {
@@ -75,23 +75,12 @@ impl Connection {
     }
 
     fn note_events(&mut self, events: VecDeque<ToSession>) {
+        let now = self.now();
         for event in events {
             match event {
-                ToSession::RouteEnded { route, .. } => self.holding.ended(route),
-                ToSession::Answer(Answer::Bound { route }) => drop(self.holding.answered(Ok(route))),
-                ToSession::Answer(Answer::Refused(refusal)) => drop(self.holding.answered(Err(refusal))),
-                ToSession::Pass(pass) => self.passes.push(pass),
-                ToSession::Moves { ended } => self.holding.moves_at_the_end(ended),
-                // A transport that comes too late is dropped, and its client begins anew.
-                ToSession::Attach(_)
-                | ToSession::Answer(Answer::Announced { .. })
-                | ToSession::Handled(_)
-                | ToSession::Lost(_)
-                | ToSession::Nudge
-                | ToSession::Service(_)
-                | ToSession::Close { .. }
-                | ToSession::Hold(_)
-                | ToSession::Overflow => {}
+                // It holds nothing any more that is to be settled.
+                ToSession::Hold(_) => {}
+                event => self.handle_event(now, event),
             }
         }
     }

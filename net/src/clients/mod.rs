@@ -20,7 +20,6 @@ mod derive;
 mod errands;
 mod farewell;
 mod listener;
-mod moving;
 mod outbound;
 mod perform;
 #[cfg(test)]

@@ -32,6 +32,7 @@ impl Connection {
                 }
                 Order::StartTls => self.starts_tls = true,
                 Order::Close => self.close_transport(),
+                Order::Discard { is_negotiating } => self.discard_outbound(is_negotiating),
                 Order::LookUpCredentials { account, draw } => {
                     self.errands.push_back(Errand::LookUp { account, draw });
                 }
@@ -48,11 +49,16 @@ impl Connection {
                     if let Some(admitted) = &mut self.admitted {
                         admitted.is_known();
                     }
-                    self.holding.asks(jid.clone());
                     self.request(Request::Bind { session: self.handle.id, jid });
                 }
+                Order::GoesOn => {
+                    let generation = self.settings.router.generation();
+                    self.handle.goes_on_in(generation);
+                    self.work.goes_on_in(generation);
+                }
+                Order::Holds { route } => self.work.set_own(route),
                 Order::Announce { presence, revision } => {
-                    if let Some(route) = self.holding.route() {
+                    if let Some(route) = self.session.held_route() {
                         self.request(Request::Announce { session: self.handle.id, route, presence, revision });
                     }
                 }
@@ -71,7 +77,7 @@ impl Connection {
                 }
                 Order::PushRoster(push) => self.push_roster(&push),
                 Order::ClaimOffline => {
-                    if let (Some(route), Some(account)) = (self.holding.route(), self.session.account().cloned()) {
+                    if let (Some(route), Some(account)) = (self.session.held_route(), self.session.account().cloned()) {
                         self.errands.push_back(Errand::Claim { account, route });
                     }
                 }
@@ -153,7 +159,7 @@ impl Connection {
         let Some(account) = self.session.account() else { return };
         let Some(routes) = self.settings.router.view().routes_of(account) else { return };
         // The session itself may be over by now, and its route is not.
-        let is_other = |route: &Arc<Route>| self.holding.route() != Some(route.id);
+        let is_other = |route: &Arc<Route>| self.session.held_route() != Some(route.id);
         let others: ChosenRoutes = interested(&routes).into_iter().filter(is_other).collect();
         for route in others {
             let to = Some(Jid::from(route.jid.clone()));

@@ -101,7 +101,7 @@ impl ClientStream {
 }
 
 /// The condition of a stanza that is an error (RFC 6120 section 8.3).
-pub(super) fn condition(stanza: &Element) -> Option<String> {
+pub(crate) fn condition(stanza: &Element) -> Option<String> {
     let error = stanza.child("error", ns::CLIENT)?.open();
     error.children().find(|child| child.namespace() == ERRORS).map(|child| child.name().to_owned())
 }

@@ -37,6 +37,7 @@ use crate::trace;
 use crate::world::{Trouble, Weather};
 
 use life::Client;
+pub(crate) use login::condition;
 
 /// The namespace of SASL (RFC 6120 section 6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";

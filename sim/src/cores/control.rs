@@ -373,17 +373,20 @@ impl World {
                     Service::Close => history::Service::Close,
                 };
                 self.directory(host, DirectoryFact::Service(told));
-                self.set_service(host, service, false);
+                self.set_service(host, service, None);
             }
             ToRouter::LifeOver { see_other_host } => {
                 self.directory(host, DirectoryFact::Service(history::Service::Close));
-                self.life_over(host, see_other_host.is_some());
+                self.life_over(host, see_other_host);
             }
             ToRouter::Connect => process.router.is_connected = true,
-            // Nobody drains a node here, and a client knocks at another one if its own does not serve.
-            ToRouter::SendAway { .. } | ToRouter::Door(_) => {}
-            ToRouter::Hold | ToRouter::MoveOn { .. } | ToRouter::AllRoutes | ToRouter::StoredAlone { .. } => {
-                unreachable!("nobody switches clustering off here: {told:?}")
+            ToRouter::Door(door) => process.router.door = door,
+            ToRouter::SendAway { .. }
+            | ToRouter::Hold
+            | ToRouter::MoveOn { .. }
+            | ToRouter::AllRoutes
+            | ToRouter::StoredAlone { .. } => {
+                unreachable!("nobody switches clustering off here or drains a node: {told:?}")
             }
         }
     }

@@ -427,7 +427,7 @@ impl World {
         self.hosts[host].downs += 1;
         let Some(process) = &mut self.hosts[host].process else { return };
         process.is_leaving = true;
-        self.tell_all(host, || super::session::ToSession::Close);
+        self.tell_all(host, || super::session::ToSession::Close { other_host: None });
         self.wake(host, self.now.after(FAREWELL_TIME_MAX), Part::FarewellTimeout);
         self.leave_if_empty(host);
     }

@@ -1,14 +1,15 @@
-//! Many worlds in little time: the machines of `cresset-core` on a queue of events, without bytes, tasks or sockets.
+//! Many worlds in little time: the machines of `cresset-core` on a queue of events, without tasks or sockets.
 //!
 //! ```text
-//! plan ─▶ World ── hosts: Node, Outbox, Inbox, Paths, decide (real) ── sessions, clients (light) ─▶ history ─▶ invariants
-//!           │         ▲ control.rs, router.rs, lanes.rs: the glue of the node, without tasks
+//! plan ─▶ World ── hosts: Clustering, LinkTable, Session, Sender, RetryQueue, … (real) ── clients ─▶ history ─▶ invariants
+//!           │         ▲ control.rs, router.rs, session.rs, lanes.rs: what drives them in a node, without tasks
 //!         faults      └ raft/: a model of Raft; network.rs, mesh.rs: links
 //! ```
 //!
 //! The same plans, the same history and the same checkers as of whole nodes, in a hundredth of the time, because nothing
 //! happens between two events. What is real here is what decides: who is a member, who may serve, who holds what, where a
-//! stanza goes and what is kept until it has arrived. What is not is found by the other level: bytes, disks, tasks.
+//! stanza goes, what a client is told and what is kept until it has arrived. What is not is found by the other level:
+//! disks, tasks, resumption.
 //!
 //! The drivers of the machines are copies of those of the node, and take the freedom that tasks have: what waits in
 //! different queues is taken in any order, orders are carried out late, machines are woken too early.
@@ -40,13 +41,14 @@ mod session;
 mod settled;
 mod user;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cresset_core::config::Timing;
 use cresset_core::ids::{BootId, MemberId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart, FullJid, Jid};
 use cresset_core::node::Peer;
+use cresset_core::session::SessionSettings;
 use cresset_core::time::Uptime;
 use cresset_net::accounts::memory::MemoryAccounts;
 use rand::RngExt;
@@ -73,6 +75,9 @@ use user::{Persona, ToClient, User};
 
 /// Within this time the processes start at the beginning.
 const FIRST_STARTS: Duration = Duration::from_millis(300);
+
+/// How often it is looked whether nothing is left to happen, once everybody is silent.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Events after which a world is taken for one that goes in circles.
 const EVENTS_MAX: u64 = 2_000_000;
@@ -225,7 +230,7 @@ struct World {
     paths: Paths,
     accounts: MemoryAccounts,
     domain: DomainPart,
-    body: Bytes,
+    session_settings: Arc<SessionSettings>,
     timing: Timing,
     chaos: Chaos,
     client_latency: (Duration, Duration),
@@ -272,6 +277,7 @@ impl World {
         let names = plan.node_names();
         let drift = |host: usize| plan.drifts_ppm.get(host).copied().unwrap_or_default();
         let users = plan.user_names();
+        let domain = DomainPart::new(DOMAIN).expect("the domain is one");
         World {
             now: Moment::default(),
             queue: Queue::new(),
@@ -280,8 +286,8 @@ impl World {
             connections: Vec::new(),
             paths: Paths::new(seed.generator("network", 0), plan.latency),
             accounts: parts::accounts(users.iter().map(String::as_str)),
-            domain: DomainPart::new(DOMAIN).expect("the domain is one"),
-            body: session::body(),
+            session_settings: World::session_settings(&domain),
+            domain,
             timing: Timing::default(),
             chaos: Chaos::draw(&mut seed.generator("chaos", 0)),
             client_latency: (Duration::from_micros(200), Duration::from_millis(3)),
@@ -315,9 +321,16 @@ impl World {
         }
         self.push(self.plan.heals_at.into(), What::Heals);
         let end = Moment::from(self.plan.ends_at);
+        let mut looks = self.silent_from.after(LOOK_EVERY);
         while let Some((at, what)) = self.queue.pop() {
             if at > end {
                 return;
+            }
+            if at > looks {
+                if self.is_at_rest() {
+                    return;
+                }
+                looks = at.after(LOOK_EVERY);
             }
             assert!(self.queue.count() < EVENTS_MAX, "the world goes in circles");
             self.now = at;

@@ -2,13 +2,16 @@
 //! around the same machines.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use cresset_core::admission::Door;
 use cresset_core::cluster::{AccountRoutes, Event, Route, RouteView};
 use cresset_core::ids::{LogIndex, MemberId, RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
 use cresset_core::node::{Answer, Service};
 use cresset_core::routing::{Arrival, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, RouteEnd, StanzaName, claimant};
+use cresset_core::session::Lost;
 use cresset_core::time::Uptime;
 
 use super::World;
@@ -30,7 +33,8 @@ pub(super) struct Router {
     pub(super) generation: u64,
     /// Other members are reached.
     pub(super) is_connected: bool,
-    pub(super) other_host: bool,
+    /// What a client finds that opens a stream.
+    pub(super) door: Door,
     pub(super) ended: BTreeMap<MemberId, LaneKey>,
     pub(super) deciders: Deciders,
 }
@@ -86,7 +90,7 @@ impl Router {
             last_session: 0,
             generation: 0,
             is_connected: true,
-            other_host: false,
+            door: Door::Shut,
             ended: BTreeMap::new(),
             deciders: Deciders::default(),
         }
@@ -95,6 +99,11 @@ impl Router {
     /// Whether clients may be read from, delivered to and acknowledged.
     pub(super) fn may_serve(&self, now: Uptime) -> bool {
         self.service == Service::Serve && self.lease_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether nothing is on its way to a client or from one.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.sessions.values().all(Session::is_at_rest) && self.deciders.have_decided()
     }
 
     /// Who has something to do still, or waits for what does not come.
@@ -144,8 +153,8 @@ impl World {
                 {
                     process.router.ended.insert(life.member, LaneKey { incarnation: life.incarnation, ..key });
                 }
-                if lost.is_some() {
-                    self.tell_all(host, || ToSession::RoutesGone);
+                if let Some(life) = lost {
+                    self.tell_all(host, || ToSession::Lost(Lost::Life(life)));
                 }
             }
             Event::Joined(_) | Event::Activated(_) | Event::VotersChanged | Event::SeniorChanged(_) => {}
@@ -163,6 +172,7 @@ impl World {
         let is_connected = router.is_connected;
         let missed = router.local.applied(index);
         self.view_moved(host);
+        self.sessions_see(host);
         if is_connected {
             self.lanes_applied(host, index);
         }
@@ -176,21 +186,20 @@ impl World {
     }
 
     /// How clients are treated from now on.
-    pub(super) fn set_service(&mut self, host: usize, service: Service, other_host: bool) {
+    pub(super) fn set_service(&mut self, host: usize, service: Service, other_host: Option<SocketAddr>) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        process.router.other_host = other_host;
         process.router.service = service;
         if service == Service::Serve {
             self.queues_soon(host);
         }
         match service {
             Service::Serve | Service::Pause => self.tell_all(host, || ToSession::Service(service)),
-            Service::Close => self.tell_all(host, || ToSession::Close),
+            Service::Close => self.tell_all(host, || ToSession::Close { other_host }),
         }
     }
 
     /// This life of the node is over.
-    pub(super) fn life_over(&mut self, host: usize, other_host: bool) {
+    pub(super) fn life_over(&mut self, host: usize, other_host: Option<SocketAddr>) {
         let Some(process) = &mut self.hosts[host].process else { return };
         process.router.generation += 1;
         process.router.is_connected = false;
@@ -211,11 +220,12 @@ impl World {
     /// Leaves an event for a session; answers whether it is still there to take it.
     pub(super) fn tell(&mut self, host: usize, id: SessionId, event: ToSession) -> bool {
         let Some(process) = &mut self.hosts[host].process else { return false };
-        let Some(session) = process.router.sessions.get_mut(&id).filter(|session| !session.is_closed) else {
-            return false;
-        };
+        let Some(session) = process.router.sessions.get_mut(&id) else { return false };
+        let may_wait = matches!(event, ToSession::Handled(_)) && !session.awaits_handled();
         session.events.push_back(event);
-        self.session_soon(host, id);
+        if !may_wait {
+            self.session_soon(host, id);
+        }
         true
     }
 
@@ -233,7 +243,7 @@ impl World {
     fn leave_with(&mut self, host: usize, id: SessionId, parcel: Parcel) {
         let Some(process) = &mut self.hosts[host].process else { return };
         let router = &mut process.router;
-        if let Some(session) = router.sessions.get_mut(&id).filter(|session| !session.is_closed) {
+        if let Some(session) = router.sessions.get_mut(&id) {
             session.parcels.push_back(parcel);
             self.session_soon(host, id);
         } else if let Some(Missed { parcel, index }) = router.local.turned_away(parcel) {
@@ -312,8 +322,7 @@ impl World {
                 Ok(()) | Err(ToLane::Nudge { .. } | ToLane::Pass { .. }) => None,
             };
         }
-        let session = process.router.sessions.get_mut(&route.session).filter(|session| !session.is_closed);
-        let Some(session) = session else { return Some(outgoing) };
+        let Some(session) = process.router.sessions.get_mut(&route.session) else { return Some(outgoing) };
         let Outgoing { stanza, ticket, name, turn, .. } = outgoing;
         if name.is_none_or(|name| process.mesh.arrivals.takes(name, route.id)) {
             let home = name.map_or(Home::Here { turn }, |name| Home::Named { name, turn });

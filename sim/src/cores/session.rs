@@ -1,98 +1,78 @@
-//! Sessions without XML: what a node's session and its connection do for one client, as far as the cluster can tell.
-//!
-//! A client binds a full JID, says that it is present, sends messages that are acknowledged to it when somebody answers
-//! for them, and acknowledges what it gets. What it did not acknowledge when it goes is decided again.
+//! The task of one client: the node's session, driven as its connection drives it, on a transport that is a queue.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{Removal, RoutePresence, RouteView};
+use cresset_core::admission::Door;
+use cresset_core::cluster::{Removal, RouteView};
 use cresset_core::ids::{RouteId, Sequence, SessionId};
-use cresset_core::jid::{BareJid, FullJid, Jid};
-use cresset_core::limits::INITIAL_PRESENCE_TIME_MAX;
+use cresset_core::jid::{FullJid, NodePart};
 use cresset_core::node::{Answer, Request, Service};
-use cresset_core::routing::{Home, Parcel, Sender};
-use cresset_core::session::{Answered, Holding, Leaving};
-use cresset_core::stanza::{Kind, MessageType, Stanza};
+use cresset_core::routing::{Home, Parcel, Sender, comes_to};
+use cresset_core::session::{
+    Leaving, Lost, Order, Session as Machine, SessionSettings, StreamErrorCondition, TlsPolicy,
+};
+use cresset_core::stanza::Kind;
 use cresset_core::time::Uptime;
-use cresset_net::accounts::{Claimant, OfflineStore};
+use cresset_net::accounts::{AccountStore, Claimant, OfflineStore, StoreFuture, credentials_answer, unavailable};
 use futures_util::FutureExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use super::errands::{PassId, Ticket};
 use super::user::ToClient;
 use super::{Part, World};
-use crate::history::{DirectoryFact, Event};
+use crate::history::DirectoryFact;
+use crate::parts::Tap;
 
 /// How soon a session looks again whether the node may serve, as a connection does.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// An event for one session.
 #[derive(Debug)]
 pub(super) enum ToSession {
     Answer(Answer),
     Handled(Sequence),
-    RoutesGone,
+    Lost(Lost),
     Nudge,
     Service(Service),
     RouteEnded { route: RouteId, reason: Removal },
-    Close,
+    Close { other_host: Option<SocketAddr> },
     Pass(PassId),
 }
 
-/// What a client says.
+/// What comes from a client.
 #[derive(Debug)]
 pub(super) enum FromClient {
-    Presence,
-    Message {
-        to: Jid,
-        id: String,
-    },
-    /// It has handled so many messages.
-    Handled(u64),
-    /// Is anybody there?
-    Ping,
-    /// It ends its session.
-    Goodbye,
+    Says(Bytes),
     /// Its connection is gone.
     Lost,
 }
 
 /// One session.
-#[derive(Debug)]
 pub(super) struct Session {
     pub(super) generation: u64,
     pub(super) is_revoked: bool,
-    pub(super) is_closed: bool,
     pub(super) events: VecDeque<ToSession>,
     pub(super) parcels: VecDeque<Parcel>,
     pub(super) sender: Sender<Ticket>,
-    pub(super) client: Client,
     pub(super) said: VecDeque<FromClient>,
-    jid: FullJid,
-    account: BareJid,
-    outbound: VecDeque<ToClient>,
+    client: Client,
+    machine: Box<Machine>,
+    tap: Box<Tap>,
+    outbound: VecDeque<Bytes>,
     is_open: bool,
     is_over: bool,
-    is_paused: bool,
-    holding: Holding,
     is_released: bool,
-    /// Messages of the client, and those of them that are taken care of.
-    received: u64,
-    handled: BTreeSet<u64>,
-    handled_upto: u64,
-    awaits_presence_until: Option<Uptime>,
-    /// Messages to its full JID are stored, and come before what comes while it awaits the presence.
-    is_preceded: bool,
-    claim: Claim,
-    waiting: VecDeque<Parcel>,
-    /// Written and not acknowledged.
-    written: VecDeque<Parcel>,
-    acknowledged: u64,
+    /// Stored messages that have arrived, and the route that had claimed each.
+    arrived: Vec<(RouteId, i64)>,
     returned: Vec<Parcel>,
     passes: Vec<PassId>,
     is_due: bool,
+    /// When the next turn is that time alone brings.
+    wakes_at: Option<Uptime>,
 }
 
 /// Which connection of which client.
@@ -102,117 +82,48 @@ pub(super) struct Client {
     pub(super) connection: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Claim {
-    /// The client is not present.
-    Absent,
-    /// Its presence is not known everywhere.
-    Planned,
-    Idle,
-}
-
-impl Session {
-    fn new(generation: u64, client: Client, jid: FullJid) -> Session {
-        Session {
-            generation,
-            is_revoked: false,
-            is_closed: false,
-            events: VecDeque::new(),
-            parcels: VecDeque::new(),
-            sender: Sender::new(generation),
-            client,
-            said: VecDeque::new(),
-            account: jid.to_bare(),
-            jid,
-            outbound: VecDeque::new(),
-            is_open: true,
-            is_over: false,
-            is_paused: false,
-            holding: Holding::default(),
-            is_released: false,
-            received: 0,
-            handled: BTreeSet::new(),
-            handled_upto: 0,
-            awaits_presence_until: None,
-            is_preceded: false,
-            claim: Claim::Absent,
-            waiting: VecDeque::new(),
-            written: VecDeque::new(),
-            acknowledged: 0,
-            returned: Vec::new(),
-            passes: Vec::new(),
-            is_due: false,
-        }
-    }
-
-    fn take(&mut self, parcel: Parcel) {
-        if self.is_over || self.holding.route() != Some(parcel.route) {
-            self.returned.push(parcel);
-            return;
-        }
-        let waits =
-            self.is_paused || self.awaits_presence() || self.claim == Claim::Planned || !self.waiting.is_empty();
-        if waits { self.waiting.push_back(parcel) } else { self.write(parcel) }
-    }
-
-    fn awaits_presence(&self) -> bool {
-        self.awaits_presence_until.is_some() && self.is_preceded
-    }
-
-    fn write(&mut self, parcel: Parcel) {
-        let id = parcel.stanza.id.clone().unwrap_or_default();
-        let is_error = parcel.stanza.kind == Kind::Message(MessageType::Error);
-        self.outbound.push_back(ToClient::Message { id, is_error });
-        self.written.push_back(parcel);
-    }
-
-    fn deliver_waiting(&mut self) {
-        while !self.is_paused && !self.awaits_presence() && self.claim != Claim::Planned {
-            let Some(parcel) = self.waiting.pop_front() else { return };
-            self.write(parcel);
-        }
-    }
-
-    /// The session is over: what was not settled goes back, in order.
-    fn end(&mut self) {
-        self.is_over = true;
-        self.returned.extend(self.written.drain(..));
-        self.returned.extend(self.waiting.drain(..));
-        self.said.clear();
-    }
-
-    fn handled(&mut self, number: Sequence) {
-        self.handled.insert(number.0);
-        let before = self.handled_upto;
-        while self.handled.remove(&(self.handled_upto + 1)) {
-            self.handled_upto += 1;
-        }
-        if self.handled_upto > before && !self.is_over {
-            self.outbound.push_back(ToClient::Handled(self.handled_upto));
-        }
-    }
-}
-
 impl World {
-    /// A client has connected to a node that serves.
-    pub(super) fn enter_session(&mut self, host: usize, client: Client, jid: FullJid) -> Option<SessionId> {
+    /// What all sessions of a world have in common.
+    pub(super) fn session_settings(domain: &cresset_core::jid::DomainPart) -> Arc<SessionSettings> {
+        let settings = SessionSettings::new(domain.clone(), [7; 32], "simulated");
+        Arc::new(SessionSettings { tls: TlsPolicy::Disabled, plain_without_tls: true, ..settings })
+    }
+
+    /// A client has connected to a node.
+    pub(super) fn enter_session(&mut self, host: usize, client: Client, says: Bytes) -> Option<SessionId> {
+        let settings = self.session_settings.clone();
+        let (now, history, name) = (self.now, self.history.clone(), self.hosts[host].name.as_str().into());
         let process = self.hosts[host].process.as_mut()?;
+        let uptime = process.uptime(now);
+        let random = StdRng::from_rng(&mut process.random);
         let router = &mut process.router;
         router.last_session += 1;
         let id = SessionId(router.last_session);
-        let text = jid.to_string();
-        router.sessions.insert(id, Session::new(router.generation, client, jid.clone()));
-        let service = router.service;
-        if service == Service::Close {
-            self.tell(host, id, ToSession::Close);
-            return Some(id);
+        let session = Session {
+            generation: router.generation,
+            is_revoked: false,
+            events: VecDeque::new(),
+            parcels: VecDeque::new(),
+            sender: Sender::new(router.generation),
+            said: VecDeque::from([FromClient::Says(says)]),
+            client,
+            machine: Box::new(Machine::new(uptime, settings, random)),
+            tap: Box::new(Tap::new(name, client.address(), history, Default::default())),
+            outbound: VecDeque::new(),
+            is_open: true,
+            is_over: false,
+            is_released: false,
+            arrived: Vec::new(),
+            returned: Vec::new(),
+            passes: Vec::new(),
+            is_due: false,
+            wakes_at: None,
+        };
+        router.sessions.insert(id, session);
+        match router.service {
+            Service::Close => self.session_soon(host, id),
+            service => drop(self.tell(host, id, ToSession::Service(service))),
         }
-        self.tell(host, id, ToSession::Service(service));
-        let process = self.hosts[host].process.as_mut()?;
-        process.router.sessions.get_mut(&id)?.holding.asks(jid.clone());
-        self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: text });
-        let request = Request::Bind { session: id, jid };
-        self.request(host, request);
         Some(id)
     }
 
@@ -235,343 +146,364 @@ impl World {
         let uptime = process.uptime(now);
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
         session.is_due = false;
-        if session.awaits_presence_until.is_some_and(|until| until <= uptime) {
-            session.awaits_presence_until = None;
-            session.deliver_waiting();
-        }
-        if !session.is_over {
-            self.read_mailbox(host, id, uptime);
-            self.move_bytes(host, id, uptime);
-        }
-        if self.session(host, id).is_some_and(|session| session.is_over) {
+        while !self.session_is_over(host, id) && self.session_step(host, id, uptime) {}
+        if self.session_is_over(host, id) {
             self.farewell(host, id);
+        } else {
+            self.let_pass(host, id);
+            self.wake_session(host, id, uptime);
         }
     }
 
-    fn read_mailbox(&mut self, host: usize, id: SessionId, uptime: Uptime) {
-        self.look_for_earlier(host, id);
-        let Some(session) = self.session(host, id) else { return };
-        if session.holding.route().is_some() {
-            while let Some(parcel) = session.parcels.pop_front() {
-                session.take(parcel);
+    fn session_is_over(&mut self, host: usize, id: SessionId) -> bool {
+        self.session(host, id).is_none_or(|session| session.is_over)
+    }
+
+    /// Answers whether something happened.
+    fn session_step(&mut self, host: usize, id: SessionId, uptime: Uptime) -> bool {
+        let Some(process) = &mut self.hosts[host].process else { return false };
+        let (serves, may_serve) = (process.router.service == Service::Serve, process.router.may_serve(uptime));
+        let door = process.router.door;
+        let Some(session) = process.router.sessions.get_mut(&id) else { return false };
+        let machine = &mut session.machine;
+        machine.set_gate(serves, may_serve && !session.is_revoked);
+        let is_turned_away = machine.awaits_header() && door != Door::Open;
+        let may_read = session.sender.has_room() && (may_serve || is_turned_away);
+        if !may_read {
+            machine.handle_unread(uptime);
+        }
+        let mut happened = false;
+        if machine.poll_timeout().is_some_and(|timeout| timeout <= uptime) {
+            machine.handle_timeout(uptime);
+            happened = true;
+        }
+        if session.take_mailbox(uptime) || happened {
+            happened = true;
+            self.obey(host, id, uptime);
+        }
+        let Some(session) = self.session(host, id).filter(|session| !session.is_over) else { return true };
+        if may_serve && !session.is_revoked && !session.outbound.is_empty() {
+            self.write(host, id);
+            let Some(session) = self.session(host, id) else { return true };
+            session.machine.handle_written(uptime);
+            happened = true;
+        }
+        let Some(session) = self.session(host, id) else { return true };
+        if may_read && session.machine.wants_bytes() && session.is_open {
+            match session.said.pop_front() {
+                Some(FromClient::Says(bytes)) => {
+                    if session.machine.awaits_header() {
+                        session.machine.set_door(door);
+                    }
+                    session.machine.handle_bytes(uptime, &bytes);
+                    happened = true;
+                }
+                Some(FromClient::Lost) => {
+                    session.lose_transport(uptime);
+                    happened = true;
+                }
+                None => {}
             }
+        } else if may_read && matches!(session.said.front(), Some(FromClient::Lost)) {
+            // It is read from, although what it says is not wanted yet.
+            session.said.clear();
+            session.lose_transport(uptime);
+            happened = true;
         }
-        let events = std::mem::take(&mut session.events);
-        for event in events {
-            self.session_event(host, id, uptime, event);
+        self.obey(host, id, uptime);
+        happened
+    }
+
+    fn wake_session(&mut self, host: usize, id: SessionId, uptime: Uptime) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let is_shut = process.router.service == Service::Serve && !process.router.may_serve(uptime);
+        let Some(session) = process.router.sessions.get_mut(&id) else { return };
+        let wants = !session.outbound.is_empty() || !session.said.is_empty();
+        let look_again = (wants && is_shut && !session.is_revoked).then(|| uptime + LOOK_AGAIN);
+        let Some(due) = [session.machine.poll_timeout(), look_again].into_iter().flatten().min() else { return };
+        if session.wakes_at.is_none_or(|at| due < at || at <= uptime) {
+            session.wakes_at = Some(due);
+            self.wake_at(host, due, Part::Session(id));
         }
     }
 
-    /// Whether messages that come before the presence have to wait for those that are stored.
-    fn look_for_earlier(&mut self, host: usize, id: SessionId) {
+    /// Lets those past who wait until this session owes nobody anything.
+    fn let_pass(&mut self, host: usize, id: SessionId) {
         let Some(session) = self.session(host, id) else { return };
-        if session.awaits_presence_until.is_none() || session.is_preceded || session.parcels.is_empty() {
+        if session.machine.owes() || !session.returned.is_empty() || !session.parcels.is_empty() {
             return;
         }
-        let name = session.account.node().expect("only an account binds").to_owned();
-        let recipient = session.jid.clone();
-        let found = self.accounts.is_stored_for(name, recipient).now_or_never().expect("it answers at once");
-        if let Some(session) = self.session(host, id) {
-            // Nothing is held back by a store that is away.
-            session.is_preceded = found == Ok(true);
+        let passes = std::mem::take(&mut session.passes);
+        passes.into_iter().for_each(|pass| self.passed(host, pass));
+    }
+
+    /// Carries out what the session has ordered, in order.
+    fn obey(&mut self, host: usize, id: SessionId, uptime: Uptime) {
+        while let Some(order) = self.session(host, id).and_then(|session| session.machine.poll_output()) {
+            self.carry_out_order(host, id, uptime, order);
+        }
+        let Some(session) = self.session(host, id) else { return };
+        let arrived = std::mem::take(&mut session.arrived);
+        let Some(name) = session.account_name() else { return };
+        for (route, key) in arrived {
+            at_once(self.accounts.forget(name.clone(), vec![key], route)).expect("it is there");
         }
     }
 
-    fn session_event(&mut self, host: usize, id: SessionId, uptime: Uptime, event: ToSession) {
+    fn carry_out_order(&mut self, host: usize, id: SessionId, uptime: Uptime, order: Order) {
         let Some(session) = self.session(host, id) else { return };
-        match event {
-            ToSession::Handled(number) => session.handled(number),
-            ToSession::Answer(Answer::Bound { route }) => {
-                if let Answered::Bound(_) = session.holding.answered(Ok(route)) {
-                    session.sender.set_own(route);
-                    session.awaits_presence_until = Some(uptime + INITIAL_PRESENCE_TIME_MAX);
-                    session.outbound.push_back(ToClient::Bound);
-                    self.wake_at(host, uptime + INITIAL_PRESENCE_TIME_MAX, Part::Session(id));
-                    // What came before the answer was there before the client.
-                    self.session_soon(host, id);
+        match order {
+            Order::Send(bytes) => {
+                if session.is_open {
+                    session.outbound.push_back(bytes);
                 }
             }
-            ToSession::Answer(Answer::Refused(refusal)) => {
-                drop(session.holding.answered(Err(refusal)));
-                session.outbound.push_back(ToClient::Refused);
-            }
-            ToSession::Answer(Answer::Announced { .. }) => self.claim_stored(host, id, true),
-            ToSession::Nudge => self.claim_stored(host, id, false),
-            ToSession::RoutesGone => {}
-            ToSession::Service(Service::Serve) => {
-                session.is_paused = false;
-                session.deliver_waiting();
-            }
-            ToSession::Service(Service::Pause | Service::Close) => session.is_paused = true,
-            ToSession::RouteEnded { route, reason } => {
-                session.holding.ended(route);
-                match reason {
-                    Removal::Replaced { .. } => self.close_session(host, id),
-                    Removal::MemberEnded => session.outbound.clear(),
-                    Removal::Unbound => {}
+            Order::Close => self.close_transport(host, id),
+            Order::Discard { is_negotiating } => {
+                let had_something = !std::mem::take(&mut session.outbound).is_empty();
+                if had_something && is_negotiating {
+                    session.lose_transport(uptime);
+                    self.close_transport(host, id);
                 }
             }
-            ToSession::Close => self.close_session(host, id),
-            ToSession::Pass(pass) => session.passes.push(pass),
+            Order::LookUpCredentials { account, draw } => {
+                let name = account.node().expect("an account has a name").to_owned();
+                let answer = credentials_answer(at_once(self.accounts.credentials(name, draw)));
+                if let Some(session) = self.session(host, id) {
+                    session.machine.handle_credentials(uptime, answer);
+                }
+            }
+            Order::DeriveKeys(derivation) => session.machine.handle_derived(uptime, derivation.run()),
+            Order::ReportLogin(_) => {}
+            Order::Bind { jid } => {
+                self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: jid.to_string() });
+                self.request(host, Request::Bind { session: id, jid });
+            }
+            Order::Holds { route } => session.sender.set_own(route),
+            Order::Announce { presence, revision } => {
+                if let Some(route) = session.machine.held_route() {
+                    self.request(host, Request::Announce { session: id, route, presence, revision });
+                }
+            }
+            Order::Route { number, stanza } => {
+                if matches!(stanza.kind, Kind::Message(_)) {
+                    self.look_up(host, &stanza);
+                }
+                let ticket = number.map(|number| Ticket::Session { session: id, number });
+                self.session_says(host, id, stanza, ticket);
+            }
+            Order::Settle(Home::Offline { key, claimant }) => session.arrived.push((claimant, key)),
+            Order::Settle(home) => self.settle_of(host, id, home),
+            Order::Return(parcel) => session.returned.push(*parcel),
+            Order::ClaimOffline => self.claim(host, id, uptime),
+            Order::LookForStored { jid } => {
+                let found = at_once(self.accounts.is_stored_for(name_of(&jid), jid));
+                if let Some(session) = self.session(host, id) {
+                    session.machine.handle_stored(uptime, found.map_err(|error| unavailable(&error)));
+                }
+            }
+            Order::End => session.is_over = true,
+            Order::StartTls
+            | Order::GoesOn
+            | Order::Roster(_)
+            | Order::PushRoster(_)
+            | Order::Resumable { .. }
+            | Order::Resume { .. } => unreachable!("neither do clients ask for that here nor does a node: {order:?}"),
         }
     }
 
-    /// The server ends the session: what waits to be written is forgotten, and the client is told to go.
-    fn close_session(&mut self, host: usize, id: SessionId) {
-        let Some(session) = self.session(host, id) else { return };
-        if session.is_over {
-            return;
-        }
-        session.outbound.clear();
-        session.end();
-        self.close_transport(host, id);
-    }
-
-    fn close_transport(&mut self, host: usize, id: SessionId) {
-        let Some(session) = self.session(host, id) else { return };
-        let client = session.client;
-        if std::mem::replace(&mut session.is_open, false) {
-            self.to_client(host, client, ToClient::Closed);
-        }
-    }
-
-    fn claim_stored(&mut self, host: usize, id: SessionId, is_announced: bool) {
+    fn claim(&mut self, host: usize, id: SessionId, uptime: Uptime) {
         let Some(process) = &mut self.hosts[host].process else { return };
         let view = &process.router.view;
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
-        let Some(route) = session.holding.route() else { return };
-        match (session.claim, is_announced) {
-            (Claim::Planned, true) | (Claim::Idle, false) => {}
-            (Claim::Absent | Claim::Idle, true) | (Claim::Absent | Claim::Planned, false) => return,
+        let (Some(route), Some(account)) = (session.machine.held_route(), session.machine.account()) else { return };
+        let name = account.node().expect("only an account binds").to_owned();
+        // What has arrived must not be claimed again.
+        for (route, key) in std::mem::take(&mut session.arrived) {
+            at_once(self.accounts.forget(name.clone(), vec![key], route)).expect("it is there");
         }
-        let name = session.account.node().expect("only an account binds").to_owned();
-        let routes = view.routes_of(&session.account).unwrap_or_else(|| Arc::from([]));
-        let live: Vec<RouteId> = routes.iter().map(|route| route.id).collect();
-        let as_of = view.applied;
-        let mut found = Vec::new();
-        loop {
-            let claimant = Claimant { route, live: live.clone(), as_of };
-            let claimed = self.accounts.claim(name.clone(), claimant).now_or_never().expect("it answers at once");
-            match claimed {
-                Ok(messages) if !messages.is_empty() => found.extend(messages),
-                Ok(_) | Err(_) => break,
-            }
-        }
-        session.claim = Claim::Idle;
-        for message in found.into_iter().rev() {
-            let parcel =
-                Parcel { stanza: message.message, route, home: Home::Offline { key: message.key, claimant: route } };
-            // They were written before whatever waits.
-            session.waiting.push_front(parcel);
-        }
-        session.deliver_waiting();
-        self.session_soon(host, id);
+        let routes = view.routes_of(account).unwrap_or_else(|| Arc::from([]));
+        let claimant = Claimant { route, live: routes.iter().map(|route| route.id).collect(), as_of: view.applied };
+        let claimed = at_once(self.accounts.claim(name, claimant)).map_err(|error| unavailable(&error));
+        session.machine.handle_offline(uptime, claimed);
     }
 
-    fn move_bytes(&mut self, host: usize, id: SessionId, uptime: Uptime) {
+    fn settle_of(&mut self, host: usize, id: SessionId, home: Home) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let may_serve = process.router.may_serve(uptime);
-        let serves = process.router.service == Service::Serve;
-        let Some(session) = process.router.sessions.get_mut(&id) else { return };
-        let wants = !session.outbound.is_empty() || !session.said.is_empty();
-        if wants && serves && !may_serve && !session.is_revoked {
-            return self.wake(host, self.now.after(LOOK_AGAIN), Part::Session(id));
+        let router = &process.router;
+        let is_of_this_life = router.sessions.get(&id).is_some_and(|session| session.generation == router.generation);
+        if is_of_this_life && router.is_connected {
+            self.settle(host, home);
         }
-        if may_serve && !session.is_revoked {
-            self.write_outbound(host, id);
-        }
-        while may_serve {
-            let Some(session) = self.session(host, id) else { return };
-            if session.is_over || session.is_paused || !session.sender.has_room() {
-                break;
-            }
-            let Some(said) = session.said.pop_front() else { break };
-            self.heard_client(host, id, uptime, said);
-        }
-        // That a connection is gone is noticed whether or not the node may serve.
+    }
+
+    /// The client reads what waits for it.
+    fn write(&mut self, host: usize, id: SessionId) {
         let Some(session) = self.session(host, id) else { return };
-        if !session.is_over && matches!(session.said.back(), Some(FromClient::Lost)) && session.outbound.is_empty() {
-            self.lose(host, id);
+        let mut heard = Vec::new();
+        for bytes in std::mem::take(&mut session.outbound) {
+            session.tap.wrote(&bytes, |element| heard.push(element));
         }
+        let client = session.client;
+        self.to_client(host, client, ToClient::Heard(heard));
     }
 
-    fn write_outbound(&mut self, host: usize, id: SessionId) {
-        loop {
-            let Some(session) = self.session(host, id).filter(|session| session.is_open) else { return };
-            let Some(written) = session.outbound.pop_front() else { return };
-            let (client, jid) = (session.client, session.jid.to_string());
-            let node = self.hosts[host].name.clone();
-            match &written {
-                ToClient::Bound => {
-                    let event = Event::Holds { node, client: client.address(), jid };
-                    self.note_at(host, event);
-                }
-                ToClient::Message { id, .. } => {
-                    let event = Event::Delivers { node, client: client.address(), jid, id: id.clone() };
-                    self.note_at(host, event);
-                }
-                ToClient::Refused | ToClient::Handled(_) | ToClient::Pong | ToClient::Closed => {}
-            }
-            self.to_client(host, client, written);
-        }
-    }
-
-    fn heard_client(&mut self, host: usize, id: SessionId, _uptime: Uptime, said: FromClient) {
+    /// Says what is left and closes the transport.
+    fn close_transport(&mut self, host: usize, id: SessionId) {
         let Some(session) = self.session(host, id) else { return };
-        match said {
-            FromClient::Presence => {
-                let Some(route) = session.holding.route() else { return };
-                session.claim = Claim::Planned;
-                session.awaits_presence_until = None;
-                let presence = RoutePresence { priority: Some(0), interested: false };
-                let request = Request::Announce { session: id, route, presence, revision: 1 };
-                self.request(host, request);
-            }
-            FromClient::Message { to, id: message } => {
-                session.received += 1;
-                let number = Sequence(session.received);
-                let stanza = Stanza {
-                    from: Some(Jid::from(session.jid.clone())),
-                    to: Some(to),
-                    id: Some(message),
-                    payload: self.body.clone(),
-                    ..Stanza::new(Kind::Message(MessageType::Chat))
-                };
-                let ticket = Some(Ticket::Session { session: id, number });
-                self.look_up(host, &stanza);
-                self.session_says(host, id, stanza, ticket);
-            }
-            FromClient::Handled(count) => self.client_handled(host, id, count),
-            FromClient::Ping => {
-                session.outbound.push_back(ToClient::Pong);
-                self.session_soon(host, id);
-            }
-            FromClient::Goodbye => {
-                session.outbound.clear();
-                session.end();
-                self.close_transport(host, id);
-            }
-            FromClient::Lost => self.lose(host, id),
+        if !std::mem::replace(&mut session.is_open, false) {
+            return;
         }
-    }
-
-    fn lose(&mut self, host: usize, id: SessionId) {
-        let Some(session) = self.session(host, id) else { return };
-        session.outbound.clear();
-        session.is_open = false;
-        session.end();
-    }
-
-    /// The client acknowledges what it got.
-    fn client_handled(&mut self, host: usize, id: SessionId, count: u64) {
-        loop {
-            let Some(process) = &mut self.hosts[host].process else { return };
-            let generation = process.router.generation;
-            let is_connected = process.router.is_connected;
-            let Some(session) = process.router.sessions.get_mut(&id) else { return };
-            if session.acknowledged >= count {
-                return;
-            }
-            let Some(parcel) = session.written.pop_front() else { return };
-            session.acknowledged += 1;
-            let name = session.account.node().expect("only an account binds").to_owned();
-            match parcel.home {
-                Home::Here { .. } | Home::Named { .. } => {}
-                Home::Offline { key, .. } => {
-                    let forgotten = self.accounts.forget(name, vec![key], parcel.route).now_or_never();
-                    forgotten.expect("it answers at once").expect("it is there");
-                }
-                Home::Member { .. } if session.generation == generation && is_connected => {
-                    self.settle(host, parcel.home);
-                }
-                Home::Member { .. } => {}
-            }
-        }
+        let client = session.client;
+        self.write(host, id);
+        self.to_client(host, client, ToClient::Closed);
     }
 
     /// What a session does when it is over, in its order.
     fn farewell(&mut self, host: usize, id: SessionId) {
+        let Some(process) = &self.hosts[host].process else { return };
+        let uptime = process.uptime(self.now);
         if !self.end_sender(host, id) {
             return;
         }
+        self.hear_at_the_end(host, id, uptime);
         loop {
             let Some(session) = self.session(host, id) else { return };
             if !session.is_released {
-                if !self.release(host, id) {
-                    return;
+                match session.machine.leaves() {
+                    Leaving::Done(_) => session.is_released = true,
+                    Leaving::Waits(route) => return self.give_back_early(host, id, route),
+                    Leaving::Unbind(route) => {
+                        self.directory(host, DirectoryFact::UnbindAsked { route });
+                        self.request(host, Request::Unbind { route });
+                    }
                 }
                 continue;
             }
-            if !session.returned.is_empty() {
-                let returned = std::mem::take(&mut session.returned);
-                for parcel in returned {
-                    self.take_back(host, id, parcel);
-                }
-                continue;
-            }
+            let returned = std::mem::take(&mut session.returned);
+            returned.into_iter().for_each(|parcel| self.take_back(host, id, parcel));
+            let Some(session) = self.session(host, id) else { return };
             let passes = std::mem::take(&mut session.passes);
             passes.into_iter().for_each(|pass| self.passed(host, pass));
             let Some(session) = self.session(host, id) else { return };
             if session.events.is_empty() && session.parcels.is_empty() {
                 return self.leave(host, id);
             }
-            self.note_events(host, id);
-            let Some(session) = self.session(host, id) else { return };
-            session.returned.extend(session.parcels.drain(..));
+            self.hear_at_the_end(host, id, uptime);
         }
     }
 
-    /// Gives the route back; answers whether the view of this node does not show it any more.
-    fn release(&mut self, host: usize, id: SessionId) -> bool {
-        self.note_events(host, id);
-        let Some(session) = self.session(host, id) else { return false };
-        match session.holding.leaves() {
-            Leaving::Done(_) => {
-                session.is_released = true;
-                true
-            }
-            Leaving::Waits(_) => false,
-            Leaving::Unbind(route) => {
-                self.directory(host, DirectoryFact::UnbindAsked { route });
-                self.request(host, Request::Unbind { route });
-                false
-            }
-        }
-    }
-
-    fn note_events(&mut self, host: usize, id: SessionId) {
+    fn hear_at_the_end(&mut self, host: usize, id: SessionId, uptime: Uptime) {
         let Some(session) = self.session(host, id) else { return };
+        session.returned.extend(session.parcels.drain(..));
         for event in std::mem::take(&mut session.events) {
-            match event {
-                ToSession::RouteEnded { route, .. } => session.holding.ended(route),
-                ToSession::Answer(Answer::Bound { route }) => drop(session.holding.answered(Ok(route))),
-                ToSession::Answer(Answer::Refused(refusal)) => drop(session.holding.answered(Err(refusal))),
-                ToSession::Pass(pass) => session.passes.push(pass),
-                ToSession::Answer(Answer::Announced { .. })
-                | ToSession::Handled(_)
-                | ToSession::RoutesGone
-                | ToSession::Nudge
-                | ToSession::Service(_)
-                | ToSession::Close => {}
-            }
+            session.hear(uptime, event);
         }
+    }
+
+    /// What does not come to the session any more, by the view, goes back before its route is gone.
+    fn give_back_early(&mut self, host: usize, id: SessionId, route: Option<RouteId>) {
+        let Some(route) = route else { return };
+        let domain = self.domain.clone();
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let view = &process.router.view;
+        let Some(session) = process.router.sessions.get_mut(&id) else { return };
+        let comes = |parcel: &mut Parcel| !comes_to(&domain, view, route, &parcel.stanza);
+        let returned: Vec<_> = session.returned.extract_if(.., comes).collect();
+        returned.into_iter().for_each(|parcel| self.take_back(host, id, parcel));
+    }
+
+    /// The view has moved on: sessions that wait for the end of their routes look whether that concerns them.
+    pub(super) fn sessions_see(&mut self, host: usize) {
+        let Some(process) = &self.hosts[host].process else { return };
+        let waits = |session: &Session| session.is_over && !session.is_released && !session.returned.is_empty();
+        let sessions = process.router.sessions.iter().filter(|(_, session)| waits(session));
+        let sessions: Vec<SessionId> = sessions.map(|(id, _)| *id).collect();
+        sessions.into_iter().for_each(|id| self.session_soon(host, id));
     }
 
     /// The mailbox is found empty and is closed.
     fn leave(&mut self, host: usize, id: SessionId) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let Some(session) = process.router.sessions.remove(&id) else { return };
-        if let Holding::Ended(route) = session.holding {
+        let Some(mut session) = process.router.sessions.remove(&id) else { return };
+        if let (Leaving::Done(Some(route)), Some(account)) = (session.machine.leaves(), session.machine.account()) {
             process.router.local.session_over(route);
-            self.nudge_account(host, &session.account);
+            self.nudge_account(host, &account.clone());
         }
         self.leave_if_empty(host);
     }
 }
 
-/// The content of every message.
-pub(super) fn body() -> Bytes {
-    use cresset_core::xml::{Element, ns};
-    let body = Element::new("body", ns::CLIENT).with_text("hello");
-    Stanza::new(Kind::Message(MessageType::Chat)).with_child(&body).payload
+impl Session {
+    /// Whether nothing waits for the client or comes from it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let has_nothing = self.said.is_empty() && self.outbound.is_empty() && self.parcels.is_empty();
+        has_nothing && !self.is_over && !self.machine.owes()
+    }
+
+    /// Whether the session is to be woken for what is taken care of.
+    pub(super) fn awaits_handled(&self) -> bool {
+        self.is_over || self.machine.awaits_handled()
+    }
+
+    /// Takes what is in the mailbox; answers whether there was something.
+    fn take_mailbox(&mut self, uptime: Uptime) -> bool {
+        let events = std::mem::take(&mut self.events);
+        // What was stored may have been said before what comes with the nudge, and is not to be overtaken by it.
+        if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
+            self.machine.handle_nudge(uptime);
+        }
+        let mut happened = !events.is_empty();
+        if self.machine.held_route().is_some() {
+            happened |= !self.parcels.is_empty();
+            self.parcels.drain(..).for_each(|parcel| self.machine.handle_parcel(uptime, parcel));
+        }
+        events.into_iter().for_each(|event| self.hear(uptime, event));
+        happened
+    }
+
+    fn hear(&mut self, uptime: Uptime, event: ToSession) {
+        match event {
+            ToSession::Answer(answer) => self.machine.handle_answer(uptime, answer),
+            ToSession::Handled(number) => self.machine.handle_handled(uptime, number),
+            ToSession::Lost(lost) => self.machine.handle_members_lost(uptime, lost),
+            // It was heeded before any stanza.
+            ToSession::Nudge => {}
+            ToSession::Service(service) => self.machine.handle_service(uptime, service),
+            ToSession::RouteEnded { route, reason } => self.machine.handle_route_ended(uptime, route, reason),
+            ToSession::Close { other_host } => {
+                let condition = match other_host {
+                    Some(_) => StreamErrorCondition::SeeOtherHost,
+                    None => StreamErrorCondition::SystemShutdown,
+                };
+                self.machine.handle_close(uptime, condition, other_host.map(|host| host.to_string()));
+            }
+            ToSession::Pass(pass) => self.passes.push(pass),
+        }
+    }
+
+    fn lose_transport(&mut self, uptime: Uptime) {
+        self.outbound.clear();
+        self.is_open = false;
+        self.machine.handle_lost(uptime);
+    }
+
+    fn account_name(&self) -> Option<NodePart> {
+        self.machine.account().and_then(|account| account.node()).map(|name| name.to_owned())
+    }
+}
+
+fn name_of(jid: &FullJid) -> NodePart {
+    jid.to_bare().node().expect("only an account binds").to_owned()
+}
+
+/// What the store of a world says, which does so at once.
+fn at_once<T>(answer: StoreFuture<'_, T>) -> Result<T, cresset_net::accounts::StoreError> {
+    answer.now_or_never().expect("the store answers at once")
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("machine", &self.machine).field("sender", &self.sender).finish_non_exhaustive()
+    }
 }

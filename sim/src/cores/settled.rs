@@ -2,10 +2,24 @@
 //! more, and who votes is who should. A history does not show it; here the machines themselves can be asked.
 
 use super::World;
-use super::host::Process;
+use super::host::{Host, Process};
+use super::user::User;
 use crate::report::Violation;
 
 impl World {
+    /// Whether everything is whole, everybody is there and silent, and nothing is under way: from here on the nodes would
+    /// only tell each other that they are there, until the plan ends.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let first = self.hosts.first().and_then(|host| host.process.as_ref()).map(|process| &process.seen);
+        let is_whole = |host: &Host| {
+            host.process.as_ref().is_some_and(|process| Some(&process.seen) == first && process.is_at_rest())
+        };
+        self.is_healed
+            && self.users.iter().all(User::is_at_rest)
+            && self.hosts.iter().all(is_whole)
+            && self.unsettled().is_empty()
+    }
+
     /// What is still under way, or not as it should be, in sentences.
     pub(super) fn unsettled(&self) -> Vec<Violation> {
         let mut violations = Vec::new();
@@ -32,6 +46,14 @@ impl World {
             add("everything_settles", format!("{} parcels were missing on a connection", self.gaps));
         }
         violations
+    }
+}
+
+impl Process {
+    fn is_at_rest(&self) -> bool {
+        let serves = self.seen.as_ref().is_some_and(|(serves, leader, ..)| *serves && leader.is_some());
+        let is_told = self.inlets.committed.is_empty() && self.inlets.requests.is_empty();
+        serves && is_told && self.late_proposals.is_empty() && !self.is_leaving && self.router.is_at_rest()
     }
 }
 

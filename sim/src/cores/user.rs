@@ -1,18 +1,25 @@
-//! Clients without XML: a user who logs in somewhere, talks, and comes back elsewhere when he is cut off.
+//! Clients: a user who logs in somewhere, talks, and comes back elsewhere when he is cut off.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use cresset_core::ids::SessionId;
 use cresset_core::jid::{FullJid, Jid};
+use cresset_core::xml::{Element, ns};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::queue::Moment;
 use super::session::{Client, FromClient};
 use super::{UserPart, What, World};
+use crate::client::{ACKNOWLEDGEMENT, BIND, SASL, condition};
 use crate::history::{Connection, Event};
+use crate::parts::PASSWORD;
+use crate::world::DOMAIN;
 
 /// As the clients of the other level have them.
 const LOGIN_TIME_MAX: Duration = Duration::from_secs(7);
@@ -22,18 +29,13 @@ const UNACKNOWLEDGED_MAX: usize = 100;
 /// How often a client looks whether the server is there.
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// What a client is told.
+/// Asks for the server's count (XEP-0198).
+const COUNT: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
+/// What comes to a client.
 #[derive(Debug)]
 pub(super) enum ToClient {
-    Bound,
-    Refused,
-    Message {
-        id: String,
-        is_error: bool,
-    },
-    /// So many of its messages are taken care of.
-    Handled(u64),
-    Pong,
+    Heard(Vec<Element>),
     Closed,
 }
 
@@ -53,9 +55,10 @@ pub(super) struct User {
     connection: u32,
     state: State,
     said: u64,
-    unacknowledged: VecDeque<String>,
-    acknowledged: u64,
-    received: u64,
+    /// Stanzas since acknowledgement was switched on, with the ids of those that are messages.
+    unacknowledged: VecDeque<Option<String>>,
+    acknowledged: u32,
+    received: u32,
     /// Since when an answer is due.
     asked_at: Option<Moment>,
     /// Nothing overtakes on a connection.
@@ -137,6 +140,25 @@ impl User {
         Connection { user: self.client.clone(), number: self.connection }
     }
 
+    /// Everything up to the bind, in one go.
+    fn login(&self) -> Bytes {
+        let header =
+            format!("<stream:stream to='{DOMAIN}' version='1.0' xmlns='{}' xmlns:stream='{}'>", ns::CLIENT, ns::STREAM);
+        let secret = BASE64_STANDARD.encode(format!("\0{}\0{PASSWORD}", self.name));
+        let bind = format!("<bind xmlns='{BIND}'><resource>{}</resource></bind>", self.jid.resource());
+        let auth = format!("<auth xmlns='{SASL}' mechanism='PLAIN'>{secret}</auth>");
+        format!("{header}{auth}{header}<iq type='set' id='bind'>{bind}</iq>").into()
+    }
+
+    /// Whether the client is connected and everything that it said is taken care of, or whether it does not come back.
+    pub(super) fn is_at_rest(&self) -> bool {
+        match self.state {
+            State::On { .. } => self.unacknowledged.is_empty(),
+            State::Away => !self.is_active,
+            State::Dialling { .. } => false,
+        }
+    }
+
     pub(super) fn is_away(&self) -> bool {
         self.state == State::Away
     }
@@ -196,8 +218,8 @@ impl World {
             return self.later(user, Duration::from_millis(2), UserPart::Heard { connection, what: ToClient::Closed });
         };
         let id = process.id;
-        let jid = self.users[user].jid.clone();
-        let Some(session) = self.enter_session(host, Client { user, connection }, jid) else { return };
+        let login = self.users[user].login();
+        let Some(session) = self.enter_session(host, Client { user, connection }, login) else { return };
         self.users[user].state = State::Dialling { host, at: Some((id, session)) };
     }
 
@@ -209,6 +231,10 @@ impl World {
         let at = self.now.after(latency).max(this.arrives_here);
         this.arrives_here = at;
         self.push(at, What::User { user, part: UserPart::Heard { connection, what } });
+    }
+
+    fn says(&mut self, user: usize, text: impl Into<Bytes>) {
+        self.to_server(user, FromClient::Says(text.into()));
     }
 
     fn to_server(&mut self, user: usize, said: FromClient) {
@@ -259,20 +285,21 @@ impl World {
         if !is_silent && this.unacknowledged.len() < UNACKNOWLEDGED_MAX {
             this.said += 1;
             let id = format!("{}.{}", this.client, this.said);
-            this.unacknowledged.push_back(id.clone());
+            this.unacknowledged.push_back(Some(id.clone()));
             this.asked_at.get_or_insert(self.now);
             let (connection, to) = (this.here(), this.peer.clone());
-            let said = FromClient::Message { to: this.peer_jid.clone(), id: id.clone() };
+            let said =
+                format!("<message type='chat' to='{}' id='{id}'><body>hello</body></message>{COUNT}", this.peer_jid);
             let leaves = this.leaves && this.random.random_ratio(1, 12);
             let flaps = this.flaps;
             let node = self.hosts[host].name.clone();
             self.note(Some(user), Event::Sent { connection: connection.clone(), node: node.clone(), to, id });
-            self.to_server(user, said);
+            self.says(user, said);
             if flaps {
                 return self.hang_up(user, "broken off");
             }
             if leaves {
-                self.to_server(user, FromClient::Goodbye);
+                self.says(user, "</stream:stream>");
                 self.note(Some(user), Event::LoggedOut { connection, node });
                 return self.gone(user, "logged out");
             }
@@ -286,50 +313,63 @@ impl World {
             return self.hang_up(user, "no answer in time");
         }
         let connection = this.connection;
-        if this.asked_at.is_none() {
-            this.asked_at = Some(self.now);
-            self.to_server(user, FromClient::Ping);
-        }
+        this.asked_at.get_or_insert(self.now);
+        self.says(user, COUNT);
         self.later(user, ASK_EVERY, UserPart::Ask { connection });
     }
 
     fn client_heard(&mut self, user: usize, what: ToClient) {
+        match what {
+            ToClient::Heard(elements) => {
+                let connection = self.users[user].connection;
+                for element in elements {
+                    if self.users[user].connection == connection && !self.users[user].is_away() {
+                        self.client_heard_element(user, &element);
+                    }
+                }
+            }
+            ToClient::Closed => self.gone(user, "closed"),
+        }
+    }
+
+    fn client_heard_element(&mut self, user: usize, element: &Element) {
         let connection = self.users[user].here();
         let host = self.users[user].place().expect("only who is there hears something");
         let node = self.hosts[host].name.clone();
-        match what {
-            ToClient::Bound => self.logged_in(user),
-            ToClient::Refused => {
-                let condition = "resource-constraint".to_owned();
-                self.note(Some(user), Event::BindRefused { connection, node, condition });
-                self.hang_up(user, "refused");
+        let this = &mut self.users[user];
+        match (element.namespace(), element.name()) {
+            (ACKNOWLEDGEMENT, "enabled") => this.received = 0,
+            (ACKNOWLEDGEMENT, "r") => {
+                let answer = format!("<a xmlns='{ACKNOWLEDGEMENT}' h='{}'/>", this.received);
+                self.says(user, answer);
             }
-            ToClient::Message { id, is_error } => {
-                self.users[user].received += 1;
-                let received = self.users[user].received;
-                let event =
-                    if is_error { Event::Bounced { connection, id } } else { Event::Received { connection, node, id } };
-                self.note(Some(user), event);
-                self.to_server(user, FromClient::Handled(received));
-            }
-            ToClient::Handled(upto) => {
-                let this = &mut self.users[user];
+            (ACKNOWLEDGEMENT, "a") => {
+                let upto: u32 = element.attribute("h").and_then(|h| h.parse().ok()).expect("a count is a number");
                 this.asked_at = None;
-                let count = usize::try_from(upto.saturating_sub(this.acknowledged)).expect("few are under way");
-                this.acknowledged = this.acknowledged.max(upto);
-                let ids: Vec<String> = this.unacknowledged.drain(..count.min(this.unacknowledged.len())).collect();
-                if !this.unacknowledged.is_empty() {
-                    this.asked_at = Some(self.now);
-                }
-                for id in ids {
+                let count = usize::try_from(upto - this.acknowledged).expect("few are under way");
+                this.acknowledged = upto;
+                for id in this.unacknowledged.drain(..count).flatten().collect::<Vec<_>>() {
                     self.note(Some(user), Event::Acknowledged { connection: connection.clone(), id });
                 }
             }
-            ToClient::Pong => {
-                let this = &mut self.users[user];
-                this.asked_at = (!this.unacknowledged.is_empty()).then_some(self.now);
+            (ns::CLIENT, "iq") if element.attribute("type") == Some("result") => self.logged_in(user),
+            (ns::CLIENT, "iq") => {
+                let condition = condition(element).unwrap_or_default();
+                self.note(Some(user), Event::BindRefused { connection, node, condition });
+                self.hang_up(user, "refused");
             }
-            ToClient::Closed => self.gone(user, "closed"),
+            (ns::CLIENT, name) => {
+                this.received += 1;
+                if name == "message" {
+                    let id = element.attribute("id").unwrap_or_default().to_owned();
+                    let is_error = element.attribute("type") == Some("error");
+                    let received = || Event::Received { connection: connection.clone(), node, id: id.clone() };
+                    let bounced = || Event::Bounced { connection: connection.clone(), id: id.clone() };
+                    let event = if is_error { bounced() } else { received() };
+                    self.note(Some(user), event);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -340,7 +380,8 @@ impl World {
         let (connection, number, jid, pace) = (this.here(), this.connection, this.jid.to_string(), this.pace);
         let node = self.hosts[host].name.clone();
         self.note(Some(user), Event::LoggedIn { connection, node, jid });
-        self.to_server(user, FromClient::Presence);
+        self.users[user].unacknowledged.push_back(None);
+        self.says(user, format!("<enable xmlns='{ACKNOWLEDGEMENT}'/><presence/>"));
         self.later(user, pace, UserPart::Speak { connection: number });
         self.later(user, ASK_EVERY, UserPart::Ask { connection: number });
     }

@@ -5,6 +5,7 @@ mod clock;
 mod disk;
 mod gate;
 mod network;
+mod tap;
 #[cfg(cresset_simulated)]
 mod witness;
 
@@ -13,6 +14,7 @@ pub use clock::{Drift, SkewedClock, WallClock};
 pub use disk::{DiskEvent, DiskObserver, DiskTrouble, Ending, Files, SimulatedDisk};
 pub use gate::Gate;
 pub use network::{CLIENT_PORT, PEER_PORT, SimulatedTransport, Stream, Switchboard};
+pub(crate) use tap::Tap;
 #[cfg(cresset_simulated)]
 pub use witness::{Listening, LookUps, disk_observer};
 

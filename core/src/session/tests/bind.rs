@@ -1,7 +1,8 @@
 //! Getting a JID.
 
 use super::client::{Client, ROUTE};
-use crate::session::{BindRefusal, Bound, Order};
+use crate::node::{Answer, BindRefusal};
+use crate::session::Order;
 
 const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 
@@ -59,13 +60,13 @@ fn a_resource_may_have_characters_of_today() {
 #[test]
 fn a_refusal_is_told_by_name() {
     for (refusal, condition) in
-        [(BindRefusal::TooManySessions, "resource-constraint"), (BindRefusal::Unavailable, "internal-server-error")]
+        [(BindRefusal::TooManySessions, "resource-constraint"), (BindRefusal::NotServing, "internal-server-error")]
     {
         let mut romeo = Client::authenticated();
         romeo.says(&bind("balcony"));
         romeo.order();
 
-        romeo.session.handle_bound(romeo.now, Err(refusal));
+        romeo.session.handle_answer(romeo.now, Answer::Refused(refusal));
 
         let heard = romeo.heard();
         assert!(heard.contains(&format!("<{condition} ")), "{heard}");
@@ -78,10 +79,10 @@ fn a_refusal_is_told_by_name() {
 fn what_is_sent_during_a_bind_is_read_after_it() {
     let mut romeo = Client::authenticated();
     romeo.says(&format!("{}<message to='juliet@example.org'/>", bind("balcony")));
-    let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind") };
+    assert!(matches!(romeo.order(), Some(Order::Bind { .. })));
     assert!(romeo.order().is_none());
 
-    romeo.session.handle_bound(romeo.now, Ok(Bound { jid, route: ROUTE }));
+    romeo.session.handle_answer(romeo.now, Answer::Bound { route: ROUTE });
 
     romeo.routes("<message from='romeo@example.org/balcony' to='juliet@example.org'/>");
 }

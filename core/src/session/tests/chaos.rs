@@ -7,9 +7,10 @@ use rand::{RngExt, SeedableRng};
 
 use super::client::{Client, HEADER, keys, parcel, stanza};
 use crate::ids::Sequence;
+use crate::node::{Answer, BindRefusal};
 use crate::session::{
-    BindRefusal, CredentialsAnswer, Lost, OfflineMessage, Order, RosterAnswer, RosterPart, StoreUnavailable,
-    StreamErrorCondition, TlsEstablished,
+    CredentialsAnswer, Lost, OfflineMessage, Order, RosterAnswer, RosterPart, StoreUnavailable, StreamErrorCondition,
+    TlsEstablished,
 };
 use crate::time::UnixMillis;
 
@@ -110,7 +111,7 @@ impl Run {
                 session.handle_parcel(now, parcel(key, "<presence type='probe' from='romeo@example.org/x'/>"));
             }
             10 => session.handle_written(now),
-            11 => session.handle_announced(now, self.revision),
+            11 => session.handle_answer(now, Answer::Announced { revision: self.revision }),
             12 => {
                 self.check();
                 let session = &mut self.client.session;
@@ -166,7 +167,7 @@ impl Run {
             0 => session.handle_credentials(now, CredentialsAnswer::Unknown(Vec::new())),
             1 => session.handle_credentials(now, CredentialsAnswer::Known(vec![keys()])),
             2 => session.handle_derived(now, keys()),
-            3 => session.handle_bound(now, Err(BindRefusal::TooManySessions)),
+            3 => session.handle_answer(now, Answer::Refused(BindRefusal::TooManySessions)),
             4 => session.handle_roster(now, RosterAnswer::Loaded(Ok(RosterPart { items: Vec::new(), is_last: true }))),
             5 => session.handle_resume_failed(now),
             6 => session.handle_tls(now, TlsEstablished),

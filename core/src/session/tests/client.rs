@@ -10,11 +10,10 @@ use rand::rngs::StdRng;
 
 use crate::ids::{LogIndex, RouteId};
 use crate::jid::DomainPart;
+use crate::node::Answer;
 use crate::routing::{Home, Parcel};
 use crate::sasl::{Hash, Password, ScramKeys};
-use crate::session::{
-    Bound, CredentialsAnswer, LoginReport, Order, Session, SessionSettings, TlsEstablished, TlsPolicy,
-};
+use crate::session::{CredentialsAnswer, LoginReport, Order, Session, SessionSettings, TlsEstablished, TlsPolicy};
 use crate::stanza::Stanza;
 use crate::time::{UnixMillis, Uptime};
 use crate::xml::{Element, ns};
@@ -84,7 +83,8 @@ impl Client {
             "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>",
         );
         let Some(Order::Bind { jid }) = client.order() else { panic!("no bind") };
-        client.session.handle_bound(client.now, Ok(Bound { jid, route: ROUTE }));
+        assert_eq!(jid.as_str(), "romeo@example.org/balcony");
+        client.session.handle_answer(client.now, Answer::Bound { route: ROUTE });
         client.hears(
             "<iq id='b' type='result'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
              <jid>romeo@example.org/balcony</jid></bind></iq>",
@@ -164,7 +164,7 @@ impl Client {
             })
             .collect();
         self.orders.retain(|order| !matches!(order, Order::Announce { .. }));
-        announced.into_iter().for_each(|revision| self.session.handle_announced(self.now, revision));
+        announced.into_iter().for_each(|revision| self.session.handle_answer(self.now, Answer::Announced { revision }));
     }
 
     /// A stanza comes for the client, with this key as its home.
@@ -194,6 +194,8 @@ impl Client {
         while let Some(order) = self.session.poll_output() {
             match order {
                 Order::Send(bytes) => self.heard.push_str(std::str::from_utf8(&bytes).unwrap()),
+                Order::Discard { .. } => self.heard.clear(),
+                Order::GoesOn | Order::Holds { .. } => {}
                 Order::ReportLogin(report) => self.reports.push(report),
                 order => self.orders.push_back(order),
             }

@@ -1,9 +1,11 @@
 //! How a session is ended or held up by its node, and what it costs while nothing happens.
 
-use super::client::{Client, HEADER, SERVER_HEADER, fates, settings, stanza};
+use super::client::{Client, HEADER, ROUTE, SERVER_HEADER, fates, settings, stanza};
 use crate::admission::Door;
+use crate::cluster::Removal;
 use crate::ids::Sequence;
-use crate::session::{OfflineMessage, Order, StreamErrorCondition, TlsPolicy};
+use crate::node::Answer;
+use crate::session::{Leaving, OfflineMessage, Order, StreamErrorCondition, TlsPolicy};
 use crate::time::UnixMillis;
 
 const MESSAGE: &str = "<message from='juliet@example.org/a' to='romeo@example.org/balcony'/>";
@@ -19,6 +21,55 @@ fn a_session_that_is_replaced_hears_of_the_conflict() {
     romeo.hears("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
     let orders = romeo.orders();
     assert!(matches!(orders[..], [Order::Close, Order::Return(_), Order::End]), "{orders:?}");
+}
+
+/// P3: whoever holds the JID now is given what this client has not been sent.
+#[test]
+fn a_session_that_is_replaced_says_nothing_but_that() {
+    let mut romeo = Client::managed();
+    romeo.gets(1, MESSAGE);
+
+    romeo.session.handle_route_ended(romeo.now, ROUTE, Removal::Replaced { by: ROUTE });
+
+    romeo.hears("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>");
+    let orders = romeo.orders();
+    assert!(matches!(orders[..], [Order::Close, Order::Return(_), Order::End]), "{orders:?}");
+}
+
+/// P1: the lease has ended, and somebody else may be given what this client has not been sent.
+#[test]
+fn a_session_that_ends_without_a_lease_says_nothing_but_that() {
+    let mut romeo = Client::managed();
+    romeo.gets(1, MESSAGE);
+    romeo.session.set_gate(true, false);
+
+    romeo.session.handle_overflow(romeo.now);
+
+    let heard = romeo.heard();
+    assert!(heard.starts_with("<stream:error><resource-constraint "), "{heard}");
+    let mut juliet = Client::managed();
+    juliet.gets(1, MESSAGE);
+    juliet.session.handle_overflow(juliet.now);
+    assert!(juliet.heard().starts_with("<message "), "she may still be sent it");
+}
+
+/// A bind cannot be called back, and a route is given back once.
+#[test]
+fn a_session_that_is_over_follows_its_route_to_the_end() {
+    let mut romeo = Client::authenticated();
+    romeo.says("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
+    romeo.session.handle_lost(romeo.now);
+    romeo.orders();
+    assert_eq!(romeo.session.leaves(), Leaving::Waits(None));
+
+    romeo.session.handle_answer(romeo.now, Answer::Bound { route: ROUTE });
+    assert_eq!(romeo.session.leaves(), Leaving::Unbind(ROUTE));
+    assert_eq!(romeo.session.leaves(), Leaving::Waits(Some(ROUTE)));
+    romeo.session.handle_route_ended(romeo.now, ROUTE, Removal::Unbound);
+
+    assert_eq!(romeo.session.leaves(), Leaving::Done(Some(ROUTE)));
+    assert!(romeo.orders().is_empty());
+    romeo.hears("");
 }
 
 #[test]

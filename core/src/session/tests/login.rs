@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::client::{Client, HEADER, SERVER_HEADER, keys, settings};
 use crate::limits::AUTHENTICATION_FAILURES_MAX;
+use crate::node::Answer;
 use crate::sasl::{Hash, KeyShape, Mechanism, Password, SCRAM_ITERATIONS, SaslError, ScramKeys};
 use crate::session::{CredentialsAnswer, LoginFailure, LoginName, Order, TlsPolicy};
 
@@ -504,7 +505,7 @@ fn answers_out_of_turn_change_nothing() {
     romeo.session.handle_credentials(romeo.now, CredentialsAnswer::Known(vec![keys()]));
     romeo.session.handle_derived(romeo.now, keys());
     romeo.session.handle_resume_failed(romeo.now);
-    romeo.session.handle_announced(romeo.now, 1);
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision: 1 });
     romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
     romeo.session.handle_written(romeo.now);
     romeo.session.handle_nudge(romeo.now);

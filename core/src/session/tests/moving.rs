@@ -2,6 +2,7 @@
 
 use super::client::{Client, ROUTE, stanza};
 use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
+use crate::node::{Answer, BindRefusal, Service};
 use crate::routing::{Home, Parcel, Turn};
 use crate::session::{OfflineMessage, Order};
 use crate::time::UnixMillis;
@@ -21,9 +22,13 @@ fn xml(number: u64) -> String {
     format!("<message from='juliet@example.org/a' to='romeo@example.org/balcony'><body>{number}</body></message>")
 }
 
+/// The node serves again, in its next life, and all members know the session's next route.
 fn moved(romeo: &mut Client) {
-    romeo.session.handle_moved(romeo.now, NEXT);
-    romeo.session.handle_unpause(romeo.now);
+    romeo.session.handle_moves(romeo.now, Some(ROUTE));
+    romeo.session.handle_service(romeo.now, Service::Serve);
+    romeo.session.set_gate(true, true);
+    assert!(romeo.orders().iter().any(|order| matches!(order, Order::Bind { .. })));
+    romeo.session.handle_answer(romeo.now, Answer::Bound { route: NEXT });
 }
 
 fn settles(romeo: &mut Client, expected: Home) -> bool {
@@ -72,7 +77,7 @@ fn an_available_session_is_announced_broadcast_and_claims_again() {
     moved(&mut romeo);
 
     assert!(matches!(romeo.order(), Some(Order::Announce { presence, .. }) if presence.priority == Some(0)));
-    romeo.session.handle_announced(romeo.now, 2);
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision: 2 });
     romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org'/>");
     romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org' type='probe'/>");
     assert!(matches!(romeo.order(), Some(Order::ClaimOffline)));
@@ -109,4 +114,39 @@ fn a_session_without_presence_moves_without_a_word() {
 
     assert!(romeo.orders().is_empty());
     romeo.hears("");
+}
+
+#[test]
+fn a_session_asks_for_its_jid_in_the_next_life_until_it_is_served() {
+    let mut romeo = Client::available();
+    let asks = |romeo: &mut Client| romeo.orders().iter().any(|order| matches!(order, Order::Bind { .. }));
+    romeo.session.handle_moves(romeo.now, Some(ROUTE));
+    assert!(!asks(&mut romeo) && romeo.session.has_to_ask(), "the node does not serve yet");
+    romeo.says("<message to='nurse@example.org'/>");
+    romeo.session.handle_service(romeo.now, Service::Serve);
+    assert!(asks(&mut romeo) && !romeo.session.has_to_ask());
+
+    romeo.session.handle_answer(romeo.now, Answer::Refused(BindRefusal::NotServing));
+
+    assert!(romeo.session.has_to_ask());
+    romeo.session.ask_again();
+    assert!(asks(&mut romeo));
+    romeo.session.handle_answer(romeo.now, Answer::Bound { route: NEXT });
+    assert_eq!(romeo.session.held_route(), Some(NEXT));
+    assert!(!romeo.session.wants_bytes(), "the lease has ended meanwhile");
+    romeo.session.handle_service(romeo.now, Service::Serve);
+    assert!(romeo.session.wants_bytes());
+}
+
+/// The JID is somebody else's by then.
+#[test]
+fn a_session_that_does_not_get_its_jid_again_ends() {
+    let mut romeo = Client::available();
+    romeo.session.set_gate(true, true);
+    romeo.session.handle_moves(romeo.now, Some(ROUTE));
+
+    romeo.session.handle_answer(romeo.now, Answer::Refused(BindRefusal::TooManySessions));
+
+    assert!(romeo.heard().contains("<resource-constraint "));
+    assert!(romeo.session.is_over());
 }

@@ -1,8 +1,10 @@
 //! Presence of the client, and presence that it sees.
 
-use super::client::{Client, fates, parcel, written};
+use super::client::{Client, ROUTE, fates, parcel, written};
+use crate::cluster::Removal;
 use crate::ids::{Incarnation, Life, MemberId, Sequence};
 use crate::limits::DIRECTED_PRESENCE_MAX;
+use crate::node::Answer;
 use crate::routing::{Home, Parcel};
 use crate::session::{Lost, Order, StreamErrorCondition};
 
@@ -23,7 +25,7 @@ fn announces(romeo: &mut Client, priority: Option<i8>, revision: u64) {
         }
         order => panic!("expected an announcement, not {order:?}"),
     }
-    romeo.session.handle_announced(romeo.now, revision);
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision });
 }
 
 #[test]
@@ -250,7 +252,7 @@ fn one_announcement_is_on_its_way_at_most() {
     let orders = romeo.orders();
     assert_eq!(orders.iter().filter(|order| matches!(order, Order::Announce { .. })).count(), 1);
 
-    romeo.session.handle_announced(romeo.now, 2);
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision: 2 });
     let broadcast: Vec<String> = romeo
         .orders()
         .iter()
@@ -270,7 +272,7 @@ fn a_session_whose_member_was_expelled_says_no_farewell() {
     romeo.says("<presence to='nurse@example.org'/>");
     romeo.orders();
 
-    romeo.session.handle_expelled(romeo.now);
+    romeo.session.handle_route_ended(romeo.now, ROUTE, Removal::MemberEnded);
     romeo.session.handle_close(romeo.now, StreamErrorCondition::SystemShutdown, None);
 
     assert!(!romeo.orders().iter().any(|order| matches!(order, Order::Route { .. })));

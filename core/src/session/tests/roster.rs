@@ -3,6 +3,7 @@
 use super::client::{Client, fates, written};
 use crate::jid::BareJid;
 use crate::limits::SESSION_QUEUE_BYTES_MAX;
+use crate::node::Answer;
 use crate::session::{
     Order, RosterAnswer, RosterItem, RosterOrder, RosterPart, RosterRefusal, StoreUnavailable, Subscription,
 };
@@ -46,7 +47,7 @@ fn who_asks_for_the_roster_is_interested_first() {
     let Some(Order::Announce { presence, revision: 1 }) = romeo.order() else { panic!("not announced") };
     assert!(presence.interested && presence.priority.is_none());
     assert!(romeo.order().is_none());
-    romeo.session.handle_announced(romeo.now, 1);
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision: 1 });
     assert_eq!(orders_of_roster(&mut romeo), RosterOrder::Load { after: None });
     romeo.session.handle_roster(romeo.now, loaded(vec![juliet()]));
 
@@ -283,7 +284,7 @@ fn a_roster_that_is_too_large_for_one_answer_comes_in_parts_as_the_client_takes_
     romeo.heard();
     romeo.says(GET);
     romeo.order();
-    romeo.session.handle_announced(romeo.now, 1);
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision: 1 });
     let contact = |number: usize| BareJid::new(&format!("c{number:0>4}@example.org")).unwrap();
     let parts = 40;
     let part = |number: usize| {

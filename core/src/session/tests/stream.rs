@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::client::{Client, HEADER, ROUTE, SERVER_HEADER, keys, settings};
-use crate::session::{Bound, CredentialsAnswer, Order, TlsEstablished, TlsPolicy};
+use crate::node::Answer;
+use crate::session::{CredentialsAnswer, Order, TlsEstablished, TlsPolicy};
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 const MECHANISMS: &str = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
@@ -94,8 +95,8 @@ fn white_space_behind_every_step_of_the_negotiation_is_nothing() {
             romeo.orders();
             says(&mut romeo, HEADER);
             says(&mut romeo, "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
-            let Some(Order::Bind { jid }) = romeo.order() else { panic!("no bind: {}", romeo.heard()) };
-            romeo.session.handle_bound(romeo.now, Ok(Bound { jid, route: ROUTE }));
+            assert!(matches!(romeo.order(), Some(Order::Bind { .. })), "no bind: {}", romeo.heard());
+            romeo.session.handle_answer(romeo.now, Answer::Bound { route: ROUTE });
             says(&mut romeo, "<presence/>");
             says(&mut romeo, "</stream:stream>");
 

@@ -6,7 +6,6 @@
 
 mod stream;
 mod switchboard;
-mod tap;
 mod transport;
 
 pub use stream::Stream;

@@ -17,7 +17,7 @@ use tokio::time::{Sleep, sleep};
 use turmoil::net::TcpStream;
 
 use super::switchboard::{End, Fate, Passage, Switchboard};
-use super::tap::Tap;
+use crate::parts::tap::Tap;
 use crate::trace::{self, Detail, Trace};
 
 /// Bytes that may wait at the end that reads. Beyond it the writer waits.
@@ -174,7 +174,7 @@ impl Stream {
     fn wrote(&mut self, bytes: &[u8]) {
         self.note("▶", bytes);
         if let Some(tap) = &mut self.tap {
-            tap.wrote(bytes);
+            tap.wrote(bytes, drop);
         }
     }
 }

@@ -9,8 +9,8 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use super::stream::Stream;
 use super::switchboard::Switchboard;
-use super::tap::{Resumable, Tap};
 use crate::history::History;
+use crate::parts::tap::{Resumable, Tap};
 use crate::trace::Detail;
 
 /// Where nodes listen for each other.

@@ -11,10 +11,10 @@ use crate::client::{ACKNOWLEDGEMENT, BIND, SASL};
 use crate::history::{Event, History};
 
 /// The JIDs of a node's sessions by what resumes them (XEP-0198).
-pub(super) type Resumable = Arc<Mutex<BTreeMap<String, String>>>;
+pub(crate) type Resumable = Arc<Mutex<BTreeMap<String, String>>>;
 
 /// What a node says on one connection to a client.
-pub(super) struct Tap {
+pub(crate) struct Tap {
     node: Arc<str>,
     client: SocketAddr,
     history: History,
@@ -24,15 +24,19 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    pub(super) fn new(node: Arc<str>, client: SocketAddr, history: History, resumable: Resumable) -> Self {
+    pub(crate) fn new(node: Arc<str>, client: SocketAddr, history: History, resumable: Resumable) -> Self {
         Tap { node, client, history, reader: StreamReader::new(XmlLimits::AUTHENTICATED), jid: None, resumable }
     }
 
-    pub(super) fn wrote(&mut self, bytes: &[u8]) {
+    /// The node has written these bytes. Each element that is whole with them is handed on.
+    pub(crate) fn wrote(&mut self, bytes: &[u8], mut hear: impl FnMut(Element)) {
         self.reader.feed(bytes);
         loop {
             match self.reader.poll() {
-                Ok(Some(StreamEvent::Element(element))) => self.heard(&element),
+                Ok(Some(StreamEvent::Element(element))) => {
+                    self.heard(&element);
+                    hear(element);
+                }
                 Ok(Some(StreamEvent::Open(_) | StreamEvent::Close)) => {}
                 Ok(None) => return,
                 Err(error) => {
