@@ -37,6 +37,11 @@ impl Directed {
         }
     }
 
+    /// Everybody.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Jid> {
+        self.entities.iter()
+    }
+
     /// Everybody, who is forgotten.
     pub(super) fn take(&mut self) -> BTreeSet<Jid> {
         self.bytes = 0;

@@ -113,9 +113,15 @@ impl Session {
         }
     }
 
-    /// The account's other resources have been told that this one was gone, or were not there.
+    /// Those who had been told of this client were told that it is gone, or could not be told. Whoever had other presence
+    /// directly is told of the one that is broadcast.
     fn broadcast_again(&mut self) {
-        let Some(presence) = self.bound.as_ref().and_then(|bound| bound.presence.clone()) else { return };
+        let Some(bound) = self.bound.as_ref() else { return };
+        let Some(presence) = bound.presence.clone() else { return };
+        for to in bound.directed.iter() {
+            let stanza = Stanza { to: Some(to.clone()), ..presence.clone() };
+            self.output.order(Order::Route { number: None, stanza });
+        }
         let probe = probe_beside(&presence);
         self.output.order(Order::Route { number: None, stanza: presence });
         self.output.order(Order::Route { number: None, stanza: probe });

@@ -210,6 +210,9 @@ impl Clustering {
 
     /// When to call [`handle_timeout`](Clustering::handle_timeout) unless something else happens before.
     pub fn poll_timeout(&self) -> Option<Uptime> {
+        if self.is_over {
+            return None;
+        }
         let alone = self.alone.as_ref().and_then(Alone::poll_timeout);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
         [self.node.poll_timeout(), alone, leaving, self.alone_until].into_iter().flatten().min()

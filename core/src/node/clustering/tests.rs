@@ -174,6 +174,7 @@ fn a_node_that_stops_ends_when_it_has_left() {
         process.pass(LEAVE_TIME_MAX);
 
         assert_eq!(process.ended, Some(ProcessEnd::Left));
+        assert_eq!(process.clustering.poll_timeout(), None, "nobody turns a control plane that has ended");
     }
 }
 

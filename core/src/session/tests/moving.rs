@@ -83,6 +83,21 @@ fn an_available_session_is_announced_broadcast_and_claims_again() {
     assert!(matches!(romeo.order(), Some(Order::ClaimOffline)));
 }
 
+/// The nodes on which they are have told them that the client is gone, or had not heard of it.
+#[test]
+fn who_was_told_directly_is_told_again() {
+    let mut romeo = Client::available();
+    romeo.says("<presence to='nurse@example.org/a'/>");
+    romeo.orders();
+    romeo.session.handle_hold(romeo.now);
+
+    moved(&mut romeo);
+    romeo.announced();
+
+    romeo.routes("<presence from='romeo@example.org/balcony' to='nurse@example.org/a'/>");
+    romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org'/>");
+}
+
 /// The former route has claimed them; the next one is given them as well.
 #[test]
 fn what_the_former_route_has_claimed_in_the_meantime_is_claimed_again() {
