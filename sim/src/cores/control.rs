@@ -11,7 +11,7 @@ use cresset_core::ids::{BootId, LogIndex, MemberId, RouteId, Term};
 use cresset_core::jid::FullJid;
 use cresset_core::node::{
     Answer, ClusterOrder, Clustering, ClusteringOutput, Entry, Input, Peer, ProcessEnd, RaftStatus, Request, Service,
-    ToRouter,
+    Source, ToRouter,
 };
 use cresset_core::probe;
 use cresset_core::stanza::Stanza;
@@ -188,6 +188,7 @@ impl World {
                 Some(Taken::Stop) => self.with(host, Clustering::handle_stop),
                 Some(Taken::Raft(status)) => self.handle(host, Input::Raft(status)),
                 Some(Taken::Request(request)) => {
+                    self.asked(host, &request);
                     self.with(host, |clustering, now| clustering.handle_requests(now, [request]));
                 }
                 Some(Taken::Link(inlet)) => self.link_event(host, inlet),
@@ -201,6 +202,20 @@ impl World {
             debug_assert!(uptime.since_start() >= Duration::ZERO, "time has begun");
         }
         self.after_control(host);
+    }
+
+    /// A session asks for something of the cluster.
+    fn asked(&mut self, host: usize, request: &Request) {
+        if self.hosts[host].process.as_ref().is_none_or(|process| process.clustering.is_alone()) {
+            return;
+        }
+        match request {
+            Request::Bind { session, jid } => {
+                self.directory(host, DirectoryFact::BindAsked { session: session.0, jid: jid.to_string() });
+            }
+            Request::Unbind { route } => self.directory(host, DirectoryFact::UnbindAsked { route: *route }),
+            Request::Announce { .. } => {}
+        }
     }
 
     /// A snapshot takes the place of the state, a few routes at a time.
@@ -219,7 +234,7 @@ impl World {
         self.with(host, |clustering, now| clustering.handle_installed(now, installation));
     }
 
-    fn after_control(&mut self, host: usize) {
+    pub(super) fn after_control(&mut self, host: usize) {
         self.see(host);
         let now = self.now;
         let Some(process) = &mut self.hosts[host].process else { return };
@@ -281,7 +296,7 @@ impl World {
     }
 
     /// Hands something to the machine and carries out what it orders.
-    fn with(&mut self, host: usize, hand: impl FnOnce(&mut Clustering, Uptime)) {
+    pub(super) fn with(&mut self, host: usize, hand: impl FnOnce(&mut Clustering, Uptime)) {
         let now = self.now;
         let Some(process) = &mut self.hosts[host].process else { return };
         let uptime = process.uptime(now);
@@ -308,7 +323,8 @@ impl World {
                 self.raft_fact(host, RaftFact::State { index: applied.0, digest });
             }
             ClusteringOutput::Cluster(order) => self.tell_cluster(host, order),
-            ClusteringOutput::Alone(_) | ClusteringOutput::Notice(_) => {}
+            ClusteringOutput::Alone(is_alone) => self.directory(host, DirectoryFact::Alone { is_alone }),
+            ClusteringOutput::Notice(_) => {}
             ClusteringOutput::NextLife => self.end_this_life(host),
             ClusteringOutput::End(ProcessEnd::Left) => self.has_left(host),
             ClusteringOutput::End(why) => {
@@ -357,22 +373,28 @@ impl World {
                     let uptime = process.uptime(self.now);
                     process.router.lease_until = lease;
                     let left = lease.map(|until| until.since(uptime));
-                    self.directory(host, DirectoryFact::Lease { left });
+                    if !process.clustering.is_alone() {
+                        self.directory(host, DirectoryFact::Lease { left });
+                    }
                 }
             }
             ToRouter::Event(event) => self.router_event(host, &event),
             ToRouter::Applied(applied) => self.router_applied(host, applied),
-            ToRouter::Answer { session, answer, .. } => {
-                self.answered(host, session.0, &answer);
+            ToRouter::Answer { source, session, answer } => {
+                if source == Source::Cluster {
+                    self.answered(host, session.0, &answer);
+                }
                 self.router_answer(host, session, answer);
             }
-            ToRouter::Service { service, .. } => {
+            ToRouter::Service { source, service } => {
                 let told = match service {
                     Service::Serve => history::Service::Serve,
                     Service::Pause => history::Service::Pause,
                     Service::Close => history::Service::Close,
                 };
-                self.directory(host, DirectoryFact::Service(told));
+                if source != Source::Itself {
+                    self.directory(host, DirectoryFact::Service(told));
+                }
                 self.set_service(host, service, None);
             }
             ToRouter::LifeOver { see_other_host } => {
@@ -381,13 +403,11 @@ impl World {
             }
             ToRouter::Connect => process.router.is_connected = true,
             ToRouter::Door(door) => process.router.door = door,
-            ToRouter::SendAway { .. }
-            | ToRouter::Hold
-            | ToRouter::MoveOn { .. }
-            | ToRouter::AllRoutes
-            | ToRouter::StoredAlone { .. } => {
-                unreachable!("nobody switches clustering off here or drains a node: {told:?}")
-            }
+            ToRouter::Hold => self.hold(host),
+            ToRouter::MoveOn { begin } => self.move_on(host, begin),
+            ToRouter::AllRoutes => self.show_all_routes(host),
+            ToRouter::StoredAlone { look_again_after } => self.tell_of_what_was_stored_alone(host, look_again_after),
+            ToRouter::SendAway { .. } => unreachable!("nobody drains a node here: {told:?}"),
         }
     }
 
@@ -468,7 +488,9 @@ impl World {
             return;
         }
         let Some(process) = &self.hosts[host].process else { return };
-        if !process.router.may_serve(process.uptime(self.now)) {
+        // A node by itself shows nothing of the cluster.
+        let shows_cluster = process.router.view.applied.is_in_the_log_of(LogIndex(0));
+        if !process.router.may_serve(process.uptime(self.now)) || !shows_cluster {
             return;
         }
         let (route, index) = (process.router.view.holder(jid), process.router.view.applied.0);
@@ -586,26 +608,27 @@ impl World {
         let members = state.members().filter(|member| member.is_active());
         let seen = members.filter(|member| own == Some(member.life()) || node.reaches(member));
         let leader = node.raft().leader;
-        let sessions = state.sessions() as u64;
-        let serving = node.service() == Service::Serve;
+        let alone = process.clustering.by_itself();
+        let sessions = alone.map_or(state.sessions(), |alone| alone.state().sessions()) as u64;
+        let serving = alone.unwrap_or(node).service() == Service::Serve;
+        let alone = alone.is_some();
         let before = &process.seen;
-        let key =
-            (serving, leader, node.raft().term.0, seen.map(|member| member.id).collect::<Vec<MemberId>>(), sessions);
+        let key = (
+            serving,
+            leader,
+            node.raft().term.0,
+            seen.map(|member| member.id).collect::<Vec<MemberId>>(),
+            sessions,
+            alone,
+        );
         if before.as_ref() == Some(&key) {
             return;
         }
         let name_of = |id| state.member(id).map(|member| member.name.clone());
         let mut active: Vec<String> = key.3.iter().filter_map(|id| name_of(*id)).collect();
         active.sort();
-        let view = ClusterView {
-            serving,
-            alone: false,
-            version: 0,
-            leader: leader.and_then(name_of),
-            term: key.2,
-            active,
-            sessions,
-        };
+        let view =
+            ClusterView { serving, alone, version: 0, leader: leader.and_then(name_of), term: key.2, active, sessions };
         process.seen = Some(key);
         let node = self.hosts[host].name.clone();
         self.note_at(host, history::Event::Sees { node, view });

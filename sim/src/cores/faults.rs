@@ -48,7 +48,8 @@ impl Fault {
             | Fault::FalseCrash { .. }
             | Fault::Rival { .. }
             | Fault::Storm { .. }
-            | Fault::Flapping { .. } => true,
+            | Fault::Flapping { .. }
+            | Fault::SwitchedOff => true,
             Fault::OldBackup { .. }
             | Fault::DiskFull { .. }
             | Fault::SyncFails { .. }
@@ -65,7 +66,6 @@ impl Fault {
             | Fault::StoreFails
             | Fault::Upgrade { .. }
             | Fault::OldProgram { .. }
-            | Fault::SwitchedOff
             | Fault::Drain { .. }
             | Fault::TransferLeader { .. }
             | Fault::Remove { .. }
@@ -198,8 +198,8 @@ impl World {
             | Fault::StoreStalls
             | Fault::StoreFails
             | Fault::Upgrade { .. }
-            | Fault::OldProgram { .. }
-            | Fault::SwitchedOff => {}
+            | Fault::OldProgram { .. } => {}
+            Fault::SwitchedOff => self.switch(true),
             Fault::Drain { .. }
             | Fault::TransferLeader { .. }
             | Fault::Remove { .. }
@@ -274,6 +274,7 @@ impl World {
                     remove(&mut self.shunned, &[one, other]);
                 }
             }
+            Fault::SwitchedOff => self.switch(false),
             Fault::Loss { percent } => remove(&mut self.paths.loss, percent),
             Fault::Slow { worst } => remove(&mut self.paths.slow, worst),
             Fault::Rival { user } => self.rival(*user, false),

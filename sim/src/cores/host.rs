@@ -1,6 +1,7 @@
 //! A machine, and the process on it while there is one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cresset_core::cluster::{ClusterState, Command, Role, STATE_VERSIONS};
@@ -9,6 +10,7 @@ use cresset_core::config::properties::Agreed;
 use cresset_core::ids::{BootId, Life, LogIndex, MemberId, Term};
 use cresset_core::node::{Clustering, Entry, Node, NodeSettings, Peer, RaftStatus, Request};
 use cresset_core::time::Uptime;
+use rand::RngExt;
 use rand::rngs::StdRng;
 
 use super::What;
@@ -70,8 +72,8 @@ pub(super) struct Process {
     pub(super) is_leaving: bool,
     /// Its sessions have had their time.
     pub(super) has_asked_to_leave: bool,
-    /// How it sees the cluster: serving, leader, term, who is active, sessions.
-    pub(super) seen: Option<(bool, Option<MemberId>, u64, Vec<MemberId>, u64)>,
+    /// How it sees the cluster: serving, leader, term, who is active, sessions, whether by itself.
+    pub(super) seen: Option<(bool, Option<MemberId>, u64, Vec<MemberId>, u64, bool)>,
     pub(super) random: StdRng,
     /// When the events are due that wake the machines.
     pub(super) node_wakes: Moment,
@@ -131,17 +133,21 @@ pub(super) struct Birth {
     pub(super) raft: Raft,
     pub(super) mesh: Mesh,
     pub(super) random: StdRng,
+    /// What operators have set.
+    pub(super) agreed: Agreed,
 }
 
 impl Process {
     pub(super) fn new(birth: Birth) -> Process {
-        let Birth { id, now, drift, settings, raft, mesh, random } = birth;
+        let Birth { id, now, drift, settings, raft, mesh, mut random, agreed } = birth;
         let member = settings.member;
+        let logs = AtomicU64::new(random.random());
+        let draw_boot = move || BootId(logs.fetch_add(1, Ordering::Relaxed).into());
         Process {
             id,
             started: now,
             rate: u64::from(1_000_000_u32.saturating_add_signed(drift.0)),
-            clustering: Clustering::new(Uptime::ZERO, settings, &Agreed::default(), Box::new(|| BootId(0))),
+            clustering: Clustering::new(Uptime::ZERO, settings, &agreed, Box::new(draw_boot)),
             raft,
             mesh,
             router: Router::new(member),

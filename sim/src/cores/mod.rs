@@ -33,6 +33,7 @@ mod faults;
 mod host;
 mod lanes;
 mod mesh;
+mod moving;
 mod network;
 mod queue;
 mod raft;
@@ -47,7 +48,7 @@ use std::time::Duration;
 use cresset_core::config::Timing;
 use cresset_core::ids::{BootId, MemberId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart, FullJid, Jid};
-use cresset_core::node::Peer;
+use cresset_core::node::{Clustering, Peer};
 use cresset_core::session::SessionSettings;
 use cresset_core::time::Uptime;
 use cresset_net::accounts::memory::MemoryAccounts;
@@ -164,6 +165,14 @@ enum Part {
     /// It has had its time to leave.
     Leave,
     LateProposal,
+    /// It sees what operators have said.
+    Switch,
+    /// A session has settled what it can.
+    Held,
+    /// Its sessions look into the store once more.
+    LookAgain {
+        generation: u64,
+    },
 }
 
 /// What happens to a user.
@@ -246,6 +255,8 @@ struct World {
     /// Who refuse each other.
     shunned: Vec<[usize; 2]>,
     is_healed: bool,
+    /// Episodes for which clustering is off.
+    switched_off: u32,
     /// Parcels that were missing on a connection, which cannot be.
     gaps: u64,
 }
@@ -301,6 +312,7 @@ impl World {
             meshes: 0,
             members: 0,
             is_healed: false,
+            switched_off: 0,
             gaps: 0,
         }
     }
@@ -392,6 +404,9 @@ impl World {
             Part::FarewellTimeout => self.leave_cluster(host),
             Part::Leave => self.kill(host),
             Part::LateProposal => self.late_proposal(host),
+            Part::Switch => self.see_mode(host),
+            Part::Held => self.held(host),
+            Part::LookAgain { generation } => self.look_again(host, generation),
         }
     }
 
@@ -478,6 +493,7 @@ impl World {
             raft,
             mesh: Mesh::new(self.meshes, Peer { member, boot }, self.hosts.len()),
             random,
+            agreed: self.agreed(),
         };
         self.hosts[host].process = Some(Process::new(birth));
         self.note_at(host, Event::Started { node: name });
@@ -487,6 +503,7 @@ impl World {
         }
         self.dial_all(host);
         self.carry_out_raft(host);
+        self.with(host, Clustering::begin);
         self.control_turn(host);
         for other in (0..self.hosts.len()).filter(|other| *other != host) {
             self.path_changed(host, other);

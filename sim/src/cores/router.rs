@@ -1,7 +1,7 @@
 //! From a stanza to whoever answers for it next, and what the sessions of a node share: the node's router without tasks,
 //! around the same machines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -37,6 +37,10 @@ pub(super) struct Router {
     pub(super) door: Door,
     pub(super) ended: BTreeMap<MemberId, LaneKey>,
     pub(super) deciders: Deciders,
+    /// Sessions that were told to hold still and have not done it.
+    pub(super) moving: BTreeSet<SessionId>,
+    /// For whom something was stored while this node was by itself.
+    pub(super) stored_alone: Option<BTreeSet<BareJid>>,
 }
 
 /// The routes of the cluster as sessions read them.
@@ -56,6 +60,11 @@ impl View {
     pub(super) fn holder(&self, jid: &FullJid) -> Option<RouteId> {
         let routes = self.routes.get(&jid.to_bare())?;
         routes.iter().find(|route| route.jid == *jid).map(|route| route.id)
+    }
+
+    /// It is to show another log.
+    pub(super) fn begin_again(&mut self, begin: LogIndex) {
+        *self = View { applied: begin, ..View::default() };
     }
 
     fn put(&mut self, route: &Arc<Route>) {
@@ -93,6 +102,8 @@ impl Router {
             door: Door::Shut,
             ended: BTreeMap::new(),
             deciders: Deciders::default(),
+            moving: BTreeSet::new(),
+            stored_alone: None,
         }
     }
 

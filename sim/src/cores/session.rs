@@ -24,7 +24,6 @@ use rand::rngs::StdRng;
 use super::errands::{PassId, Ticket};
 use super::user::ToClient;
 use super::{Part, World};
-use crate::history::DirectoryFact;
 use crate::parts::Tap;
 
 /// How soon a session looks again whether the node may serve, as a connection does.
@@ -38,6 +37,8 @@ pub(super) enum ToSession {
     Lost(Lost),
     Nudge,
     Service(Service),
+    Hold,
+    Moves { ended: Option<RouteId> },
     RouteEnded { route: RouteId, reason: Removal },
     Close { other_host: Option<SocketAddr> },
     Pass(PassId),
@@ -73,6 +74,8 @@ pub(super) struct Session {
     is_due: bool,
     /// When the next turn is that time alone brings.
     wakes_at: Option<Uptime>,
+    /// When it looks again whether it can ask for its route.
+    asks_at: Option<Uptime>,
 }
 
 /// Which connection of which client.
@@ -118,6 +121,7 @@ impl World {
             passes: Vec::new(),
             is_due: false,
             wakes_at: None,
+            asks_at: None,
         };
         router.sessions.insert(id, session);
         match router.service {
@@ -147,6 +151,7 @@ impl World {
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
         session.is_due = false;
         while !self.session_is_over(host, id) && self.session_step(host, id, uptime) {}
+        self.holds_still(host, id);
         if self.session_is_over(host, id) {
             self.farewell(host, id);
         } else {
@@ -173,6 +178,11 @@ impl World {
             machine.handle_unread(uptime);
         }
         let mut happened = false;
+        if serves && session.asks_at.is_some_and(|at| at <= uptime) {
+            session.asks_at = None;
+            machine.ask_again();
+            happened = true;
+        }
         if machine.poll_timeout().is_some_and(|timeout| timeout <= uptime) {
             machine.handle_timeout(uptime);
             happened = true;
@@ -219,7 +229,9 @@ impl World {
         let is_shut = process.router.service == Service::Serve && !process.router.may_serve(uptime);
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
         let wants = !session.outbound.is_empty() || !session.said.is_empty();
-        let look_again = (wants && is_shut && !session.is_revoked).then(|| uptime + LOOK_AGAIN);
+        let has_to_ask = session.machine.has_to_ask() && process.router.service == Service::Serve;
+        let look_again = (has_to_ask || (wants && is_shut && !session.is_revoked)).then(|| uptime + LOOK_AGAIN);
+        session.asks_at = look_again.filter(|_| has_to_ask);
         let Some(due) = [session.machine.poll_timeout(), look_again].into_iter().flatten().min() else { return };
         if session.wakes_at.is_none_or(|at| due < at || at <= uptime) {
             session.wakes_at = Some(due);
@@ -276,7 +288,6 @@ impl World {
             Order::DeriveKeys(derivation) => session.machine.handle_derived(uptime, derivation.run()),
             Order::ReportLogin(_) => {}
             Order::Bind { jid } => {
-                self.directory(host, DirectoryFact::BindAsked { session: id.0, jid: jid.to_string() });
                 self.request(host, Request::Bind { session: id, jid });
             }
             Order::Holds { route } => session.sender.set_own(route),
@@ -303,8 +314,15 @@ impl World {
                 }
             }
             Order::End => session.is_over = true,
+            Order::GoesOn => {
+                let Some(process) = &mut self.hosts[host].process else { return };
+                let generation = process.router.generation;
+                if let Some(session) = process.router.sessions.get_mut(&id) {
+                    session.generation = generation;
+                    session.sender.goes_on_in(generation);
+                }
+            }
             Order::StartTls
-            | Order::GoesOn
             | Order::Roster(_)
             | Order::PushRoster(_)
             | Order::Resumable { .. }
@@ -374,7 +392,6 @@ impl World {
                     Leaving::Done(_) => session.is_released = true,
                     Leaving::Waits(route) => return self.give_back_early(host, id, route),
                     Leaving::Unbind(route) => {
-                        self.directory(host, DirectoryFact::UnbindAsked { route });
                         self.request(host, Request::Unbind { route });
                     }
                 }
@@ -470,6 +487,8 @@ impl Session {
             // It was heeded before any stanza.
             ToSession::Nudge => {}
             ToSession::Service(service) => self.machine.handle_service(uptime, service),
+            ToSession::Hold => self.machine.handle_hold(uptime),
+            ToSession::Moves { ended } => self.machine.handle_moves(uptime, ended),
             ToSession::RouteEnded { route, reason } => self.machine.handle_route_ended(uptime, route, reason),
             ToSession::Close { other_host } => {
                 let condition = match other_host {

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const UNACKNOWLEDGED_MAX: usize = 100;
 
 /// How often a client looks whether the server is there.
-const ASK_EVERY: Duration = Duration::from_secs(2);
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Asks for the server's count (XEP-0198).
 const COUNT: &str = "<r xmlns='urn:xmpp:sm:3'/>";

@@ -13,6 +13,9 @@ use crate::seeds::Seed;
 /// What can go wrong, in families that are switched on or off together.
 const FAMILIES: usize = 8;
 
+/// Seeds from here on may switch clustering off for a while.
+const SWITCHED_FROM: u64 = 40_000_000;
+
 impl Plan {
     /// The plan of a seed for [`crate::cores`].
     pub fn draw_cores(seed: u64) -> Plan {
@@ -56,11 +59,27 @@ impl Plan {
                 at += lasts;
             }
         }
+        if seed >= SWITCHED_FROM {
+            plan = plan.with_a_switch();
+        }
         let whole = plan.episodes.iter().map(super::Episode::ends).max().unwrap_or(BEGINS);
         let plan = plan.healing_at(whole + Duration::from_millis(200));
         // What is silent is soon noticed, and clients do not have to wait for a server that thinks of its files.
-        let silent_from = plan.heals_at + Duration::from_secs(7);
+        // Nodes see within 2.5 s that clustering is on again.
+        let seen_within = if plan.sets_properties() { Duration::from_secs(4) } else { Duration::ZERO };
+        let silent_from = plan.heals_at + seen_within + Duration::from_secs(7);
         Plan { silent_from, ends_at: silent_from + Duration::from_secs(9), ..plan }
+    }
+
+    /// In one plan of four clustering is off for a while.
+    fn with_a_switch(self) -> Plan {
+        let mut random = self.seed.generator("switch of cores", 0);
+        if !random.random_ratio(1, 4) {
+            return self;
+        }
+        let at = BEGINS + Duration::from_millis(random.random_range(0..6000));
+        let lasts = Duration::from_millis(random.random_range(1000..9000));
+        self.with(at, lasts, Fault::SwitchedOff)
     }
 }
 
