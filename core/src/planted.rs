@@ -195,6 +195,8 @@ bugs! {
         SilenceCountsAsCrash,
         /// More may wait for a client than may wait.
         MailboxUnbounded,
+        /// A session that is ended says what it was about to say although somebody else may be told it by now.
+        LastWordsUnchecked,
         /// An answer that may wait for others waits until there are many.
         AnswersWaitForEver,
         /// A node founds the cluster without having claimed it.

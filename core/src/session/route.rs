@@ -148,7 +148,7 @@ impl Session {
 
     /// Somebody else may be delivering to the client by now: what it has not been sent it is not sent any more.
     pub(super) fn discard(&mut self) {
-        if !self.is_over() {
+        if !self.is_over() && !planted!(LastWordsUnchecked) {
             let is_negotiating = self.bound.is_none();
             if !is_negotiating {
                 self.output.drop_bytes();
