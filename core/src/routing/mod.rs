@@ -13,6 +13,7 @@
 //! table says or what it has to wait for; the `paths` of a sender, and the `row` of an account, see to it that a stanza
 //! does not overtake an earlier one by another way.
 
+mod alone;
 mod arrivals;
 mod decide;
 mod errand;
@@ -30,6 +31,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+pub use alone::StoredAlone;
 pub use arrivals::{Arrivals, StanzaName};
 pub use decide::{ChosenRoutes, claimant, interested};
 pub use errand::{Awaited, Errand, Report, Said, Sight, StoreAnswer, WaitId};

@@ -41,7 +41,7 @@ use cresset_core::ids::{Life, LogIndex, MemberId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart};
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::planted;
-use cresset_core::routing::{LocalRoutes, RouteEnd};
+use cresset_core::routing::{LocalRoutes, RouteEnd, StoredAlone};
 use cresset_core::session::{Lost, Patience, ResumptionId, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use tokio::sync::{Notify, mpsc, watch};
@@ -109,7 +109,7 @@ pub struct Router {
     serves: watch::Sender<bool>,
     myself: Weak<Router>,
     /// For whom something was stored while this node was by itself; absent while it is not.
-    stored_alone: Mutex<Option<moving::StoredAlone>>,
+    stored_alone: Mutex<StoredAlone>,
     /// How much waits for one account; beyond it messages are bounced.
     offline_quota: Mutex<OfflineQuota>,
     /// What clients find that come; absent until somebody says so, and whether that is the last word.

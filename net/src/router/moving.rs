@@ -9,7 +9,7 @@
 //! a node that is by itself has stored is told to whoever is there when it is not any more: those of other nodes may have
 //! claimed what they saw before it was stored. And who was not able to tell is not needed for it: all sessions look again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,19 +25,9 @@ use tokio::time::sleep;
 use super::mailbox::ToSession;
 use super::{Router, lock};
 
-/// Accounts that are noted one by one, at some hundred bytes each. If there are more, everybody who is there is told.
-const NOTED_MAX: usize = 65_536;
-
 /// How many sessions look at once into the store, and how long until the next ones do.
 const LOOKS_AT_ONCE: usize = 64;
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
-
-/// For whom something was stored by a node that is by itself.
-#[derive(Debug)]
-pub(super) enum StoredAlone {
-    For(BTreeSet<BareJid>),
-    Many,
-}
 
 impl Router {
     /// This life of the node is about to end, and its sessions are to go on. When all have settled what they can, the
@@ -60,7 +50,7 @@ impl Router {
         let held = self.local_mut().move_on(begin);
         self.view.begin_again(begin);
         if !begin.is_in_the_log_of(LogIndex(0)) {
-            lock(&self.stored_alone).get_or_insert(StoredAlone::For(BTreeSet::new()));
+            lock(&self.stored_alone).begin();
         }
         let routes: BTreeMap<SessionId, RouteId> =
             held.into_iter().map(|(route, session)| (session.id, route)).collect();
@@ -75,31 +65,11 @@ impl Router {
         self.moved.notify_waiters();
     }
 
-    /// Something is stored for an account. If this node is by itself, it may be there at another one.
-    pub(super) fn note_stored(&self, account: &BareJid) {
-        let mut stored = lock(&self.stored_alone);
-        match &mut *stored {
-            Some(StoredAlone::For(accounts)) => {
-                accounts.insert(account.clone());
-                if accounts.len() > NOTED_MAX {
-                    *stored = Some(StoredAlone::Many);
-                }
-            }
-            Some(StoredAlone::Many) | None => {}
-        }
-    }
-
     /// This node is not by itself any more, and its view shows who is where. Whoever is there of those for whom something
     /// was stored meanwhile hears of it before anything else that is said here, if it can be said at once.
     pub fn tell_of_what_was_stored_alone(self: &Arc<Self>) {
-        let accounts: Vec<BareJid> = match lock(&self.stored_alone).take() {
-            Some(StoredAlone::For(accounts)) => accounts.into_iter().collect(),
-            Some(StoredAlone::Many) => {
-                let all: BTreeSet<BareJid> = self.view.all().iter().map(|route| route.jid.to_bare()).collect();
-                all.into_iter().collect()
-            }
-            None => return,
-        };
+        let there = || self.view.all().iter().map(|route| route.jid.to_bare()).collect();
+        let accounts = lock(&self.stored_alone).end(there);
         if planted!(StoredAloneForgotten) {
             return;
         }

@@ -8,11 +8,11 @@ use cresset_core::jid::BareJid;
 use cresset_core::routing::{Arrival, Home, Leftover, Missed, Parcel, Redecide, Refused, StanzaName, claimant};
 use futures_util::FutureExt;
 
-use super::Router;
 use super::again::Pass;
 use super::mailbox::{SessionHandle, ToSession};
 use super::route::Outgoing;
 use super::ticket::Ticket;
+use super::{Router, lock};
 use crate::links::{DataService, Peer, ToLane};
 use crate::sync::{self, Fault};
 
@@ -143,7 +143,7 @@ impl Router {
 
     /// Tells one available resource that messages are stored for the account.
     pub(crate) async fn nudge_account(&self, account: &BareJid) {
-        self.note_stored(account);
+        lock(&self.stored_alone).note(account);
         let routes = self.view.routes_of(account).unwrap_or_else(|| Arc::from([]));
         let Some(route) = claimant(&routes) else { return };
         if route.member == self.member {

@@ -297,7 +297,7 @@ impl World {
                 }
             }
             Errand::Store { wait, outgoing } => {
-                let answer = self.store(host, &wait.account, &outgoing);
+                let answer = self.store(&wait.account, &outgoing);
                 self.report(host, whose, Report::Stored { wait, outgoing, answer });
             }
             Errand::Await { wait, what: Awaited::Nudge } => {
@@ -308,11 +308,10 @@ impl World {
         }
     }
 
-    fn store(&mut self, host: usize, account: &BareJid, outgoing: &Outgoing) -> StoreAnswer {
+    fn store(&mut self, account: &BareJid, outgoing: &Outgoing) -> StoreAnswer {
         let name = account.node().expect("a recipient is an account").to_owned();
         let (message, quota) = (outgoing.stanza.clone(), OfflineQuota::default());
         let stored = self.accounts.store_offline(name, message, UnixMillis(0), quota, outgoing.name).now_or_never();
-        self.note_stored(host, account);
         store_answer(&stored.expect("the store answers at once"))
     }
 

@@ -1,12 +1,11 @@
 //! The sessions of a node go on while operators switch clustering off or on: the node's router without tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cresset_core::cluster::Event;
 use cresset_core::config::properties::Agreed;
 use cresset_core::ids::{LogIndex, RouteId, SessionId};
-use cresset_core::jid::BareJid;
 use cresset_core::node::{Clustering, Mode, Service};
 use cresset_core::planted;
 use cresset_core::session::Lost;
@@ -93,7 +92,7 @@ impl World {
         let held = router.local.move_on(begin);
         router.view.begin_again(begin);
         if !begin.is_in_the_log_of(LogIndex(0)) {
-            router.stored_alone.get_or_insert_default();
+            router.stored_alone.begin();
         }
         let routes: BTreeMap<SessionId, RouteId> = held.into_iter().map(|(route, session)| (session, route)).collect();
         let sessions: Vec<SessionId> = router.sessions.keys().copied().collect();
@@ -116,18 +115,11 @@ impl World {
         routes.into_iter().for_each(|route| self.router_event(host, &Event::RouteAdded(route)));
     }
 
-    /// Something is stored for an account. If this node is by itself, it may be there at another one.
-    pub(super) fn note_stored(&mut self, host: usize, account: &BareJid) {
-        let Some(process) = &mut self.hosts[host].process else { return };
-        if let Some(stored) = &mut process.router.stored_alone {
-            stored.insert(account.clone());
-        }
-    }
-
     /// This node is not by itself any more, and its view shows who is where.
     pub(super) fn tell_of_what_was_stored_alone(&mut self, host: usize, look_again_after: Duration) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let stored = process.router.stored_alone.take().unwrap_or_else(BTreeSet::new);
+        let router = &mut process.router;
+        let stored = router.stored_alone.end(|| router.view.accounts().cloned().collect());
         if !planted!(StoredAloneForgotten) {
             stored.iter().for_each(|account| self.nudge_account(host, account));
         }

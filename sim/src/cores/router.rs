@@ -10,7 +10,9 @@ use cresset_core::cluster::{AccountRoutes, Event, Route, RouteView};
 use cresset_core::ids::{LogIndex, MemberId, RouteId, Sequence, SessionId};
 use cresset_core::jid::{BareJid, FullJid};
 use cresset_core::node::{Answer, Service};
-use cresset_core::routing::{Arrival, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, RouteEnd, StanzaName, claimant};
+use cresset_core::routing::{
+    Arrival, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, RouteEnd, StanzaName, StoredAlone, claimant,
+};
 use cresset_core::session::Lost;
 use cresset_core::time::Uptime;
 
@@ -40,7 +42,7 @@ pub(super) struct Router {
     /// Sessions that were told to hold still and have not done it.
     pub(super) moving: BTreeSet<SessionId>,
     /// For whom something was stored while this node was by itself.
-    pub(super) stored_alone: Option<BTreeSet<BareJid>>,
+    pub(super) stored_alone: StoredAlone,
 }
 
 /// The routes of the cluster as sessions read them.
@@ -60,6 +62,11 @@ impl View {
     pub(super) fn holder(&self, jid: &FullJid) -> Option<RouteId> {
         let routes = self.routes.get(&jid.to_bare())?;
         routes.iter().find(|route| route.jid == *jid).map(|route| route.id)
+    }
+
+    /// Who is there.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &BareJid> {
+        self.routes.keys()
     }
 
     /// It is to show another log.
@@ -103,7 +110,7 @@ impl Router {
             ended: BTreeMap::new(),
             deciders: Deciders::default(),
             moving: BTreeSet::new(),
-            stored_alone: None,
+            stored_alone: StoredAlone::default(),
         }
     }
 
@@ -271,7 +278,8 @@ impl World {
 
     /// Tells one available resource that messages are stored for the account.
     pub(super) fn nudge_account(&mut self, host: usize, account: &BareJid) {
-        let Some(process) = &self.hosts[host].process else { return };
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.router.stored_alone.note(account);
         let routes = process.router.view.routes_of(account).unwrap_or_else(|| Arc::from([]));
         let Some(route) = claimant(&routes) else { return };
         if route.member == process.router.member {
