@@ -31,9 +31,10 @@ use tokio::time::timeout;
 use crate::exit::Failure;
 use crate::{configuration, signals, terminal};
 
-/// How long a node may take to give its sessions and its leadership away. Beyond it the process ends anyway, and the
-/// others see a crash, which they can deal with.
-const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a node may take to give its sessions and its leadership away, and to wait for an account store that is away.
+/// Beyond it the process ends anyway, and the others see a crash, which they can deal with. Docker waits for ten seconds
+/// before it kills.
+const STOP_TIME_MAX: Duration = Duration::from_secs(9);
 
 /// Bytes of a file with a join secret. Beyond it, it is not one.
 const SECRET_BYTES_MAX: u64 = 4096;

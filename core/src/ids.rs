@@ -94,6 +94,13 @@ pub struct RouteId {
     pub position: u32,
 }
 
+impl RouteId {
+    /// One that nobody ever holds: no entry has that index.
+    pub fn of_nobody(number: u32) -> RouteId {
+        RouteId { index: LogIndex(0), position: number }
+    }
+}
+
 impl fmt::Display for RouteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.index, self.position)

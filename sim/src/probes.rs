@@ -161,6 +161,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/routing", "a_session_has_it_by_that_name_already", RARE, RARE),
     probe("core/routing", "a_stanza_comes_back_too_often", RARE, RARE),
     probe("core/routing", "a_stanza_is_sent_to_a_life_that_is_over", RARE, RARE),
+    probe("core/routing", "a_stanza_waits_for_who_is_about_to_hold_his_jid_again", RARE, RARE),
     probe("core/routing", "an_account_has_more_under_way_than_its_share", RARE, RARE),
     probe("core/routing", "an_acknowledged_message_waits_for_the_store", RARE, RARE),
     probe("core/routing", "an_answer_was_lost_with_its_connection", from(500, ANYONE), from(400, FOLLOWER)),
@@ -183,6 +184,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/session", "a_session_ends_while_it_may_not_deliver", RARE, RARE),
     probe("core/session", "a_session_is_resumed", RARE, from(100, LEADER_AND_FOLLOWER)),
     probe("core/session", "a_session_moves_to_another_route", RARE, RARE),
+    probe("core/session", "a_stanza_counts_after_its_error", RARE, RARE),
     probe("core/session", "an_acknowledgement_waits_for_the_handover", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("core/session", "stored_messages_cannot_be_claimed_yet", RARE, RARE),
     probe("core/session", "stored_messages_wait_for_acknowledgements", RARE, RARE),
@@ -214,6 +216,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/router", "nobody_waits_for_ever_for_whoever_logs_out", RARE, RARE),
     probe("net/router", "others_are_told_of_what_was_stored_alone", RARE, RARE),
     probe("net/router", "the_sessions_of_a_node_move_on", RARE, RARE),
+    probe("net/run", "a_node_that_stops_waits_for_the_store", RARE, RARE),
 ];
 
 const fn probe(room: &'static str, name: &'static str, cores: Need, nodes: Need) -> Probe {

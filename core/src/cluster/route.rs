@@ -59,4 +59,10 @@ pub type AccountRoutes = Arc<[Arc<Route>]>;
 pub trait RouteView {
     /// The routes of an account; none if it is offline or unknown.
     fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes>;
+
+    /// Whether a session of this node has held a route of the account in the life of the node before this one, and goes on,
+    /// and does not hold its JID again yet: what is decided about by the routes alone would miss somebody who is there.
+    fn is_moving(&self, _account: &BareJid) -> bool {
+        false
+    }
 }

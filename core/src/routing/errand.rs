@@ -80,7 +80,8 @@ pub enum Errand<T> {
 /// What is waited for.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Awaited {
-    /// Nothing is under way on any of these; for no longer than `at_most`, if that is said.
+    /// Nothing is under way on any of these; for no longer than `at_most`, if that is said, from the moment on in which every
+    /// member that holds one of them has answered: a member that is not heard is expelled, which ends the wait as well.
     Clear {
         /// The routes.
         ways: Vec<Way>,

@@ -273,6 +273,10 @@ impl<T, S> RetryQueue<T, S> {
                 self.put_back(account.clone(), outgoing.turn, Item::Stanza { outgoing, said_by });
                 Some(self.again(account, Awaited::Clear { ways: ways.into_vec(), at_most }))
             }
+            Step::AwaitMove { account } => {
+                self.put_back(account.clone(), outgoing.turn, Item::Stanza { outgoing, said_by });
+                Some(self.again(account, Awaited::View(STALE_VIEW_WAIT_MAX)))
+            }
             Step::Deliver { account, chosen } => {
                 let wait = self.next_wait(account);
                 self.note_whose(&wait.account, said_by);

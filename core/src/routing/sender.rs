@@ -170,10 +170,11 @@ impl<T> Sender<T> {
             }
             Report::Over { wait, ways } if self.waits(&wait) => {
                 self.paths.take_over(&wait.account, &ways);
-                if let Some(Hold::Again { ways, .. }) = self.resume(&wait.account)
-                    && !self.is_of_this_life(sight)
+                if let Some(Hold::Again { ways, gives_way, .. }) = self.resume(&wait.account)
+                    && (gives_way || !self.is_of_this_life(sight))
                 {
-                    // Nobody has waited for these to the end.
+                    // Maybe nobody has waited for these to the end. One that has ended by now is waited for without a limit:
+                    // no client keeps anybody waiting by it any more.
                     self.paths.take_over(&wait.account, &ways);
                 }
             }
@@ -248,6 +249,10 @@ impl<T> Sender<T> {
             Step::Await { account, ways, at_most } => {
                 let what = Awaited::Turn { ways: ways.into_vec(), at_most, turn: outgoing.turn };
                 self.again(sight, &account, vec![outgoing], what);
+                None
+            }
+            Step::AwaitMove { account } => {
+                self.again(sight, &account, vec![outgoing], Awaited::View(STALE_VIEW_WAIT_MAX));
                 None
             }
             Step::Deliver { account, chosen } => {
@@ -608,6 +613,32 @@ mod tests {
         let much = "m".repeat(ABANDONED_WAITING_BYTES_MAX);
 
         assert_eq!(romeo.says(JULIET, &much), ["deliver m2", &format!("deliver {much}")]);
+    }
+
+    /// P4. The wait for whoever logs out has a limit because a client could stay as it is. What is under way on a route that
+    /// has ended comes back, however long that takes.
+    #[test]
+    fn who_has_logged_out_when_the_limit_is_over_is_waited_for_to_the_end() {
+        let mut romeo = Romeo::sees([route(1, Some(0))]);
+        romeo.says(JULIET, "m1");
+        romeo.view = vec![route(1, None)];
+        assert_eq!(romeo.says(JULIET, "m2"), ["await Turn"]);
+
+        romeo.view = Vec::new();
+
+        assert_eq!(romeo.is_over(), ["await Turn"]);
+        assert_eq!(romeo.is_over(), ["store m2"]);
+    }
+
+    /// O7.
+    #[test]
+    fn whoever_stays_and_is_not_available_is_waited_for_once() {
+        let mut romeo = Romeo::sees([route(1, Some(0))]);
+        romeo.says(JULIET, "m1");
+        romeo.view = vec![route(1, None)];
+        assert_eq!(romeo.says(JULIET, "m2"), ["await Turn"]);
+
+        assert_eq!(romeo.is_over(), ["store m2"]);
     }
 
     #[test]

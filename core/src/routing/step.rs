@@ -52,6 +52,12 @@ pub(super) enum Step {
         /// The wait for the routes is given up after this time: whoever holds them may keep others waiting.
         at_most: Option<Duration>,
     },
+    /// A session of this account goes on in the present life of the node and is about to hold its JID again: the next step
+    /// is asked for when the view has moved on.
+    AwaitMove {
+        /// For whom it is.
+        account: BareJid,
+    },
     /// A copy goes to each of these; never none.
     Deliver {
         /// Whose routes they are.
@@ -87,6 +93,10 @@ pub(super) fn next_step(
     }
     let Some(recipient) = Recipient::of(domain, stanza) else { return Step::Done };
     let account = account_for(recipient, stanza);
+    if let Some(account) = account.as_ref().filter(|account| view.is_moving(account)) {
+        sometimes!("a_stanza_waits_for_who_is_about_to_hold_his_jid_again");
+        return Step::AwaitMove { account: account.clone() };
+    }
     let routes = account.as_ref().and_then(|account| view.routes_of(account));
     let routes = routes.as_deref();
     if let Some(account) = &account {
@@ -150,7 +160,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::cluster::Route;
+    use crate::cluster::{AccountRoutes, Route};
     use crate::routing::tests::shown::{Shown, domain, id, juliet, message, route};
     use crate::stanza::MessageType;
 
@@ -189,6 +199,18 @@ mod tests {
             let is_await = matches!(&step, Step::Await { at_most: Some(ABANDONED_WAY_WAIT_MAX), .. });
             assert_eq!(is_await, is_awaited, "{step:?}");
         }
+    }
+
+    /// P2. An error of the life before would be for nobody.
+    #[test]
+    fn nothing_is_decided_about_somebody_who_is_about_to_hold_his_jid_again() {
+        let to = Some(route(1, None).jid.clone().into());
+        let error = Stanza { kind: Kind::Message(MessageType::Error), to, ..message() };
+        let step =
+            |view: &Moving| next_step(&domain(), view, Asker::Row { own: None }, &mut Paths::of_row(), &error, 0);
+
+        assert_eq!(step(&Moving(true)), Step::AwaitMove { account: juliet() });
+        assert_eq!(step(&Moving(false)), Step::Done);
     }
 
     #[test]
@@ -234,6 +256,19 @@ mod tests {
         assert!(comes(&here));
         assert!(!comes(&away), "it would be stored");
         assert!(!comes_to(&domain, &Shown(vec![here]), id(2), &message()));
+    }
+
+    /// Shows no routes, and whether a session is about to hold one.
+    struct Moving(bool);
+
+    impl RouteView for Moving {
+        fn routes_of(&self, _account: &BareJid) -> Option<AccountRoutes> {
+            None
+        }
+
+        fn is_moving(&self, _account: &BareJid) -> bool {
+            self.0
+        }
     }
 
     fn next(routes: &[&Arc<Route>], asker: Asker, paths: &mut Paths, stanza: &Stanza, came_back: u8) -> Step {

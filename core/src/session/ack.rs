@@ -92,9 +92,15 @@ impl Session {
         self.output.frame(|out| self.framing.text(out, &failed));
     }
 
-    /// A stanza of the client is handled.
+    /// A stanza of the client is handled. If an error goes in its place, the client gets the error first: should the
+    /// session end before, nothing was acknowledged of which the client hears no more.
     pub(super) fn handled(&mut self, now: Uptime, number: Sequence) {
         if let Some(bound) = self.bound.as_mut() {
+            if bound.deliveries.has_answer_waiting() {
+                sometimes!("a_stanza_counts_after_its_error");
+                bound.tally.withhold(number);
+                return;
+            }
             bound.tally.handle(number);
             self.answer_count_requests(now);
             self.answer_resumption(now);
@@ -122,6 +128,18 @@ impl Session {
             }
             self.count_requests.pop_front();
             self.tell_count();
+        }
+    }
+
+    /// Whether the client could be told something that it has asked for and could not be told before.
+    pub(super) fn owes_count(&self) -> bool {
+        let (Some(bound), false) = (self.bound.as_ref(), self.paused) else { return false };
+        match self.transport {
+            Transport::Open => {
+                self.count_requests.front().is_some_and(|request| bound.tally.is_handled_up_to(request.after))
+            }
+            Transport::Resuming { .. } => bound.tally.unhandled() == 0,
+            Transport::Lost => false,
         }
     }
 
@@ -215,7 +233,7 @@ impl Session {
 
     /// Answers the client that resumes, once everything that it had sent before is handled: what the answer does not
     /// count, the client sends again (XEP-0198 section 5), and it would be there twice.
-    fn answer_resumption(&mut self, now: Uptime) {
+    pub(super) fn answer_resumption(&mut self, now: Uptime) {
         let Transport::Resuming { handled } = self.transport else { return };
         if self.bound.as_ref().is_some_and(|bound| bound.tally.unhandled() > 0) && !planted!(ResumptionAnsweredEarly) {
             sometimes!("a_resumption_waits_for_what_was_sent_before");

@@ -98,6 +98,9 @@ impl Session {
             self.output.end_delivery();
         }
         bound.deliveries.written(delivery);
+        if !bound.deliveries.has_answer_waiting() {
+            bound.tally.handle_withheld();
+        }
         if bound.management.is_some() {
             self.ask_for_count();
         }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
 use crate::routing::{Home, Turn};
-use crate::stanza::Stanza;
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 
 /// A stanza for the client.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -29,6 +29,15 @@ impl Delivery {
     fn weight(&self) -> usize {
         self.stanza.weight()
     }
+
+    /// Whether it may be what the client gets in the place of something it has said: nobody else answers for it.
+    fn is_answer(&self) -> bool {
+        match self.home {
+            None => true,
+            Some(Home::Here { .. } | Home::Named { .. }) => is_error(self.stanza.kind),
+            Some(Home::Member { .. } | Home::Offline { .. }) => false,
+        }
+    }
 }
 
 /// The client claims to have handled more than it was sent.
@@ -42,6 +51,8 @@ pub(super) struct TooHigh {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Deliveries {
     waiting: VecDeque<Delivery>,
+    /// How many in `waiting` are [answers](Delivery::is_answer).
+    answers_waiting: usize,
     unsettled: VecDeque<Delivery>,
     /// How many at the front of `unsettled` were written before the client asked for acknowledgements, and are settled
     /// by being written, or by its resumption.
@@ -58,6 +69,7 @@ impl Deliveries {
     /// Keeps a delivery until the client may get it.
     pub(super) fn wait(&mut self, delivery: Delivery) {
         self.bytes += delivery.weight();
+        self.answers_waiting += usize::from(delivery.is_answer());
         self.waiting.push_back(delivery);
     }
 
@@ -65,12 +77,18 @@ impl Deliveries {
     pub(super) fn next_waiting(&mut self) -> Option<Delivery> {
         let delivery = self.waiting.pop_front()?;
         self.bytes -= delivery.weight();
+        self.answers_waiting -= usize::from(delivery.is_answer());
         Some(delivery)
     }
 
     /// Whether any delivery waits.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Whether any delivery waits that may be an answer to the client.
+    pub(super) fn has_answer_waiting(&self) -> bool {
+        self.answers_waiting > 0
     }
 
     /// How many deliveries wait.
@@ -163,7 +181,7 @@ impl Deliveries {
 
     /// Takes everything out, the oldest first.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Delivery> + use<> {
-        self.bytes = 0;
+        (self.bytes, self.answers_waiting) = (0, 0);
         self.uncounted = 0;
         self.acknowledged = self.sent();
         std::mem::take(&mut self.unsettled).into_iter().chain(std::mem::take(&mut self.waiting))
@@ -209,6 +227,10 @@ impl Deliveries {
     }
 }
 
+fn is_error(kind: Kind) -> bool {
+    matches!(kind, Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) | Kind::Iq(IqType::Error))
+}
+
 fn is_of_a_member(delivery: &Delivery) -> bool {
     matches!(delivery.home, Some(Home::Member { .. }))
 }
@@ -217,7 +239,6 @@ fn is_of_a_member(delivery: &Delivery) -> bool {
 mod tests {
     use super::*;
     use crate::ids::{Incarnation, MemberId, RouteId, Sequence};
-    use crate::stanza::{Kind, MessageType};
 
     #[test]
     fn what_the_client_acknowledges_is_settled_in_order() {

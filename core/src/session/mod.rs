@@ -424,11 +424,15 @@ impl Session {
         }
         self.look_at_silence(now);
         self.answer_count_requests(now);
+        self.answer_resumption(now);
     }
 
     /// When to call [`handle_timeout`](Session::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Uptime> {
-        let count_due = self.count_requests.front().map(|request| request.due).filter(|_| !self.paused);
+        let count_due = match self.owes_count() {
+            true => Some(Uptime::default()),
+            false => self.count_requests.front().map(|request| request.due).filter(|_| !self.paused),
+        };
         let others = [self.hibernates_until, self.ask_again, self.awaits_presence_until, self.claim_again];
         [self.deadline, self.silence_due(), count_due].into_iter().chain(others).flatten().min()
     }

@@ -25,6 +25,8 @@ pub(super) struct Tally {
     unhandled_bytes: usize,
     /// How many had come when the client asked for acknowledgements.
     begun_at: u64,
+    /// Those that are handled once the answers in their place are delivered. They are among the unhandled ones.
+    withheld: Vec<Sequence>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -54,6 +56,18 @@ impl Tally {
         let Ok(at) = self.unhandled.binary_search_by_key(&number.0, |unhandled| unhandled.number) else { return };
         if let Some(handled) = self.unhandled.remove(at) {
             self.unhandled_bytes -= handled.weight;
+        }
+    }
+
+    /// A stanza was handled, and counts as handled from [`handle_withheld`](Tally::handle_withheld) on.
+    pub(super) fn withhold(&mut self, number: Sequence) {
+        self.withheld.push(number);
+    }
+
+    /// Whatever was answered before is delivered.
+    pub(super) fn handle_withheld(&mut self) {
+        for number in std::mem::take(&mut self.withheld) {
+            self.handle(number);
         }
     }
 

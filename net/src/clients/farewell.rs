@@ -22,6 +22,7 @@ impl Connection {
     pub(super) async fn farewell(mut self: Box<Self>) {
         let router = self.settings.router.clone();
         self.close_transport();
+        router.moves_no_more(&self.handle);
         if let Some(id) = self.resumption.take() {
             router.may_not_be_resumed(&id);
         }

@@ -54,6 +54,7 @@ impl Connection {
                 Order::GoesOn => {
                     let generation = self.settings.router.generation();
                     self.handle.goes_on_in(generation);
+                    self.settings.router.has_moved(&self.handle);
                     self.work.goes_on_in(generation);
                 }
                 Order::Holds { route } => self.work.set_own(route),

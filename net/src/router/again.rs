@@ -4,6 +4,7 @@
 //! account belongs to one of them: the store is asked many things at a time, and of one account still one after the
 //! other.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use cresset_core::sometimes;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::mailbox::ToSession;
 use super::route::{Outgoing, UnderWay};
@@ -43,6 +44,12 @@ impl Router {
     /// How much that came back is being decided again: nothing while the node does not serve.
     pub fn undecided(&self) -> usize {
         if *self.serves.borrow() { self.undecided.load(Ordering::Acquire) } else { 0 }
+    }
+
+    /// How many sessions are not over, and how much is being decided again: nothing while the node does not serve, because
+    /// then it can bring nothing to an end.
+    pub fn unsettled(&self) -> usize {
+        if *self.serves.borrow() { self.session_count() + self.undecided() } else { 0 }
     }
 
     pub(super) fn decide_again(&self, peer: Peer, redecide: Redecide<Ticket>) {
@@ -88,13 +95,30 @@ impl Router {
     }
 
     /// Waits until nothing is under way on any of these routes: what comes back from them stands in its row then. Whoever
-    /// holds one that has not ended may keep others waiting, so there is a bound for those.
+    /// holds one that has not ended may keep others waiting, so there is a bound for those, from the moment on in which the
+    /// members that hold them have answered.
     pub(super) async fn clear(&self, ways: Vec<Way>, at_most: Option<Duration>) {
-        match at_most {
-            None => self.clear_all(ways).await,
-            Some(at_most) => {
-                let waited = timeout(at_most, self.clear_all(ways)).await;
-                sometimes!(waited.is_err(), "nobody_waits_for_ever_for_whoever_logs_out");
+        let Some(at_most) = at_most else { return self.clear_all(ways).await };
+        let limit = Box::pin(async {
+            self.hear_from_owners(&ways).await;
+            sleep(at_most).await;
+        });
+        let waited = select(Box::pin(self.clear_all(ways.clone())), limit).await;
+        sometimes!(matches!(waited, Either::Right(_)), "nobody_waits_for_ever_for_whoever_logs_out");
+    }
+
+    /// Waits until every member that holds one of these routes has answered something that is said after this, or its life is
+    /// over. It is the word that messages are stored, for nobody.
+    async fn hear_from_owners(&self, ways: &[Way]) {
+        let lives: BTreeSet<Life> = ways.iter().map(|way| way.life).filter(|life| life.member != self.member).collect();
+        for life in lives {
+            let Some(lane) = self.lane(life) else { continue };
+            let (pass, passed) = oneshot::channel();
+            let route = RouteId::of_nobody(self.last_question.fetch_add(1, Ordering::Relaxed));
+            if lane.send(ToLane::Nudge { route }).await.is_ok() && lane.send(ToLane::Pass { route, pass }).await.is_ok()
+            {
+                // A lane that is gone has nothing to answer any more.
+                let _ = passed.await;
             }
         }
     }

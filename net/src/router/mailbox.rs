@@ -1,7 +1,8 @@
 //! What waits for one session of this node.
 //!
 //! Stanzas and events wait apart, because a client that does not read holds up the former and must not hold up the
-//! latter (that its route has ended, that the node pauses). Nothing is allocated while nothing waits.
+//! latter (that its route has ended, that the node pauses). One event is behind the stanzas: that a stanza of the client is
+//! taken care of, because an error in its place may wait here. Nothing is allocated while nothing waits.
 //!
 //! A mailbox is closed by its own session, in the same step in which it is found empty: so what was accepted is always
 //! dealt with, and who comes too late is told so and decides again.
@@ -26,7 +27,7 @@ use cresset_core::{planted, sometimes};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clients::Attach;
-use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{self, Fault, Mutex, MutexGuard, PoisonError};
 use crate::witness::{self, Fact};
 
@@ -73,6 +74,10 @@ pub enum ToSession {
     Pass(oneshot::Sender<()>),
 }
 
+const STAYS: u8 = 0;
+const MOVES: u8 = 1;
+const OVER: u8 = 2;
+
 /// One session as the rest of the node sees it.
 #[derive(Debug)]
 pub struct SessionHandle {
@@ -80,6 +85,7 @@ pub struct SessionHandle {
     pub id: SessionId,
     generation: AtomicU64,
     revoked: AtomicBool,
+    moving: AtomicU8,
     /// What waits for all sessions of the account; absent until this one is bound.
     account: OnceLock<Arc<AccountQueue>>,
     inner: Mutex<Inner>,
@@ -119,7 +125,7 @@ impl SessionHandle {
     pub(super) fn new(id: SessionId, generation: u64) -> Self {
         let generation = AtomicU64::new(generation);
         let (account, inner) = (OnceLock::new(), Mutex::default());
-        SessionHandle { id, generation, revoked: AtomicBool::new(false), account, inner }
+        SessionHandle { id, generation, revoked: AtomicBool::new(false), moving: AtomicU8::new(STAYS), account, inner }
     }
 
     /// The life of the node in which the session began or has gone on; what it holds of an earlier one belongs to others.
@@ -130,6 +136,21 @@ impl SessionHandle {
     /// The session goes on in that life of the node.
     pub(crate) fn goes_on_in(&self, generation: u64) {
         self.generation.store(generation, Ordering::Release);
+    }
+
+    /// The session is about to hold its JID again. Answers whether that is news, and the session goes on.
+    pub(super) fn moves(&self) -> bool {
+        self.moving.compare_exchange(STAYS, MOVES, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The session goes on as it is. Answers whether that is news.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moving.compare_exchange(MOVES, STAYS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The session does not go on, whatever becomes of its node. Answers whether it was about to.
+    pub(super) fn moves_no_more(&self) -> bool {
+        self.moving.swap(OVER, Ordering::AcqRel) == MOVES
     }
 
     /// Leaves an event; answers whether the session is still there to take it. It is woken, unless the event can wait for
@@ -209,9 +230,9 @@ impl SessionHandle {
         self.account.get()
     }
 
-    /// All events, and stanzas until they have so many bytes: none if that is zero. The session keeps stanzas of that
-    /// weight for its client, and is woken by [`ToSession::Handled`] only if it awaits that. For the session's own task
-    /// only.
+    /// All events, and stanzas until they have so many bytes: none if that is zero. [`ToSession::Handled`] stays while
+    /// stanzas do. The session keeps stanzas of that weight for its client, and is woken by `Handled` only if it awaits
+    /// that. For the session's own task only.
     pub(crate) fn poll_take(
         &self,
         context: &Context<'_>,
@@ -225,12 +246,17 @@ impl SessionHandle {
         if inner.counted != inner.weight() {
             self.count(&mut inner);
         }
-        if inner.events.is_empty() && (bytes == 0 || inner.parcels.is_empty()) {
+        let stays = |event: &ToSession| matches!(event, ToSession::Handled(_));
+        let nothing = match (inner.parcels.is_empty(), bytes) {
+            (true, _) => inner.events.is_empty(),
+            (false, 0) => inner.events.iter().all(stays),
+            (false, _) => false,
+        };
+        if nothing {
             inner = self.in_two_steps(Fault::SleepInTwoSteps, inner);
             inner.register(context.waker());
             return Poll::Pending;
         }
-        let events = std::mem::take(&mut inner.events);
         let (mut parcels, mut taken) = (Vec::new(), 0);
         while taken < bytes
             && let Some(parcel) = inner.parcels.pop_front()
@@ -239,8 +265,11 @@ impl SessionHandle {
             parcels.push(parcel);
         }
         inner.parcel_bytes -= taken;
+        let mut events = std::mem::take(&mut inner.events);
         if inner.parcels.is_empty() {
             inner.parcels = VecDeque::new();
+        } else {
+            (inner.events, events) = events.into_iter().partition(stays);
         }
         Poll::Ready((events, parcels))
     }

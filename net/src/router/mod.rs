@@ -50,7 +50,7 @@ use crate::accounts::OfflineStore;
 use crate::clock::Clock;
 use crate::links::{DataLane, Mesh};
 use crate::runtime::Workers;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use crate::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Table};
 
 pub use again::Pass;
@@ -89,6 +89,8 @@ pub struct Router {
     last_session: AtomicU64,
     /// Counts the names that this process gave.
     last_name: AtomicU64,
+    /// Counts what members are asked in order to be heard.
+    last_question: AtomicU32,
     /// The session that was last sent away by [`Router::send_some_away`].
     sent_away: AtomicU64,
     /// Wakes those who wait for the end of a life of this member. Which one it is says the gate.
@@ -162,6 +164,7 @@ impl Router {
             local: RwLock::new(LocalRoutes::new(member)),
             last_session: AtomicU64::new(0),
             last_name: AtomicU64::new(0),
+            last_question: AtomicU32::new(0),
             sent_away: AtomicU64::new(0),
             lives: watch::Sender::new(0),
             resumable: Mutex::default(),

@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::mailbox::ToSession;
+use super::mailbox::{SessionHandle, ToSession};
 use super::{Router, lock};
 
 /// How many sessions look at once into the store, and how long until the next ones do.
@@ -55,6 +55,7 @@ impl Router {
         let routes: BTreeMap<SessionId, RouteId> =
             held.into_iter().map(|(route, session)| (session.id, route)).collect();
         for session in self.sessions_in_order() {
+            self.begins_to_move(&session, routes.contains_key(&session.id));
             session.tell(ToSession::Lost(Lost::AllElsewhere));
             session.tell(ToSession::Moves { ended: routes.get(&session.id).copied() });
             if planted!(SwitchDropsSessions) {
@@ -63,6 +64,36 @@ impl Router {
             }
         }
         self.moved.notify_waiters();
+    }
+
+    /// What is said to a session that held a route waits until it holds one again.
+    fn begins_to_move(&self, session: &SessionHandle, held_route: bool) {
+        if let Some(queue) = session.account().filter(|_| held_route)
+            && session.moves()
+        {
+            self.view.begins_to_move(&queue.account);
+        }
+    }
+
+    /// The session goes on, and holds its JID if it is to hold one.
+    pub(crate) fn has_moved(&self, session: &SessionHandle) {
+        if session.has_moved() {
+            self.nobody_waits_for_the_move_of(session);
+        }
+    }
+
+    /// The session is over.
+    pub(crate) fn moves_no_more(&self, session: &SessionHandle) {
+        if session.moves_no_more() {
+            self.nobody_waits_for_the_move_of(session);
+        }
+    }
+
+    fn nobody_waits_for_the_move_of(&self, session: &SessionHandle) {
+        if let Some(queue) = session.account() {
+            self.view.has_moved(&queue.account);
+            self.moved.notify_waiters();
+        }
     }
 
     /// This node is not by itself any more, and its view shows who is where. Whoever is there of those for whom something

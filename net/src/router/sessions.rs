@@ -50,6 +50,7 @@ impl Router {
 
     /// The session is over and its mailbox closed.
     pub(crate) fn leave(&self, session: &SessionHandle, route: Option<RouteId>) {
+        self.moves_no_more(session);
         self.sessions.pin().remove(&session.id);
         if let Some(route) = route {
             self.local_mut().session_over(route);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cresset_core::cluster::{RoutePresence, VersionRange};
+use cresset_core::cluster::{RoutePresence, RouteView, VersionRange};
 use cresset_core::ids::{BootId, Incarnation, RouteId, Sequence};
 use cresset_core::jid::{Jid, NodePart};
 use cresset_core::routing::{Home, Parcel, Refused, Sender, SenderOutput};
@@ -60,6 +60,25 @@ async fn a_session_that_enters_while_the_gate_opens_hears_last_what_holds() {
         }
     })
     .await;
+}
+
+/// P2. An error that goes in its place may be among the stanzas that the session does not take yet.
+#[tokio::test]
+async fn that_a_stanza_is_taken_care_of_is_heard_behind_the_stanzas_that_came_before() {
+    let session = SessionHandle::new(SessionId(7), 0);
+    let stanza = Stanza::new(Kind::Message(MessageType::Error));
+    session
+        .deliver(Parcel { stanza, route: RouteId::default(), home: Home::Here { turn: Default::default() } })
+        .unwrap();
+    session.tell(ToSession::Handled(Sequence(1)));
+    session.tell(ToSession::Nudge);
+
+    let (events, _) = poll_fn(|cx| session.poll_take(cx, 0, 0, true)).await;
+    assert!(matches!(Vec::from(events).as_slice(), [ToSession::Nudge]));
+    assert!(poll_fn(|cx| session.poll_take(cx, 0, 0, true)).now_or_never().is_none(), "there is nothing to be done");
+
+    let (events, parcels) = poll_fn(|cx| session.poll_take(cx, 1, 0, true)).await;
+    assert_eq!((events.len(), parcels.len()), (1, 1));
 }
 
 /// O9. The sender of what a lane does not take gets an error before the stanza counts as handled.
@@ -233,6 +252,52 @@ async fn what_came_back_is_not_decided_about_before_the_node_serves() {
             }
         };
         timeout(PATIENCE, decided).await.expect("nothing is left to decide");
+    })
+    .await;
+}
+
+/// P2. Clustering was switched, and an error for somebody who goes on came back before he held his JID again.
+#[tokio::test]
+async fn what_came_back_waits_for_who_is_about_to_hold_his_jid_again() {
+    two_members(async |one, _| {
+        let (session, route) = one.route(5);
+        one.happens(5, &Event::RouteAdded(route.clone()));
+        one.router.move_on(LogIndex(100));
+        one.router.set_service(Service::Serve, None);
+
+        let to = Some(Jid::from(route.jid.clone()));
+        let error = Stanza { to, ..Stanza::new(Kind::Message(MessageType::Error)) };
+        one.router.push_returned(one.router.outgoing(error, None));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        one.happens(101, &Event::RouteAdded(one.route_of(&session, 101).1));
+        one.router.has_moved(&session);
+
+        let comes = async { while poll_fn(|cx| session.poll_take(cx, 1, 0, true)).await.1.is_empty() {} };
+        timeout(PATIENCE, comes).await.expect("the error comes");
+        assert!(!one.router.view.is_moving(&JULIET.parse().unwrap()));
+    })
+    .await;
+}
+
+/// Who does not go on is not waited for.
+#[tokio::test]
+async fn nobody_waits_for_the_move_of_a_session_that_is_over() {
+    two_members(async |one, _| {
+        let account = JULIET.parse().unwrap();
+        let [(one_session, one_route), (other_session, other_route)] = [one.route(5), one.route(6)];
+        one.happens(5, &Event::RouteAdded(one_route));
+        one.happens(6, &Event::RouteAdded(other_route));
+        one.router.moves_no_more(&one_session);
+
+        for life in 1..3 {
+            one.router.move_on(LogIndex(life * 100));
+        }
+        assert!(one.router.view.is_moving(&account));
+        one.router.leave(&other_session, None);
+
+        assert!(!one.router.view.is_moving(&account));
     })
     .await;
 }

@@ -102,14 +102,14 @@ fn format_between(one: Peer, other: Peer) -> LinkFormat {
 impl Process {
     pub(super) fn open_lane(&mut self, key: LaneKey, peer: Peer) {
         let mut outbox = Outbox::new(self.mesh.peer.boot, peer.boot);
-        outbox.applied(self.router.view.applied);
+        outbox.applied(self.mesh.applied);
         let lane = Lane {
             peer,
             outbox,
             connection: None,
             queue: VecDeque::new(),
             confirmed: VecDeque::new(),
-            applied: self.router.view.applied,
+            applied: self.mesh.applied,
             is_over: false,
             is_due: false,
         };
@@ -212,6 +212,7 @@ impl World {
     /// The read view shows the state at this index.
     pub(super) fn lanes_applied(&mut self, host: usize, index: LogIndex) {
         let Some(process) = &mut self.hosts[host].process else { return };
+        process.mesh.applied = process.mesh.applied.max(index);
         let mesh = process.mesh.id;
         let mut due = Vec::new();
         for (key, lane) in &mut process.lanes {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cresset_core::ids::{Incarnation, MemberId};
+use cresset_core::ids::{Incarnation, LogIndex, MemberId};
 use cresset_core::links::{Candidate, CloseReason, Closed, LinkId, LinkTable, NotEntered, Refusal, Slot};
 use cresset_core::node::Peer;
 use cresset_core::routing::Arrivals;
@@ -38,6 +38,8 @@ pub(super) struct Mesh {
     pub(super) arrivals: Arrivals,
     /// Counts the names that this life gave.
     pub(super) last_name: u64,
+    /// How far this node has shown the log of the cluster since the links of this life are.
+    pub(super) applied: LogIndex,
     dials: BTreeMap<(usize, Lane), Dialling>,
 }
 
@@ -85,6 +87,7 @@ impl Mesh {
             current: BTreeMap::new(),
             arrivals: Arrivals::new(peer.boot),
             last_name: 0,
+            applied: LogIndex(0),
             dials: BTreeMap::new(),
         }
     }

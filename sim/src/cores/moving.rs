@@ -11,7 +11,7 @@ use cresset_core::planted;
 use cresset_core::session::Lost;
 use rand::RngExt;
 
-use super::session::ToSession;
+use super::session::{Session, ToSession};
 use super::{Part, World};
 
 /// How soon the nodes see what operators have said.
@@ -97,6 +97,7 @@ impl World {
         let routes: BTreeMap<SessionId, RouteId> = held.into_iter().map(|(route, session)| (session, route)).collect();
         let sessions: Vec<SessionId> = router.sessions.keys().copied().collect();
         for session in sessions {
+            self.begins_to_move(host, session, routes.contains_key(&session));
             self.tell(host, session, ToSession::Lost(Lost::AllElsewhere));
             self.tell(host, session, ToSession::Moves { ended: routes.get(&session).copied() });
             if planted!(SwitchDropsSessions) {
@@ -106,6 +107,23 @@ impl World {
         }
         self.view_moved(host);
         self.sessions_see(host);
+    }
+
+    /// What is said to a session that held a route waits until it holds one again.
+    fn begins_to_move(&mut self, host: usize, id: SessionId, held_route: bool) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        let account = process.router.sessions.get(&id).and_then(Session::account_that_goes_on).cloned();
+        if let Some(account) = account.filter(|_| held_route) {
+            process.router.view.moving.insert(id, account);
+        }
+    }
+
+    /// The session holds its JID if it is to hold one, or is over.
+    pub(super) fn has_moved(&mut self, host: usize, id: SessionId) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        if process.router.view.moving.remove(&id).is_some() {
+            self.view_moved(host);
+        }
     }
 
     /// All routes of the cluster's state as it is now are shown.
@@ -123,14 +141,16 @@ impl World {
         if !planted!(StoredAloneForgotten) {
             stored.iter().for_each(|account| self.nudge_account(host, account));
         }
-        let Some(process) = &self.hosts[host].process else { return };
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.router.looks_again = true;
         let generation = process.router.generation;
         self.wake(host, self.now.after(look_again_after), Part::LookAgain { generation });
     }
 
     /// All sessions look into the store once more.
     pub(super) fn look_again(&mut self, host: usize, generation: u64) {
-        let Some(process) = &self.hosts[host].process else { return };
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.router.looks_again = false;
         if process.router.generation == generation {
             self.tell_all(host, || ToSession::Nudge);
         }

@@ -43,6 +43,8 @@ pub(super) struct Router {
     pub(super) moving: BTreeSet<SessionId>,
     /// For whom something was stored while this node was by itself.
     pub(super) stored_alone: StoredAlone,
+    /// All sessions are to look into the store once more.
+    pub(super) looks_again: bool,
 }
 
 /// The routes of the cluster as sessions read them.
@@ -50,11 +52,17 @@ pub(super) struct Router {
 pub(super) struct View {
     routes: BTreeMap<BareJid, AccountRoutes>,
     pub(super) applied: LogIndex,
+    /// Sessions that go on in the present life of the node and do not hold their JIDs again yet, with their accounts.
+    pub(super) moving: BTreeMap<SessionId, BareJid>,
 }
 
 impl RouteView for View {
     fn routes_of(&self, account: &BareJid) -> Option<AccountRoutes> {
         self.routes.get(account).cloned()
+    }
+
+    fn is_moving(&self, account: &BareJid) -> bool {
+        self.moving.values().any(|moving| moving == account)
     }
 }
 
@@ -71,7 +79,8 @@ impl View {
 
     /// It is to show another log.
     pub(super) fn begin_again(&mut self, begin: LogIndex) {
-        *self = View { applied: begin, ..View::default() };
+        let moving = std::mem::take(&mut self.moving);
+        *self = View { applied: begin, moving, ..View::default() };
     }
 
     fn put(&mut self, route: &Arc<Route>) {
@@ -111,6 +120,7 @@ impl Router {
             deciders: Deciders::default(),
             moving: BTreeSet::new(),
             stored_alone: StoredAlone::default(),
+            looks_again: false,
         }
     }
 
@@ -121,7 +131,7 @@ impl Router {
 
     /// Whether nothing is on its way to a client or from one.
     pub(super) fn is_at_rest(&self) -> bool {
-        self.sessions.values().all(Session::is_at_rest) && self.deciders.have_decided()
+        self.sessions.values().all(Session::is_at_rest) && self.deciders.have_decided() && !self.looks_again
     }
 
     /// Who has something to do still, or waits for what does not come.

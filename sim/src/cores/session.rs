@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cresset_core::admission::Door;
 use cresset_core::cluster::{Removal, RouteView};
 use cresset_core::ids::{RouteId, Sequence, SessionId};
-use cresset_core::jid::{FullJid, NodePart};
+use cresset_core::jid::{BareJid, FullJid, NodePart};
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::routing::{Home, Parcel, Sender, comes_to};
 use cresset_core::session::{
@@ -313,7 +313,10 @@ impl World {
                     session.machine.handle_stored(uptime, found.map_err(|error| unavailable(&error)));
                 }
             }
-            Order::End => session.is_over = true,
+            Order::End => {
+                session.is_over = true;
+                self.has_moved(host, id);
+            }
             Order::GoesOn => {
                 let Some(process) = &mut self.hosts[host].process else { return };
                 let generation = process.router.generation;
@@ -321,6 +324,7 @@ impl World {
                     session.generation = generation;
                     session.sender.goes_on_in(generation);
                 }
+                self.has_moved(host, id);
             }
             Order::StartTls
             | Order::Roster(_)
@@ -458,6 +462,11 @@ impl Session {
         has_nothing && !self.is_over && !self.machine.owes()
     }
 
+    /// Whose session it is, unless it is over.
+    pub(super) fn account_that_goes_on(&self) -> Option<&BareJid> {
+        self.machine.account().filter(|_| !self.is_over)
+    }
+
     /// Whether the session is to be woken for what is taken care of.
     pub(super) fn awaits_handled(&self) -> bool {
         self.is_over || self.machine.awaits_handled()
@@ -465,7 +474,11 @@ impl Session {
 
     /// Takes what is in the mailbox; answers whether there was something.
     fn take_mailbox(&mut self, uptime: Uptime) -> bool {
-        let events = std::mem::take(&mut self.events);
+        let mut events = std::mem::take(&mut self.events);
+        if self.machine.held_route().is_none() && !self.parcels.is_empty() {
+            // An error in the place of what is taken care of may be among them.
+            (self.events, events) = events.into_iter().partition(|event| matches!(event, ToSession::Handled(_)));
+        }
         // What was stored may have been said before what comes with the nudge, and is not to be overtaken by it.
         if events.iter().any(|event| matches!(event, ToSession::Nudge)) {
             self.machine.handle_nudge(uptime);

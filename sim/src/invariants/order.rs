@@ -6,14 +6,15 @@
 
 //!
 //! What is stored and cannot be fetched, because the account store is away, is overtaken by what is said meanwhile: nobody
-//! is kept from talking until a database is back.
+//! is kept from talking until a database is back. So is what is under way, and not acknowledged, while a node goes by itself
+//! or into the cluster: its session goes on, and the other node may decide about it, as after an expulsion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::sessions::Sessions;
 use super::windows::windows;
-use crate::history::{Connection, Event, Record};
+use crate::history::{Connection, DirectoryFact, Event, Record};
 use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
@@ -21,6 +22,7 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     let sessions = Sessions::of(history);
     let windows = windows(plan, history);
     let outages: Vec<_> = windows.iter().filter(|window| *window.fault == Fault::StoreFails).collect();
+    let (switches, acknowledged) = (switches(history), acknowledged(history));
     let mut sent: BTreeMap<&str, (&Connection, &str, usize, Duration)> = BTreeMap::new();
     let mut arrived = BTreeSet::new();
     let mut last: BTreeMap<(&Connection, &str, &str), (usize, &str)> = BTreeMap::new();
@@ -37,7 +39,11 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
                     continue;
                 }
                 let slot = last.entry((sender, to, connection.user.as_str())).or_insert((number, id.as_str()));
-                let is_excused = || outages.iter().any(|outage| outage.touches(sent_at, record.at));
+                let is_under_way =
+                    |at: &Duration| sent_at <= *at && acknowledged.get(id.as_str()).is_none_or(|done| done > at);
+                let is_excused = || {
+                    outages.iter().any(|outage| outage.touches(sent_at, record.at)) || switches.iter().any(is_under_way)
+                };
                 if number < slot.0 {
                     if is_excused() {
                         continue;
@@ -54,9 +60,27 @@ pub(super) fn check(plan: &Plan, history: &[Record]) -> Vec<Violation> {
     violations
 }
 
+/// When nodes went by themselves, or into the cluster.
+fn switches(history: &[Record]) -> Vec<Duration> {
+    let is_switch =
+        |record: &&Record| matches!(record.event, Event::Directory { fact: DirectoryFact::Alone { .. }, .. });
+    history.iter().filter(is_switch).map(|record| record.at).collect()
+}
+
+/// When the sender of each message was told that the server answers for it.
+fn acknowledged(history: &[Record]) -> BTreeMap<&str, Duration> {
+    let mut acknowledged = BTreeMap::new();
+    for record in history {
+        if let Event::Acknowledged { id, .. } = &record.event {
+            acknowledged.entry(id.as_str()).or_insert(record.at);
+        }
+    }
+    acknowledged
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{connection, received, sent};
+    use super::super::testing::{at, connection, received, sent};
     use super::*;
 
     #[test]
@@ -69,5 +93,19 @@ mod tests {
 
         assert_eq!(check(&Plan::calm(1), &[both.as_slice(), overtaken.as_slice()].concat()).len(), 1);
         assert_eq!(check(&Plan::calm(1), &[both.as_slice(), copied.as_slice()].concat()), []);
+    }
+
+    /// Found with seed 50003013 of level 1.
+    #[test]
+    fn what_was_acknowledged_before_a_switch_is_not_overtaken() {
+        let (u1, u2) = (connection("u1", 1), connection("u2", 1));
+        let alone = Event::Directory { node: "n1".to_owned(), fact: DirectoryFact::Alone { is_alone: true } };
+        let switched = [sent(1, &u1, "n1", "a"), at(3, alone), sent(4, &u1, "n1", "b")];
+        let overtaken = [received(5, &u2, "n2", "b"), received(6, &u2, "n2", "a")];
+        let done = |milliseconds| at(milliseconds, Event::Acknowledged { connection: u1.clone(), id: "a".to_owned() });
+
+        assert_eq!(check(&Plan::calm(1), &[&switched[..], &[done(4)], &overtaken].concat()), []);
+        let acknowledged = [&switched[..1], &[done(2)], &switched[1..], &overtaken].concat();
+        assert_eq!(check(&Plan::calm(1), &acknowledged).len(), 1);
     }
 }

@@ -65,10 +65,10 @@ impl Plan {
         let whole = plan.episodes.iter().map(super::Episode::ends).max().unwrap_or(BEGINS);
         let plan = plan.healing_at(whole + Duration::from_millis(200));
         // What is silent is soon noticed, and clients do not have to wait for a server that thinks of its files.
-        // Nodes see within 2.5 s that clustering is on again.
-        let seen_within = if plan.sets_properties() { Duration::from_secs(4) } else { Duration::ZERO };
-        let silent_from = plan.heals_at + seen_within + Duration::from_secs(7);
-        Plan { silent_from, ends_at: silent_from + Duration::from_secs(9), ..plan }
+        // Nodes see within 2.5 s that clustering is on again, and look into the store once more 21 s after they have joined.
+        let (seen_within, looks_within) = if plan.sets_properties() { (4, 17) } else { (0, 9) };
+        let silent_from = plan.heals_at + Duration::from_secs(seen_within + 7);
+        Plan { silent_from, ends_at: silent_from + Duration::from_secs(looks_within), ..plan }
     }
 
     /// In one plan of four clustering is off for a while.
@@ -78,7 +78,8 @@ impl Plan {
             return self;
         }
         let at = BEGINS + Duration::from_millis(random.random_range(0..6000));
-        let lasts = Duration::from_millis(random.random_range(1000..9000));
+        // Long enough for every node to see it.
+        let lasts = Duration::from_millis(random.random_range(3000..9000));
         self.with(at, lasts, Fault::SwitchedOff)
     }
 }

@@ -1,12 +1,13 @@
 //! Acknowledgements in both directions.
 
-use super::client::{Client, fates};
+use super::client::{Client, fates, parcel};
 use crate::ids::Sequence;
 use crate::limits::{
     ACK_REQUESTS_MAX, SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX, SESSION_UNHANDLED_BYTES_MAX,
     SESSION_UNHANDLED_STANZAS_MAX,
 };
-use crate::session::Order;
+use crate::routing::{Home, Parcel, Turn};
+use crate::session::{Order, StoreUnavailable};
 
 const SM: &str = "urn:xmpp:sm:3";
 const MESSAGE: &str = "<message from='juliet@example.org/a' to='romeo@example.org/balcony'/>";
@@ -63,6 +64,34 @@ fn stanzas_are_counted_when_they_are_handled() {
 }
 
 /// Whoever is not waited for need not wake anybody.
+/// P2. The client is told of an error before it is told that the stanza is handled: a session that is closed in between
+/// takes the error with it.
+#[test]
+fn a_stanza_does_not_count_before_the_error_that_goes_in_its_place_is_delivered() {
+    let mut romeo = Client::managed();
+    romeo.says("<presence/>");
+    romeo.announced();
+    romeo.orders().iter().for_each(|order| match order {
+        Order::Route { number: Some(number), .. } => romeo.session.handle_handled(romeo.now, *number),
+        _ => {}
+    });
+    romeo.says("<message to='juliet@example.org'/>");
+    let Some(Order::Route { number: Some(number), .. }) = romeo.order() else { panic!("it goes somewhere") };
+
+    let home = Home::Here { turn: Turn(1) };
+    let error = "<message from='juliet@example.org' to='romeo@example.org/balcony' type='error'/>";
+    romeo.session.handle_parcel(romeo.now, Parcel { home, ..parcel(0, error) });
+    romeo.session.handle_handled(romeo.now, number);
+    romeo.says(&asked());
+    romeo.passes(1000);
+    romeo.hears(&count(1));
+
+    romeo.says(&asked());
+    romeo.session.handle_offline(romeo.now, Err(StoreUnavailable));
+    romeo.passes(0);
+    romeo.hears(&(error.to_owned() + &asked() + &count(2)));
+}
+
 #[test]
 fn that_a_stanza_is_handled_is_awaited_by_whoever_has_asked_for_the_count_or_said_much() {
     let mut romeo = Client::managed();
