@@ -227,13 +227,7 @@ impl Connection {
             self.session.handle_unread(now);
         }
         let mut happened = self.poll_timer(cx, now).is_ready();
-        if self.poll_mailbox(cx, now).is_ready() {
-            happened = true;
-            self.obey();
-            if self.stop.is_some() {
-                return Poll::Ready(());
-            }
-        }
+        happened |= self.poll_mailbox(cx, now).is_ready();
         happened |= self.work.poll(cx, &self.settings.router).is_ready();
         happened |= self.poll_errand(cx, now).is_ready();
         happened |= self.poll_settling(cx).is_ready();
@@ -298,7 +292,11 @@ impl Connection {
     pub(super) fn handle_event(&mut self, now: Uptime, event: ToSession) {
         match event {
             ToSession::Handled(number) => self.session.handle_handled(now, number),
-            ToSession::Answer(answer) => self.session.handle_answer(now, answer),
+            ToSession::Answer(answer) => {
+                self.session.handle_answer(now, answer);
+                // Whatever it says from here on it says in this life of the node, and by this route.
+                self.obey();
+            }
             ToSession::Lost(lost) => self.session.handle_members_lost(now, lost),
             // It was heeded before any stanza.
             ToSession::Nudge => {}
@@ -312,9 +310,13 @@ impl Connection {
             ToSession::Pass(pass) => self.passes.push(pass),
             ToSession::Hold(guard) => {
                 self.session.handle_hold(now);
-                self.held = Some(guard);
+                // One that is over has nothing any more that is to be settled.
+                self.held = Some(guard).filter(|_| !self.session.is_over());
             }
-            ToSession::Moves { ended } => self.session.handle_moves(now, ended),
+            ToSession::Moves { ended } => {
+                self.session.handle_moves(now, ended);
+                self.obey();
+            }
         }
     }
 

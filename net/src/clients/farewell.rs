@@ -77,13 +77,7 @@ impl Connection {
 
     fn note_events(&mut self, events: VecDeque<ToSession>) {
         let now = self.now();
-        for event in events {
-            match event {
-                // It holds nothing any more that is to be settled.
-                ToSession::Hold(_) => {}
-                event => self.handle_event(now, event),
-            }
-        }
+        events.into_iter().for_each(|event| self.handle_event(now, event));
     }
 
     /// Lets everything that was not delivered be decided again, in order, and then whoever waits for that go past.

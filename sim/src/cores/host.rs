@@ -142,7 +142,7 @@ impl Process {
         let Birth { id, now, drift, settings, raft, mesh, mut random, agreed } = birth;
         let member = settings.member;
         let logs = AtomicU64::new(random.random());
-        let draw_boot = move || BootId(logs.fetch_add(1, Ordering::Relaxed).into());
+        let draw_boot = move || BootId(logs.fetch_add(1, Ordering::Relaxed));
         Process {
             id,
             started: now,

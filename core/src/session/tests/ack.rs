@@ -71,10 +71,11 @@ fn a_stanza_does_not_count_before_the_error_that_goes_in_its_place_is_delivered(
     let mut romeo = Client::managed();
     romeo.says("<presence/>");
     romeo.announced();
-    romeo.orders().iter().for_each(|order| match order {
-        Order::Route { number: Some(number), .. } => romeo.session.handle_handled(romeo.now, *number),
-        _ => {}
-    });
+    for order in romeo.orders() {
+        if let Order::Route { number: Some(number), .. } = order {
+            romeo.session.handle_handled(romeo.now, number);
+        }
+    }
     romeo.says("<message to='juliet@example.org'/>");
     let Some(Order::Route { number: Some(number), .. }) = romeo.order() else { panic!("it goes somewhere") };
 
