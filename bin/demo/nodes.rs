@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout};
 use super::plan::PlannedNode;
 use crate::exit::Failure;
 
-/// How long a node may take to stop when it is asked to. Beyond it, it is killed.
-const STOP_TIME_MAX: Duration = Duration::from_secs(6);
+/// How long a node may take to stop when it is asked to, which is a second more than it takes. Beyond it, it is killed.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Between two looks at a node's status.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
