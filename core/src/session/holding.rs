@@ -72,7 +72,8 @@ pub enum Leaving {
     Done(Option<RouteId>),
     /// It asks for the end of this one, and waits.
     Unbind(RouteId),
-    /// It waits: for the answer to its bind, or the end of this route.
+    /// It waits: for the answer to its bind, or for the end of its route. What does not come by this route any more may go
+    /// back before that.
     Waits(Option<RouteId>),
 }
 

@@ -111,6 +111,8 @@ pub struct Session {
     serves: bool,
     /// Whether the session may deliver.
     may_deliver: bool,
+    /// Whether every active member knew its presence when it ended.
+    is_announced: bool,
     count_requests: CountRequests,
     /// When the client is asked again for what it did not acknowledge.
     ask_again: Option<Uptime>,
@@ -187,6 +189,7 @@ impl Session {
             holding: Holding::default(),
             serves: false,
             may_deliver: true,
+            is_announced: false,
             count_requests: CountRequests::new(),
             ask_again: None,
             awaits_presence_until: None,

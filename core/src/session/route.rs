@@ -98,7 +98,11 @@ impl Session {
 
     /// The session is over: what it has to do about its route until it is done.
     pub fn leaves(&mut self) -> Leaving {
-        self.holding.leaves()
+        match self.holding.leaves() {
+            // A view in which its last presence is not shown says nothing of what still comes to it.
+            Leaving::Waits(Some(_)) if !self.is_announced => Leaving::Waits(None),
+            leaving @ (Leaving::Done(_) | Leaving::Unbind(_) | Leaving::Waits(_)) => leaving,
+        }
     }
 
     fn handle_bind_answered(&mut self, now: Uptime, answer: Result<RouteId, BindRefusal>) {

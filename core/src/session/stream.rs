@@ -183,6 +183,7 @@ impl Session {
         }
         self.close_transport();
         if let Some(mut bound) = self.bound.take() {
+            self.is_announced = bound.announcer.is_settled();
             let route = bound.route;
             for delivery in bound.deliveries.take_all() {
                 if let Some(home) = delivery.home {

@@ -64,12 +64,29 @@ fn a_session_that_is_over_follows_its_route_to_the_end() {
 
     romeo.session.handle_answer(romeo.now, Answer::Bound { route: ROUTE });
     assert_eq!(romeo.session.leaves(), Leaving::Unbind(ROUTE));
-    assert_eq!(romeo.session.leaves(), Leaving::Waits(Some(ROUTE)));
+    assert_eq!(romeo.session.leaves(), Leaving::Waits(None));
     romeo.session.handle_route_ended(romeo.now, ROUTE, Removal::Unbound);
 
     assert_eq!(romeo.session.leaves(), Leaving::Done(Some(ROUTE)));
     assert!(romeo.orders().is_empty());
     romeo.hears("");
+}
+
+/// P2. Found by the simulator: by a view that did not show its presence yet, what others sent it went back and forth until it
+/// was an error.
+#[test]
+fn a_session_gives_nothing_back_early_whose_presence_is_not_known_everywhere() {
+    for (is_known, waits) in [(false, None), (true, Some(ROUTE))] {
+        let mut romeo = Client::bound();
+        romeo.says("<presence/>");
+        if is_known {
+            romeo.announced();
+        }
+        romeo.says("</stream:stream>");
+        assert_eq!(romeo.session.leaves(), Leaving::Unbind(ROUTE));
+
+        assert_eq!(romeo.session.leaves(), Leaving::Waits(waits));
+    }
 }
 
 #[test]
