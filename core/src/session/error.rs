@@ -34,6 +34,11 @@ pub enum StreamErrorCondition {
 }
 
 impl StreamErrorCondition {
+    /// What a client hears that its node sends away: that it may go somewhere else, or that it is not served here.
+    pub fn of_sent_away(has_other_host: bool) -> StreamErrorCondition {
+        if has_other_host { StreamErrorCondition::SeeOtherHost } else { StreamErrorCondition::SystemShutdown }
+    }
+
     /// The name of the element that tells it.
     pub const fn name(self) -> &'static str {
         match self {

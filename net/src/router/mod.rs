@@ -409,12 +409,7 @@ impl Router {
             Service::Serve | Service::Pause => ToSession::Service(service),
             Service::Close => {
                 let other_host = lock(&self.other_host).clone();
-                let condition = if other_host.is_some() {
-                    StreamErrorCondition::SeeOtherHost
-                } else {
-                    StreamErrorCondition::SystemShutdown
-                };
-                ToSession::Close { condition, other_host }
+                ToSession::Close { condition: StreamErrorCondition::of_sent_away(other_host.is_some()), other_host }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cresset_core::admission::Door;
@@ -27,7 +28,7 @@ use super::{Part, World};
 use crate::parts::Tap;
 
 /// How soon a session looks again whether the node may serve, as a connection does.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// An event for one session.
 #[derive(Debug)]
@@ -254,10 +255,14 @@ impl World {
         while let Some(order) = self.session(host, id).and_then(|session| session.machine.poll_output()) {
             self.carry_out_order(host, id, uptime, order);
         }
+        self.forget_arrived(host, id);
+    }
+
+    /// The store forgets what has arrived.
+    fn forget_arrived(&mut self, host: usize, id: SessionId) {
         let Some(session) = self.session(host, id) else { return };
-        let arrived = std::mem::take(&mut session.arrived);
         let Some(name) = session.account_name() else { return };
-        for (route, key) in arrived {
+        for (route, key) in std::mem::take(&mut session.arrived) {
             at_once(self.accounts.forget(name.clone(), vec![key], route)).expect("it is there");
         }
     }
@@ -335,15 +340,13 @@ impl World {
     }
 
     fn claim(&mut self, host: usize, id: SessionId, uptime: Uptime) {
+        // What has arrived must not be claimed again.
+        self.forget_arrived(host, id);
         let Some(process) = &mut self.hosts[host].process else { return };
         let view = &process.router.view;
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
         let (Some(route), Some(account)) = (session.machine.held_route(), session.machine.account()) else { return };
         let name = account.node().expect("only an account binds").to_owned();
-        // What has arrived must not be claimed again.
-        for (route, key) in std::mem::take(&mut session.arrived) {
-            at_once(self.accounts.forget(name.clone(), vec![key], route)).expect("it is there");
-        }
         let routes = view.routes_of(account).unwrap_or_else(|| Arc::from([]));
         let claimant = Claimant { route, live: routes.iter().map(|route| route.id).collect(), as_of: view.applied };
         let claimed = at_once(self.accounts.claim(name, claimant)).map_err(|error| unavailable(&error));
@@ -504,10 +507,7 @@ impl Session {
             ToSession::Moves { ended } => self.machine.handle_moves(uptime, ended),
             ToSession::RouteEnded { route, reason } => self.machine.handle_route_ended(uptime, route, reason),
             ToSession::Close { other_host } => {
-                let condition = match other_host {
-                    Some(_) => StreamErrorCondition::SeeOtherHost,
-                    None => StreamErrorCondition::SystemShutdown,
-                };
+                let condition = StreamErrorCondition::of_sent_away(other_host.is_some());
                 self.machine.handle_close(uptime, condition, other_host.map(|host| host.to_string()));
             }
             ToSession::Pass(pass) => self.passes.push(pass),

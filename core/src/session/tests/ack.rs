@@ -63,7 +63,6 @@ fn stanzas_are_counted_when_they_are_handled() {
     romeo.hears(&count(2));
 }
 
-/// Whoever is not waited for need not wake anybody.
 /// P2. The client is told of an error before it is told that the stanza is handled: a session that is closed in between
 /// takes the error with it.
 #[test]
@@ -93,6 +92,7 @@ fn a_stanza_does_not_count_before_the_error_that_goes_in_its_place_is_delivered(
     romeo.hears(&(error.to_owned() + &asked() + &count(2)));
 }
 
+/// Whoever is not waited for need not wake anybody.
 #[test]
 fn that_a_stanza_is_handled_is_awaited_by_whoever_has_asked_for_the_count_or_said_much() {
     let mut romeo = Client::managed();
