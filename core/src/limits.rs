@@ -262,10 +262,14 @@ pub const STALE_VIEW_WAIT_MAX: Duration = Duration::from_millis(100);
 /// How long a message that nobody else has waits for a store that is away before it is decided about again.
 pub const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a node that stops in good order waits, after its clients have gone, for an account store that is away and to
-/// which it owes what it has acknowledged: with the node that would be lost. Docker kills a container ten seconds after it was
-/// asked to stop, and the farewells and the end of the membership take three of them.
-pub const STOP_STORE_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a node that stops in good order waits until its clients have taken their leave and what they left is routed.
+pub const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
+
+/// How long a node that stops in good order waits after that if it has not decided yet about what it has acknowledged:
+/// with the node that would be lost. It waits for an account store that is away, for the end of a route that the others have
+/// to agree on, for its next life. Docker kills a container ten seconds after it was asked to stop, and the farewells and
+/// the end of the membership take three and a half of them.
+pub const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Queues of what came back on one node: as many as a store that gathers its writes can make use of.
 pub const RETRY_QUEUES: u64 = 32;

@@ -216,7 +216,7 @@ pub const PROBES: &[Probe] = &[
     probe("net/router", "nobody_waits_for_ever_for_whoever_logs_out", RARE, RARE),
     probe("net/router", "others_are_told_of_what_was_stored_alone", RARE, RARE),
     probe("net/router", "the_sessions_of_a_node_move_on", RARE, RARE),
-    probe("net/run", "a_node_that_stops_waits_for_the_store", RARE, RARE),
+    probe("net/run", "a_node_that_stops_waits_for_what_it_owes", RARE, RARE),
 ];
 
 const fn probe(room: &'static str, name: &'static str, cores: Need, nodes: Need) -> Probe {

@@ -41,15 +41,15 @@ impl Router {
         Turn(self.last_turn.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// How much that came back is being decided again: nothing while the node does not serve.
+    /// How much that came back is being decided again, or waits until the node serves.
     pub fn undecided(&self) -> usize {
-        if *self.serves.borrow() { self.undecided.load(Ordering::Acquire) } else { 0 }
+        self.undecided.load(Ordering::Acquire)
     }
 
-    /// How many sessions are not over, and how much is being decided again: nothing while the node does not serve, because
-    /// then it can bring nothing to an end.
+    /// How many sessions are not over, and how much is not decided. A node that does not serve can end no session.
     pub fn unsettled(&self) -> usize {
-        if *self.serves.borrow() { self.session_count() + self.undecided() } else { 0 }
+        let sessions = if *self.serves.borrow() { self.session_count() } else { 0 };
+        sessions + self.undecided()
     }
 
     pub(super) fn decide_again(&self, peer: Peer, redecide: Redecide<Ticket>) {

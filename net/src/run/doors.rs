@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cresset_core::admission::Budget;
 use cresset_core::config::{ClientSettings as Configured, ListenerTls};
-use cresset_core::limits::STOP_STORE_WAIT_MAX;
+use cresset_core::limits::{FAREWELL_TIME_MAX, STOP_WAIT_MAX};
 use cresset_core::session::{SessionSettings, TlsPolicy};
 use cresset_core::sometimes;
 use rand::rngs::StdRng;
@@ -141,9 +141,9 @@ impl Doors {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload(certificate))
     }
 
-    /// Lets nobody in any more, sends away who is there, and waits until they have gone or `time_max` has passed. What was
-    /// acknowledged and waits for the account store is waited for a while longer: nobody else has it.
-    pub(super) async fn close(&self, other_host: Option<&str>, time_max: Duration) {
+    /// Lets nobody in any more, sends away who is there, and waits [`FAREWELL_TIME_MAX`] at most until they have gone. What
+    /// was acknowledged and is not decided is waited for a while longer: nobody else has it.
+    pub(super) async fn close(&self, other_host: Option<&str>) {
         self.stop.send_replace(true);
         self.router.send_away(other_host);
         let gone = async {
@@ -151,18 +151,18 @@ impl Doors {
                 sleep(FAREWELL_PAUSE).await;
             }
         };
-        if timeout(time_max, gone).await.is_err() {
+        if timeout(FAREWELL_TIME_MAX, gone).await.is_err() {
             tracing::warn!(sessions = self.router.session_count(), "not all clients took their leave in time");
             let settled = async {
                 while self.router.unsettled() > 0 {
                     sleep(FAREWELL_PAUSE).await;
                 }
             };
-            if timeout(STOP_STORE_WAIT_MAX, settled).await.is_err() {
+            if timeout(STOP_WAIT_MAX, settled).await.is_err() {
                 let stanzas = self.router.undecided();
                 tracing::error!(stanzas, "the node stops with stanzas that it could not leave with anybody");
             } else {
-                sometimes!("a_node_that_stops_waits_for_the_store");
+                sometimes!("a_node_that_stops_waits_for_what_it_owes");
             }
         }
     }

@@ -83,9 +83,6 @@ pub(crate) fn examples() -> Vec<crate::formats::Example> {
 /// Entries of the log and questions that wait for the control task. Raft waits beyond it.
 const CONTROL_QUEUE_MAX: usize = 64;
 
-/// How long clients have to take their leave at a graceful stop.
-const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
-
 /// How long leadership may take to be handed over.
 const HAND_OVER_TIME_MAX: Duration = Duration::from_millis(500);
 
@@ -475,7 +472,7 @@ impl Running {
         let elsewhere = ask(&self.questions, Question::StopBegins).await.flatten();
         self.router.shut_door(elsewhere);
         if let Some(doors) = &self.doors {
-            doors.close(elsewhere.map(|address| address.to_string()).as_deref(), FAREWELL_TIME_MAX).await;
+            doors.close(elsewhere.map(|address| address.to_string()).as_deref()).await;
         }
         if self.questions.send(Question::Leave).await.is_ok()
             && timeout(LEAVE_TIME_MAX, &mut self.control).await.is_err()

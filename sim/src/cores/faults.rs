@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cresset_core::ids::MemberId;
-use cresset_core::node::LEAVE_TIME_MAX;
+use cresset_core::limits::{FAREWELL_TIME_MAX, STOP_WAIT_MAX};
+use cresset_core::node::{LEAVE_TIME_MAX, Service};
 
 use super::mesh::Fault as LinkFault;
 use super::network::{Packet, Side, Wire};
@@ -13,9 +14,6 @@ use super::raft::Disk;
 use super::{Part, UserPart, What, World};
 use crate::history::Event;
 use crate::plan::{Fault, Target, Way};
-
-/// How long the sessions of a process that was asked to stop may take: as the nodes have it.
-const FAREWELL_TIME_MAX: Duration = Duration::from_millis(1500);
 
 /// How often a link says that it is alive.
 const BEAT: Duration = Duration::from_millis(500);
@@ -260,9 +258,6 @@ impl World {
             | Fault::LoseDisk { .. }
             | Fault::Stop { .. } => {
                 for host in met {
-                    if self.hosts[host].process.as_ref().is_some_and(|process| process.is_leaving) {
-                        self.kill(host);
-                    }
                     self.hosts[host].downs -= 1;
                     self.start(host);
                 }
@@ -433,15 +428,25 @@ impl World {
         self.leave_if_empty(host);
     }
 
-    /// A process that was asked to stop leaves when its last session is gone.
+    /// A process that was asked to stop leaves when its last session is gone and it owes nothing.
     pub(super) fn leave_if_empty(&mut self, host: usize) {
         let Some(process) = &self.hosts[host].process else { return };
-        if process.is_leaving && process.router.sessions.is_empty() && process.router.has_decided() {
+        let may_have_sessions = process.has_said_farewell && process.router.service != Service::Serve;
+        let has_gone = process.router.sessions.is_empty() || may_have_sessions;
+        if process.is_leaving && has_gone && process.router.has_decided() {
             self.leave_cluster(host);
         }
     }
 
     /// A process that was asked to stop has waited for its sessions.
+    pub(super) fn farewell_is_over(&mut self, host: usize) {
+        let Some(process) = &mut self.hosts[host].process else { return };
+        process.has_said_farewell = true;
+        self.wake(host, self.now.after(STOP_WAIT_MAX), Part::StopTimeout);
+        self.leave_if_empty(host);
+    }
+
+    /// A process that was asked to stop has waited for everything.
     pub(super) fn leave_cluster(&mut self, host: usize) {
         let Some(process) = &mut self.hosts[host].process else { return };
         if !std::mem::replace(&mut process.has_asked_to_leave, true) {
@@ -449,6 +454,12 @@ impl World {
             self.control_soon(host);
             self.wake(host, self.now.after(LEAVE_TIME_MAX), Part::Leave);
         }
+    }
+
+    /// A process that was asked to stop ends. It is started anew at once if it took longer than it was to be away.
+    pub(super) fn end(&mut self, host: usize) {
+        self.kill(host);
+        self.start(host);
     }
 
     /// The others have agreed that it leaves.

@@ -71,6 +71,8 @@ pub(super) struct Process {
     /// It was asked to stop.
     pub(super) is_leaving: bool,
     /// Its sessions have had their time.
+    pub(super) has_said_farewell: bool,
+    /// It wants to be no member any more.
     pub(super) has_asked_to_leave: bool,
     /// How it sees the cluster: serving, leader, term, who is active, sessions, whether by itself.
     pub(super) seen: Option<(bool, Option<MemberId>, u64, Vec<MemberId>, u64, bool)>,
@@ -160,6 +162,7 @@ impl Process {
             is_between_lives: false,
             late_proposals: VecDeque::new(),
             is_leaving: false,
+            has_said_farewell: false,
             has_asked_to_leave: false,
             seen: None,
             random,

@@ -162,6 +162,8 @@ enum Part {
     },
     /// Its sessions have had their time to go.
     FarewellTimeout,
+    /// It has had its time to decide about what it has acknowledged.
+    StopTimeout,
     /// It has had its time to leave.
     Leave,
     LateProposal,
@@ -401,8 +403,9 @@ impl World {
             Part::Dial { mesh, to, lane, attempt } => self.attempt(host, mesh, to, lane, attempt),
             Part::DialTimeout { dial } => self.attempt_failed(dial),
             Part::Silence { connection, side } => self.silence(connection, side),
-            Part::FarewellTimeout => self.leave_cluster(host),
-            Part::Leave => self.kill(host),
+            Part::FarewellTimeout => self.farewell_is_over(host),
+            Part::StopTimeout => self.leave_cluster(host),
+            Part::Leave => self.end(host),
             Part::LateProposal => self.late_proposal(host),
             Part::Switch => self.see_mode(host),
             Part::Held => self.held(host),

@@ -142,9 +142,9 @@ impl Router {
         self.deciders.who_waits().or_else(session).or_else(early)
     }
 
-    /// Whether nothing that came back is being decided; nothing is while the node does not serve.
+    /// Whether nothing that came back is to be decided still.
     pub(super) fn has_decided(&self) -> bool {
-        self.service != Service::Serve || self.deciders.have_decided()
+        self.deciders.have_decided()
     }
 }
 

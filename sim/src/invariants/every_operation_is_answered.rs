@@ -115,6 +115,9 @@ fn due(plan: &Plan, connection: &Connection, asked: Duration) -> Duration {
         return asked + MOMENT;
     }
     let due = asked + PATIENCE_MAX;
+    // Without a quorum nobody is expelled; there is one again at the latest when everything is made whole.
+    let is_broken = plan.episodes.iter().any(|episode| episode.ends() >= asked);
+    let due = if is_broken && due >= plan.heals_at { due.max(plan.settled_at() + MOMENT) } else { due };
     let number = plan.user_names().iter().position(|name| name == connection.account());
     let peer = number.map(|number| plan.users[number].peer);
     let holds_up = |fault: &Fault| match fault {
@@ -214,6 +217,7 @@ mod tests {
 
     use super::super::testing::{acknowledged, at, connection, sent};
     use super::*;
+    use crate::plan::Target;
 
     fn dialled(milliseconds: u64) -> Record {
         at(milliseconds, Event::Dialled { connection: connection("u1", 1), node: "n1".to_owned() })
@@ -273,5 +277,16 @@ mod tests {
         assert_eq!(check(&Plan::calm(1), &[sent(1, &u1, "n1", "a"), at(20_000, Event::Healed)]).len(), 1);
         let late = [sent(whole, &u1, "n1", "a"), acknowledged(whole + 3000, &u1, "a")];
         assert_eq!(check(&Plan::calm(1), &late).len(), 1);
+    }
+
+    #[test]
+    fn what_was_said_before_the_last_fault_is_answered_when_everything_has_converged() {
+        let u1 = connection("u1", 1);
+        let (fault, lasts) = (Fault::PowerLoss { node: Target::Node(2) }, Duration::from_secs(1));
+        let plan = Plan::calm(1).with(Duration::from_secs(13), lasts, fault).healing_at(Duration::from_secs(14));
+        let run = |after: u64| check(&plan, &[sent(9000, &u1, "n1", "a"), acknowledged(9000 + after, &u1, "a")]);
+
+        assert_eq!(run(11_000), []);
+        assert_eq!(run(13_000).len(), 1);
     }
 }
