@@ -240,10 +240,13 @@ impl Node {
         }
     }
 
-    /// Whether another member that lives is called as this one: only the later of the two may go on.
+    /// Whether another member that lives is called as this one, and has joined since: only the later of the two may go on.
+    /// Until a node has applied that it has joined, it knows of none: who has its name may be itself, before it lost its
+    /// directory.
     pub fn has_namesake(&self) -> bool {
-        let is_other = |member: &&Member| member.is_alive() && member.id != self.settings.member;
-        self.state.members().filter(is_other).any(|member| member.name == self.settings.name)
+        let Some(own) = self.state.member(self.settings.member) else { return false };
+        let is_later = |member: &&Member| member.is_alive() && member.incarnation > own.incarnation;
+        self.state.members().filter(is_later).any(|member| member.name == self.settings.name)
     }
 
     /// What Raft last said of itself: who votes in fact, which follows [`ClusterState::voters`] with some delay.

@@ -93,3 +93,20 @@ fn a_node_whose_name_another_one_has_taken_knows_why_its_life_is_over() {
     assert!(world.over.contains(&3) && world.node(3).has_namesake());
     assert!(!world.node(1).has_namesake() && world.node(1).unready().is_none());
 }
+
+/// A machine that lost its directory comes back as a new member, and is expelled before it has applied that it has joined.
+#[test]
+fn a_node_that_has_not_applied_its_joining_does_not_take_its_earlier_self_for_a_namesake() {
+    let world = World::of(3);
+    let mut node = Node::new(world.now, NodeSettings { name: "node3".to_owned(), ..settings(9) });
+    let entries = world.log.iter().zip(1..).map(|(command, index)| Entry {
+        index: LogIndex(index),
+        command: Some(std::sync::Arc::new(command.clone())),
+    });
+
+    node.handle(world.now, Input::Committed(entries.collect()));
+    node.handle(world.now, Input::Over);
+
+    assert!(node.state().members().any(|member| member.is_alive() && member.name == "node3"));
+    assert!(!node.has_namesake());
+}
