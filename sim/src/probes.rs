@@ -184,6 +184,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/session", "a_session_ends_while_it_may_not_deliver", RARE, RARE),
     probe("core/session", "a_session_is_resumed", RARE, from(100, LEADER_AND_FOLLOWER)),
     probe("core/session", "a_session_moves_to_another_route", RARE, RARE),
+    probe("core/session", "a_session_that_is_over_retreats", RARE, RARE),
     probe("core/session", "a_stanza_counts_after_its_error", RARE, RARE),
     probe("core/session", "an_acknowledgement_waits_for_the_handover", RARE, from(30, LEADER_AND_FOLLOWER)),
     probe("core/session", "stored_messages_cannot_be_claimed_yet", RARE, RARE),

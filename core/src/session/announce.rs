@@ -98,9 +98,28 @@ impl Announcer {
         self.waiting.pop_front().map(|(_, next)| next)
     }
 
+    /// The session is over: nothing waits for an announcement any more.
+    pub(super) fn end(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// As [`announced`](Announcer::announced), when the session is over: what was to follow is not ordered.
+    pub(super) fn announced_at_the_end(&mut self, revision: u64) {
+        if revision == self.revision {
+            self.in_flight = false;
+        }
+    }
+
+    /// Wants nobody to be sent by this route any more. Gives the announcement that has to be ordered, if any: none while
+    /// another one is under way.
+    pub(super) fn retreat(&mut self) -> Option<Announcement> {
+        self.wanted = RoutePresence::default();
+        self.order()
+    }
+
     /// Whether routing knows everything that it is to know.
     pub(super) fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && !self.in_flight
+        self.waiting.is_empty() && !self.in_flight && self.wanted == self.ordered
     }
 
     fn order(&mut self) -> Option<Announcement> {

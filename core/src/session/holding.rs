@@ -72,9 +72,8 @@ pub enum Leaving {
     Done(Option<RouteId>),
     /// It asks for the end of this one, and waits.
     Unbind(RouteId),
-    /// It waits: for the answer to its bind, or for the end of its route. What does not come by this route any more may go
-    /// back before that.
-    Waits(Option<RouteId>),
+    /// It waits: for the answer to its bind, or for the end of its route.
+    Waits,
 }
 
 impl Holding {
@@ -181,8 +180,7 @@ impl Holding {
         match self {
             Holding::Nothing | Holding::Moves(_) => Leaving::Done(None),
             Holding::Ended(route) => Leaving::Done(Some(*route)),
-            Holding::Asked(_) | Holding::AskedAgain(_) => Leaving::Waits(None),
-            Holding::Released(route) => Leaving::Waits(Some(*route)),
+            Holding::Asked(_) | Holding::AskedAgain(_) | Holding::Released(_) => Leaving::Waits,
             Holding::Held(route) => {
                 let route = *route;
                 *self = Holding::Released(route);
@@ -203,10 +201,10 @@ mod tests {
         let mut holding = Holding::default();
         holding.asks(jid());
 
-        assert_eq!(holding.leaves(), Leaving::Waits(None));
+        assert_eq!(holding.leaves(), Leaving::Waits);
         holding.answered(Ok(route(1)));
         assert_eq!(holding.leaves(), Leaving::Unbind(route(1)));
-        assert_eq!(holding.leaves(), Leaving::Waits(Some(route(1))), "once is enough");
+        assert_eq!(holding.leaves(), Leaving::Waits, "once is enough");
         holding.ended(route(1));
         assert_eq!(holding.leaves(), Leaving::Done(Some(route(1))));
     }

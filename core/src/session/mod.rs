@@ -76,6 +76,7 @@ use crate::jid::{BareJid, FullJid};
 use crate::limits::{AUTHENTICATION_TIME_MAX, SESSION_UNHANDLED_BYTES_MAX, SESSION_UNHANDLED_STANZAS_MAX};
 use crate::routing::Parcel;
 use crate::sasl::ScramKeys;
+use crate::session::announce::Announcer;
 use crate::session::error::StreamError;
 use crate::session::framing::Framing;
 use crate::session::holding::Holding;
@@ -111,8 +112,8 @@ pub struct Session {
     serves: bool,
     /// Whether the session may deliver.
     may_deliver: bool,
-    /// Whether every active member knew its presence when it ended.
-    is_announced: bool,
+    /// What routing knows of it when it is over.
+    last_presence: Option<Box<Announcer>>,
     count_requests: CountRequests,
     /// When the client is asked again for what it did not acknowledge.
     ask_again: Option<Uptime>,
@@ -189,7 +190,7 @@ impl Session {
             holding: Holding::default(),
             serves: false,
             may_deliver: true,
-            is_announced: false,
+            last_presence: None,
             count_requests: CountRequests::new(),
             ask_again: None,
             awaits_presence_until: None,
@@ -271,7 +272,9 @@ impl Session {
 
     /// Every active member knows the presence of this revision.
     fn handle_announced(&mut self, revision: u64) {
-        let Some(bound) = self.bound.as_mut() else { return };
+        let Some(bound) = self.bound.as_mut() else {
+            return self.last_presence.iter_mut().for_each(|last| last.announced_at_the_end(revision));
+        };
         let announcement = bound.announcer.announced(revision);
         self.order_announcement(announcement);
         self.do_what_is_announced();

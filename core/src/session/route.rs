@@ -4,8 +4,9 @@
 //! A session that is over is told the same, until its route is gone ([`Session::leaves`]). It orders nothing any more.
 
 use crate::cluster::Removal;
-use crate::ids::RouteId;
-use crate::node::{Answer, BindRefusal, Service};
+use crate::ids::{RouteId, SessionId};
+use crate::node::{Answer, BindRefusal, Request, Service};
+use crate::session::announce::Announcement;
 use crate::session::holding::{Answered, Moved};
 use crate::session::{Leaving, Order, Session, StreamErrorCondition};
 use crate::time::Uptime;
@@ -98,11 +99,22 @@ impl Session {
 
     /// The session is over: what it has to do about its route until it is done.
     pub fn leaves(&mut self) -> Leaving {
-        match self.holding.leaves() {
-            // A view in which its last presence is not shown says nothing of what still comes to it.
-            Leaving::Waits(Some(_)) if !self.is_announced => Leaving::Waits(None),
-            leaving @ (Leaving::Done(_) | Leaving::Unbind(_) | Leaving::Waits(_)) => leaving,
-        }
+        self.holding.leaves()
+    }
+
+    /// The session is over: what does not come by this route any more, by the view, may go back before the route has
+    /// ended. A view in which the last presence of the session is not shown says nothing of that.
+    pub fn gives_back_early(&self) -> Option<RouteId> {
+        self.holding.route().filter(|_| self.last_presence.as_ref().is_some_and(|last| last.is_settled()))
+    }
+
+    /// The session is over, and its route cannot end yet, because something that it has begun waits for the account store:
+    /// what has to be agreed on so that nobody is sent to it any more. To be asked whenever something has happened.
+    pub fn retreats(&mut self, session: SessionId) -> Option<Request> {
+        let route = self.holding.route()?;
+        let Announcement { presence, revision } = self.last_presence.as_mut()?.retreat()?;
+        sometimes!("a_session_that_is_over_retreats");
+        Some(Request::Announce { session, route, presence, revision })
     }
 
     fn handle_bind_answered(&mut self, now: Uptime, answer: Result<RouteId, BindRefusal>) {

@@ -183,7 +183,6 @@ impl Session {
         }
         self.close_transport();
         if let Some(mut bound) = self.bound.take() {
-            self.is_announced = bound.announcer.is_settled();
             let route = bound.route;
             for delivery in bound.deliveries.take_all() {
                 if let Some(home) = delivery.home {
@@ -197,6 +196,8 @@ impl Session {
             for stanza in bound.farewells() {
                 self.output.order(Order::Route { number: None, stanza });
             }
+            bound.announcer.end();
+            self.last_presence = Some(Box::new(bound.announcer));
         }
         self.output.order(Order::End);
         self.stage = Stage::Over;

@@ -424,33 +424,32 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Tells the homes of everything that is done with.
-    pub(super) async fn finish_settling(&mut self) {
-        if let Some(settling) = self.settling.take() {
-            settling.await;
-        }
-        for home in std::mem::take(&mut self.unsettled) {
-            self.settings.router.settle(&self.handle, home).await;
-        }
-    }
-
-    /// Does what was asked of the account store to change it. What was asked to be known interests nobody any more.
-    pub(super) async fn finish_errands(&mut self) {
-        if let Some(errand) = self.errand.take()
-            && errand.is_change
-        {
-            errand.answer.await;
-        }
+    /// What the session has begun and does not end by itself: it tells the homes of everything that is done with, and does
+    /// what was asked of the account store to change it. What was asked to be known interests nobody any more.
+    pub(super) fn take_chores(&mut self) -> BoxFuture<'static, ()> {
+        let (settling, unsettled) = (self.settling.take(), std::mem::take(&mut self.unsettled));
+        let under_way = self.errand.take().filter(|errand| errand.is_change);
         let mut errands: Vec<Errand> = std::mem::take(&mut self.errands).into();
         errands.extend(std::iter::from_fn(|| self.forget_arrived()));
-        for errand in errands {
-            match errand {
-                Errand::Roster { .. } | Errand::Forget { .. } => {
-                    drop(errand.run(&self.settings, self.origin, self.party).await)
-                }
-                Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } | Errand::Look { .. } => {}
+        let (settings, handle) = (self.settings.clone(), self.handle.clone());
+        let (origin, party) = (self.origin, self.party);
+        Box::pin(async move {
+            if let Some(settling) = settling {
+                settling.await;
             }
-        }
+            for home in unsettled {
+                settings.router.settle(&handle, home).await;
+            }
+            if let Some(errand) = under_way {
+                errand.answer.await;
+            }
+            for errand in errands {
+                match errand {
+                    Errand::Roster { .. } | Errand::Forget { .. } => drop(errand.run(&settings, origin, party).await),
+                    Errand::LookUp { .. } | Errand::Derive(_) | Errand::Claim { .. } | Errand::Look { .. } => {}
+                }
+            }
+        })
     }
 
     fn poll_transport(&mut self, cx: &mut Context<'_>, now: Uptime) -> Poll<()> {

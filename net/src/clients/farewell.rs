@@ -6,16 +6,19 @@
 //! and is closed when it is found empty, so nothing falls between.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::task::{Context, Poll};
 
 use cresset_core::ids::RouteId;
 use cresset_core::node::Request;
 use cresset_core::session::Leaving;
 use cresset_core::sometimes;
-use futures_util::future::{Either, select};
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
 
 use super::connection::Connection;
-use crate::router::ToSession;
+use super::work::Work;
+use crate::router::{Router, ToSession};
 
 impl Connection {
     /// Ends the session in good order.
@@ -26,9 +29,7 @@ impl Connection {
         if let Some(id) = self.resumption.take() {
             router.may_not_be_resumed(&id);
         }
-        self.work.end(&router).await;
-        self.finish_settling().await;
-        self.finish_errands().await;
+        self.finish().await;
         let route = self.release_route().await;
         self.give_everything_back().await;
         router.leave(&self.handle, route);
@@ -38,12 +39,32 @@ impl Connection {
         }
     }
 
+    /// Brings to an end what the session has begun. The account store may be away: nobody is sent here meanwhile, and what
+    /// does not come to the session any more goes back, or what is said later would be stored before it.
+    async fn finish(&mut self) {
+        let router = self.settings.router.clone();
+        self.work.end(&router);
+        let mut chores = self.take_chores().fuse();
+        let mut is_done = |work: &mut Work, cx: &mut Context<'_>| {
+            let (works, has_chores) = (work.poll_end(cx, &router).is_pending(), chores.poll_unpin(cx).is_pending());
+            !works && (!has_chores || chores.is_terminated())
+        };
+        let mut is_over = poll_fn(|cx| Poll::Ready(is_done(&mut self.work, cx))).await;
+        while !is_over {
+            if let Some(retreat) = self.session.retreats(self.handle.id) {
+                // Without a control plane the node is stopping.
+                drop(router.control().send(retreat).await);
+            }
+            is_over = self.wait_for_events(&mut is_done).await;
+        }
+    }
+
     /// Gives the route back and waits until the view of this node does not show it any more.
     async fn release_route(&mut self) -> Option<RouteId> {
         loop {
             match self.session.leaves() {
                 Leaving::Done(route) => return route,
-                Leaving::Waits(route) => self.wait_for_events(route).await,
+                Leaving::Waits => drop(self.wait_for_events(&mut |_, _| false).await),
                 Leaving::Unbind(route) => {
                     // Without a control plane the node is stopping, and with it goes the route.
                     if self.settings.router.control().send(Request::Unbind { route }).await.is_err() {
@@ -54,24 +75,36 @@ impl Connection {
         }
     }
 
-    async fn wait_for_events(&mut self, route: Option<RouteId>) {
+    /// Waits until something happens for the session, or the view has moved on, or `is_done` says so, which is answered.
+    async fn wait_for_events(&mut self, is_done: &mut impl FnMut(&mut Work, &mut Context<'_>) -> bool) -> bool {
         let (router, handle) = (self.settings.router.clone(), self.handle.clone());
         let mut moves = std::pin::pin!(router.view_moves());
         moves.as_mut().enable();
-        if let Some(route) = route {
-            for parcel in std::mem::take(&mut self.returned) {
-                if router.comes_to(route, &parcel.stanza) {
-                    self.returned.push(parcel);
-                } else {
-                    sometimes!("a_session_gives_back_before_its_route_is_gone");
-                    router.take_back(&self.handle, parcel).await;
-                }
+        self.give_back_early(&router).await;
+        let happened = poll_fn(|cx| {
+            if is_done(&mut self.work, cx) {
+                return Poll::Ready(None);
             }
-        }
-        let taken = std::pin::pin!(poll_fn(|cx| handle.poll_take(cx, usize::MAX, 0, true)));
-        if let Either::Left(((events, parcels), _)) = select(taken, moves).await {
-            self.returned.extend(parcels);
-            self.note_events(events);
+            match handle.poll_take(cx, usize::MAX, 0, true) {
+                Poll::Ready(taken) => Poll::Ready(Some(taken)),
+                Poll::Pending => moves.as_mut().poll(cx).map(|()| Some(Default::default())),
+            }
+        });
+        let Some((events, parcels)) = happened.await else { return true };
+        self.returned.extend(parcels);
+        self.note_events(events);
+        false
+    }
+
+    async fn give_back_early(&mut self, router: &Router) {
+        let Some(route) = self.session.gives_back_early() else { return };
+        for parcel in std::mem::take(&mut self.returned) {
+            if router.comes_to(route, &parcel.stanza) {
+                self.returned.push(parcel);
+            } else {
+                sometimes!("a_session_gives_back_before_its_route_is_gone");
+                router.take_back(&self.handle, parcel).await;
+            }
         }
     }
 

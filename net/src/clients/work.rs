@@ -82,15 +82,16 @@ impl Work {
         if stanza.is_ready() || request.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// The session ends: waits until nothing waits here.
-    pub(super) async fn end(&mut self, router: &Arc<Router>) {
+    /// The session ends: nothing new comes.
+    pub(super) fn end(&mut self, router: &Arc<Router>) {
         self.sender.end();
         self.carry_out(router, None);
-        std::future::poll_fn(|cx| {
-            while self.poll(cx, router).is_ready() {}
-            if self.sender.is_idle() && self.requests.is_none() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    }
+
+    /// Goes on with what is left, until nothing waits here.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>, router: &Arc<Router>) -> Poll<()> {
+        while self.poll(cx, router).is_ready() {}
+        if self.sender.is_idle() && self.requests.is_none() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn poll_stanzas(&mut self, cx: &mut Context<'_>, router: &Arc<Router>) -> Poll<()> {

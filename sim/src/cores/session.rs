@@ -388,16 +388,18 @@ impl World {
     fn farewell(&mut self, host: usize, id: SessionId) {
         let Some(process) = &self.hosts[host].process else { return };
         let uptime = process.uptime(self.now);
-        if !self.end_sender(host, id) {
-            return;
-        }
         self.hear_at_the_end(host, id, uptime);
+        self.give_back_early(host, id);
+        if !self.end_sender(host, id) {
+            let retreat = self.session(host, id).and_then(|session| session.machine.retreats(id));
+            return retreat.into_iter().for_each(|request| self.request(host, request));
+        }
         loop {
             let Some(session) = self.session(host, id) else { return };
             if !session.is_released {
                 match session.machine.leaves() {
                     Leaving::Done(_) => session.is_released = true,
-                    Leaving::Waits(route) => return self.give_back_early(host, id, route),
+                    Leaving::Waits => return self.give_back_early(host, id),
                     Leaving::Unbind(route) => {
                         self.request(host, Request::Unbind { route });
                     }
@@ -426,12 +428,12 @@ impl World {
     }
 
     /// What does not come to the session any more, by the view, goes back before its route is gone.
-    fn give_back_early(&mut self, host: usize, id: SessionId, route: Option<RouteId>) {
-        let Some(route) = route else { return };
+    fn give_back_early(&mut self, host: usize, id: SessionId) {
         let domain = self.domain.clone();
         let Some(process) = &mut self.hosts[host].process else { return };
         let view = &process.router.view;
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
+        let Some(route) = session.machine.gives_back_early() else { return };
         let comes = |parcel: &mut Parcel| !comes_to(&domain, view, route, &parcel.stanza);
         let returned: Vec<_> = session.returned.extract_if(.., comes).collect();
         returned.into_iter().for_each(|parcel| self.take_back(host, id, parcel));

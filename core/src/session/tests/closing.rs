@@ -2,9 +2,9 @@
 
 use super::client::{Client, HEADER, ROUTE, SERVER_HEADER, fates, settings, stanza};
 use crate::admission::Door;
-use crate::cluster::Removal;
-use crate::ids::Sequence;
-use crate::node::Answer;
+use crate::cluster::{Removal, RoutePresence};
+use crate::ids::{Sequence, SessionId};
+use crate::node::{Answer, Request};
 use crate::session::{Leaving, OfflineMessage, Order, StreamErrorCondition, TlsPolicy};
 use crate::time::UnixMillis;
 
@@ -60,11 +60,11 @@ fn a_session_that_is_over_follows_its_route_to_the_end() {
     romeo.says("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
     romeo.session.handle_lost(romeo.now);
     romeo.orders();
-    assert_eq!(romeo.session.leaves(), Leaving::Waits(None));
+    assert_eq!(romeo.session.leaves(), Leaving::Waits);
 
     romeo.session.handle_answer(romeo.now, Answer::Bound { route: ROUTE });
     assert_eq!(romeo.session.leaves(), Leaving::Unbind(ROUTE));
-    assert_eq!(romeo.session.leaves(), Leaving::Waits(None));
+    assert_eq!(romeo.session.leaves(), Leaving::Waits);
     romeo.session.handle_route_ended(romeo.now, ROUTE, Removal::Unbound);
 
     assert_eq!(romeo.session.leaves(), Leaving::Done(Some(ROUTE)));
@@ -76,17 +76,33 @@ fn a_session_that_is_over_follows_its_route_to_the_end() {
 /// was an error.
 #[test]
 fn a_session_gives_nothing_back_early_whose_presence_is_not_known_everywhere() {
-    for (is_known, waits) in [(false, None), (true, Some(ROUTE))] {
+    for (is_known, early) in [(false, None), (true, Some(ROUTE))] {
         let mut romeo = Client::bound();
         romeo.says("<presence/>");
         if is_known {
             romeo.announced();
         }
         romeo.says("</stream:stream>");
-        assert_eq!(romeo.session.leaves(), Leaving::Unbind(ROUTE));
 
-        assert_eq!(romeo.session.leaves(), Leaving::Waits(waits));
+        assert_eq!(romeo.session.gives_back_early(), early);
     }
+}
+
+/// P4. Found by the simulator: what was said to a session that was over, and waited for the account store, was stored behind
+/// what was said after that.
+#[test]
+fn a_session_that_is_over_and_waits_lets_nobody_send_to_it_any_more() {
+    let (mut romeo, id) = (Client::available(), SessionId(7));
+    romeo.says("</stream:stream>");
+
+    let Some(Request::Announce { session, route, presence, revision }) = romeo.session.retreats(id) else {
+        panic!("he was available")
+    };
+    assert_eq!((session, route, presence), (id, ROUTE, RoutePresence::default()));
+    assert_eq!((romeo.session.retreats(id), romeo.session.gives_back_early()), (None, None), "it is under way");
+
+    romeo.session.handle_answer(romeo.now, Answer::Announced { revision });
+    assert_eq!((romeo.session.retreats(id), romeo.session.gives_back_early()), (None, Some(ROUTE)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a session says goes on from one life of its node to the next.
 
+use std::future::poll_fn;
+
 use cresset_core::jid::Jid;
 use cresset_core::node::Service;
 use cresset_core::stanza::{Kind, MessageType, Stanza};
@@ -27,12 +29,14 @@ async fn a_session_is_behind_what_it_said_between_two_lives_until_that_is_decide
         work.goes_on_in(session.generation());
         work.push(router, message(router, "m2"));
         world.plane.serve(Service::Serve);
-        std::future::poll_fn(|cx| work.poll(cx, router)).await;
+        poll_fn(|cx| work.poll(cx, router)).await;
 
         work.push(router, message(router, "m3"));
         assert_eq!(router.undecided(), 0, "nothing stands in a row any more");
         assert_eq!(juliet.hear_bodies(3).await, ["m1", "m2", "m3"]);
-        assert!(work.end(router).now_or_never().is_some(), "nothing waits");
+        work.end(router);
+        let ended = poll_fn(|cx| work.poll_end(cx, router));
+        assert!(ended.now_or_never().is_some(), "nothing waits");
     })
     .await;
 }
