@@ -109,7 +109,7 @@ impl Node {
         self.lease.give_up();
         self.leading = None;
         self.service = Service::Close;
-        let refused = self.batches.refuse_all();
+        let refused = self.refuse_requests();
         self.output.extend(refused.into_iter().map(|(session, answer)| Output::Answer { session, answer }));
         let refused = self.orders.refuse_all();
         self.output

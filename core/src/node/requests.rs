@@ -2,11 +2,11 @@
 
 use super::batches::Batches;
 use super::{
-    ClusterOrder, ControlMessage, Link, LinkState, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request, Service,
-    Stage,
+    Answer, ClusterOrder, ControlMessage, Link, LinkState, Node, NodeSettings, Output, PROPOSE_AGAIN_AFTER, Request,
+    Service, Stage,
 };
 use crate::cluster::{Command, Join, Member, Role};
-use crate::ids::MemberId;
+use crate::ids::{MemberId, SessionId};
 use crate::liveness::has_quorum;
 use crate::time::Uptime;
 use crate::{planted, sometimes};
@@ -30,6 +30,11 @@ fn fitness(member: &Member) -> Fitness {
 }
 
 impl Node {
+    /// Nobody hears of the answers of this machine any more: all that was asked of it is refused.
+    pub(super) fn refuse_requests(&mut self) -> Vec<(SessionId, Answer)> {
+        self.batches.refuse_all()
+    }
+
     pub(super) fn request(&mut self, request: Request) {
         let refused = match self.stage {
             Stage::Active(_) if self.service == Service::Serve => self.batches.request(request),

@@ -422,6 +422,10 @@ impl Clustering {
 
     /// From here on the router follows a node by itself.
     fn begin_alone(&mut self, now: Uptime) {
+        // Whoever waits for an answer gets one.
+        for (session, answer) in self.node.refuse_requests() {
+            self.tell(ToRouter::Answer { source: Source::Cluster, session, answer });
+        }
         let boot = (self.draw_boot)();
         let settings = NodeSettings { boot, ..self.settings.clone() };
         self.move_on(LogIndex::of_nobody_else(boot));

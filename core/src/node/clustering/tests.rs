@@ -8,7 +8,7 @@ use crate::cluster::{Command, Event};
 use crate::ids::{MemberId, SessionId, Term};
 use crate::jid::FullJid;
 use crate::node::tests::settings;
-use crate::node::{Answer, Entry, RaftStatus};
+use crate::node::{Answer, BindRefusal, Entry, RaftStatus};
 
 const ROMEO: SessionId = SessionId(1);
 
@@ -73,6 +73,25 @@ fn a_node_that_cannot_agree_that_it_leaves_goes_on_by_itself_unnoticed() {
 }
 
 /// The sessions move in the moment in which the cluster's machine serves, and not before.
+/// P10. Found by the simulator: a session that had asked for its JID before that waited for ever.
+#[test]
+fn who_has_asked_something_when_the_node_goes_on_by_itself_unnoticed_is_answered() {
+    let mut process = Process::clustered();
+    process.commits = false;
+    let jid: FullJid = "romeo@example.org/orchard".parse().unwrap();
+    process.clustering.handle_requests(process.now, [Request::Bind { session: ROMEO, jid }]);
+    process.switch(Mode::Standalone);
+    process.clustering.handle_held(process.now);
+
+    process.pass(LEAVE_TIME_MAX);
+
+    let refused = Answer::Refused(BindRefusal::NotServing);
+    let answer = ToRouter::Answer { source: Source::Cluster, session: ROMEO, answer: refused };
+    let told = process.told();
+    let at = |wanted: &dyn Fn(&ToRouter) -> bool| told.iter().position(wanted);
+    assert!(at(&|told| *told == answer).unwrap() < at(&|told| matches!(told, ToRouter::MoveOn { .. })).unwrap());
+}
+
 #[test]
 fn sessions_move_to_the_cluster_when_it_serves() {
     let mut process = Process::standalone();

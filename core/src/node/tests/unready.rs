@@ -99,10 +99,11 @@ fn a_node_whose_name_another_one_has_taken_knows_why_its_life_is_over() {
 fn a_node_that_has_not_applied_its_joining_does_not_take_its_earlier_self_for_a_namesake() {
     let world = World::of(3);
     let mut node = Node::new(world.now, NodeSettings { name: "node3".to_owned(), ..settings(9) });
-    let entries = world.log.iter().zip(1..).map(|(command, index)| Entry {
-        index: LogIndex(index),
-        command: Some(std::sync::Arc::new(command.clone())),
-    });
+    let entries = world
+        .log
+        .iter()
+        .zip(1..)
+        .map(|(command, index)| Entry { index: LogIndex(index), command: Some(std::sync::Arc::new(command.clone())) });
 
     node.handle(world.now, Input::Committed(entries.collect()));
     node.handle(world.now, Input::Over);
