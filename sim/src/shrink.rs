@@ -142,6 +142,7 @@ fn plainer(plan: &Plan) -> Vec<Plan> {
     let mut candidates = vec![
         Plan { drifts_ppm: Vec::new(), ..plan.clone() },
         Plan { latency: calm.latency, ..plan.clone() },
+        Plan { turns: calm.turns, ..plan.clone() },
         Plan { snapshot_entries: calm.snapshot_entries, ..plan.clone() },
     ];
     for number in 0..plan.drifts_ppm.len() {

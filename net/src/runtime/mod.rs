@@ -27,7 +27,7 @@ const CONTROL_THREADS: usize = 2;
 const CLIENTS_NICE: i32 = 5;
 
 pub(crate) use polled::{abandon, is_working, polled};
-pub use standstill::{ProcessRuntime, Standstill, process};
+pub use standstill::{Delays, ProcessRuntime, Standstill, process};
 
 /// The runtime of openraft and of this crate.
 #[cfg(not(cresset_simulated))]

@@ -2,16 +2,22 @@
 //! each finds what has happened meanwhile, its timers among it. Only in the simulator's build do the tasks of a node
 //! belong to a process that could.
 //!
-//! The invariant: tasks go on in the order in which something happened for them.
+//! A task of it can also be late ([`Delays`]): a real one waits for a processor while the others go on, and finds more than
+//! one thing that has happened when its turn comes.
+//!
+//! The invariant: tasks that stood still go on in the order in which something happened for them.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use openraft_rt::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use tokio::time::{Sleep, sleep};
 
 /// Whether a process stands still. Clones are the same process.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +31,28 @@ struct State {
     waiting: Vec<Waker>,
     /// How often its tasks were run since time last went on.
     turns: u64,
+    delays: Option<Delays>,
+}
+
+/// How late the tasks of a process are.
+#[derive(Debug)]
+pub struct Delays {
+    /// What decides.
+    pub random: StdRng,
+    /// Of a hundred turns, how many are late.
+    pub percent: u32,
+    /// How late a turn is at most. Half of those that are late let only those past who are ready.
+    pub worst: Duration,
+}
+
+impl Delays {
+    fn draw(&mut self) -> Option<Duration> {
+        let is_late = self.random.random_ratio(self.percent, 100);
+        is_late.then(|| {
+            let is_let_past = self.random.random_bool(0.5);
+            if is_let_past { Duration::ZERO } else { self.random.random_range(Duration::ZERO..=self.worst) }
+        })
+    }
 }
 
 /// Turns of all tasks of a process at one moment of simulated time. No work is that much: the process is in a loop that
@@ -36,6 +64,12 @@ tokio::task_local! {
 }
 
 impl Standstill {
+    /// A process whose tasks are late.
+    pub fn with(delays: Delays) -> Self {
+        let state = State { delays: Some(delays), ..State::default() };
+        Standstill { state: Arc::new(Mutex::new(state)) }
+    }
+
     /// From now on nothing of the process runs.
     pub fn begin(&self) {
         self.state().stands_still = true;
@@ -68,13 +102,15 @@ impl Standstill {
 
 /// Runs a future, and all that it spawns, as one process.
 pub fn process<F: Future>(standstill: Standstill, future: F) -> impl Future<Output = F::Output> {
-    PROCESS.scope(standstill.clone(), Task { process: standstill, future: Box::pin(future) })
+    PROCESS.scope(standstill.clone(), Task { process: standstill, future: Box::pin(future), late: None })
 }
 
 /// A future of a process.
 struct Task<F> {
     process: Standstill,
     future: Pin<Box<F>>,
+    /// Its turn has come, and it waits still.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Future> Future for Task<F> {
@@ -84,8 +120,9 @@ impl<F: Future> Future for Task<F> {
     ///
     /// If the process does not come to rest.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let process = self.process.clone();
         {
-            let mut state = self.process.state();
+            let mut state = process.state();
             if state.stands_still {
                 if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                     state.waiting.push(context.waker().clone());
@@ -94,6 +131,19 @@ impl<F: Future> Future for Task<F> {
             }
             state.turns += 1;
             assert!(state.turns <= TURNS_MAX, "the tasks of this process keep each other busy for ever");
+            if self.late.is_none()
+                && let Some(time) = state.delays.as_mut().and_then(Delays::draw)
+            {
+                self.late = Some(Box::pin(sleep(time)));
+                if time.is_zero() {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+        if let Some(late) = self.late.as_mut() {
+            ready!(late.as_mut().poll(context));
+            self.late = None;
         }
         self.future.as_mut().poll(context)
     }
@@ -166,6 +216,7 @@ impl AsyncRuntime for ProcessRuntime {
 #[cfg(all(test, cresset_simulated))]
 mod tests {
     use futures_util::FutureExt;
+    use rand::SeedableRng;
 
     use super::*;
     use crate::runtime;
@@ -185,5 +236,18 @@ mod tests {
 
         standstill.end();
         assert_eq!(running.await, Ok(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_is_late_and_is_run_all_the_same() {
+        let worst = Duration::from_millis(20);
+        let delays = Delays { random: StdRng::seed_from_u64(7), percent: 100, worst };
+        let begun = tokio::time::Instant::now();
+
+        let main = runtime::scope(1, async { runtime::spawn(async { 7 }).await.expect("the task does not panic") });
+        let answer = process(Standstill::with(delays), main).await;
+
+        assert_eq!(answer, 7);
+        assert!((1..=60).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
     }
 }

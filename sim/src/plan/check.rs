@@ -50,6 +50,14 @@ impl Plan {
             "heals_at_ms, silent_from_ms and ends_at_ms must be in this order".to_owned(),
         );
         unless(self.ends_at <= ENDS_AT_MAX, "ends_at_ms is more than an hour".to_owned());
+        unless(
+            self.turns.percent <= 100 && self.turns.worst <= LATENCY_MAX,
+            "turns: percent must be 100 at most, and worst_ms 10000".to_owned(),
+        );
+        unless(
+            self.level == Level::Nodes || self.turns.are_prompt(),
+            "turns are late at the level of nodes; at the level of cores the seed decides how late they are".to_owned(),
+        );
         unless(self.snapshot_entries > 0, "snapshot_entries must be one at least".to_owned());
         for (number, user) in self.users.iter().enumerate() {
             let name = format!("u{}", number + 1);

@@ -16,7 +16,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::{BEGINS, Episode, Fault, Plan, Stored, Target, Way};
+use super::{BEGINS, Episode, Fault, Plan, Stored, Target, Turns, Way};
 use crate::parts::Drift;
 use crate::seeds::Seed;
 
@@ -27,6 +27,12 @@ pub(super) const FIRST_OPERATED_SEED: u64 = 1000;
 /// In the plans of seeds below it nobody changes the times on which fencing rests: several of them are told of in
 /// `sim/FOUND.md`.
 pub(super) const FIRST_RETIMED_SEED: u64 = 10_000_000;
+
+/// In the plans of seeds below it each task takes its turn at once.
+pub(super) const FIRST_LATE_SEED: u64 = 1_000_000;
+
+/// How late a turn is at most.
+const LATE_MAX_MS: u64 = 20;
 
 /// Of a hundred seeds, how many switch a family on.
 const FAMILY_PERCENT: u32 = 35;
@@ -101,9 +107,19 @@ impl Plan {
         let lasts = Duration::from_millis(random.random_range(25_000..=33_000));
         let heals_at = BEGINS + lasts;
         plan.episodes = Drawing::new(&plan, heals_at, random).episodes();
-        let plan = plan.healing_at(heals_at);
+        let plan = Plan { turns: draw_turns(seed), ..plan.healing_at(heals_at) };
         if seed < FIRST_OPERATED_SEED { plan } else { plan.with_operation_or_orders() }
     }
+}
+
+/// In one plan of three nobody is late.
+fn draw_turns(seed: u64) -> Turns {
+    let mut random = Seed(seed).generator("turns", 0);
+    if seed < FIRST_LATE_SEED || random.random_ratio(1, 3) {
+        return Turns::default();
+    }
+    let percent = *[1, 5, 20, 50].choose(&mut random).expect("there are some");
+    Turns { percent, worst: Duration::from_millis(random.random_range(1..=LATE_MAX_MS)) }
 }
 
 fn draw_nodes(random: &mut StdRng) -> usize {

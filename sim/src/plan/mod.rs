@@ -72,6 +72,9 @@ pub struct Plan {
     /// How much faster the clocks of the nodes are than time, in their order; a missing one is exact.
     #[serde(default)]
     pub drifts_ppm: Vec<Drift>,
+    /// How late the tasks of a node are.
+    #[serde(default, skip_serializing_if = "Turns::are_prompt")]
+    pub turns: Turns,
     /// Who talks.
     #[serde(default)]
     pub users: Vec<UserPlan>,
@@ -100,6 +103,24 @@ pub enum Lists {
     All,
     /// Of the one before it; the first of nobody.
     OneBefore,
+}
+
+/// How late the tasks of a node are: as on a machine with more of them than processors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turns {
+    /// Of a hundred turns, how many are late.
+    pub percent: u32,
+    /// How late one is at most.
+    #[serde(rename = "worst_ms", with = "milliseconds")]
+    pub worst: Duration,
+}
+
+impl Turns {
+    /// Whether each task takes its turn at once.
+    pub fn are_prompt(&self) -> bool {
+        self.percent == 0
+    }
 }
 
 fn is_none(count: &usize) -> bool {
@@ -160,6 +181,7 @@ impl Plan {
             silent_from: BEGINS,
             ends_at: BEGINS,
             drifts_ppm: Vec::new(),
+            turns: Turns::default(),
             users: Vec::new(),
             episodes: Vec::new(),
         };
@@ -249,6 +271,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seed, nodes, users) = (self.seed.0, self.nodes, self.users.len());
         write!(f, "seed {seed}: {nodes} nodes, {users} users, packets take {:?}", self.latency)?;
+        if !self.turns.are_prompt() {
+            write!(f, ", {} % of turns are up to {:?} late", self.turns.percent, self.turns.worst)?;
+        }
         for episode in &self.episodes {
             write!(f, "; {episode}")?;
         }

@@ -135,6 +135,7 @@ fn build<'a>(
         follows_properties: plan.sets_properties(),
         switchboard: switchboard.clone(),
         snapshot_entries: plan.snapshot_entries,
+        turns: plan.turns,
         program: plan.first_program(),
         history: history.clone(),
     };

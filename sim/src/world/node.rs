@@ -19,7 +19,7 @@ use cresset_core::jid::DomainPart;
 use cresset_net::admin::{ClusterStatus, MemberState};
 use cresset_net::clients::DeriveHere;
 use cresset_net::run::{self, LinkProtection, Parts, Reception, Running};
-use cresset_net::runtime::{self, Standstill, Workers};
+use cresset_net::runtime::{self, Delays, Standstill, Workers};
 use tokio::time::timeout;
 
 use super::desk::Desk;
@@ -31,7 +31,7 @@ use crate::parts::{
     self, CLIENT_PORT, Drift, FallibleAccounts, PEER_PORT, SimulatedDisk, SimulatedTransport, SkewedClock, Switchboard,
     WallClock,
 };
-use crate::plan::Lists;
+use crate::plan::{Lists, Turns};
 use crate::seeds::Seed;
 
 /// How often a node is asked how it sees the cluster.
@@ -50,6 +50,7 @@ pub(super) struct Surroundings {
     pub(super) follows_properties: bool,
     pub(super) switchboard: Switchboard,
     pub(super) snapshot_entries: u64,
+    pub(super) turns: Turns,
     /// The latest version of the agreed state that the program follows with which every node begins.
     pub(super) program: u32,
     pub(super) history: History,
@@ -93,6 +94,8 @@ pub(super) enum End {
 impl Ground {
     pub(super) fn new(name: &str, number: usize, drift: Drift, surroundings: Surroundings) -> Self {
         let random = surroundings.seed.generator("disk", number as u64);
+        let Turns { percent, worst } = surroundings.turns;
+        let late = Delays { random: surroundings.seed.generator("late", number as u64), percent, worst };
         let observer = parts::disk_observer(name, &surroundings.history);
         Ground {
             name: name.into(),
@@ -106,7 +109,7 @@ impl Ground {
             is_up: Arc::new(AtomicBool::new(true)),
             is_told_to_stop: Arc::default(),
             desk: Desk::default(),
-            standstill: Standstill::default(),
+            standstill: if percent == 0 { Standstill::default() } else { Standstill::with(late) },
             end: Arc::default(),
         }
     }
