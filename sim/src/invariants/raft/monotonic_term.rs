@@ -1,5 +1,6 @@
-//! The term of a node never falls: not the one on its disk as long as the disk is there, nor the one that it acts in as
-//! long as the process runs (Raft, section 5.1 and figure 2; Vanlightly's MonotonicTerm).
+//! The term of a node never falls: not the one on its disk as long as the disk is there, nor the one that its Raft acts in
+//! as long as the process runs, nor the one that its control task has heard of, which may be late (Raft, section 5.1 and
+//! figure 2; Vanlightly's MonotonicTerm).
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use crate::report::Violation;
 pub(in super::super) fn check(history: &[Record]) -> Vec<Violation> {
     let mut on_disk: BTreeMap<&str, u64> = BTreeMap::new();
     let mut in_use: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut heard: BTreeMap<&str, u64> = BTreeMap::new();
     let mut violations = Vec::new();
     for record in history {
         let (last, node, term) = match &record.event {
@@ -19,11 +21,12 @@ pub(in super::super) fn check(history: &[Record]) -> Vec<Violation> {
             }
             Event::Started { node } => {
                 in_use.remove(node.as_str());
+                heard.remove(node.as_str());
                 continue;
             }
             Event::Raft { node, fact: RaftFact::Voted { term, .. } } => (&mut on_disk, node, *term),
             Event::Raft { node, fact: RaftFact::Leads { term } } => (&mut in_use, node, *term),
-            Event::Sees { node, view } => (&mut in_use, node, view.term),
+            Event::Sees { node, view } => (&mut heard, node, view.term),
             _ => continue,
         };
         if let Some(before) = last.insert(node, term)
