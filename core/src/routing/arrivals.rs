@@ -59,14 +59,20 @@ impl Arrivals {
         self.ended.push_back((home, received));
     }
 
-    /// Whether this life is to take a stanza of that name for this route: it does not if it has taken charge of it
-    /// before.
+    /// Whether this life is to take a stanza of that name, which another one has sent, for this route: it does not if it has
+    /// taken charge of it before.
     pub fn takes(&mut self, name: StanzaName, route: RouteId) -> bool {
         let had_arrived = self.ended.iter().any(|(home, received)| *home == name.home && name.number <= *received);
         if name.owner == self.me && had_arrived && !planted!(EarlierLifeForgotten) {
             sometimes!("a_parcel_had_arrived_in_an_earlier_life");
             return false;
         }
+        self.gives(name, route)
+    }
+
+    /// Whether a session of this node is to be given a stanza of that name about which this life itself has decided: not
+    /// if the session was before. What has arrived here of a life that is over is in the hands of this one.
+    pub fn gives(&mut self, name: StanzaName, route: RouteId) -> bool {
         if !self.named.insert((name, route)) && !planted!(NameForgotten) {
             sometimes!("a_session_has_it_by_that_name_already");
             return false;
@@ -108,6 +114,17 @@ mod tests {
         assert!(arrivals.takes(name(7, 4), ROUTE));
         assert!(arrivals.takes(name(8, 1), ROUTE));
         assert!(arrivals.takes(StanzaName { owner: BootId(2), ..name(7, 3) }, ROUTE), "it had gone to somebody else");
+    }
+
+    /// P2. Found by the simulator: what this node had been left by a home that died was not given to its own sessions.
+    #[test]
+    fn what_had_arrived_of_an_ended_life_is_given_to_a_session_once_by_who_is_in_charge_of_it() {
+        let mut arrivals = Arrivals::new(ME);
+        arrivals.ended(BootId(7), Sequence(3));
+
+        assert!(arrivals.gives(name(7, 3), ROUTE));
+        assert!(!arrivals.gives(name(7, 3), ROUTE));
+        assert!(!arrivals.takes(name(7, 3), OTHER), "nobody else is in charge of it");
     }
 
     #[test]

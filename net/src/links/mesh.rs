@@ -293,8 +293,8 @@ impl<D: DataService> Mesh<D> {
     }
 
     /// Whether a session of this node is to be given a stanza of that name: not if it was before.
-    pub fn takes(&self, name: StanzaName, route: RouteId) -> bool {
-        self.shared.arrivals().takes(name, route)
+    pub fn gives(&self, name: StanzaName, route: RouteId) -> bool {
+        self.shared.arrivals().gives(name, route)
     }
 
     /// The session was not there, or went without it.

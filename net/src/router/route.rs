@@ -140,7 +140,7 @@ impl Router {
         let Some(session) = self.session(route.session) else { return Put::missed(outgoing) };
         let Outgoing { stanza, ticket, attempts, name, turn } = outgoing;
         let home = match name.zip(self.mesh()) {
-            Some((name, mesh)) if !mesh.takes(name, route.id) => {
+            Some((name, mesh)) if !mesh.gives(name, route.id) => {
                 ticket.into_iter().for_each(Ticket::done);
                 return Put::Done;
             }

@@ -353,7 +353,7 @@ impl World {
         }
         let Some(session) = process.router.sessions.get_mut(&route.session) else { return Some(outgoing) };
         let Outgoing { stanza, ticket, name, turn, .. } = outgoing;
-        if name.is_none_or(|name| process.mesh.arrivals.takes(name, route.id)) {
+        if name.is_none_or(|name| process.mesh.arrivals.gives(name, route.id)) {
             let home = name.map_or(Home::Here { turn }, |name| Home::Named { name, turn });
             session.parcels.push_back(Parcel { stanza, route: route.id, home });
         }
