@@ -3,11 +3,14 @@
 //! A worker that dies, or does not come to an end, is how that run went; another one takes its place.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::future::Future;
 use std::num::NonZero;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -28,9 +31,24 @@ const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 /// Last words of a worker that are kept.
 const WORDS_MAX: usize = 30;
 
+/// What workers are processes of.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// What its environment has besides.
+    pub(crate) variables: Vec<(&'static str, OsString)>,
+    /// How much address space a worker may take, in KiB; as much as there is if nothing is given. One that wants more
+    /// dies.
+    pub(crate) memory_kib_max: Option<u64>,
+    /// How long a run may take before its worker is ended.
+    pub(crate) run_time_max: Duration,
+}
+
 /// Workers, started when there is something to do.
 pub(crate) struct Pool {
     jobs: usize,
+    program: Rc<Program>,
     runtime: Runtime,
     idle: Vec<Worker>,
 }
@@ -59,9 +77,15 @@ type Busy = FuturesUnordered<Pin<Box<dyn Future<Output = anyhow::Result<Answer>>
 impl Pool {
     /// As many workers as asked for, or one per core.
     pub(crate) fn new(jobs: Option<NonZero<usize>>) -> anyhow::Result<Pool> {
+        let path = std::env::current_exe().context("this program does not know where it is")?;
+        Pool::of(Program { path, variables: Vec::new(), memory_kib_max: None, run_time_max: RUN_TIME_MAX }, jobs)
+    }
+
+    /// The same of another program, which understands the same requests.
+    pub(crate) fn of(program: Program, jobs: Option<NonZero<usize>>) -> anyhow::Result<Pool> {
         let jobs = jobs.or_else(|| available_parallelism().ok()).map_or(1, NonZero::get);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Pool { jobs, runtime, idle: Vec::new() })
+        Ok(Pool { jobs, program: Rc::new(program), runtime, idle: Vec::new() })
     }
 
     /// How many workers there are.
@@ -77,7 +101,7 @@ impl Pool {
         until: Option<Instant>,
         mut each: impl FnMut(usize, &Request, Finished) -> ControlFlow<()>,
     ) -> anyhow::Result<End> {
-        let Pool { jobs, runtime, idle } = self;
+        let Pool { jobs, program, runtime, idle } = self;
         runtime.block_on(async {
             let mut busy = Busy::new();
             let (mut number, mut end) = (0, None);
@@ -87,7 +111,7 @@ impl Pool {
                         end = Some(End::Done);
                         break;
                     };
-                    busy.push(Box::pin(ask(idle.pop(), number, request)));
+                    busy.push(Box::pin(ask(program.clone(), idle.pop(), number, request)));
                     number += 1;
                 }
                 if busy.is_empty() {
@@ -134,17 +158,22 @@ impl Pool {
     }
 }
 
-async fn ask(worker: Option<Worker>, number: usize, request: Request) -> anyhow::Result<Answer> {
+async fn ask(
+    program: Rc<Program>,
+    worker: Option<Worker>,
+    number: usize,
+    request: Request,
+) -> anyhow::Result<Answer> {
     let mut worker = match worker {
         Some(worker) => worker,
-        None => Worker::start()?,
+        None => Worker::start(&program)?,
     };
     let line = format!("{}\n", serde_json::to_string(&request)?);
     let answered = async {
         worker.input.write_all(line.as_bytes()).await.ok()?;
         worker.output.next_line().await.ok()?
     };
-    let died = match timeout(RUN_TIME_MAX, answered).await {
+    let died = match timeout(program.run_time_max, answered).await {
         Ok(Some(line)) => {
             let finished = serde_json::from_str(&line).with_context(|| format!("a worker said '{line}'"))?;
             return Ok((number, request, finished, Some(worker)));
@@ -152,17 +181,30 @@ async fn ask(worker: Option<Worker>, number: usize, request: Request) -> anyhow:
         Ok(None) => worker.died().await,
         Err(_) => Broken {
             invariant: "the_run_ends".to_owned(),
-            text: format!("the_run_ends: it did not, within {} s", RUN_TIME_MAX.as_secs()),
+            text: format!("the_run_ends: it did not, within {} s", program.run_time_max.as_secs()),
         },
     };
     Ok((number, request, Finished { broken: vec![died], ..Finished::default() }, None))
 }
 
+impl Program {
+    fn command(&self) -> Command {
+        let Some(most) = self.memory_kib_max else {
+            let mut command = Command::new(&self.path);
+            command.arg("worker");
+            return command;
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v \"$1\"; exec \"$2\" worker", "sh"]).arg(most.to_string()).arg(&self.path);
+        command
+    }
+}
+
 impl Worker {
-    fn start() -> anyhow::Result<Worker> {
-        let program = std::env::current_exe().context("this program does not know where it is")?;
-        let mut process = Command::new(program)
-            .arg("worker")
+    fn start(program: &Program) -> anyhow::Result<Worker> {
+        let mut process = program
+            .command()
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
