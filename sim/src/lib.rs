@@ -22,6 +22,7 @@ pub mod cores;
 pub mod history;
 pub mod hunts;
 pub mod invariants;
+pub mod mutants;
 pub mod open;
 pub mod parts;
 pub mod plan;
