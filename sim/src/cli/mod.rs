@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! swarm, replay, planted, determinism, shrink ──▶ pool ──▶ worker processes (`cargo sim worker`), a run at a time each
+//! mutants ─▶ a program built with mutants ─────────▶ pool ──▶ worker processes of that program
 //! run, report, replay of one file ────────────────────────▶ a run in this process
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 mod determinism;
 mod lists;
+mod mutants;
 mod planted;
 mod pool;
 mod progress;
@@ -55,6 +57,8 @@ enum Command {
     Report(report::Arguments),
     /// Prove that the planted bugs are found
     Planted(planted::Arguments),
+    /// Count how many faults of a fresh sample, put into the production code, the simulator catches
+    Mutants(mutants::Arguments),
     /// Prove that the same seed is the same run
     Determinism(determinism::Arguments),
     /// List the invariants
@@ -79,6 +83,7 @@ pub(crate) fn carry_out(arguments: Arguments) -> anyhow::Result<bool> {
         Command::Shrink(arguments) => shrink::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Planted(arguments) => planted::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Determinism(arguments) => determinism::run(&arguments),
         Command::Invariants => lists::invariants(),
         Command::Probes => lists::probes(),

@@ -238,11 +238,17 @@ fn shrink_some(arguments: &Arguments, pool: &mut Pool, seen: &Seen) -> anyhow::R
     Ok(())
 }
 
-fn drawn_base() -> anyhow::Result<u64> {
+/// A seed below [`BASE_MAX`] that nobody has chosen.
+///
+/// # Errors
+///
+/// If the system has no randomness.
+pub(super) fn drawn_base() -> anyhow::Result<u64> {
     Ok(SysRng.try_next_u64().context("no randomness for a base seed; give one with --base")? % BASE_MAX)
 }
 
-fn minutes(text: &str) -> Result<Duration, String> {
+/// A time from the command line.
+pub(super) fn minutes(text: &str) -> Result<Duration, String> {
     let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0 && *minutes <= 60.0 * 24.0 * 7.0);
     minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0)).ok_or_else(|| "minutes, up to a week".to_owned())
 }
