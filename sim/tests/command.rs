@@ -42,6 +42,8 @@ fn contradictory_or_missing_options_are_refused() {
     assert_refused(&["swarm", "--minutes", "1", "--seeds", "1"], "cannot be used with");
     assert_refused(&["swarm", "--minutes", "0"], "minutes, up to a week");
     assert_refused(&["swarm", "--seeds", "0"], "invalid value '0'");
+    assert_refused(&["mutants", "--count", "0"], "invalid value '0'");
+    assert_refused(&["mutants", "--minutes", "0"], "minutes, up to a week");
     assert_refused(&["dance"], "unrecognized subcommand");
 }
 
@@ -52,6 +54,18 @@ fn what_there_is_can_be_listed_in_any_build() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.lines().count() > 5 || list == "probes", "{said}");
     }
+}
+
+#[cfg(all(tokio_unstable, cresset_simulated))]
+#[test]
+fn the_same_seed_draws_the_same_mutants_and_nothing_is_built_to_list_them() {
+    let list = ["mutants", "--seed", "7", "--count", "12", "--list"];
+
+    let (code, said) = sim(&list);
+
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("  ->  ").count(), 12, "{said}");
+    assert_eq!(sim(&list), (code, said));
 }
 
 #[cfg(not(all(tokio_unstable, cresset_simulated)))]

@@ -158,12 +158,7 @@ impl Pool {
     }
 }
 
-async fn ask(
-    program: Rc<Program>,
-    worker: Option<Worker>,
-    number: usize,
-    request: Request,
-) -> anyhow::Result<Answer> {
+async fn ask(program: Rc<Program>, worker: Option<Worker>, number: usize, request: Request) -> anyhow::Result<Answer> {
     let mut worker = match worker {
         Some(worker) => worker,
         None => Worker::start(&program)?,

@@ -149,9 +149,9 @@ impl Workshop {
         let path = self.copy().join(name);
         if fs::read(&path).ok().as_deref() != Some(bytes) {
             let folder = path.parent().context("a file has a folder")?;
-            fs::create_dir_all(folder).and_then(|()| fs::write(&path, bytes)).with_context(|| {
-                format!("{} cannot be written", path.display())
-            })?;
+            fs::create_dir_all(folder)
+                .and_then(|()| fs::write(&path, bytes))
+                .with_context(|| format!("{} cannot be written", path.display()))?;
         }
         Ok(path)
     }

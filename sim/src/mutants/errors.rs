@@ -52,34 +52,30 @@ fn place(span: &Value) -> Option<(String, Range<usize>)> {
     Some((span["file_name"].as_str()?.to_owned(), start..end))
 }
 
-/// The changes that are to blame for errors: those that hold a place that an error names; if there are none, those that
-/// such a place holds; if there are none either, the one before the place in the same file.
+/// The changes that are to blame for errors.
 pub(super) fn guilty(faults: &[Fault], regions: &BTreeMap<String, Vec<Region>>) -> BTreeSet<u32> {
-    let mut guilty = BTreeSet::new();
-    for fault in faults {
-        let known = || {
-            let with_regions = fault.places.iter().map(|(file, bytes)| (regions.get(file), bytes));
-            with_regions.filter_map(|(regions, bytes)| Some((regions?, bytes)))
-        };
-        let holds = |region: &Region, at: &Range<usize>| region.bytes.start <= at.start && at.end <= region.bytes.end;
-        let meets = |region: &Region, at: &Range<usize>| region.bytes.start < at.end && at.start < region.bytes.end;
-        let inside = known().find_map(|(regions, at)| regions.iter().find(|region| holds(region, at)));
-        let Some(region) = inside else {
-            let around = known().flat_map(|(regions, at)| regions.iter().filter(|region| meets(region, at)));
-            let mut blamed: Vec<u32> = around.map(|region| region.number).collect();
-            if blamed.is_empty() {
-                let before = known().find_map(|(regions, at)| {
-                    let nearest = regions.iter().rev().find(|region| region.bytes.start <= at.start);
-                    nearest.or(regions.first())
-                });
-                blamed.extend(before.map(|region| region.number));
-            }
-            guilty.extend(blamed);
-            continue;
-        };
-        guilty.insert(region.number);
+    faults.iter().flat_map(|fault| blamed(fault, regions)).collect()
+}
+
+/// The change that holds a place that the error names; if there is none, those that such a place holds; if there are none
+/// either, the one before the place in the same file.
+fn blamed(fault: &Fault, regions: &BTreeMap<String, Vec<Region>>) -> Vec<u32> {
+    let places = fault.places.iter().map(|(file, at)| (regions.get(file), at));
+    let places: Vec<(&Vec<Region>, &Range<usize>)> = places.filter_map(|(known, at)| Some((known?, at))).collect();
+    let holds = |region: &&Region, at: &Range<usize>| region.bytes.start <= at.start && at.end <= region.bytes.end;
+    if let Some(region) = places.iter().find_map(|(known, at)| known.iter().find(|region| holds(region, at))) {
+        return vec![region.number];
     }
-    guilty
+    let meets = |region: &&Region, at: &Range<usize>| region.bytes.start < at.end && at.start < region.bytes.end;
+    let around: Vec<&Region> = places.iter().flat_map(|(known, at)| known.iter().filter(|it| meets(it, at))).collect();
+    if !around.is_empty() {
+        return around.iter().map(|region| region.number).collect();
+    }
+    let before = places.iter().find_map(|(known, at)| {
+        let nearest = known.iter().rev().find(|region| region.bytes.start <= at.start);
+        nearest.or(known.first())
+    });
+    before.map(|region| region.number).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -88,7 +84,10 @@ mod tests {
 
     fn said(places: &[(&str, usize, usize, bool)]) -> Fault {
         let span = |(file, start, end, is_primary): &(&str, usize, usize, bool)| {
-            serde_json::json!({"file_name": file, "byte_start": start, "byte_end": end, "is_primary": is_primary})
+            let place = serde_json::json!({"file_name": file, "byte_start": start, "byte_end": end});
+            let mut span = place.as_object().cloned().expect("it is an object");
+            span.insert("is_primary".to_owned(), Value::Bool(*is_primary));
+            Value::Object(span)
         };
         let spans: Vec<Value> = places.iter().map(span).collect();
         let message = serde_json::json!({"level": "error", "rendered": "e", "spans": spans, "children": []});
@@ -104,7 +103,10 @@ mod tests {
     #[test]
     fn the_change_that_holds_the_error_is_to_blame() {
         assert_eq!(guilty(&[said(&[("a.rs", 12, 14, true)])], &regions()), BTreeSet::from([1]));
-        assert_eq!(guilty(&[said(&[("b.rs", 12, 14, true), ("a.rs", 50, 60, false)])], &regions()), BTreeSet::from([2]));
+        assert_eq!(
+            guilty(&[said(&[("b.rs", 12, 14, true), ("a.rs", 50, 60, false)])], &regions()),
+            BTreeSet::from([2])
+        );
         assert_eq!(guilty(&[said(&[("a.rs", 0, 90, true), ("a.rs", 51, 52, false)])], &regions()), BTreeSet::from([2]));
     }
 

@@ -136,7 +136,9 @@ impl Judge {
         let (runs, mut counts) = (self.runs(number, mutation.is_in_core(), begun), [0; 3]);
         let mut runs = runs.into_iter();
         while Instant::now() < until {
-            let Some((name, request, finished)) = first_broken(&mut pool, &mut runs, until, &mut counts)? else { break };
+            let Some((name, request, finished)) = first_broken(&mut pool, &mut runs, until, &mut counts)? else {
+                break;
+            };
             let after = begun.elapsed();
             if self.holds(&request)?
                 && let Some(broken) = finished.broken.into_iter().next()

@@ -68,7 +68,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let known = Equivalents::read(workshop.top())?;
     let all = workshop.mutations()?;
     let (count, places) = (arguments.count, all.len());
-    say(&format!("seed {seed}: {count} of {places} mutations; the same again: cargo sim mutants --seed {seed} --count {count}"));
+    say(&format!(
+        "seed {seed}: {count} of {places} mutations; the same again: cargo sim mutants --seed {seed} --count {count}"
+    ));
     for stale in known.stale(&all) {
         say(&format!("{}: nothing is like '{}' in {} any more", equivalents::FILE, stale.original, stale.function));
     }

@@ -1,10 +1,11 @@
 //! What is written in the place of one expression.
 
-use syn::{BinOp, Expr, Lit, Member};
+use syn::{BinOp, Expr, Lit};
 
 use super::super::Kind;
 
-/// Other operators that compile in the place of this one.
+/// Other operators that may compile in the place of this one.
+#[allow(clippy::wildcard_enum_match_arm, reason = "no other one has a counterpart")]
 pub(super) fn operators(operator: &BinOp) -> (Kind, &'static [&'static str]) {
     match operator {
         BinOp::Lt(_) => (Kind::Comparison, &["<=", ">="]),
@@ -54,6 +55,7 @@ pub(super) fn look_alike(one: &Expr, other: &Expr) -> bool {
 }
 
 /// What an argument looks like: how it is borrowed, and what of.
+#[allow(clippy::wildcard_enum_match_arm, reason = "everything else is owned")]
 fn shape(argument: &Expr) -> Option<(&'static str, &'static str)> {
     match argument {
         Expr::Reference(reference) => {
@@ -64,10 +66,11 @@ fn shape(argument: &Expr) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// What is borrowed or owned, if it is simple.
+#[allow(clippy::wildcard_enum_match_arm, reason = "everything else is not simple")]
 fn plain(argument: &Expr) -> Option<&'static str> {
     match argument {
-        Expr::Path(_) => Some("a name"),
-        Expr::Field(field) if matches!(field.member, Member::Named(_) | Member::Unnamed(_)) => Some("a name"),
+        Expr::Path(_) | Expr::Field(_) => Some("a name"),
         Expr::MethodCall(_) => Some("a call"),
         Expr::Lit(literal) => Some(match literal.lit {
             Lit::Int(_) => "a number",

@@ -5,17 +5,16 @@ use syn::{GenericArgument, PathArguments, ReturnType, Type, TypePath};
 use super::super::Kind;
 
 /// Types of whole numbers.
-const NUMBERS: [&str; 12] =
-    ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
+const NUMBERS: [&str; 12] = ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize"];
 
 /// Each statement with which a function of this type can return at once, and of which kind that is.
 pub(super) fn returns(output: &ReturnType) -> Vec<(Kind, &'static str)> {
     let ReturnType::Type(_, output) = output else { return vec![(Kind::EarlyReturn, "return;")] };
-    match &**output {
-        Type::Tuple(tuple) if tuple.elems.is_empty() => vec![(Kind::EarlyReturn, "return;")],
-        Type::Path(path) => of_path(path),
-        _ => Vec::new(),
+    if let Type::Path(path) = &**output {
+        return of_path(path);
     }
+    let is_unit = matches!(&**output, Type::Tuple(tuple) if tuple.elems.is_empty());
+    if is_unit { vec![(Kind::EarlyReturn, "return;")] } else { Vec::new() }
 }
 
 fn of_path(path: &TypePath) -> Vec<(Kind, &'static str)> {
