@@ -88,7 +88,7 @@ impl Workshop {
     /// If the copy cannot be written, or cannot be built for a reason that is none of the mutants.
     pub fn build(&self, mutants: &BTreeMap<u32, Mutation>) -> anyhow::Result<Built> {
         let regions = self.lay_out(mutants)?;
-        let target = self.folder.join("build");
+        let target = self.target()?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         for name in VARIABLES {
@@ -110,6 +110,25 @@ impl Workshop {
         let voice = String::from_utf8_lossy(&output.stderr);
         ensure!(!guilty.is_empty(), "the copy cannot be built:\n{}\n{voice}", shown.join("\n"));
         Ok(Built::Refused(guilty))
+    }
+
+    /// Where the copy is built. If there is nothing yet, it begins with what this program was built of: the hundreds of
+    /// crates of others are the same, and cargo sees that.
+    fn target(&self) -> anyhow::Result<PathBuf> {
+        let target = self.folder.join("build");
+        let program = std::env::current_exe().context("this program does not know where it is")?;
+        let built = program.parent().context("a program has a folder")?;
+        let parts = ["build", "deps", ".fingerprint"].map(|name| built.join(name));
+        if target.exists() || !parts.iter().all(|part| part.is_dir()) {
+            return Ok(target);
+        }
+        // Under another name until all is there. Cargo compares times, so they have to be kept.
+        let begun = self.folder.join("begun");
+        fs::create_dir_all(begun.join("sim"))?;
+        let status = Command::new("cp").arg("-a").args(parts).arg(begun.join("sim")).status()?;
+        ensure!(status.success(), "{} cannot be copied into {}", built.display(), begun.display());
+        fs::rename(&begun, &target)?;
+        Ok(target)
     }
 
     fn copy(&self) -> PathBuf {

@@ -107,7 +107,7 @@ impl Judge {
     pub(super) fn compare(&mut self) -> anyhow::Result<()> {
         let mut original = Pool::new(self.jobs)?;
         for (level, count) in COMPARED {
-            let base = self.base(level, 0);
+            let base = self.base(level, 0, 0);
             let runs = || (base..base + count).map(|seed| Request::of(&Trial::of(draw(level, seed))));
             let (mut own, mut others) = (BTreeSet::new(), BTreeSet::new());
             for (pool, traces) in [(&mut original, &mut own), (&mut self.sound, &mut others)] {
@@ -162,9 +162,9 @@ impl Judge {
         Ok(holds)
     }
 
-    /// The first seed of a level.
-    fn base(&self, level: Level, from: u64) -> u64 {
-        let mut random = self.seed.generator("seeds of runs", from);
+    /// The first seed of a level for the mutant of a number, above `from`.
+    fn base(&self, level: Level, from: u64, number: u32) -> u64 {
+        let mut random = self.seed.generator("seeds of runs", from + u64::from(number));
         match level {
             Level::Cores if from == 0 => random.random_range(1..SWITCHED_FROM / 2),
             Level::Cores => random.random_range(from..BASE_MAX),
@@ -181,8 +181,8 @@ impl Judge {
         let of_seed = |level: Level, name: &str, seed: u64| {
             (format!("seed {seed} of {name}"), Request::of(&Trial::of(draw(level, seed))))
         };
-        let [mut plain, mut switched] = [0, SWITCHED_FROM].map(|from| self.base(Level::Cores, from)..);
-        let mut nodes = self.base(Level::Nodes, 0)..;
+        let [mut plain, mut switched] = [0, SWITCHED_FROM].map(|from| self.base(Level::Cores, from, number)..);
+        let mut nodes = self.base(Level::Nodes, 0, number)..;
         let mut turn = 0_u64;
         let failing = self.failing.clone();
         iter::from_fn(move || {
