@@ -28,6 +28,9 @@ use super::worker::{Broken, Finished, Request};
 /// No run takes as long, even on a busy machine.
 const RUN_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// What a run that does not come to an end has broken.
+pub(crate) const ENDLESS: &str = "the_run_ends";
+
 /// Last words of a worker that are kept.
 const WORDS_MAX: usize = 30;
 
@@ -175,8 +178,8 @@ async fn ask(program: Rc<Program>, worker: Option<Worker>, number: usize, reques
         }
         Ok(None) => worker.died().await,
         Err(_) => Broken {
-            invariant: "the_run_ends".to_owned(),
-            text: format!("the_run_ends: it did not, within {} s", program.run_time_max.as_secs()),
+            invariant: ENDLESS.to_owned(),
+            text: format!("{ENDLESS}: it did not, within {} s", program.run_time_max.as_secs()),
         },
     };
     Ok((number, request, Finished { broken: vec![died], ..Finished::default() }, None))

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Block, Expr, Signature, Stmt};
+use syn::{Block, Expr, ExprLit, Signature, Stmt};
 
 use super::{Kind, Mutation, Splice};
 use syntax::{awaited, has_let, is_call, one_line, only_says};
@@ -92,6 +92,20 @@ impl<'a> Sites<'a> {
     fn replace(&mut self, kind: Kind, part: &impl Spanned, shown: &str, code: &str) {
         let closing = format!(" {{ {code} }} else {{ {} }})", self.text(part));
         self.add(kind, part, shown, "(if ", &closing);
+    }
+
+    /// A number that is greater or smaller by one. People see the whole line: a number by itself says nothing, and there
+    /// may be several of them in a function.
+    fn off_by_one(&mut self, literal: &ExprLit, change: &str) {
+        let range = literal.span().byte_range();
+        let begin = self.text[..range.start].rfind('\n').map_or(0, |end| end + 1);
+        let end = self.text[range.end..].find('\n').map_or(self.text.len(), |length| range.end + length);
+        let (number, rest) = (&self.text[range.clone()], &self.text[range.end..end]);
+        let before = &self.text[begin..end];
+        let after = format!("{}({number} {change}){rest}", &self.text[begin..range.start]);
+        let closing = format!(" {{ {number} {change} }} else {{ {number} }})");
+        let line = literal.span().start().line;
+        self.add_at(Kind::Arithmetic, line, range, (before, &after), ("(if ", &closing));
     }
 
     /// Another statement in the place of this one, or none.

@@ -88,11 +88,9 @@ impl<'ast> Visit<'ast> for Sites<'_> {
 
     fn visit_expr_lit(&mut self, literal: &'ast ExprLit) {
         let Lit::Int(number) = &literal.lit else { return };
-        let more = format!("{} + 1", self.text(literal));
-        self.replace(Kind::Arithmetic, literal, &more, &more);
+        self.off_by_one(literal, "+ 1");
         if number.base10_parse::<u64>().is_ok_and(|number| number > 0) {
-            let less = format!("{} - 1", self.text(literal));
-            self.replace(Kind::Arithmetic, literal, &less, &less);
+            self.off_by_one(literal, "- 1");
         }
     }
 
