@@ -90,7 +90,7 @@ fn what_no_simulation_could_judge_is_left_out() {
         "fn f() { debug!(\"{}\", a + 1); assert!(a < b); }",
         "fn f() -> A { if planted!(B) { g(1); } c }",
         "fn f() -> A { if a { sometimes!(\"b\"); } c }",
-        "fn f() -> A { let [b; 3] = c; match d { 1..=5 => e } }",
+        "fn f() -> A { let [b, ..] = c; match d { 1..=5 => e, _ => g } }",
     ] {
         let found: Vec<_> = found(text).into_iter().filter(|mutation| mutation.after != "return;").collect();
 
