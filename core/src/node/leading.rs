@@ -312,7 +312,12 @@ impl Leading {
     /// One direction only: the state says who should vote, Raft follows. While Raft moves, nothing is ordered; once it
     /// has moved, the next step is ordered at once, because on the way from one voter to three there are two, of which
     /// neither may be lost. Raft stops on the way if the leader that ordered the change is gone: then it is ordered anew.
+    /// A leader that has not applied what was before it would order what was wanted then: voters who are gone since, and
+    /// without whom the change could never end.
     fn membership(&mut self, now: Uptime, state: &ClusterState, raft: &RaftStatus) -> Option<Output> {
+        if state.applied() < self.grants_from {
+            return None;
+        }
         let present = raft.voter_sets.last()?;
         let is_moving = raft.voter_sets.len() > 1;
         sometimes!(is_moving, "raft_is_between_two_sets_of_voters");

@@ -367,6 +367,30 @@ fn a_leader_ends_the_change_of_voters_that_the_one_before_has_begun() {
     assert_eq!(world.membership.0, voters);
 }
 
+/// P10. Found by the simulator: a leader that had come back with half of what it had applied ordered the voters of that
+/// time. One of them was gone for good, and the change that needed him never ended.
+#[test]
+fn a_leader_changes_no_voters_before_it_has_applied_what_was_before_it() {
+    let mut world = World::of(3);
+    let voters = std::mem::take(&mut world.membership.0);
+    world.leader = (2, 2);
+    let next = world.node(2).state().applied().next();
+
+    let status = RaftStatus {
+        term: Term(2),
+        voted: Term(2),
+        leader: Some(MemberId(2)),
+        voter_sets: vec![[MemberId(1), MemberId(2)].into()],
+        log_end: (Term(2), next),
+        ..RaftStatus::default()
+    };
+    world.handle(2, Input::Raft(status));
+    assert!(world.membership.0.is_empty());
+
+    world.handle(2, Input::Committed(vec![Entry { index: next, command: None }]));
+    assert_eq!(world.membership.0, voters);
+}
+
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
 #[test]
 fn a_process_that_is_refused_because_its_life_is_over_ends_it() {
