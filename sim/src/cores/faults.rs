@@ -533,6 +533,24 @@ impl World {
         }
     }
 
+    /// A machine has started again that may have lost its power: it knows nothing of the connections that it had, and
+    /// answers the next sign of life of their other ends with a reset.
+    pub(super) fn knows_no_connections(&mut self, host: usize) {
+        let Some(process) = self.hosts[host].process.as_ref().map(|process| process.id) else { return };
+        for number in 0..self.connections.len() {
+            for side in [Side::Dialler, Side::Acceptor] {
+                let connection = &self.connections[number];
+                let (own, theirs) = (connection.end(side), connection.end(side.other()));
+                let is_of_another = theirs.place.host == host && theirs.place.process != process;
+                if own.is_open && !theirs.is_open && is_of_another {
+                    let at = self.now.after(self.paths.draw_below(BEAT)).after(self.paths.draw_latency());
+                    let wire = Wire::Reset;
+                    self.push(at, What::Packet(Packet::Said { connection: number, to: side, wire }));
+                }
+            }
+        }
+    }
+
     // ---- clients ----------------------------------------------------------------------------------------------------
 
     fn users_of(&self, number: usize) -> std::vec::IntoIter<usize> {

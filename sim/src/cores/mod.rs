@@ -508,6 +508,7 @@ impl World {
         self.carry_out_raft(host);
         self.with(host, Clustering::begin);
         self.control_turn(host);
+        self.knows_no_connections(host);
         for other in (0..self.hosts.len()).filter(|other| *other != host) {
             self.path_changed(host, other);
         }
