@@ -10,9 +10,9 @@ use crate::history::Record;
 use crate::plan::{Fault, Plan};
 use crate::report::Violation;
 
-/// How long before the switch is thrown everything must have been whole for nothing else to be the reason: clients wait
-/// for six seconds, and a machine without power is missed for five.
-const WHOLE_BEFORE: Duration = Duration::from_secs(7);
+/// How long before the switch is thrown everything must have been whole for nothing else to be the reason: a machine
+/// without power is missed for so long, and what was said to it waits.
+const WHOLE_BEFORE: Duration = Duration::from_secs(5);
 
 /// How long after the switch was thrown what happens may come of it.
 const COMES_OF_IT: Duration = Duration::from_secs(6);
