@@ -71,9 +71,7 @@ impl Announcer {
 
     /// The announcement of this revision is known everywhere. Gives the one that has to be ordered next, if any.
     pub(super) fn announced(&mut self, revision: u64) -> Option<Announcement> {
-        if revision == self.revision {
-            self.in_flight = false;
-        }
+        self.announced_at_the_end(revision);
         self.order()
     }
 

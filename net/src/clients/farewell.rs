@@ -46,8 +46,9 @@ impl Connection {
         self.work.end(&router);
         let mut chores = self.take_chores().fuse();
         let mut is_done = |work: &mut Work, cx: &mut Context<'_>| {
-            let (works, has_chores) = (work.poll_end(cx, &router).is_pending(), chores.poll_unpin(cx).is_pending());
-            !works && (!has_chores || chores.is_terminated())
+            let works = work.poll_end(cx, &router).is_pending();
+            let has_chores = !chores.is_terminated() && chores.poll_unpin(cx).is_pending();
+            !works && !has_chores
         };
         let mut is_over = poll_fn(|cx| Poll::Ready(is_done(&mut self.work, cx))).await;
         while !is_over {

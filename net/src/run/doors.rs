@@ -159,8 +159,8 @@ impl Doors {
                 }
             };
             if timeout(STOP_WAIT_MAX, settled).await.is_err() {
-                let stanzas = self.router.undecided();
-                tracing::error!(stanzas, "the node stops with stanzas that it could not leave with anybody");
+                let (stanzas, sessions) = (self.router.undecided(), self.router.session_count());
+                tracing::error!(stanzas, sessions, "the node stops with what it could not leave with anybody");
             } else {
                 sometimes!("a_node_that_stops_waits_for_what_it_owes");
             }

@@ -120,7 +120,7 @@ impl<F: Future> Future for Task<F> {
     ///
     /// If the process does not come to rest.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let process = self.process.clone();
+        let Task { process, future, late } = &mut *self;
         {
             let mut state = process.state();
             if state.stands_still {
@@ -131,21 +131,21 @@ impl<F: Future> Future for Task<F> {
             }
             state.turns += 1;
             assert!(state.turns <= TURNS_MAX, "the tasks of this process keep each other busy for ever");
-            if self.late.is_none()
+            if late.is_none()
                 && let Some(time) = state.delays.as_mut().and_then(Delays::draw)
             {
-                self.late = Some(Box::pin(sleep(time)));
+                *late = Some(Box::pin(sleep(time)));
                 if time.is_zero() {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
             }
         }
-        if let Some(late) = self.late.as_mut() {
-            ready!(late.as_mut().poll(context));
-            self.late = None;
+        if let Some(waits) = late.as_mut() {
+            ready!(waits.as_mut().poll(context));
+            *late = None;
         }
-        self.future.as_mut().poll(context)
+        future.as_mut().poll(context)
     }
 }
 

@@ -29,7 +29,7 @@ use super::terminal::say;
 use super::worker::{Finished, Request};
 
 /// Base seeds are below this, so that they can be read aloud.
-const BASE_MAX: u64 = 1_000_000_000;
+pub(super) const BASE_MAX: u64 = 1_000_000_000;
 
 /// Failing runs of which a scenario and a page are written.
 const KEPT_MAX: usize = 20;

@@ -8,7 +8,7 @@ use cresset_core::limits::{FAREWELL_TIME_MAX, STOP_WAIT_MAX};
 use cresset_core::node::{LEAVE_TIME_MAX, Service};
 
 use super::mesh::Fault as LinkFault;
-use super::network::{Packet, Side, Wire};
+use super::network::{ConnectionId, Packet, Side, Wire};
 use super::queue::Moment;
 use super::raft::Disk;
 use super::{Part, UserPart, What, World};
@@ -524,10 +524,7 @@ impl World {
                 if own.is_open && own.place.host == gone && theirs.place.host == other {
                     self.connections[number].is_cut_off = true;
                     self.closed(number, side, LinkFault::Reset);
-                    // Its next sign of life tells the other end.
-                    let at = self.now.after(self.paths.draw_below(BEAT)).after(self.paths.draw_latency());
-                    let wire = Wire::Reset;
-                    self.push(at, What::Packet(Packet::Said { connection: number, to: side.other(), wire }));
+                    self.reset_at_a_sign_of_life(number, side.other());
                 }
             }
         }
@@ -543,12 +540,16 @@ impl World {
                 let (own, theirs) = (connection.end(side), connection.end(side.other()));
                 let is_of_another = theirs.place.host == host && theirs.place.process != process;
                 if own.is_open && !theirs.is_open && is_of_another {
-                    let at = self.now.after(self.paths.draw_below(BEAT)).after(self.paths.draw_latency());
-                    let wire = Wire::Reset;
-                    self.push(at, What::Packet(Packet::Said { connection: number, to: side, wire }));
+                    self.reset_at_a_sign_of_life(number, side);
                 }
             }
         }
+    }
+
+    /// The other end of a connection is gone, and this one does not know: its next sign of life is answered with a reset.
+    fn reset_at_a_sign_of_life(&mut self, connection: ConnectionId, to: Side) {
+        let at = self.now.after(self.paths.draw_below(BEAT)).after(self.paths.draw_latency());
+        self.push(at, What::Packet(Packet::Said { connection, to, wire: Wire::Reset }));
     }
 
     // ---- clients ----------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ use crate::seeds::Seed;
 
 /// In the plans of seeds below it nobody operates the cluster: some of them have found bugs before anybody did
 /// (`tests/seeds.txt`), and are to go on meaning the same.
-pub(super) const FIRST_OPERATED_SEED: u64 = 1000;
+pub const FIRST_OPERATED_SEED: u64 = 1000;
 
 /// In the plans of seeds below it nobody changes the times on which fencing rests: several of them are told of in
 /// `sim/FOUND.md`.

@@ -14,7 +14,7 @@ use crate::seeds::Seed;
 const FAMILIES: usize = 8;
 
 /// Seeds from here on may switch clustering off for a while.
-const SWITCHED_FROM: u64 = 40_000_000;
+pub const SWITCHED_FROM: u64 = 40_000_000;
 
 impl Plan {
     /// The plan of a seed for [`crate::cores`].

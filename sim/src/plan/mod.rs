@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::parts::Drift;
 use crate::seeds::Seed;
 
+pub use draw::FIRST_OPERATED_SEED;
+pub use draw_cores::SWITCHED_FROM;
 pub use fault::{Episode, Fault, NoTarget, Stored, Target, Way};
 
 /// When users may count on the cluster to be up.

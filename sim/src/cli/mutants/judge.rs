@@ -11,11 +11,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use cresset_sim::mutants::Mutation;
 use cresset_sim::mutants::build::{ON, REACHED, Workshop};
-use cresset_sim::plan::Level;
-use cresset_sim::scenario::Scenario;
+use cresset_sim::plan::{FIRST_OPERATED_SEED, Level, SWITCHED_FROM};
+use cresset_sim::scenario::{self, Scenario};
 use cresset_sim::seeds::Seed;
 use cresset_sim::trial::Trial;
 use rand::RngExt;
@@ -23,7 +23,8 @@ use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use super::super::pool::{ENDLESS, End, Pool, Program};
-use super::super::subject::draw;
+use super::super::subject::{draw, level_name};
+use super::super::swarm::BASE_MAX;
 use super::super::terminal::say;
 use super::super::worker::{Finished, Request};
 
@@ -37,15 +38,6 @@ const MEMORY_KIB_MAX: u64 = 6 << 20;
 /// The part of the time in which only machines of core run, if the mutant is one of core. Hundreds of those runs take as
 /// long as one of whole nodes.
 const CORES_PART: f64 = 0.4;
-
-/// Seeds of cores are below this, or from it on: these switch clustering off for a while. One of four is.
-const SWITCHED_FROM: u64 = 40_000_000;
-
-/// Seeds of nodes are from here on: those below give no orders of operators.
-const OPERATED_FROM: u64 = 1000;
-
-/// Seeds begin below this, so that they can be read aloud.
-const BASE_MAX: u64 = 1_000_000_000;
 
 /// Seeds of cores and of nodes by which the program is compared with the one of which it is a copy.
 const COMPARED: [(Level, u64); 2] = [(Level::Cores, 60), (Level::Nodes, 2)];
@@ -118,7 +110,7 @@ impl Judge {
             }
             let differing = own.difference(&others).count();
             if differing > 0 {
-                let name = super::super::subject::level_name(level);
+                let name = level_name(level);
                 say(&format!("with no mutant on, {differing} of {count} seeds of {name} are other runs than before"));
             }
         }
@@ -163,7 +155,7 @@ impl Judge {
         match level {
             Level::Cores if from == 0 => random.random_range(1..SWITCHED_FROM / 2),
             Level::Cores => random.random_range(from..BASE_MAX),
-            Level::Nodes => random.random_range(OPERATED_FROM..BASE_MAX),
+            Level::Nodes => random.random_range(FIRST_OPERATED_SEED..BASE_MAX),
         }
     }
 
@@ -240,22 +232,15 @@ fn program_with(path: &Path, variables: Vec<(&'static str, OsString)>) -> Progra
     Program { path, variables, memory_kib_max: Some(MEMORY_KIB_MAX), run_time_max: RUN_TIME_MAX }
 }
 
-/// All scenarios of a folder and those below, by the name of the file. One that plants a bug is none.
+/// All scenarios below a folder, by the name of the file. One that plants a bug is none.
 fn scenarios(folder: &Path) -> anyhow::Result<Vec<Run>> {
     let mut all = Vec::new();
-    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if path.is_dir() {
-            all.extend(scenarios(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "toml") {
-            let scenario = Scenario::read(&path)?;
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            if scenario.trial.bug.is_none() {
-                all.push((name, Request { expect: scenario.expect.clone(), ..Request::of(&scenario.trial) }));
-            }
+    for path in scenario::below(folder)? {
+        let scenario = Scenario::read(&path)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if scenario.trial.bug.is_none() {
+            all.push((name, Request { expect: scenario.expect.clone(), ..Request::of(&scenario.trial) }));
         }
     }
-    all.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(all)
 }
