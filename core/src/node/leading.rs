@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cluster::{ClusterState, Command, ExpelReason, Member};
 use crate::fencing::Times;
 use crate::ids::{Life, LogIndex, MemberId, Sequence, Term};
-use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Separation, Silence, VoterSets};
+use crate::liveness::{Evidence, FormerLeaders, Patience, Quorum, Separation, Silence, VoterSets, has_quorum};
 use crate::node::message::BeatAnswer;
 use crate::node::{ClusterOrder, Output, PROPOSE_AGAIN_AFTER, Peer, RaftStatus};
 use crate::time::Uptime;
@@ -166,22 +166,28 @@ impl Leading {
     /// of a cut between two, nor does what is said in the moment in which a cut ends.
     pub(super) fn reported(&mut self, now: Uptime, by: Peer, unheard: BTreeSet<MemberId>, sees: &Sees<'_>) {
         let heartbeat = self.times.heartbeat;
+        let is_new = !self.hears(now, by.member);
         let steady = self.steady.entry(by.member).or_insert(Steady { since: now, last: now });
-        if now.since(steady.last) > heartbeat * STEADY_WITHIN_HEARTBEATS {
+        if is_new {
             steady.since = now;
         }
         steady.last = now;
         let is_heard = |member: MemberId| {
-            self.steady.get(&member).is_some_and(|steady| {
-                now.since(steady.last) <= heartbeat * STEADY_WITHIN_HEARTBEATS
-                    && now.since(steady.since) >= heartbeat * UNHEARD_AFTER_HEARTBEATS
-            })
+            self.hears(now, member)
+                && (self.steady.get(&member))
+                    .is_some_and(|steady| now.since(steady.since) >= heartbeat * UNHEARD_AFTER_HEARTBEATS)
         };
         let heard = sees.state.members().filter(|member| member.is_active());
         let heard = heard.filter(|member| member.id == sees.me || is_heard(member.id));
         let heard = heard.map(|member| (member.id, member.incarnation)).collect();
         self.separation.reported(by.member, unheard);
         self.separation.choose(sees.me, &heard);
+    }
+
+    /// Whether a member beats.
+    fn hears(&self, now: Uptime, member: MemberId) -> bool {
+        let longest = self.times.heartbeat * STEADY_WITHIN_HEARTBEATS;
+        self.steady.get(&member).is_some_and(|steady| now.since(steady.last) <= longest)
     }
 
     fn is_stuck(&mut self, now: Uptime, life: Life, applied: LogIndex, newest: LogIndex) -> bool {
@@ -239,7 +245,7 @@ impl Leading {
             });
         }
         orders.extend(self.replaces(now, sees).map(|command| Output::Cluster(ClusterOrder::Propose(vec![command]))));
-        orders.extend(self.membership(now, sees.state, sees.raft));
+        orders.extend(self.membership(now, sees));
         orders
     }
 
@@ -313,8 +319,10 @@ impl Leading {
     /// has moved, the next step is ordered at once, because on the way from one voter to three there are two, of which
     /// neither may be lost. Raft stops on the way if the leader that ordered the change is gone: then it is ordered anew.
     /// A leader that has not applied what was before it would order what was wanted then: voters who are gone since, and
-    /// without whom the change could never end.
-    fn membership(&mut self, now: Uptime, state: &ClusterState, raft: &RaftStatus) -> Option<Output> {
+    /// without whom the change could never end. For the same reason a majority of those who are to vote has to be heard:
+    /// whoever wanted them may have seen some who are lost by now.
+    fn membership(&mut self, now: Uptime, sees: &Sees<'_>) -> Option<Output> {
+        let Sees { state, raft, .. } = *sees;
         if state.applied() < self.grants_from {
             return None;
         }
@@ -332,6 +340,10 @@ impl Leading {
             return None;
         }
         sometimes!(is_moving && self.membership.is_none(), "a_leader_ends_the_change_of_an_earlier_one");
+        if voters != present && !has_quorum(&vec![voters.clone()], |id| id == sees.me || self.hears(now, id)) {
+            sometimes!("a_leader_does_not_hear_those_who_are_to_vote");
+            return None;
+        }
         let wanted: Voting = (voters.clone(), learners().collect());
         if self.membership.as_ref().is_some_and(|(last, at)| *last == wanted && now < *at + CHANGE_AGAIN_AFTER) {
             return None;

@@ -388,7 +388,45 @@ fn a_leader_changes_no_voters_before_it_has_applied_what_was_before_it() {
     assert!(world.membership.0.is_empty());
 
     world.handle(2, Input::Committed(vec![Entry { index: next, command: None }]));
+    beats(&mut world, 3, 2, Term(2));
     assert_eq!(world.membership.0, voters);
+}
+
+/// P10. Found by the simulator: a member was removed, and of the two who were to vote from then on one lost his disk. The one
+/// who was removed led next and ordered what was wanted: a change that could never end.
+#[test]
+fn a_leader_orders_no_voters_of_whom_it_hears_no_majority() {
+    let mut world = World::of(3);
+    let voters = std::mem::take(&mut world.membership.0);
+    world.leader = (2, 2);
+    let applied = world.node(2).state().applied();
+
+    let status = RaftStatus {
+        term: Term(2),
+        voted: Term(2),
+        leader: Some(MemberId(2)),
+        voter_sets: vec![[MemberId(1), MemberId(2)].into()],
+        log_end: (Term(2), applied),
+        ..RaftStatus::default()
+    };
+    world.handle(2, Input::Raft(status));
+    assert!(world.membership.0.is_empty());
+
+    beats(&mut world, 1, 2, Term(2));
+    assert_eq!(world.membership.0, voters);
+}
+
+/// A beat of one to another that leads in this term.
+fn beats(world: &mut World, by: u64, leader: u64, term: Term) {
+    let peer = world.peer(by);
+    let beat = ControlMessage::Beat {
+        round: Sequence(1),
+        applied: world.node(by).state().applied(),
+        life: world.node(by).state().members().find(|member| member.id == peer.member).map(Member::life),
+        leader: Some(MemberId(leader)),
+        unheard: BTreeSet::new(),
+    };
+    world.handle(leader, Input::Control { from: peer, message: beat, voted: term });
 }
 
 /// It is let in by nobody, so neither the log nor a message of the leader can reach it.
