@@ -143,6 +143,8 @@ bugs! {
         UnavailableTwice,
         /// Watchers are not told that a dead session is unavailable.
         UnavailableNever,
+        /// Messages are written to a client that is about to enable acknowledgements.
+        DeliveredBeforeEnabled,
         /// Whoever says that somebody is unavailable is believed.
         StaleFarewellBelieved,
         /// The place of a dead voter is never filled.
@@ -197,10 +199,14 @@ bugs! {
         MailboxUnbounded,
         /// A session that is ended says what it was about to say although somebody else may be told it by now.
         LastWordsUnchecked,
+        /// A connection on which a session was goes on telling what it had to when another one has the session.
+        SupersededGoesOn,
         /// An answer that may wait for others waits until there are many.
         AnswersWaitForEver,
         /// A node founds the cluster without having claimed it.
         FoundsUnclaimed,
+        /// A node forgets that it founds the cluster before it is on disk that it has.
+        FoundingForgottenEarly,
         /// A session ends when the account store does not answer it.
         StoreLossEndsSessions,
         /// Nobody is told of what was stored by a node that served alone.

@@ -35,6 +35,7 @@ use cresset_core::ids::{MemberId, Term};
 use cresset_core::node::RaftStatus;
 use openraft::EmptyNode;
 use openraft::raft::TransferLeaderRequest;
+use openraft_rt::WatchReceiver;
 use tokio::sync::{mpsc, watch};
 
 use self::apply::{StateMachine, ToControl};
@@ -150,7 +151,8 @@ impl Consensus {
         Ok(Consensus { member, raft, log, proposals, status, ended, changes_membership, under_way, versions })
     }
 
-    /// Founds a cluster of this member alone. Nothing happens if it belongs to one.
+    /// Founds a cluster of this member alone. Nothing happens if it belongs to one. It is on disk some time after this
+    /// answers: see [`has_begun`](Consensus::has_begun).
     ///
     /// # Errors
     ///
@@ -164,6 +166,20 @@ impl Consensus {
         }
         let founders = BTreeMap::from([(self.member.0, EmptyNode {})]);
         self.raft.initialize(founders).await.or_else(|error| failed(error.to_string()))
+    }
+
+    /// Waits until the log of this member has something that all members are bound by: that it founded the cluster, or what
+    /// it has heard since. Answers whether that came before consensus was over.
+    pub async fn has_begun(&self) -> bool {
+        let mut metrics = self.raft.metrics();
+        loop {
+            if metrics.borrow_and_update().last_applied.is_some() {
+                return true;
+            }
+            if metrics.changed().await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// Proposes commands, in this order. If this node does not lead, nothing happens. Whether they take effect is

@@ -297,6 +297,28 @@ fn founding_twice_founds_once() {
     });
 }
 
+/// Raft answers before its log is on disk.
+#[test]
+fn a_founding_counts_when_it_is_on_disk() {
+    run(async {
+        let slow = Member::start(&Network::default(), 1, MemoryDisk::new(), NEVER).await;
+        slow.disk.stall();
+        let founding = tokio::spawn({
+            let consensus = slow.consensus.clone();
+            async move {
+                consensus.bootstrap().await.expect("it is not a member yet");
+                consensus.has_begun().await
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+
+        assert!(!founding.is_finished());
+        let next = Member::start(&Network::default(), 1, slow.disk.reopened(), NEVER).await;
+        next.consensus.bootstrap().await.expect("nothing was written");
+        assert!(next.consensus.has_begun().await);
+    });
+}
+
 fn ids<const N: usize>(ids: [u64; N]) -> BTreeSet<MemberId> {
     ids.into_iter().map(MemberId).collect()
 }

@@ -234,7 +234,7 @@ pub(crate) struct Founder {
 
 impl Founder {
     /// Claims that the cluster is founded by this node: whether it is to bootstrap Raft, and to say so by
-    /// [`done`](Self::done) when it has.
+    /// [`done`](Self::done) when that is on disk.
     pub(crate) async fn claim(&self) -> Result<bool, FoundingError> {
         self.disk.write(FOUNDING_FILE, Bytes::from_static(b"1")).await?;
         let mut waits = Waits::default();
@@ -250,7 +250,7 @@ impl Founder {
         Ok(is_claimed)
     }
 
-    /// Raft is bootstrapped.
+    /// Raft is bootstrapped, and will be after a crash.
     pub(crate) async fn done(&self) -> Result<(), FoundingError> {
         Ok(self.disk.remove(FOUNDING_FILE).await?)
     }

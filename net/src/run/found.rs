@@ -11,15 +11,26 @@ use crate::consensus::Consensus;
 use crate::control::founding::{FOUNDER_TIME_MAX, Founder};
 use crate::witness::{self, Fact};
 
-/// Founds the cluster, unless another node has taken the place of this one: whether it did.
+/// Founds the cluster, unless another node has taken the place of this one: whether it did. [`finish`] is to follow.
 pub(super) async fn found(founder: &Founder, consensus: &Consensus) -> Result<bool, StartError> {
     if !founder.claim().await? && !planted!(FoundsUnclaimed) {
         return Ok(false);
     }
     witness::tell(|| Fact::Founds { member: founder.member });
     consensus.bootstrap().await?;
-    founder.done().await?;
+    if planted!(FoundingForgottenEarly) {
+        founder.done().await?;
+    }
     Ok(true)
+}
+
+/// Forgets that this node is the one that founds, once that is on disk: a node that dies before founds when it is back.
+pub(super) async fn finish(founder: Founder, consensus: Consensus) {
+    if consensus.has_begun().await
+        && let Err(error) = founder.done().await
+    {
+        tracing::warn!(%error, "the disk does not take what this node has to remove from it");
+    }
 }
 
 /// Waits until clustering is on, and founds the cluster then, or sees to it that somebody does.
@@ -34,7 +45,7 @@ pub(super) async fn found_when_it_is_on(
     }
     if founder.member == meant {
         match found(&founder, &consensus).await {
-            Ok(true) => return,
+            Ok(true) => return finish(founder, consensus).await,
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "this node cannot found the cluster now"),
         }
@@ -59,7 +70,7 @@ pub(super) async fn found_if_nobody_does(founder: Founder, consensus: Consensus,
             Err(error) => Err(error.into()),
         };
         match founded {
-            Ok(true) => return,
+            Ok(true) => return finish(founder, consensus).await,
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "nobody has founded the cluster, and this node cannot now"),
         }

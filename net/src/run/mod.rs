@@ -392,7 +392,9 @@ impl Running {
             }
             return Ok(());
         }
-        if (!is_founder || !found::found(&founder, &self.consensus).await?) && !identity.formed {
+        if is_founder && found::found(&founder, &self.consensus).await? {
+            self.operation.push(runtime::spawn(found::finish(founder, self.consensus.clone())));
+        } else if !identity.formed {
             let waits = found::found_if_nobody_does(founder, self.consensus.clone(), identity.founder);
             self.operation.push(runtime::spawn(waits));
         }

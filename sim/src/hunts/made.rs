@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use crate::plan::{BEGINS, Fault, Level, Plan, Target};
+use crate::plan::{BEGINS, Fault, Level, Plan, Target, Turns};
 
 /// How long everything is whole before users fall silent, and then until the end. Nothing here needs more.
 const WHOLE_FOR: Duration = Duration::from_secs(9);
@@ -372,6 +372,42 @@ pub(super) fn founder_that_is_late(seed: u64, random: &mut StdRng) -> Plan {
         plan = plan.with(Duration::ZERO, lasts, Fault::Crash { node: Target::Node(node) });
     }
     whole(plan)
+}
+
+/// Whoever is to found the cluster dies while it does, and its tasks are late.
+pub(super) fn founder_that_dies(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan { turns: late(40), ..Plan::calm(seed).with_users(2, milliseconds(500)) };
+    for node in 0..plan.nodes {
+        let (at, lasts) = (milliseconds(random.random_range(8..40)), milliseconds(random.random_range(50..300)));
+        plan = plan.with(at, lasts, Fault::Crash { node: Target::Node(node) });
+    }
+    whole(plan)
+}
+
+/// Clients whose connections break and who begin anew, while much is said to them.
+pub(super) fn clients_that_come_again_and_again(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(6, milliseconds(random.random_range(30..60)));
+    plan.latency = (milliseconds(1), milliseconds(10));
+    for user in 0..3 {
+        plan = plan.with(BEGINS + milliseconds(500), milliseconds(6000), Fault::Flapping { user });
+    }
+    whole(plan)
+}
+
+/// Two connections of a client resume its session at the same time, again and again, and tasks are late.
+pub(super) fn resumptions_that_race(seed: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan::calm(seed).with_users(8, milliseconds(random.random_range(100..300)));
+    (plan.nodes, plan.latency, plan.turns) = (1, (milliseconds(1), milliseconds(2)), late(40));
+    plan.users.iter_mut().for_each(|user| user.resumes = true);
+    for user in 0..8 {
+        plan = plan.with(BEGINS + milliseconds(500), milliseconds(10_000), Fault::ResumptionRace { user });
+    }
+    whole(plan)
+}
+
+/// So many of a hundred turns are late.
+fn late(percent: u32) -> Turns {
+    Turns { percent, worst: milliseconds(15) }
 }
 
 /// The account store is away twice while users come and go, and write to those who are gone.
