@@ -98,7 +98,7 @@ pub(super) fn is_stale_farewell(routes: Option<&[Arc<Route>]>, own: Option<Route
 
 /// Whether a stanza that was not delivered is of use to anybody else. Presence of a client is not: it went to each
 /// resource that was there, and whoever has come since asks for it.
-pub(super) fn may_go_elsewhere(stanza: &Stanza) -> bool {
+pub(crate) fn may_go_elsewhere(stanza: &Stanza) -> bool {
     !matches!(stanza.kind, Kind::Presence(PresenceType::Available | PresenceType::Unavailable))
 }
 

@@ -33,6 +33,7 @@ mod tests;
 
 pub use alone::StoredAlone;
 pub use arrivals::{Arrivals, StanzaName};
+pub(crate) use decide::may_go_elsewhere;
 pub use decide::{ChosenRoutes, claimant, interested};
 pub use errand::{Awaited, Errand, Report, Said, Sight, StoreAnswer, WaitId};
 pub use frame::{DataAnswer, DataFrame, Destination, NumberRange, RANGES_PER_FRAME_MAX};

@@ -62,6 +62,7 @@ impl Session {
             self.output.order(Order::Resumable { id });
         }
         self.output.frame(|out| self.framing.element(out, &enabled));
+        self.look_for_earlier();
     }
 
     fn resume(&mut self, element: &Element) {

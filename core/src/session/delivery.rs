@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{SESSION_QUEUE_BYTES_MAX, SESSION_QUEUE_STANZAS_MAX};
-use crate::routing::{Home, Turn};
+use crate::routing::{Home, Turn, may_go_elsewhere};
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 
 /// A stanza for the client.
@@ -165,11 +165,19 @@ impl Deliveries {
         theirs.filter_map(|delivery| delivery.home.replace(Home::Here { turn: Turn::default() })).collect()
     }
 
-    /// Forgets what waits and other members answer for.
+    /// Forgets what waits and other members decide about again. What is of no use to anybody else they have forgotten: it
+    /// is for this client, or it would be told later that somebody is gone of whom it was not told that he is there.
     pub(super) fn leave_to_members(&mut self) {
-        self.waiting.retain(|delivery| {
-            let stays = !is_of_a_member(delivery);
-            self.bytes -= if stays { 0 } else { delivery.weight() };
+        self.waiting.retain_mut(|delivery| {
+            if !is_of_a_member(delivery) {
+                return true;
+            }
+            let stays = !may_go_elsewhere(&delivery.stanza);
+            if stays {
+                delivery.home = Some(Home::Here { turn: Turn::default() });
+            } else {
+                self.bytes -= delivery.weight();
+            }
             stays
         });
     }

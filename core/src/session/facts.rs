@@ -1,5 +1,6 @@
 //! What a session is told.
 
+use crate::cluster::ExpelReason;
 use crate::ids::{Life, RouteId};
 use crate::jid::FullJid;
 use crate::sasl::{KeyShape, ScramKeys};
@@ -51,8 +52,21 @@ pub struct OfflineMessage {
 /// Whose sessions ended without a word of theirs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lost {
-    /// Those of a member whose life is over.
+    /// Those of a member that was expelled.
     Life(Life),
+    /// Those of a member that left. Who ended there has said so; who did not goes on at that node, which is alone now.
+    Left(Life),
     /// Those of all other members: the node leaves the cluster, or comes into it.
     AllElsewhere,
+}
+
+impl Lost {
+    /// Those of a life that ended so.
+    #[must_use]
+    pub fn with(life: Life, expelled: Option<ExpelReason>) -> Lost {
+        match expelled {
+            Some(_) => Lost::Life(life),
+            None => Lost::Left(life),
+        }
+    }
 }

@@ -24,8 +24,8 @@ use crate::routing::Home;
 use crate::session::delivery::Delivery;
 use crate::session::state::Claim;
 use crate::session::{OfflineMessage, Order, Session, StoreUnavailable};
-use crate::sometimes;
 use crate::time::Uptime;
+use crate::{planted, sometimes};
 
 /// How long a session waits for a store that is away before it claims again.
 const CLAIM_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -104,11 +104,13 @@ impl Session {
         self.deliver_waiting();
     }
 
-    /// Asks whether messages that wait for the initial presence have to.
+    /// Asks whether messages that wait for the initial presence have to. Before the client acknowledges they do: one that
+    /// enables stream management as soon as it is bound could lose them.
     pub(super) fn look_for_earlier(&mut self) {
         let Some(bound) = self.bound.as_ref() else { return };
+        let acknowledges = bound.management.is_some() || planted!(DeliveredBeforeEnabled);
         let may_ask = self.awaits_presence_until.is_some() && self.earlier == Earlier::Unknown && !self.paused;
-        if may_ask && bound.deliveries.has_waiting() {
+        if may_ask && acknowledges && bound.deliveries.has_waiting() {
             self.earlier = Earlier::Asked { waiting: bound.deliveries.waiting() };
             self.output.order(Order::LookForStored { jid: bound.jid.clone() });
         }

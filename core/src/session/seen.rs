@@ -7,8 +7,8 @@
 //!
 //! When a member is lost, the server itself says that its sessions are gone. What such a session had said before may
 //! come after that: a farewell from that life of the member repeats what the client knows, and is dropped. When this node
-//! leaves a cluster, those elsewhere go on: a farewell from another life repeats it as well, if the client has not seen them
-//! since. Every other farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
+//! leaves a cluster, or another one does, those elsewhere go on: a farewell from another life repeats it as well, if the
+//! client has not seen them since. Every other farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
 //!
 //! Each full JID stands for itself: what one resource says changes nothing for the others of its account.
 //!
@@ -118,10 +118,10 @@ impl Seen {
     /// Those whom the client sees and who are lost. It is told that they are gone.
     pub(super) fn lose(&mut self, lost: Lost) -> Vec<FullJid> {
         let origins: Vec<Origin> = match lost {
-            Lost::Life(life) => vec![Origin::Member(life)],
+            Lost::Life(life) | Lost::Left(life) => vec![Origin::Member(life)],
             Lost::AllElsewhere => self.present.keys().filter(|origin| **origin != Origin::Here).copied().collect(),
         };
-        let goes_on_unseen = lost == Lost::AllElsewhere;
+        let goes_on_unseen = !matches!(lost, Lost::Life(_));
         let mut gone = Vec::new();
         for origin in origins {
             for jid in self.present.remove(&origin).unwrap_or_default() {
@@ -160,15 +160,17 @@ mod tests {
     #[test]
     fn who_went_on_elsewhere_unseen_and_says_farewell_is_gone_already() {
         let next = Origin::Member(Life { incarnation: Incarnation(6), ..LIFE });
-        let mut seen = Seen::default();
-        seen.appears(&juliet(), THERE);
-        seen.lose(Lost::AllElsewhere);
+        for lost in [Lost::AllElsewhere, Lost::with(LIFE, None)] {
+            let mut seen = Seen::default();
+            seen.appears(&juliet(), THERE);
+            seen.lose(lost);
 
-        assert!(!seen.disappears(&juliet(), next));
+            assert!(!seen.disappears(&juliet(), next), "{lost:?}");
 
-        seen.appears(&juliet(), next);
-        assert!(seen.disappears(&juliet(), next), "she was there again");
-        assert!(!seen.disappears(&juliet(), THERE), "it is late");
+            seen.appears(&juliet(), next);
+            assert!(seen.disappears(&juliet(), next), "she was there again");
+            assert!(!seen.disappears(&juliet(), THERE), "it is late");
+        }
     }
 
     fn juliet() -> FullJid {

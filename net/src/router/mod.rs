@@ -35,14 +35,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cresset_core::admission::Door;
-use cresset_core::cluster::{Event, Removal, Route};
+use cresset_core::cluster::{Event, ExpelReason, Removal, Route};
 use cresset_core::config::properties::OfflineQuota;
 use cresset_core::ids::{Life, LogIndex, MemberId, SessionId};
 use cresset_core::jid::{BareJid, DomainPart};
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::planted;
 use cresset_core::routing::{LocalRoutes, RouteEnd, StoredAlone};
-use cresset_core::session::{Lost, Patience, ResumptionId, StreamErrorCondition};
+use cresset_core::session::{Patience, ResumptionId, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -269,7 +269,7 @@ impl Router {
             Event::RouteAdded(route) => self.route_added(route),
             Event::RouteChanged(route) => self.view.put(route),
             Event::RouteRemoved { route, reason } => self.route_removed(route, *reason),
-            Event::Ended { life, .. } => self.life_ended(*life),
+            Event::Ended { life, expelled } => self.life_ended(*life, *expelled),
             Event::Joined(_) | Event::Activated(_) | Event::VotersChanged | Event::SeniorChanged(_) => {}
         }
     }
@@ -388,8 +388,8 @@ impl Router {
         }
     }
 
-    fn life_ended(&self, life: Life) {
-        let lost = self.local_mut().life_ended(life);
+    fn life_ended(&self, life: Life, expelled: Option<ExpelReason>) {
+        let lost = self.local_mut().life_ended(life, expelled);
         if life.member != self.member
             && let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life))
         {
@@ -399,7 +399,7 @@ impl Router {
         }
         if let Some(lost) = lost {
             for session in self.sessions_in_order() {
-                session.tell(ToSession::Lost(Lost::Life(lost)));
+                session.tell(ToSession::Lost(lost));
             }
         }
     }

@@ -110,10 +110,15 @@ impl Client {
     /// A bound client with stream management.
     pub(super) fn managed() -> Client {
         let mut client = Client::bound();
-        client.says("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
-        client.hears("<enabled xmlns='urn:xmpp:sm:3' id='{any}' resume='true' max='300'/>");
+        client.enables();
         client.orders();
         client
+    }
+
+    /// Enables stream management.
+    pub(super) fn enables(&mut self) {
+        self.says("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+        self.hears("<enabled xmlns='urn:xmpp:sm:3' id='{any}' resume='true' max='300'/>");
     }
 
     pub(super) fn says(&mut self, xml: &str) {

@@ -4,7 +4,7 @@ use super::client::{Client, ROUTE, stanza};
 use crate::ids::{Incarnation, LogIndex, MemberId, RouteId, Sequence};
 use crate::node::{Answer, BindRefusal, Service};
 use crate::routing::{Home, Parcel, Turn};
-use crate::session::{OfflineMessage, Order};
+use crate::session::{Lost, OfflineMessage, Order};
 use crate::time::UnixMillis;
 
 const NEXT: RouteId = RouteId { index: LogIndex(900), position: 0 };
@@ -67,6 +67,23 @@ fn what_was_not_delivered_is_left_to_the_members_that_answer_for_it() {
     romeo.session.handle_parcel(romeo.now, of_a_member(4, NEXT));
 
     romeo.hears(&(xml(2) + &xml(4)));
+}
+
+/// Architecture, section 3. Found by the simulator: the client was told that somebody is gone of whom it had been told so
+/// before, because that he had come since waited and was left to his member, which forgets presence.
+#[test]
+fn presence_that_waits_while_a_session_moves_is_for_its_client() {
+    let mut romeo = Client::available();
+    romeo.session.handle_hold(romeo.now);
+    let greeting = "<presence from='juliet@example.org/a' to='romeo@example.org/balcony'/>";
+    let farewell = "<presence from='juliet@example.org/a' to='romeo@example.org/balcony' type='unavailable'/>";
+    romeo.session.handle_parcel(romeo.now, Parcel { stanza: stanza(greeting), ..of_a_member(1, ROUTE) });
+    romeo.session.handle_members_lost(romeo.now, Lost::AllElsewhere);
+    moved(&mut romeo);
+    romeo.announced();
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+
+    romeo.hears(&(greeting.to_owned() + farewell));
 }
 
 #[test]

@@ -5,6 +5,9 @@ use crate::limits::SESSION_QUEUE_STANZAS_MAX;
 use crate::session::{OfflineMessage, Order, StoreUnavailable};
 use crate::time::UnixMillis;
 
+/// How the server asks a client that acknowledges for its count.
+const ASKS: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
 fn waited(key: i64) -> OfflineMessage {
     let message = format!("<message from='juliet@example.org/a' to='romeo@example.org'><body>{key}</body></message>");
     OfflineMessage { key, message: stanza(&message), at: UnixMillis(0) }
@@ -44,6 +47,7 @@ fn claiming() -> Client {
 #[test]
 fn a_message_that_comes_before_the_first_presence_does_not_overtake_the_stored_ones() {
     let mut romeo = Client::just_bound();
+    romeo.enables();
     romeo.gets(10, &live(10));
     assert!(looks(&mut romeo));
     romeo.session.handle_stored(romeo.now, Ok(true));
@@ -57,7 +61,7 @@ fn a_message_that_comes_before_the_first_presence_does_not_overtake_the_stored_o
     romeo.session.handle_offline(romeo.now, Ok(vec![waited(1)]));
     romeo.session.handle_offline(romeo.now, Ok(vec![]));
 
-    romeo.hears(&(stamped(1) + &live(10) + &live(11)));
+    romeo.hears(&(stamped(1) + ASKS + &live(10) + &live(11)));
 }
 
 /// T16.
@@ -65,6 +69,7 @@ fn a_message_that_comes_before_the_first_presence_does_not_overtake_the_stored_o
 fn a_message_to_the_full_jid_does_not_wait_for_presence_if_none_is_stored_before_it() {
     for answer in [Ok(false), Err(StoreUnavailable)] {
         let mut romeo = Client::just_bound();
+        romeo.enables();
         romeo.gets(10, &live(10));
         assert!(looks(&mut romeo));
         romeo.gets(11, &live(11));
@@ -72,12 +77,29 @@ fn a_message_to_the_full_jid_does_not_wait_for_presence_if_none_is_stored_before
         romeo.hears("");
 
         romeo.session.handle_stored(romeo.now, answer);
-        romeo.hears(&live(10));
+        romeo.hears(&(live(10) + ASKS));
         assert!(looks(&mut romeo), "what came later is not answered for");
         romeo.session.handle_stored(romeo.now, answer);
 
         romeo.hears(&live(11));
     }
+}
+
+/// P2. What is written between the answer to the bind and the one to `<enable/>` is never acknowledged.
+#[test]
+fn a_message_waits_until_the_client_acknowledges() {
+    let mut romeo = Client::just_bound();
+    romeo.gets(10, &live(10));
+    assert!(!looks(&mut romeo));
+    romeo.hears("");
+
+    romeo.enables();
+    assert!(looks(&mut romeo));
+    romeo.session.handle_stored(romeo.now, Ok(false));
+
+    romeo.hears(&(live(10) + ASKS));
+    let settles = |order: &Order| matches!(order, Order::Settle(_));
+    assert!(!romeo.orders().iter().any(settles), "not before the client has acknowledged it");
 }
 
 /// T16: the claim sees to the order from there on.
@@ -101,6 +123,7 @@ fn an_answer_that_presence_has_overtaken_releases_nothing() {
 #[test]
 fn a_pause_keeps_what_waits_for_the_next_answer() {
     let mut romeo = Client::just_bound();
+    romeo.enables();
     romeo.gets(10, &live(10));
     assert!(looks(&mut romeo));
 
@@ -111,7 +134,7 @@ fn a_pause_keeps_what_waits_for_the_next_answer() {
     assert!(looks(&mut romeo));
     romeo.session.handle_stored(romeo.now, Ok(false));
 
-    romeo.hears(&live(10));
+    romeo.hears(&(live(10) + ASKS));
 }
 
 #[test]
