@@ -17,8 +17,8 @@ use cresset_core::ids::RouteId;
 use cresset_core::node::Service;
 use cresset_core::routing::{Home, Parcel};
 use cresset_core::session::{ResumptionId, Session, TlsEstablished};
-use cresset_core::sometimes;
 use cresset_core::time::Uptime;
+use cresset_core::{planted, sometimes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -340,6 +340,13 @@ impl Connection {
     fn take_over(&mut self, now: Uptime, attach: Attach) {
         if !matches!(self.transport, Transport::None) {
             sometimes!("a_session_is_resumed_while_it_still_has_a_connection");
+            // The client is told on the new one that it holds its JID, and hears there what it had not acknowledged.
+            self.obey();
+            if !planted!(SupersededGoesOn) {
+                self.discard_outbound(false);
+            }
+        }
+        if !matches!(self.transport, Transport::None) {
             self.session.handle_superseded(now);
             // These orders are about the transport that goes.
             self.obey();

@@ -50,6 +50,31 @@ async fn a_session_whose_connection_lives_is_resumed_from_another() {
     .await;
 }
 
+/// P1: what the older connection had not taken comes on the new one, and nowhere else.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_superseded_says_nothing_more_to_the_client() {
+    seeded(async {
+        let world = World::new().await;
+        let mut romeo = world.available("romeo", "orchard").await;
+        let mut old = world.connect_with(512, ListenerKind::StartTls);
+        old.log_in("juliet").await;
+        old.bind("balcony").await;
+        old.say(ENABLE).await;
+        let id = id_in(&old.hear("/>").await);
+        for body in numbered(1..=20) {
+            romeo.chat("juliet@capulet.example/balcony", &body).await;
+        }
+        world.settle_down().await;
+
+        let mut new = come_back(&world, &id, 0).await;
+
+        assert_eq!(new.hear_bodies(20).await, numbered(1..=20));
+        let heard = old.hear_end().await;
+        assert!(heard.len() <= 512, "{heard}");
+    })
+    .await;
+}
+
 /// Hostile case D9: a stranger cannot tell a session that is not his from none.
 #[tokio::test(start_paused = true)]
 async fn the_session_of_another_account_is_as_good_as_none() {
