@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use tokio::runtime::{Builder, Runtime};
 
 mod polled;
-mod standstill;
+mod process;
 
 /// Threads of the control plane: one for whatever has a lot to do, and one that is free then.
 const CONTROL_THREADS: usize = 2;
@@ -27,7 +27,7 @@ const CONTROL_THREADS: usize = 2;
 const CLIENTS_NICE: i32 = 5;
 
 pub(crate) use polled::{abandon, is_working, polled};
-pub use standstill::{Delays, ProcessRuntime, Standstill, process};
+pub use process::{Delays, ProcessRuntime, Standstill, process};
 
 /// The runtime of openraft and of this crate.
 #[cfg(not(cresset_simulated))]
