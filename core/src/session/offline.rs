@@ -64,7 +64,8 @@ impl Session {
         }
         if bound.announcer.wanted().accepts_messages() {
             bound.claim = Claim::Asked;
-            self.output.order(Order::ClaimOffline);
+            let route = bound.route;
+            self.output.order(Order::ClaimOffline { route });
         } else {
             bound.claim = Claim::Idle;
             self.deliver_waiting();

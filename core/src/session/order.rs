@@ -79,8 +79,11 @@ pub enum Order {
     /// The roster was changed: a copy of this iq, with `to` set, goes to each other resource of the account that is
     /// [interested](RoutePresence::interested). The client of this session has been told.
     PushRoster(Stanza),
-    /// Claims the account's offline messages for this route. Answer: `handle_offline`.
-    ClaimOffline,
+    /// Claims the account's offline messages for this route, which may have ended since. Answer: `handle_offline`.
+    ClaimOffline {
+        /// The route.
+        route: RouteId,
+    },
     /// Looks whether a message to exactly this full JID waits in the offline store. Answer: `handle_stored`.
     LookForStored {
         /// The JID of the session.

@@ -77,8 +77,8 @@ impl Connection {
                     }
                 }
                 Order::PushRoster(push) => self.push_roster(&push),
-                Order::ClaimOffline => {
-                    if let (Some(route), Some(account)) = (self.session.held_route(), self.session.account().cloned()) {
+                Order::ClaimOffline { route } => {
+                    if let Some(account) = self.session.account().cloned() {
                         self.errands.push_back(Errand::Claim { account, route });
                     }
                 }

@@ -311,7 +311,7 @@ impl World {
             Order::Settle(Home::Offline { key, claimant }) => session.arrived.push((claimant, key)),
             Order::Settle(home) => self.settle_of(host, id, home),
             Order::Return(parcel) => session.returned.push(*parcel),
-            Order::ClaimOffline => self.claim(host, id, uptime),
+            Order::ClaimOffline { route } => self.claim(host, id, route, uptime),
             Order::LookForStored { jid } => {
                 let found = at_once(self.accounts.is_stored_for(name_of(&jid), jid));
                 if let Some(session) = self.session(host, id) {
@@ -339,13 +339,13 @@ impl World {
         }
     }
 
-    fn claim(&mut self, host: usize, id: SessionId, uptime: Uptime) {
+    fn claim(&mut self, host: usize, id: SessionId, route: RouteId, uptime: Uptime) {
         // What has arrived must not be claimed again.
         self.forget_arrived(host, id);
         let Some(process) = &mut self.hosts[host].process else { return };
         let view = &process.router.view;
         let Some(session) = process.router.sessions.get_mut(&id) else { return };
-        let (Some(route), Some(account)) = (session.machine.held_route(), session.machine.account()) else { return };
+        let Some(account) = session.machine.account() else { return };
         let name = account.node().expect("only an account binds").to_owned();
         let routes = view.routes_of(account).unwrap_or_else(|| Arc::from([]));
         let claimant = Claimant { route, live: routes.iter().map(|route| route.id).collect(), as_of: view.applied };

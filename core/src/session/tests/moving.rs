@@ -97,7 +97,7 @@ fn an_available_session_is_announced_broadcast_and_claims_again() {
     romeo.session.handle_answer(romeo.now, Answer::Announced { revision: 2 });
     romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org'/>");
     romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org' type='probe'/>");
-    assert!(matches!(romeo.order(), Some(Order::ClaimOffline)));
+    assert!(matches!(romeo.order(), Some(Order::ClaimOffline { .. })));
 }
 
 /// The nodes on which they are have told them that the client is gone, or had not heard of it.
@@ -129,12 +129,29 @@ fn what_the_former_route_has_claimed_in_the_meantime_is_claimed_again() {
 
     romeo.session.handle_offline(romeo.now, waited());
     romeo.hears("");
-    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline)));
+    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline { .. })));
     romeo.session.handle_offline(romeo.now, waited());
 
     assert!(romeo.heard().contains("<body>1</body>"));
     romeo.written();
     assert!(settles(&mut romeo, Home::Offline { key: 1, claimant: NEXT }));
+}
+
+/// P2. Found by the simulator: a claim that was ordered in the moment in which the route ended was never made, and what was
+/// sent to the session waited behind it for ever.
+#[test]
+fn a_claim_is_made_although_the_route_has_ended_since_it_was_ordered() {
+    let mut romeo = Client::bound();
+    romeo.says("<presence/>");
+    romeo.announced();
+    romeo.session.handle_moves(romeo.now, Some(ROUTE));
+    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline { route: ROUTE })));
+
+    romeo.session.handle_offline(romeo.now, Ok(Vec::new()));
+    moved(&mut romeo);
+    romeo.announced();
+
+    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline { route: NEXT })));
 }
 
 #[test]

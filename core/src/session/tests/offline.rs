@@ -25,7 +25,7 @@ fn live(key: i64) -> String {
 }
 
 fn claims(romeo: &mut Client) -> bool {
-    romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline))
+    romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline { .. }))
 }
 
 /// Whether the client's session asks for stored messages to its full JID.

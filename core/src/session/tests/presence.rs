@@ -40,7 +40,7 @@ fn presence_is_announced_before_it_is_broadcast() {
          <priority>5</priority><show>away</show></presence>",
     );
     romeo.routes("<presence from='romeo@example.org/balcony' to='romeo@example.org' type='probe'/>");
-    assert!(matches!(romeo.order(), Some(Order::ClaimOffline)));
+    assert!(matches!(romeo.order(), Some(Order::ClaimOffline { .. })));
     assert!(romeo.order().is_none());
 }
 
@@ -80,11 +80,11 @@ fn who_takes_no_messages_claims_none() {
 
     romeo.says("<presence><priority>-1</priority></presence>");
     announces(&mut romeo, Some(-1), 1);
-    assert!(!romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline)));
+    assert!(!romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline { .. })));
 
     romeo.says("<presence><priority>0</priority></presence>");
     announces(&mut romeo, Some(0), 2);
-    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline)));
+    assert!(romeo.orders().iter().any(|order| matches!(order, Order::ClaimOffline { .. })));
 }
 
 #[test]
