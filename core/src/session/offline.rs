@@ -6,16 +6,17 @@
 //!
 //! Between the bind and the initial presence a client is reached by its full JID only, and what is stored has to wait for
 //! its presence (XEP-0160). What is sent to the full JID now is delivered now, as it must be to a connected resource
-//! (RFC 6121 section 8.5.3.1), with one exception: chats to the same full JID went to the store while nobody held it, and
+//! (RFC 6121 section 8.5.3.1), with two exceptions. A client that is about to acknowledge (XEP-0198) could lose what is
+//! written before, so messages wait until it does. And chats to the same full JID went to the store while nobody held it:
 //! a later one must not overtake them. What was stored for the account or another resource has another address, so there
 //! is no order between it and this (RFC 6120 section 10.1).
 //!
-//! So when a message comes in that time, the session asks whether one to its full JID is stored. It asks after the
-//! message has come, not at the bind. What a sender says to an account goes on only when what it said to it before is in
-//! the store, so the store shows every message that is earlier than the one that waits. At the bind an earlier one may
-//! still be on its way there. One answer counts for all that had come when it was asked for. If there is an earlier
-//! message, the later ones wait for the presence and the claim, at most
-//! [`INITIAL_PRESENCE_TIME_MAX`](crate::limits::INITIAL_PRESENCE_TIME_MAX): a client that sends no presence is not to be
+//! So when a message comes in that time, or waits when the client begins to acknowledge, the session asks whether one to
+//! its full JID is stored. It asks after the message has come, not at the bind. What a sender says to an account goes on
+//! only when what it said to it before is in the store, so the store shows every message that is earlier than the one that
+//! waits. At the bind an earlier one may still be on its way there. One answer counts for all that had come when it was
+//! asked for. If there is an earlier message, the later ones wait for the presence and the claim. None of them waits longer
+//! than [`INITIAL_PRESENCE_TIME_MAX`](crate::limits::INITIAL_PRESENCE_TIME_MAX): a client that sends no presence is not to be
 //! kept waiting for ever.
 
 use std::time::Duration;

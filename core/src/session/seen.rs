@@ -8,7 +8,8 @@
 //! When a member is lost, the server itself says that its sessions are gone. What such a session had said before may
 //! come after that: a farewell from that life of the member repeats what the client knows, and is dropped. When this node
 //! leaves a cluster, or another one does, those elsewhere go on: a farewell from another life repeats it as well, if the
-//! client has not seen them since. Every other farewell is delivered, however often somebody says it (RFC 6121 section 8.5.2.1.2).
+//! client has not seen them since. Every other farewell is delivered, however often somebody says it (RFC 6121 section
+//! 8.5.2.1.2).
 //!
 //! Each full JID stands for itself: what one resource says changes nothing for the others of its account.
 //!
