@@ -97,10 +97,13 @@ pub const ACCOUNT_QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// to it.
 pub const RESUMPTION_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// How long messages to a session that was just bound wait for its initial presence, while earlier ones to the same full
-/// JID are stored or the client has not enabled acknowledgements. Beyond it they are delivered; a client that never sends
-/// presence gets what is sent to its full JID.
+/// How long messages to a session that was just bound wait for its initial presence while earlier ones to the same full
+/// JID are stored. Beyond it they are delivered; a client that never sends presence gets what is sent to its full JID.
 pub const INITIAL_PRESENCE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long they wait for the client to enable stream management (XEP-0198), as most do as soon as they are bound: what is
+/// written before is never acknowledged. Beyond it they are delivered as to one that never does.
+pub const ENABLE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Messages kept for an account that is not there. Beyond it the sender gets `service-unavailable` (XEP-0160).
 pub const OFFLINE_MESSAGES_MAX: u64 = 1000;

@@ -62,6 +62,7 @@ impl Session {
             self.output.order(Order::Resumable { id });
         }
         self.output.frame(|out| self.framing.element(out, &enabled));
+        self.awaits_management_until = None;
         self.look_for_earlier();
     }
 

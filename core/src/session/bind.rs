@@ -1,6 +1,6 @@
 //! How a session gets its JID (RFC 6120 section 7).
 
-use crate::limits::INITIAL_PRESENCE_TIME_MAX;
+use crate::limits::{ENABLE_TIME_MAX, INITIAL_PRESENCE_TIME_MAX};
 use crate::node::BindRefusal;
 use crate::session::facts::Bound;
 use crate::session::state::BoundState;
@@ -46,6 +46,7 @@ impl Session {
                 self.silence.begin_again(now);
                 self.deadline = None;
                 self.awaits_presence_until = Some(now + INITIAL_PRESENCE_TIME_MAX);
+                self.awaits_management_until = Some(now + ENABLE_TIME_MAX);
             }
             Err(refusal) => {
                 let condition = match refusal {

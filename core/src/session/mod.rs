@@ -119,6 +119,8 @@ pub struct Session {
     ask_again: Option<Uptime>,
     /// Until then messages wait for the initial presence, if earlier ones are stored.
     awaits_presence_until: Option<Uptime>,
+    /// Until then they wait for the client to acknowledge as well.
+    awaits_management_until: Option<Uptime>,
     /// What is known of those.
     earlier: Earlier,
     /// When messages are claimed again of which the store has said nothing.
@@ -194,6 +196,7 @@ impl Session {
             count_requests: CountRequests::new(),
             ask_again: None,
             awaits_presence_until: None,
+            awaits_management_until: None,
             earlier: Earlier::Unknown,
             claim_again: None,
             hibernates_until: None,
@@ -420,6 +423,10 @@ impl Session {
             self.awaits_presence_until = None;
             self.deliver_waiting();
         }
+        if self.awaits_management_until.is_some_and(|until| until <= now) {
+            self.awaits_management_until = None;
+            self.look_for_earlier();
+        }
         if self.claim_again.is_some_and(|again| again <= now) {
             self.claim_again = None;
             self.claim_again();
@@ -439,8 +446,10 @@ impl Session {
             true => Some(Uptime::default()),
             false => self.count_requests.front().map(|request| request.due).filter(|_| !self.paused),
         };
+        let has_waiting = self.bound.as_ref().is_some_and(|bound| bound.deliveries.has_waiting());
+        let management_due = self.awaits_management_until.filter(|_| has_waiting);
         let others = [self.hibernates_until, self.ask_again, self.awaits_presence_until, self.claim_again];
-        [self.deadline, self.silence_due(), count_due].into_iter().chain(others).flatten().min()
+        [self.deadline, self.silence_due(), count_due, management_due].into_iter().chain(others).flatten().min()
     }
 
     /// The next order.

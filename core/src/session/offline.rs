@@ -7,7 +7,7 @@
 //! Between the bind and the initial presence a client is reached by its full JID only, and what is stored has to wait for
 //! its presence (XEP-0160). What is sent to the full JID now is delivered now, as it must be to a connected resource
 //! (RFC 6121 section 8.5.3.1), with two exceptions. A client that is about to acknowledge (XEP-0198) could lose what is
-//! written before, so messages wait until it does. And chats to the same full JID went to the store while nobody held it:
+//! written before, so messages wait until it does, for a second. And chats to the same full JID went to the store while nobody held it:
 //! a later one must not overtake them. What was stored for the account or another resource has another address, so there
 //! is no order between it and this (RFC 6120 section 10.1).
 //!
@@ -106,13 +106,13 @@ impl Session {
         self.deliver_waiting();
     }
 
-    /// Asks whether messages that wait for the initial presence have to. Before the client acknowledges they do: one that
-    /// enables stream management as soon as it is bound could lose them.
+    /// Asks whether messages that wait for the initial presence have to. While the client may be about to acknowledge they
+    /// do: it could lose them.
     pub(super) fn look_for_earlier(&mut self) {
         let Some(bound) = self.bound.as_ref() else { return };
-        let acknowledges = bound.management.is_some() || planted!(DeliveredBeforeEnabled);
+        let may_acknowledge = self.awaits_management_until.is_some() && !planted!(DeliveredBeforeEnabled);
         let may_ask = self.awaits_presence_until.is_some() && self.earlier == Earlier::Unknown && !self.paused;
-        if may_ask && acknowledges && bound.deliveries.has_waiting() {
+        if may_ask && !may_acknowledge && bound.deliveries.has_waiting() {
             self.earlier = Earlier::Asked { waiting: bound.deliveries.waiting() };
             self.output.order(Order::LookForStored { jid: bound.jid.clone() });
         }

@@ -64,7 +64,7 @@ impl Session {
         if wanted.accepts_messages() && !before.accepts_messages() && bound.claim == Claim::Idle {
             bound.claim = Claim::Planned;
         }
-        self.awaits_presence_until = None;
+        (self.awaits_presence_until, self.awaits_management_until) = (None, None);
         let announcement = bound.announcer.want(wanted, Next::Broadcast { number, presence: stanza });
         self.order_announcement(announcement);
         self.do_what_is_announced();

@@ -204,7 +204,7 @@ impl Session {
         self.framing.leave();
         self.count_requests.clear();
         (self.deadline, self.ask_again, self.hibernates_until) = (None, None, None);
-        (self.awaits_presence_until, self.claim_again) = (None, None);
+        (self.awaits_presence_until, self.awaits_management_until, self.claim_again) = (None, None, None);
     }
 
     /// A negotiation step took too long.

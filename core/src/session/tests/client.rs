@@ -72,7 +72,7 @@ impl Client {
     /// for its presence any more.
     pub(super) fn bound() -> Client {
         let mut client = Client::just_bound();
-        client.session.awaits_presence_until = None;
+        (client.session.awaits_presence_until, client.session.awaits_management_until) = (None, None);
         client
     }
 

@@ -137,6 +137,21 @@ fn a_pause_keeps_what_waits_for_the_next_answer() {
     romeo.hears(&(live(10) + ASKS));
 }
 
+/// T16.
+#[test]
+fn a_message_does_not_wait_long_for_a_client_that_acknowledges_nothing() {
+    let mut romeo = Client::just_bound();
+    romeo.gets(10, &live(10));
+
+    romeo.passes(1_000);
+    assert!(looks(&mut romeo));
+    romeo.session.handle_stored(romeo.now, Ok(false));
+    romeo.hears(&live(10));
+
+    romeo.gets(11, &live(11));
+    assert!(looks(&mut romeo));
+}
+
 #[test]
 fn a_client_that_never_sends_presence_gets_messages_after_a_while() {
     let mut romeo = Client::just_bound();
