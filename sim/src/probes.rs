@@ -97,6 +97,7 @@ pub const PROBES: &[Probe] = &[
     probe("core/node", "a_drained_node_sends_clients_away", RARE, RARE),
     probe("core/node", "a_join_is_proposed", from(20, ANYONE), from(30, LEADER_AND_FOLLOWER)),
     probe("core/node", "a_lane_closes_before_its_link", RARE, RARE),
+    probe("core/node", "a_leader_does_not_hear_those_who_are_to_vote", RARE, RARE),
     probe("core/node", "a_leader_ends_the_change_of_an_earlier_one", RARE, RARE),
     probe("core/node", "a_leader_is_deposed", from(50, ANYONE), from(30, FOLLOWER)),
     probe("core/node", "a_lease_comes_back_in_time", from(100, ANYONE), from(100, LEADER_AND_FOLLOWER)),

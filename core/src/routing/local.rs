@@ -16,11 +16,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::cluster::{ExpelReason, Removal, Route};
+use crate::cluster::{Removal, Route};
 use crate::ids::{Life, LogIndex, MemberId, RouteId};
 use crate::limits::EARLY_BYTES_MAX;
 use crate::routing::parcel::Parcel;
-use crate::session::Lost;
 use crate::{planted, sometimes};
 
 /// Which session of this node holds which route. `S` is how the caller knows a session.
@@ -149,16 +148,16 @@ impl<S: Clone> LocalRoutes<S> {
         }
     }
 
-    /// The life of a member is over, and all its routes were removed. Answers with what every session is to hear of that,
-    /// if it was another member's: also if no route was left, because the farewell of one that was given back a moment
-    /// before may have gone with it.
+    /// The life of a member is over, and all its routes were removed. Answers with the life of which every session is to
+    /// hear that it is lost, if it was another member's: also if no route was left, because the farewell of one that was
+    /// given back a moment before may have gone with it.
     #[must_use]
-    pub fn life_ended(&self, life: Life, expelled: Option<ExpelReason>) -> Option<Lost> {
+    pub fn life_ended(&self, life: Life) -> Option<Life> {
         if life.member == self.me || planted!(UnavailableNever) {
             return None;
         }
         sometimes!("sessions_are_told_who_is_gone");
-        Some(Lost::with(life, expelled))
+        Some(life)
     }
 
     /// Everything up to this position of the log was told. Answers with what goes back: what waited for routes that are not
@@ -311,12 +310,12 @@ mod tests {
 
         assert_eq!(local.route_removed(&theirs, Removal::MemberEnded), RouteEnd::Gone);
 
-        assert_eq!(local.life_ended(life(OTHER), None), Some(Lost::Left(life(OTHER))));
+        assert_eq!(local.life_ended(life(OTHER)), Some(life(OTHER)));
     }
 
     #[test]
     fn nobody_hears_that_this_member_itself_is_lost() {
-        assert_eq!(at(5).life_ended(life(ME), None), None);
+        assert_eq!(at(5).life_ended(life(ME)), None);
     }
 
     #[test]

@@ -42,7 +42,7 @@ use cresset_core::jid::{BareJid, DomainPart};
 use cresset_core::node::{Answer, Request, Service};
 use cresset_core::planted;
 use cresset_core::routing::{LocalRoutes, RouteEnd, StoredAlone};
-use cresset_core::session::{Patience, ResumptionId, StreamErrorCondition};
+use cresset_core::session::{Lost, Patience, ResumptionId, StreamErrorCondition};
 use cresset_core::time::{UnixMillis, Uptime};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -389,7 +389,7 @@ impl Router {
     }
 
     fn life_ended(&self, life: Life, expelled: Option<ExpelReason>) {
-        let lost = self.local_mut().life_ended(life, expelled);
+        let lost = self.local_mut().life_ended(life);
         if life.member != self.member
             && let Some(lane) = self.mesh().and_then(|mesh| mesh.lane(life))
         {
@@ -399,7 +399,7 @@ impl Router {
         }
         if let Some(lost) = lost {
             for session in self.sessions_in_order() {
-                session.tell(ToSession::Lost(lost));
+                session.tell(ToSession::Lost(Lost::with(lost, expelled)));
             }
         }
     }

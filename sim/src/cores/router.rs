@@ -13,6 +13,7 @@ use cresset_core::node::{Answer, Service};
 use cresset_core::routing::{
     Arrival, ChosenRoutes, Home, LocalRoutes, Missed, Parcel, RouteEnd, StanzaName, StoredAlone, claimant,
 };
+use cresset_core::session::Lost;
 use cresset_core::time::Uptime;
 
 use super::World;
@@ -174,14 +175,14 @@ impl World {
                 self.tell(host, session, ToSession::RouteEnded { route: route.id, reason: *reason });
             }
             Event::Ended { life, expelled } => {
-                let lost = router.local.life_ended(*life, *expelled);
+                let lost = router.local.life_ended(*life);
                 if life.member != router.member
                     && let Some(key) = process.lane_to(life.member)
                 {
                     process.router.ended.insert(life.member, LaneKey { incarnation: life.incarnation, ..key });
                 }
-                if let Some(lost) = lost {
-                    self.tell_all(host, || ToSession::Lost(lost));
+                if let Some(life) = lost {
+                    self.tell_all(host, || ToSession::Lost(Lost::with(life, *expelled)));
                 }
             }
             Event::Joined(_) | Event::Activated(_) | Event::VotersChanged | Event::SeniorChanged(_) => {}

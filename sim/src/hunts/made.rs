@@ -398,7 +398,7 @@ pub(super) fn clients_that_come_again_and_again(seed: u64, random: &mut StdRng) 
 pub(super) fn resumptions_that_race(seed: u64, random: &mut StdRng) -> Plan {
     let mut plan = Plan::calm(seed).with_users(8, milliseconds(random.random_range(100..300)));
     (plan.nodes, plan.latency, plan.turns) = (1, (milliseconds(1), milliseconds(2)), late(40));
-    plan.users.iter_mut().for_each(|user| user.resumes = true);
+    plan.users.iter_mut().for_each(|user| (user.node, user.resumes) = (0, true));
     for user in 0..8 {
         plan = plan.with(BEGINS + milliseconds(500), milliseconds(10_000), Fault::ResumptionRace { user });
     }
