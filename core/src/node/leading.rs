@@ -340,7 +340,8 @@ impl Leading {
             return None;
         }
         sometimes!(is_moving && self.membership.is_none(), "a_leader_ends_the_change_of_an_earlier_one");
-        if voters != present && !has_quorum(&vec![voters.clone()], |id| id == sees.me || self.hears(now, id)) {
+        let is_heard = |id| id == sees.me || self.hears(now, id) || planted!(RemovalLosesQuorum);
+        if voters != present && !has_quorum(&vec![voters.clone()], is_heard) {
             sometimes!("a_leader_does_not_hear_those_who_are_to_vote");
             return None;
         }

@@ -130,7 +130,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::ReplacedSessionStays, hunt(10, &[Kind::Rival], &[])),
     (Bug::LeaseIgnored, hunt(10, &[Kind::Isolate, Kind::OneWay], &[])),
     (Bug::LeaseFromArrival, hunt(20, &[Kind::OneWay, Kind::Clog, Kind::Pause], &[Bait::Drift, Bait::Together])),
-    (Bug::LeaseForTheExpelled, in_swarms_of_cores(2000)),
+    (Bug::LeaseForTheExpelled, in_swarms_of_cores(6000)),
     (Bug::ExpelledTooEarly, in_swarms_of_cores(200)),
     (Bug::StaleVerdict, made_for_cores(1000, made::cut_off_while_users_move)),
     (Bug::FormerLeaderForgotten, among_cores(4000, SILENCE, &[Bait::Together, Bait::Leaving])),
