@@ -175,7 +175,7 @@ const HUNTS: &[(Bug, Hunt)] = &[
     (Bug::OfflineHandedOutTwice, made(10, made::comings_and_goings)),
     (Bug::SilenceCountsAsCrash, made(20, made::short_silence)),
     (Bug::MailboxUnbounded, made(10, made::client_that_does_not_read)),
-    (Bug::LastWordsUnchecked, among_cores(2000, &[Kind::Rival], &[Bait::Talkative])),
+    (Bug::LastWordsUnchecked, among_cores(4000, &[Kind::Rival], &[Bait::Talkative])),
     (Bug::AnswersWaitForEver, hunt(10, &[Kind::Pause], &[Bait::Talkative])),
     (Bug::WitnessDoesNotVote, made(5, made::loss_beside_a_witness)),
     (Bug::WitnessLeadsOn, made(20, made::silent_leader_beside_a_witness)),
