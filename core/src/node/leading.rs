@@ -166,16 +166,15 @@ impl Leading {
     /// of a cut between two, nor does what is said in the moment in which a cut ends.
     pub(super) fn reported(&mut self, now: Uptime, by: Peer, unheard: BTreeSet<MemberId>, sees: &Sees<'_>) {
         let heartbeat = self.times.heartbeat;
-        let is_new = !self.hears(now, by.member);
+        let is_new = self.beating(now, by.member).is_none();
         let steady = self.steady.entry(by.member).or_insert(Steady { since: now, last: now });
         if is_new {
             steady.since = now;
         }
         steady.last = now;
         let is_heard = |member: MemberId| {
-            self.hears(now, member)
-                && (self.steady.get(&member))
-                    .is_some_and(|steady| now.since(steady.since) >= heartbeat * UNHEARD_AFTER_HEARTBEATS)
+            self.beating(now, member)
+                .is_some_and(|steady| now.since(steady.since) >= heartbeat * UNHEARD_AFTER_HEARTBEATS)
         };
         let heard = sees.state.members().filter(|member| member.is_active());
         let heard = heard.filter(|member| member.id == sees.me || is_heard(member.id));
@@ -184,10 +183,10 @@ impl Leading {
         self.separation.choose(sees.me, &heard);
     }
 
-    /// Whether a member beats.
-    fn hears(&self, now: Uptime, member: MemberId) -> bool {
+    /// Since when a member beats; absent if it does not.
+    fn beating(&self, now: Uptime, member: MemberId) -> Option<&Steady> {
         let longest = self.times.heartbeat * STEADY_WITHIN_HEARTBEATS;
-        self.steady.get(&member).is_some_and(|steady| now.since(steady.last) <= longest)
+        self.steady.get(&member).filter(|steady| now.since(steady.last) <= longest)
     }
 
     fn is_stuck(&mut self, now: Uptime, life: Life, applied: LogIndex, newest: LogIndex) -> bool {
@@ -340,7 +339,7 @@ impl Leading {
             return None;
         }
         sometimes!(is_moving && self.membership.is_none(), "a_leader_ends_the_change_of_an_earlier_one");
-        let is_heard = |id| id == sees.me || self.hears(now, id) || planted!(RemovalLosesQuorum);
+        let is_heard = |id| id == sees.me || self.beating(now, id).is_some() || planted!(RemovalLosesQuorum);
         if voters != present && !has_quorum(&vec![voters.clone()], is_heard) {
             sometimes!("a_leader_does_not_hear_those_who_are_to_vote");
             return None;

@@ -15,6 +15,7 @@ use crate::cluster::{Batch, Command, ExpelReason, Join, MemberState};
 use crate::ids::{Incarnation, Sequence, SessionId, Term};
 use crate::jid::FullJid;
 use crate::limits::BATCH_BURST;
+use crate::liveness::VoterSets;
 
 #[test]
 fn three_nodes_join_and_serve() {
@@ -355,14 +356,7 @@ fn a_leader_ends_the_change_of_voters_that_the_one_before_has_begun() {
     let before = [MemberId(1), MemberId(2)].into();
     world.leader = (2, 2);
 
-    let status = RaftStatus {
-        term: Term(2),
-        voted: Term(2),
-        leader: Some(MemberId(2)),
-        voter_sets: vec![before, voters.clone()],
-        ..RaftStatus::default()
-    };
-    world.handle(2, Input::Raft(status));
+    world.handle(2, Input::Raft(leads_next(vec![before, voters.clone()], LogIndex(0))));
 
     assert_eq!(world.membership.0, voters);
 }
@@ -376,15 +370,7 @@ fn a_leader_changes_no_voters_before_it_has_applied_what_was_before_it() {
     world.leader = (2, 2);
     let next = world.node(2).state().applied().next();
 
-    let status = RaftStatus {
-        term: Term(2),
-        voted: Term(2),
-        leader: Some(MemberId(2)),
-        voter_sets: vec![[MemberId(1), MemberId(2)].into()],
-        log_end: (Term(2), next),
-        ..RaftStatus::default()
-    };
-    world.handle(2, Input::Raft(status));
+    world.handle(2, Input::Raft(leads_next(vec![[MemberId(1), MemberId(2)].into()], next)));
     assert!(world.membership.0.is_empty());
 
     world.handle(2, Input::Committed(vec![Entry { index: next, command: None }]));
@@ -401,19 +387,17 @@ fn a_leader_orders_no_voters_of_whom_it_hears_no_majority() {
     world.leader = (2, 2);
     let applied = world.node(2).state().applied();
 
-    let status = RaftStatus {
-        term: Term(2),
-        voted: Term(2),
-        leader: Some(MemberId(2)),
-        voter_sets: vec![[MemberId(1), MemberId(2)].into()],
-        log_end: (Term(2), applied),
-        ..RaftStatus::default()
-    };
-    world.handle(2, Input::Raft(status));
+    world.handle(2, Input::Raft(leads_next(vec![[MemberId(1), MemberId(2)].into()], applied)));
     assert!(world.membership.0.is_empty());
 
     beats(&mut world, 1, 2, Term(2));
     assert_eq!(world.membership.0, voters);
+}
+
+/// What Raft says of the second node when it leads in the second term, among these voters and with a log that ends there.
+fn leads_next(voter_sets: VoterSets, end: LogIndex) -> RaftStatus {
+    let (term, leader) = (Term(2), Some(MemberId(2)));
+    RaftStatus { term, voted: term, leader, voter_sets, log_end: (term, end), ..RaftStatus::default() }
 }
 
 /// A beat of one to another that leads in this term.

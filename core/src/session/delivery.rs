@@ -30,6 +30,11 @@ impl Delivery {
         self.stanza.weight()
     }
 
+    /// This node answers for it from here on: gives its home until then.
+    fn adopt(&mut self) -> Option<Home> {
+        self.home.replace(Home::Here { turn: Turn::default() })
+    }
+
     /// Whether it may be what the client gets in the place of something it has said: nobody else answers for it.
     fn is_answer(&self) -> bool {
         match self.home {
@@ -162,7 +167,7 @@ impl Deliveries {
     /// The node answers by itself from here on for what other members had handed to it and is written: gives their homes.
     pub(super) fn adopt_written(&mut self) -> Vec<Home> {
         let theirs = self.unsettled.iter_mut().filter(|delivery| is_of_a_member(delivery));
-        theirs.filter_map(|delivery| delivery.home.replace(Home::Here { turn: Turn::default() })).collect()
+        theirs.filter_map(Delivery::adopt).collect()
     }
 
     /// Forgets what waits and other members decide about again. What is of no use to anybody else they have forgotten: it
@@ -174,7 +179,7 @@ impl Deliveries {
             }
             let stays = !may_go_elsewhere(&delivery.stanza);
             if stays {
-                delivery.home = Some(Home::Here { turn: Turn::default() });
+                delivery.adopt();
             } else {
                 self.bytes -= delivery.weight();
             }
